@@ -1,0 +1,40 @@
+# Two commands: `make lesson` runs the lesson, `make test` runs the tests. Both set up everything they need.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help lesson test docs readme notebooks bench clean
+help:
+	@echo "make lesson     run the notebooks, write lesson8.xlsx, cross-check it, build the site"
+	@echo "make test       run every check and test"
+	@echo "make docs       build the site into _docs/ (with Quarto when it is installed, else with smalldocs)"
+	@echo "make readme     write README.md from nbs/index.ipynb"
+	@echo "make notebooks  run the notebooks and save their outputs (set DDL_LESSON8_DATA for the real data)"
+	@echo "make bench      measure speed against other libraries, as ratios"
+	@echo "make clean      remove what the other commands made"
+
+$(VENV)/.ready: settings.ini setup.py pyproject.toml constraints.txt tools/make_venv.py
+	@$(PYTHON) tools/make_venv.py $(VENV)
+	@touch $@
+
+lesson: $(VENV)/.ready
+	@python tools/lesson.py
+
+test: $(VENV)/.ready
+	@python tools/check.py
+
+docs: $(VENV)/.ready
+	@python tools/docs.py
+
+readme: $(VENV)/.ready
+	@python tools/readme.py
+
+notebooks: $(VENV)/.ready
+	@python tools/notebooks.py --save
+
+bench: $(VENV)/.ready
+	@for f in bench/*.py; do echo "== $$f"; python $$f || exit 1; done
+
+clean:
+	rm -rf $(VENV) _docs _proc _lesson build *.egg-info lesson8.xlsx .pytest_cache .hypothesis

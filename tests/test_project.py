@@ -1,0 +1,76 @@
+"The house rules that a program can check."
+import ast, json, re, subprocess, sys, tomllib
+from configparser import ConfigParser
+from pathlib import Path
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+TOOLS = [p for p in NOTEBOOKS if p.parent.name == 'tools']
+CHAPTERS = [p for p in NOTEBOOKS if re.match(r'\d', p.name) and p.parent.name == 'nbs']
+
+
+def cells(nb:Path, kind:str)->list[str]:
+    return [''.join(c['source']) for c in json.loads(nb.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == kind]
+
+
+def module(nb:Path)->str|None:
+    found = re.search(r'^#\| *default_exp +(\w+)', '\n'.join(cells(nb, 'code')), re.M)
+    return found and found[1]
+
+
+def imported(nb:Path, exported_only:bool)->set[str]:
+    "Modules of the library that a notebook imports"
+    names = set()
+    for source in cells(nb, 'code'):
+        if exported_only and not re.search(r'^#\| *exports?\b', source, re.M): continue
+        code = re.sub(r'^[%!].*$', '', source, flags=re.M)
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and (node.module or '').startswith('ddl_lesson8.'): names.add(node.module.split('.')[1])
+            if isinstance(node, ast.Import): names |= {a.name.split('.')[1] for a in node.names if a.name.startswith('ddl_lesson8.')}
+    return names
+
+
+def test_both_settings_files_agree():
+    parser = ConfigParser(delimiters=['='])
+    parser.read(ROOT/'settings.ini', encoding='utf-8')
+    project = tomllib.loads((ROOT/'pyproject.toml').read_text(encoding='utf-8'))['project']
+    assert project['name'] == parser['DEFAULT']['lib_name']
+    assert project['requires-python'] == '>=' + parser['DEFAULT']['min_python']
+
+
+@pytest.mark.parametrize('nb', TOOLS, ids=lambda p: p.stem)
+def test_tools_import_no_chapter(nb):
+    if nb.stem.endswith('_all'): return
+    assert not imported(nb, exported_only=True) & {module(p) for p in CHAPTERS}
+
+
+@pytest.mark.parametrize('nb', CHAPTERS, ids=lambda p: p.stem)
+def test_chapters_import_earlier_ones_only(nb):
+    later = {module(p) for p in CHAPTERS if p.name >= nb.name} - {None, module(nb)}
+    assert not imported(nb, exported_only=False) & later
+
+
+def test_site_lists_every_notebook():
+    listed = re.findall(r'- (?:file: )?(\S+)\.ipynb', (ROOT/'_quarto.yml').read_text(encoding='utf-8'))
+    pages = [(p.relative_to(ROOT/'nbs').parent/re.sub(r'^\d+[a-z]?_', '', p.stem)).as_posix() for p in NOTEBOOKS]
+    assert sorted(listed) == sorted(pages)
+
+
+def test_pages_have_a_title_and_a_summary():
+    for nb in NOTEBOOKS:
+        first = next(c for c in cells(nb, 'markdown'))
+        assert re.match(r'# .+\n+> .+', first), f'{nb.name} begins with {first[:60]!r}'
+
+
+def test_import_is_cheap_and_needs_no_extra():
+    code = ('import torch, time, sys; t = time.perf_counter(); import ddl_lesson8.all; '
+            'heavy = {"pandas", "sklearn", "sympy", "openpyxl", "ironcalc", "matplotlib.pyplot"} & set(sys.modules); assert not heavy, heavy')
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
+
+
+def test_no_data_set_in_the_project():
+    files = subprocess.run(['git', 'ls-files'], cwd=ROOT, capture_output=True, text=True)
+    if files.returncode: pytest.skip('not a git checkout')
+    bad = [f for f in files.stdout.split() if re.search(r'(u\.(data|item|user)|-ubyte(\.gz)?|\.xlsx)$', f)]
+    assert not bad

@@ -1,0 +1,96 @@
+"Build the site into _docs/: with Quarto when it is on PATH, else with smalldocs, both from the one _quarto.yml."
+import argparse, json, os, re, shutil, subprocess, sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+root = Path(__file__).resolve().parent.parent
+proc, site = root/'_proc', root/'_docs'
+
+
+def plain_name(name:str)->str: return re.sub(r'^\d+[a-z]?_', '', name)
+
+
+def local_links(text:str, depth:int, site_url:str)->str:
+    "Links of a page that stay inside the site: nbdev's absolute ones, and numbered notebooks"
+    text = text.replace(site_url, '../' * depth)
+    return re.sub(r'((?:\]\(|href=")(?:\.\./|\w+/)*)\d+[a-z]?_(\w+)\.ipynb', r'\1\2.html', text)
+
+
+def rename(nb:Path, site_url:str):
+    "Give a staged notebook the name that nbdev's links use, and make its links local"
+    content = json.loads(nb.read_text(encoding='utf-8').replace('__main__.', ''))  # where nbdev defined what it documents
+    depth = len(nb.relative_to(proc).parts) - 1
+    for c in content['cells']:
+        c['source'] = ''.join(c['source'])
+        if c['cell_type'] == 'markdown': c['source'] = local_links(c['source'], depth, site_url)
+        if c['cell_type'] == 'raw': c['source'] = re.sub(r'^output-file:.*\n', '', c['source'], flags=re.M)
+        for data in (o.get('data', {}) for o in c.get('outputs', [])):
+            for kind in data.keys() & {'text/markdown', 'text/html'}: data[kind] = local_links(''.join(data[kind]), depth, site_url)
+    nb.unlink()
+    nb.with_name(plain_name(nb.name)).write_text(json.dumps(content), encoding='utf-8')
+
+
+def stage():
+    "Process the notebooks with nbdev, as Quarto would see them"
+    from nbdev.config import get_config
+    from nbdev.serve import proc_nbs
+    os.chdir(root)
+    shutil.rmtree(proc, ignore_errors=True)
+    proc_nbs(n_workers=0, force=True)
+    for nb in list(proc.rglob('*.ipynb')): rename(nb, get_config().doc_url)
+    for f in ('_quarto.yml', 'nbs/styles.css'): shutil.copy(root/f, proc)
+    shutil.copytree(root/'nbs'/'images', proc/'images', dirs_exist_ok=True)
+
+
+class Page(HTMLParser):
+    "Links, anchors and visible text of a page"
+    def __init__(self, text:str):
+        super().__init__()
+        self.links, self.ids, self.text, self.silent = [], set(), [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        a = dict(attrs)
+        self.silent += tag in ('script', 'style')
+        self.ids |= {a[k] for k in ('id', 'name') if a.get(k)}
+        self.links += [a[k] for k in ('href', 'src') if a.get(k)]
+
+    def handle_endtag(self, tag): self.silent -= tag in ('script', 'style')
+
+    def handle_data(self, data): self.text += [data] * (not self.silent)
+
+
+def problems(folder:Path)->list[str]:
+    "Broken links, directives that show through and tracebacks, on any page of a site"
+    pages = {p: Page(p.read_text(encoding='utf-8')) for p in folder.rglob('*.html') if 'site_libs' not in p.parts}
+    found = [] if pages else [f'no page in {folder.name}']
+    for p, page in pages.items():
+        name, text = p.relative_to(folder).as_posix(), ''.join(page.text)
+        if re.search(r'^#\| *[a-z_]+', text, re.M): found.append(f'{name}: a notebook directive shows through')
+        if 'Traceback (most recent call last)' in text: found.append(f'{name}: a traceback')
+        for link in page.links:
+            u = urlsplit(link)
+            if u.scheme or u.netloc or link == '#': continue
+            target = (p.parent/unquote(u.path)).resolve() if u.path else p
+            if target.is_dir(): target = target/'index.html'
+            if not target.exists(): found.append(f'{name}: broken link {link}')
+            elif u.fragment and target in pages and unquote(u.fragment) not in pages[target].ids: found.append(f'{name}: no such place {link}')
+    return found
+
+
+def build():
+    "Stage, render, check"
+    stage()
+    shutil.rmtree(site, ignore_errors=True)
+    quarto = shutil.which('quarto')
+    cmd = [quarto, 'render', str(proc), '--no-execute'] if quarto else ['smalldocs', 'render', str(proc), '--quiet', '--strict']
+    if subprocess.run(cmd, cwd=root).returncode: sys.exit('the site could not be rendered: see above')
+    shutil.copytree(proc/'_docs', site)
+    if found := problems(site): sys.exit('\n'.join(found))
+    print(f'the site is in {site.name}/: open {site.name}/index.html')
+
+
+if __name__ == '__main__':
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    build()

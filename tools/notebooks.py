@@ -1,0 +1,49 @@
+"Run the notebooks of the book, each from top to bottom in a process of its own; with --save, keep their outputs."
+import argparse, os, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent
+
+
+def all_notebooks()->list[Path]: return sorted(p for p in (root/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+
+
+def run_one(nb:Path, save:bool, flags:str)->tuple[Path, bool, float, str]:
+    "Run one notebook with `nbdev-test`; its path, success, seconds and messages"
+    start = time.time()
+    cmd = ['nbdev-test', str(nb), '--n-workers', '0'] + ['--save'] * save + (['--flags', flags] if flags else [])
+    done = subprocess.run(cmd, cwd=root, capture_output=True, text=True)
+    return nb, done.returncode == 0, time.time() - start, done.stdout + done.stderr
+
+
+def run_all(notebooks:list[Path], save:bool=False, workers:int=2)->bool:
+    "Run notebooks side by side and report each as it ends"
+    flags = 'real_data' if os.environ.get('DDL_LESSON8_DATA') else ''
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // workers)))
+    all_ok = True
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(run_one, p, save, flags) for p in notebooks]
+        for n, job in enumerate(as_completed(jobs), 1):
+            nb, ok, seconds, text = job.result()
+            name = nb.relative_to(root/'nbs').as_posix()
+            print(f'{n:3} of {len(notebooks)}  {name:36} {seconds:6.1f} s  {"ok" if ok else "FAILED"}', flush=True)
+            if not ok: print(text, flush=True)
+            all_ok = all_ok and ok
+    return all_ok
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument('notebooks', nargs='*', type=Path, help='default: all')
+    ap.add_argument('--save', action='store_true', help='keep the outputs in the notebooks')
+    ap.add_argument('--workers', type=int, default=2, help='notebooks at a time; 1 for undisturbed timings')
+    a = ap.parse_args()
+    nbs = [p.resolve() for p in a.notebooks] or all_notebooks()
+    ledger = [p for p in nbs if p.stem.endswith('_ledger')]  # reads what the others saved
+    ok = run_all([p for p in nbs if p not in ledger], a.save, a.workers) and run_all(ledger, a.save, a.workers)
+    if a.save: subprocess.run(['nbdev-clean'], cwd=root, check=True)
+    sys.exit(not ok)
+
+
+if __name__ == '__main__': main()

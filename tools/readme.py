@@ -1,0 +1,39 @@
+"Write README.md from nbs/index.ipynb without Quarto: nbdev processes the notebook, nbconvert writes Markdown."
+import argparse, json, os, re, sys
+from pathlib import Path
+from docs import plain_name
+
+root = Path(__file__).resolve().parent.parent
+HEAD = '<!-- Written by tools/readme.py from nbs/index.ipynb. Edit the notebook, not this file. -->\n\n'
+
+
+def processed_index()->str:
+    "index.ipynb as Markdown, after nbdev's processors"
+    from fastcore.nbio import nb2str, read_nb
+    from nbconvert import MarkdownExporter
+    from nbdev.processors import FilterDefaults
+    from nbformat import from_dict
+    nb = read_nb(root/'nbs'/'index.ipynb')
+    FilterDefaults()(nb)
+    return MarkdownExporter().from_notebook_node(from_dict(json.loads(nb2str(nb))))[0]
+
+
+def readme()->str:
+    "The text of README.md: links to pages lead to the site, pictures to the repository"
+    from nbdev.config import get_config
+    os.chdir(root)
+    text = re.sub(r'^---\n.*?\n---\n|<!-- WARNING: THIS FILE.*?-->\n', '', processed_index(), flags=re.S)
+    text = re.sub(r'\]\(((?:tools/)?)(\w+)\.ipynb', lambda m: f']({get_config().doc_url}{m[1]}{plain_name(m[2])}.html', text)
+    text = text.replace('](images/', '](nbs/images/')
+    return HEAD + re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument('--check', action='store_true', help='only see whether README.md is up to date')
+    check, text, path = ap.parse_args().check, readme(), root/'README.md'
+    if not check: path.write_text(text, encoding='utf-8')
+    elif not path.exists() or path.read_text(encoding='utf-8') != text: sys.exit('README.md is older than nbs/index.ipynb: run make readme')
+
+
+if __name__ == '__main__': main()
