@@ -1,0 +1,113 @@
+"Embedding against nn.Embedding, one-hot against the lookup, and the vocabulary"
+import pytest, torch
+import torch.nn.functional as F
+from hypothesis import given, settings, strategies as st
+from torch import nn
+from ddl_lesson8.embeddings import Embedding, Vocab, one_hot
+
+settings.register_profile('book', derandomize=True, deadline=None, max_examples=60)
+settings.load_profile('book')
+
+CASES = st.fixed_dictionaries(dict(n=st.integers(1, 9), dim=st.integers(1, 4), shape=st.lists(st.integers(0, 3), max_size=3), seed=st.integers(0, 99),
+    padding=st.none() | st.integers(-9, 8), max_norm=st.none() | st.sampled_from([.5, 1., 3.]), norm_type=st.sampled_from([1., 2., 3.]), sparse=st.booleans(),
+    dtype=st.sampled_from([torch.float64, torch.float32]), ids=st.sampled_from([torch.int64, torch.int32])))
+
+def pair(c):
+    "Both layers with the same weights, and ids for them"
+    g = torch.Generator().manual_seed(c['seed'])
+    kwargs = dict(padding_idx=c['padding'] if c['padding'] is None or -c['n'] <= c['padding'] < c['n'] else None, max_norm=c['max_norm'], norm_type=c['norm_type'],
+                  sparse=c['sparse'], dtype=c['dtype'])
+    ours, theirs = Embedding(c['n'], c['dim'], generator=g, std=1., **kwargs), nn.Embedding(c['n'], c['dim'], **kwargs)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs, torch.randint(c['n'], c['shape'], generator=g).to(c['ids'])
+
+@given(CASES)
+def test_value_gradient_state(c):
+    ours, theirs, ids = pair(c)
+    a, b = ours(ids), theirs(ids)
+    assert a.shape == b.shape and a.dtype == b.dtype
+    torch.testing.assert_close(a, b)
+    weights = torch.linspace(-1, 1, a.numel(), dtype=a.dtype).view(a.shape)
+    for out in (a, b): (out * weights).sum().backward()
+    assert ours.weight.grad.is_sparse == theirs.weight.grad.is_sparse
+    torch.testing.assert_close(ours.weight.grad.to_dense(), theirs.weight.grad.to_dense())
+    assert list(ours.state_dict()) == list(theirs.state_dict()) == ['weight']
+    torch.testing.assert_close(ours.weight, theirs.weight) # max_norm changes it
+
+@given(CASES)
+def test_one_hot_times_matrix_is_the_lookup(c):
+    ours, _, ids = pair({**c, 'padding': None, 'max_norm': None})
+    rows = one_hot(ids, c['n'], c['dtype'])
+    assert torch.equal(rows, F.one_hot(ids.long(), c['n']).to(c['dtype']))
+    assert torch.equal(rows @ ours.weight, ours(ids))
+
+def test_padding_row_starts_at_zero_and_stays():
+    layer = Embedding(4, 3, padding_idx=-1)
+    assert layer.padding_idx == 3 and not layer.weight[3].any() and layer.weight[:3].any()
+    optimiser = torch.optim.SGD(layer.parameters(), lr=1.)
+    layer(torch.tensor([3, 1])).sum().backward()
+    optimiser.step()
+    assert not layer.weight[3].any()
+
+def test_sparse_gradient_trains():
+    layer = Embedding(1000, 2, sparse=True)
+    optimiser = torch.optim.SparseAdam(layer.parameters(), lr=.1)
+    before = layer.weight.detach().clone()
+    layer(torch.tensor([7, 7, 2])).sum().backward()
+    assert layer.weight.grad._nnz() == 3
+    optimiser.step()
+    assert (before != layer.weight).any(1).nonzero().flatten().tolist() == [2, 7]
+
+@pytest.mark.parametrize('bad', [[5], [-1], [0, 99]])
+def test_ids_out_of_range(bad):
+    for call in (Embedding(5, 2), lambda ids: one_hot(ids, 5)):
+        with pytest.raises(IndexError, match='outside 0..4'): call(torch.tensor(bad))
+
+@pytest.mark.parametrize('bad', [torch.tensor([1.]), torch.tensor([True]), torch.tensor([1], dtype=torch.uint8)])
+def test_ids_of_a_wrong_type(bad):
+    with pytest.raises(TypeError, match='whole numbers'): Embedding(5, 2)(bad)
+
+def test_padding_out_of_range():
+    with pytest.raises(ValueError, match='padding_idx=5'): Embedding(5, 2, padding_idx=5)
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision(dtype):
+    layer = Embedding(5, 2, dtype=dtype)
+    layer(torch.tensor([1, 1])).sum().backward()
+    assert layer.weight.grad.dtype == dtype and layer.weight.grad[1, 0] == 2
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
+def test_cuda():
+    layer = Embedding(5, 2, device='cuda', max_norm=1., padding_idx=0)
+    layer(torch.tensor([1, 0], device='cuda')).sum().backward()
+    assert layer.weight.grad.device.type == 'cuda'
+
+# ---- Vocab
+
+WORDS = st.lists(st.text('abAB', min_size=1, max_size=2), max_size=12)
+
+@given(WORDS, st.booleans(), st.booleans())
+def test_vocab_both_ways(words, ignore_case, sort):
+    v = Vocab(words, ignore_case=ignore_case, sort=sort)
+    key = str.casefold if ignore_case else str
+    assert len({key(w) for w in words}) == len(v) and set(v) <= set(words)
+    assert v.ids(v).tolist() == list(range(len(v)))
+    assert [key(w) for w in v.lookup(v.ids(words))] == [key(w) for w in words]
+    if sort: assert [key(w) for w in v] == sorted(key(w) for w in v)
+    else: assert [v.id(w) for w in dict.fromkeys(map(key, words))] == list(range(len(v)))
+
+@given(WORDS)
+def test_unknown_is_zero(words):
+    v = Vocab(words, unknown='?')
+    assert v[0] == '?' and v.id('never seen') == 0 and len(v) == len(set(words)) + 1
+    assert v.ids(['?', *words]).min() == 0 and (len(words) == 0 or v.ids(words).min() > 0)
+
+def test_vocab_keeps_the_first_spelling(): assert Vocab(['That', 'that', 'THAT'], ignore_case=True).items == ['That']
+def test_vocab_of_numbers(): assert Vocab([30, 10, 30]).ids([10, 30]).tolist() == [1, 0]
+def test_empty(): assert len(Vocab([])) == 0 and Vocab([]).ids([]).shape == (0,)
+
+def test_vocab_errors():
+    v = Vocab(['Sam', 'ham'])
+    with pytest.raises(KeyError, match='did you mean'): v.id('sam')
+    for bad in (2, -1):
+        with pytest.raises(IndexError, match='outside 0..1'): v[bad]
