@@ -7,7 +7,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/conv_matmul.html.md"""
 # %% auto #0
 __all__ = ['Polynomial', 'as_polynomial', 'letters', 'coefficient', 'show_conv_matrix', 'conv_entries', 'conv_sources',
            'conv_matrix', 'conv2d_matmul', 'conv_out_shape', 'matrix_counts', 'conv_violation',
-           'conv_transpose2d_matmul', 'conv2d_unfold']
+           'conv_transpose2d_matmul', 'conv2d_unfold', 'conv_matmul_sheet']
 
 # %% ../nbs/07_conv_matmul.ipynb #c391d047
 import warnings
@@ -59,9 +59,9 @@ def coefficient(
     found = Polynomial({tuple(c for c in k if c != letter): n for k, n in equation.terms.items() if letter in k})
     return found if found.terms else 0
 
-# %% ../nbs/07_conv_matmul.ipynb #4590c7de
+# %% ../nbs/07_conv_matmul.ipynb #638ea02a
 def show_conv_matrix(
-    source:torch.Tensor,     # from `conv_sources`: which weight stands in each cell, -1 for a fixed zero; (n_outputs, n_inputs)
+    source:torch.Tensor,     # from `conv_sources`: the weight in each cell, -1 for a fixed zero; (n_outputs, n_inputs)
     labels:list|None=None,   # a label for each weight; its number when None; '' to draw none
     rows:list|None=None,     # a label for each row
     columns:list|None=None,  # a label for each column
@@ -72,13 +72,17 @@ def show_conv_matrix(
     from matplotlib.colors import ListedColormap
     from ddl_lesson8.plots import COLORS
     n = int(source.max()) + 1
-    colors = COLORS[:n] if n <= len(COLORS) else [plt.get_cmap('tab10' if n <= 10 else 'tab20')(i % 20) for i in range(n)]
-    if ax is None: _, ax = plt.subplots(figsize=(max(3, source.shape[1] * .34), max(1.5, source.shape[0] * .34)), layout='constrained')
-    ax.imshow(source.cpu() + 1, cmap=ListedColormap(['#d9d9d9', *colors]), vmin=0, vmax=len(colors), interpolation='nearest')
+    palette = plt.get_cmap('tab10' if n <= 10 else 'tab20')
+    colors = COLORS[:n] if n <= len(COLORS) else [palette(i % 20) for i in range(n)]
+    size = max(3, source.shape[1] * .34), max(1.5, source.shape[0] * .34)
+    if ax is None: _, ax = plt.subplots(figsize=size, layout='constrained')
+    colors = ListedColormap(['#d9d9d9', *colors])
+    ax.imshow(source.cpu() + 1, cmap=colors, vmin=0, vmax=n, interpolation='nearest')
     if labels != '':
         for r, c in source.ge(-1).nonzero().tolist():
             k = int(source[r, c])
-            ax.text(c, r, '0' if k < 0 else labels[k] if labels else str(k), ha='center', va='center', fontsize=9, color='#777' if k < 0 else 'white')
+            label = '0' if k < 0 else labels[k] if labels else str(k)
+            ax.text(c, r, label, ha='center', va='center', fontsize=9, color='#777' if k < 0 else 'white')
     for axis, names in ((ax.xaxis, columns), (ax.yaxis, rows)):
         axis.set_ticks(range(len(names)), names) if names else axis.get_major_locator().set_params(integer=True)
     ax.set(xlabel='cells of the flattened image', ylabel='places of the window')
@@ -90,7 +94,7 @@ def _pair(n, name, least=1):
     if min(h, w) < least: raise ValueError(f"{name} is {(h, w)}; it must be at least {least} in both directions")
     return h, w
 
-# %% ../nbs/07_conv_matmul.ipynb #7459182b
+# %% ../nbs/07_conv_matmul.ipynb #53c52c42
 def conv_entries(
     weight_shape:tuple, # shape of the kernels, (out_channels, in_channels / groups, height, width)
     input_size:int|tuple, # height and width of the image, in cells
@@ -98,20 +102,22 @@ def conv_entries(
     padding:int|tuple=0,  # rows and columns of zeros added on each side
     dilation:int|tuple=1, # distance between the window's cells
     groups:int=1          # groups of channels that do not see each other
-)->tuple: # rows, columns, index of the weight (each int64, sorted by row, then column); (n_outputs, n_inputs); output size (channels, height, width)
+)->tuple: # rows, columns, index of the weight (int64, in the matrix's order); (n_outputs, n_inputs); output (channels, height, width)
     "Which weight of a convolution stands where in its matrix (claim M4)"
     out_ch, in_ch, kh, kw = weight_shape
     (h, w), (sh, sw), (dh, dw) = _pair(input_size, 'input_size'), _pair(stride, 'stride'), _pair(dilation, 'dilation')
     ph, pw = _pair(padding, 'padding', least=0)
-    if groups < 1 or out_ch % groups: raise ValueError(f"{out_ch} output channels cannot be divided into {groups} groups")
+    if groups < 1 or out_ch % groups: raise ValueError(f"{out_ch} output channels do not divide into {groups} groups")
     out_h, out_w = (h + 2*ph - dh*(kh - 1) - 1) // sh + 1, (w + 2*pw - dw*(kw - 1) - 1) // sw + 1
-    if min(out_h, out_w) < 1: raise ValueError(f"a {kh}x{kw} kernel with dilation {(dh, dw)} does not fit into {h}x{w} cells with padding {(ph, pw)}")
+    if min(out_h, out_w) < 1:
+        raise ValueError(f"a {kh}x{kw} kernel with dilation {(dh, dw)} does not fit into {h}x{w} cells with padding {(ph, pw)}")
     o, y, x, c, i, j = torch.meshgrid(*map(torch.arange, (out_ch, out_h, out_w, in_ch, kh, kw)), indexing='ij')
     row, col = y*sh + i*dh - ph, x*sw + j*dw - pw           # the cell of the image that is read
     channel = o // (out_ch // groups) * in_ch + c           # of this input channel
     inside = (row >= 0) & (row < h) & (col >= 0) & (col < w)
     outputs, inputs, weights = (o*out_h + y)*out_w + x, (channel*h + row)*w + col, ((o*in_ch + c)*kh + i)*kw + j
-    return outputs[inside], inputs[inside], weights[inside], (out_ch*out_h*out_w, in_ch*groups*h*w), (out_ch, out_h, out_w)
+    shape, out_shape = (out_ch*out_h*out_w, in_ch*groups*h*w), (out_ch, out_h, out_w)
+    return outputs[inside], inputs[inside], weights[inside], shape, out_shape
 
 # %% ../nbs/07_conv_matmul.ipynb #1c82b9ed
 def conv_sources(
@@ -122,7 +128,7 @@ def conv_sources(
     rows, cols, weights, shape, _ = conv_entries(*args, **kwargs)
     return torch.full(shape, -1).index_put((rows, cols), weights)
 
-# %% ../nbs/07_conv_matmul.ipynb #9334c6da
+# %% ../nbs/07_conv_matmul.ipynb #0d045eab
 def conv_matrix(
     weight:torch.Tensor,  # kernels, (out_channels, in_channels / groups, height, width)
     input_size:int|tuple, # height and width of the image, in cells
@@ -138,7 +144,8 @@ def conv_matrix(
     if layout == 'csr': return _csr(rows, cols, values, shape)
     if layout != 'dense': raise ValueError(f"layout is {layout!r}; choose 'dense' or 'csr'")
     n_bytes = shape[0] * shape[1] * weight.element_size()
-    if n_bytes > 2**32: raise ValueError(f"the dense matrix has {shape[0]:,} x {shape[1]:,} cells, {n_bytes / 2**30:,.0f} GiB; use layout='csr'")
+    if n_bytes > 2**32:
+        raise ValueError(f"the dense matrix has {shape[0]:,} x {shape[1]:,} cells, {n_bytes / 2**30:,.0f} GiB; use layout='csr'")
     return weight.new_zeros(shape).index_put((rows, cols), values)
 
 # %% ../nbs/07_conv_matmul.ipynb #c9e43a28
@@ -149,7 +156,7 @@ def _csr(rows, cols, values, shape):
         warnings.filterwarnings('ignore', message='Sparse CSR tensor support is in beta') # known, and tested here
         return torch.sparse_csr_tensor(starts, cols, values, size=shape, check_invariants=True)
 
-# %% ../nbs/07_conv_matmul.ipynb #a0e696ae
+# %% ../nbs/07_conv_matmul.ipynb #ac91d516
 def conv2d_matmul(
     x:torch.Tensor,         # images, (batch, channels, height, width)
     weight:torch.Tensor,    # kernels, (out_channels, channels / groups, height, width)
@@ -162,12 +169,13 @@ def conv2d_matmul(
 )->torch.Tensor: # (batch, out_channels, height, width), equal to `F.conv2d`'s
     "A convolution as one matrix multiplication (claim M4)"
     if x.ndim != 4: raise ValueError(f"x must be (batch, channels, height, width), not {tuple(x.shape)}")
-    if x.shape[1] != weight.shape[1] * groups: raise ValueError(f"x has {x.shape[1]} channels, the weights want {weight.shape[1] * groups}")
+    n_in = weight.shape[1] * groups
+    if x.shape[1] != n_in: raise ValueError(f"x has {x.shape[1]} channels, the weights want {n_in}")
     matrix = conv_matrix(weight, x.shape[-2:], stride, padding, dilation, groups, layout)
     out = (matrix @ x.flatten(1).T).T.unflatten(1, conv_out_shape(weight, x.shape[-2:], stride, padding, dilation))
     return out if bias is None else out + bias[:, None, None]
 
-# %% ../nbs/07_conv_matmul.ipynb #95762e53
+# %% ../nbs/07_conv_matmul.ipynb #557fe096
 def conv_out_shape(
     weight:torch.Tensor,  # kernels, (out_channels, in_channels / groups, height, width)
     input_size:tuple,     # height and width of the image, in cells
@@ -176,10 +184,11 @@ def conv_out_shape(
     dilation:int|tuple=1  # distance between the window's cells
 )->tuple: # channels, height and width of the output
     "Shape of a convolution's output for one image"
-    sizes = zip(weight.shape[2:], input_size, _pair(stride, 'stride'), _pair(padding, 'padding', 0), _pair(dilation, 'dilation'))
+    options = _pair(stride, 'stride'), _pair(padding, 'padding', 0), _pair(dilation, 'dilation')
+    sizes = zip(weight.shape[2:], input_size, *options)
     return weight.shape[0], *((n + 2*p - d*(k - 1) - 1) // s + 1 for k, n, s, p, d in sizes)
 
-# %% ../nbs/07_conv_matmul.ipynb #88f537e4
+# %% ../nbs/07_conv_matmul.ipynb #58ed47f1
 def matrix_counts(
     *args, # as for `conv_entries`
     **kwargs
@@ -187,20 +196,22 @@ def matrix_counts(
     "Count the fixed zeros, the distinct weights and their copies in a convolution's matrix (claim M3)"
     rows, _, source, (n_out, n_in), _ = conv_entries(*args, **kwargs)
     distinct = len(source.unique())
-    return dict(cells=n_out * n_in, fixed_zeros=n_out * n_in - len(rows), distinct_weights=distinct, tied_copies=len(rows) - distinct)
+    return dict(cells=n_out * n_in, fixed_zeros=n_out * n_in - len(rows),
+                distinct_weights=distinct, tied_copies=len(rows) - distinct)
 
-# %% ../nbs/07_conv_matmul.ipynb #12402fd4
+# %% ../nbs/07_conv_matmul.ipynb #96c11d5f
 def conv_violation(
     matrix:torch.Tensor, # dense, (n_outputs, n_inputs)
     source:torch.Tensor  # from `conv_sources`, same shape
 )->tuple[float, float]: # largest |value| where a zero is fixed; largest difference between copies of a weight
     "How far a matrix is from a convolution's; (0, 0) when it is one (claim M3)"
-    if matrix.shape != source.shape: raise ValueError(f"the matrix is {tuple(matrix.shape)}, the map of its weights {tuple(source.shape)}")
+    if matrix.shape != source.shape:
+        raise ValueError(f"the matrix is {tuple(matrix.shape)}, the map of its weights {tuple(source.shape)}")
     zeros = matrix[source < 0].abs().max().item() if (source < 0).any() else 0.
     copies = [matrix[source == k] for k in source[source >= 0].unique()]
     return zeros, max((c.max() - c.min()).item() for c in copies)
 
-# %% ../nbs/07_conv_matmul.ipynb #4b2d1dbc
+# %% ../nbs/07_conv_matmul.ipynb #e9fbe6fb
 def conv_transpose2d_matmul(
     y:torch.Tensor,       # (batch, out_channels, height, width): the size of the convolution's output
     weight:torch.Tensor,  # the convolution's kernels, (out_channels, in_channels / groups, height, width)
@@ -213,11 +224,13 @@ def conv_transpose2d_matmul(
 )->torch.Tensor: # (batch, in_channels, height, width)
     "The transposed convolution: the same matrix, transposed (claim M5)"
     matrix = conv_matrix(weight, input_size, stride, padding, dilation, groups, layout)
-    if y[0].numel() != matrix.shape[0]: raise ValueError(f"y has {y[0].numel()} numbers for each image; the convolution of {input_size} cells gives {matrix.shape[0]}")
+    n = y[0].numel()
+    if n != matrix.shape[0]:
+        raise ValueError(f"y has {n} numbers for each image; the convolution of {input_size} cells gives {matrix.shape[0]}")
     x = matrix.t() @ y.flatten(1).T
     return x.T.unflatten(1, (weight.shape[1] * groups, *_pair(input_size, 'input_size')))
 
-# %% ../nbs/07_conv_matmul.ipynb #df064914
+# %% ../nbs/07_conv_matmul.ipynb #9619aaeb
 def conv2d_unfold(
     x:torch.Tensor,       # images, (batch, channels, height, width)
     weight:torch.Tensor,  # kernels, (out_channels, channels, height, width)
@@ -227,4 +240,43 @@ def conv2d_unfold(
 )->torch.Tensor: # (batch, out_channels, height, width)
     "A convolution as a table of windows times the kernels (also called im2col; claim M6)"
     windows = F.unfold(x, weight.shape[2:], dilation, padding, stride)        # (batch, channels * kernel cells, places)
-    return (weight.flatten(1) @ windows).unflatten(2, conv_out_shape(weight, x.shape[-2:], stride, padding, dilation)[1:])
+    _, *size = conv_out_shape(weight, x.shape[-2:], stride, padding, dilation)
+    return (weight.flatten(1) @ windows).unflatten(2, size)
+
+# %% ../nbs/07_conv_matmul.ipynb #d2506a9a
+def conv_matmul_sheet(
+    book # the `Book` that gets the sheet
+)->list: # `Check`s: sheet, own code and PyTorch
+    "Add the sheet 'convolution = matrix': a 3x3 image, a 2x2 kernel, the 4x9 matrix, both results, and the way back"
+    from ddl_lesson8.spreadsheet import Check
+    numbers = lambda rows: torch.tensor(rows, dtype=torch.float64)
+    x, w, g = numbers([[1, 2, 0], [3, 1, 4], [0, 2, 5]]), numbers([[1, 2], [3, 4]]), numbers([[1], [0], [-1], [2]])
+    source = conv_sources((1, 1, 2, 2), 3)
+    sheet = book.sheet('convolution = matrix', about='The 4x9 matrix of a 2x2 kernel: fixed zeros and tied weights')
+    sheet.text('A1', 'A convolution is a matrix multiplication', 'title')
+    xs, ws = sheet.put(x, 'image, A to J', at='A4', fmt='0'), sheet.put(w, 'kernel α β γ δ', at='A10', fmt='0')
+    sheet.put(list('ABCDEFGHJ'), at='H3')
+    sheet.put(list('PQRS'), at='G4', vertical=True)
+    cell = lambda i, j: ws.ref(*divmod(int(source[i, j]), 2), absolute=True) if source[i, j] >= 0 else '0'
+    sheet.text('H2', 'the matrix: each cell points to a weight of the kernel, or is a fixed 0', 'label')
+    m = sheet.formula((4, 9), cell, at='H4', fmt='0')
+    flat = sheet.formula((9, 1), lambda i, _: xs.ref(*divmod(i, 3)), 'x', at='R4', fmt='0')
+    ys = sheet.matmul(m, flat, 'matrix · x', at='T4', fmt='0')
+    window = sheet.conv2d(xs, ws, label='sliding window', at='Y4', fmt='0')
+    gs = sheet.put(g, 'gradient of y', at='H12', fmt='0', scale='signed')
+    one = lambda j, _: f'SUMPRODUCT({m.area(cols=(j, j + 1))},{gs.area()})'
+    back = sheet.formula((9, 1), one, 'transposed · gradient', at='R16', fmt='0', scale='signed')
+    sheet.note('A13', 'Type over a weight:')
+    sheet.note('A14', 'its four copies follow.')
+    sheet.note('J12', 'Any gradient of the results,')
+    sheet.note('J13', 'sent back through the')
+    sheet.note('J14', 'transposed matrix:')
+    x4, w4 = x.view(1, 1, 3, 3), w.view(1, 1, 2, 2)
+    matrix, y = conv_matrix(w4, 3), F.conv2d(x4, w4)
+    ours, g4 = conv2d_matmul(x4, w4), g.view(1, 1, 2, 2)
+    by_units = F.conv2d(numbers(torch.eye(9).tolist()).view(9, 1, 3, 3), w4).flatten(1).T # what it does to unit images
+    return [Check('4x9 matrix', m, from_scratch=matrix, PyTorch=by_units),
+            Check('matrix product', ys, from_scratch=ours.view(4, 1), PyTorch=y.view(4, 1)),
+            Check('sliding window', window, from_scratch=ours[0, 0], PyTorch=y[0, 0]),
+            Check('gradient of the image', back, from_scratch=conv_transpose2d_matmul(g4, w4, 3).view(9, 1),
+                  PyTorch=F.conv_transpose2d(g4, w4).view(9, 1))]
