@@ -111,3 +111,11 @@ def test_vocab_errors():
     with pytest.raises(KeyError, match='did you mean'): v.id('sam')
     for bad in (2, -1):
         with pytest.raises(IndexError, match='outside 0..1'): v[bad]
+
+# ---- the sheet
+
+def test_sheet_agrees(tmp_path):
+    from ddl_lesson8.embeddings import embeddings_sheet
+    from ddl_lesson8.spreadsheet import Book, crosscheck
+    checks = embeddings_sheet(book := Book())
+    assert crosscheck(book.save(tmp_path/'embeddings.xlsx'), checks).raise_if_different()

@@ -191,3 +191,11 @@ def test_to_cuda():
     m = Module()
     m.a = create_params(3)
     assert m.to('cuda').a.device.type == 'cuda'
+
+# ---- the sheet
+
+def test_sheet_agrees(tmp_path):
+    from ddl_lesson8.parameters import parameters_sheet
+    from ddl_lesson8.spreadsheet import Book, crosscheck
+    checks = parameters_sheet(book := Book())
+    assert crosscheck(book.save(tmp_path/'parameters.xlsx'), checks).raise_if_different()
