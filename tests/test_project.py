@@ -74,3 +74,14 @@ def test_no_data_set_in_the_project():
     if files.returncode: pytest.skip('not a git checkout')
     bad = [f for f in files.stdout.split() if re.search(r'(u\.(data|item|user)|-ubyte(\.gz)?|\.xlsx)$', f)]
     assert not bad
+
+
+@pytest.mark.parametrize('nb', NOTEBOOKS, ids=lambda p: p.stem)
+def test_imports_stand_in_cells_of_their_own(nb):
+    "The site's build executes every cell with an import, alone; anything else in such a cell would fail there"
+    for source in cells(nb, 'code'):
+        if re.search(r'^#\| *(export|exports|exporti|exec_doc)\b', source, re.M): continue
+        tree = ast.parse(re.sub(r'^[%!].*$', '', source, flags=re.M))
+        found = any(isinstance(n, (ast.Import, ast.ImportFrom)) for n in ast.walk(tree))
+        only = all(isinstance(n, (ast.Import, ast.ImportFrom)) for n in tree.body)
+        assert only or not found, f'{nb.name}: imports mixed with other code in\n{source[:200]}'

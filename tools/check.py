@@ -40,7 +40,7 @@ STEPS = [('the modules match the notebooks', export_is_fresh),
          ('README.md matches index.ipynb', lambda: run(sys.executable, 'tools/readme.py', '--check')),
          ('the site builds, with no broken link', docs.build),
          ('the notebooks run and their tests pass', notebooks_run),
-         ('pytest', lambda: run(sys.executable, '-m', 'pytest', '-q', 'tests'))]
+         ('pytest', lambda: run(sys.executable, '-m', 'pytest', '-q', '-n', '2', 'tests'))]
 
 
 def main():
