@@ -7,8 +7,8 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/spreadsheet.html.md"""
 # %% auto #0
 __all__ = ['MAX_ROWS', 'MAX_COLS', 'MAX_FORMULA', 'SheetError', 'col_name', 'col_number', 'cell_name', 'quote_sheet', 'Area',
            'parse_area', 'Block', 'Book', 'Sheet', 'Dropout', 'Cell', 'check_workbook_file', 'WorkbookFile',
-           'open_workbook', 'relative_form', 'absolute_form', 'Engine', 'read_range', 'Check', 'Row', 'Report',
-           'crosscheck']
+           'open_workbook', 'relative_form', 'absolute_form', 'Engine', 'numbers', 'read_range', 'Check', 'Row',
+           'Report', 'crosscheck']
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #b0d3298b
 import math, os, re, tempfile, zipfile, zlib
@@ -776,55 +776,73 @@ def check_workbook_file(
     if 'xl/workbook.xml' not in names: raise SheetError(f"{path}: is not a workbook (.xlsx)" + ("; save it as .xlsx" if 'xl/workbook.bin' in names or 'mimetype' in names else ''))
     return path
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #c36ea146
-_NS = {'m': 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'}
-_M, _R = '{' + _NS['m'] + '}', '{http://schemas.openxmlformats.org/officeDocument/2006/relationships}'
+# %% ../nbs/tools/20_spreadsheet.ipynb #dd104d0d
+_M = '{http://schemas.openxmlformats.org/spreadsheetml/2006/main}'
+_R = '{http://schemas.openxmlformats.org/officeDocument/2006/relationships}'
 _KINDS = {'n': 'number', 's': 'text', 'str': 'text', 'inlineStr': 'text', 'b': 'logical', 'e': 'error', 'd': 'text'}
 
-def _plain_text(node): return ''.join(t.text or '' for r in node for t in ([r] if r.tag == _M + 't' else r.findall('m:t', _NS) if r.tag == _M + 'r' else []))
+def _plain_text(node): # text of a string, without the phonetic hints that may stand beside it
+    return ''.join(t.text or '' for part in node if part.tag in (_M + 't', _M + 'r') for t in part.iter(_M + 't'))
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #2bcbc5d0
+# %% ../nbs/tools/20_spreadsheet.ipynb #19f40515
 class WorkbookFile:
     "A workbook as its file has it: sheets, cells, defined names; made by `open_workbook`"
     def __init__(self, path):
         self.path, self._cells = check_workbook_file(path), {}
-        self._zip = zipfile.ZipFile(self.path)
-        book, rels = self._xml('xl/workbook.xml'), self._xml('xl/_rels/workbook.xml.rels')
+        with self._zip() as z:
+            book, rels = self._xml(z, 'xl/workbook.xml'), self._xml(z, 'xl/_rels/workbook.xml.rels')
+            strings = self._xml(z, 'xl/sharedStrings.xml') if 'xl/sharedStrings.xml' in z.namelist() else ()
         target = {r.get('Id'): r.get('Target') for r in rels}
-        parts = {s.get('name'): target[s.get(_R + 'id')] for s in book.find('m:sheets', _NS)}
-        self._parts = {n: p.lstrip('/') if p.startswith('/') else 'xl/' + p for n, p in parts.items() if 'chartsheet' not in p}
-        self.sheets = list(self._parts)
-        self.names = {n.get('name'): n.text or '' for n in book.iterfind('m:definedNames/m:definedName', _NS)}
-        strings = self._xml('xl/sharedStrings.xml') if 'xl/sharedStrings.xml' in self._zip.namelist() else ()
-        self._strings = [_plain_text(s) for s in strings]
+        parts = {s.get('name'): target.get(s.get(_R + 'id'), '') for s in book.iter(_M + 'sheet')}
+        self._parts = {n: p.lstrip('/') if p.startswith('/') else 'xl/' + p for n, p in parts.items() if 'worksheets/' in p}
+        self.sheets, self._strings = list(self._parts), [_plain_text(s) for s in strings]
+        self.names = {n.get('name'): n.text or '' for n in book.iter(_M + 'definedName')}
     def __repr__(self): return f'{self.path.name}: ' + ', '.join(self.sheets)
-    def __enter__(self): return self
-    def __exit__(self, *_): self._zip.close()
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #d70f2a15
+# %% ../nbs/tools/20_spreadsheet.ipynb #be5af6ee
+_BROKEN = (ElementTree.ParseError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+
 @patch
-def _xml(self:WorkbookFile, part): # one of the files inside
-    try: return ElementTree.fromstring(self._zip.read(part))
-    except KeyError: raise SheetError(f"{self.path}: is damaged ({part} is missing)") from None
-    except (ElementTree.ParseError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
-        raise SheetError(f"{self.path}: is damaged or cut off inside {part} ({e})") from None
+def _zip(self:WorkbookFile): # the archive, open
+    try: return zipfile.ZipFile(self.path)
+    except _BROKEN as e: raise SheetError(f"{self.path}: is damaged or cut off ({e})") from None
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #daf3d22a
+@patch
+def _xml(self:WorkbookFile, archive, part): # one of the files inside
+    try: return ElementTree.fromstring(archive.read(part))
+    except KeyError: raise SheetError(f"{self.path}: is damaged ({part} is missing)") from None
+    except _BROKEN as e: raise SheetError(f"{self.path}: is damaged or cut off inside {part} ({e})") from None
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #e9281bb4
+def _row_col(ref): # 'B3' -> (3, 2), fast
+    n = 0
+    for i, letter in enumerate(ref):
+        if letter <= '9': return int(ref[i:]), n
+        n = n * 26 + ord(letter) - 64
+
+def _formula_of(f, at, shared): # formula text of a cell; the copies of a shared formula are kept in R1C1 form
+    if f.get('t') != 'shared': return '=' + (f.text or '')
+    if f.text: shared[f.get('si')] = relative_form('=' + f.text, *at); return '=' + f.text
+    return absolute_form(shared[f.get('si')], *at)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #200c7498
 @patch
 def _read_cell(self:WorkbookFile, node, shared): # what one cell of the file holds
-    f, v, kind, row_col = node.find('m:f', _NS), node.find('m:v', _NS), _KINDS.get(node.get('t', 'n'), 'text'), parse_area(node.get('r'))[1:3]
-    value = _plain_text(node.find('m:is', _NS)) if node.get('t') == 'inlineStr' else v.text if v is not None else None
-    if value is None: kind = 'empty'
-    elif node.get('t') == 's': value = self._strings[int(value)]
-    elif kind == 'number': value = float(value)
-    elif kind == 'logical': value = value == '1'
-    formula = None if f is None else '=' + (f.text or '')
-    if f is not None and f.get('t') == 'shared':
-        if f.text: shared[f.get('si')] = relative_form(formula, *row_col)
-        else: formula = absolute_form(shared[f.get('si')], *row_col)
-    return row_col, Cell(kind, value, formula, f.get('ref') if f is not None and f.get('t') == 'array' else None)
+    at, kind, value, formula, array, t = _row_col(node.get('r')), 'empty', None, None, None, node.get('t', 'n')
+    for part in node:
+        if part.tag == _M + 'v' and part.text is not None: value = part.text
+        elif part.tag == _M + 'is': value = _plain_text(part)
+        elif part.tag == _M + 'f':
+            formula = _formula_of(part, at, shared)
+            if part.get('t') == 'array': array = part.get('ref')
+    if value is not None:
+        kind = _KINDS.get(t, 'text')
+        if kind == 'number': value = float(value)
+        elif t == 's': value = self._strings[int(value)]
+        elif t == 'b': value = value == '1'
+    return at, Cell(kind, value, formula, array)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #85c008cd
+# %% ../nbs/tools/20_spreadsheet.ipynb #b7d4b708
 @patch
 def cells(self:WorkbookFile,
     sheet:str # name of a sheet
@@ -833,11 +851,22 @@ def cells(self:WorkbookFile,
     if sheet not in self._parts: raise SheetError(f"{self.path}: has no sheet {sheet!r}; its sheets are {', '.join(map(repr, self.sheets))}")
     if sheet not in self._cells:
         shared = {}
-        try: found = dict(self._read_cell(c, shared) for c in self._xml(self._parts[sheet]).iter(_M + 'c'))
+        with self._zip() as z: tree = self._xml(z, self._parts[sheet])
+        try: found = dict(self._read_cell(c, shared) for c in tree.iter(_M + 'c'))
         except (KeyError, IndexError, ValueError, TypeError) as e:
             raise SheetError(f"{self.path}: sheet {sheet!r} is damaged ({e})") from None
         self._cells[sheet] = {k: c for k, c in found.items() if c.kind != 'empty' or c.formula is not None}
     return self._cells[sheet]
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #5980b20f
+@patch
+def cell(self:WorkbookFile,
+    sheet:str, # name of a sheet
+    row:int,   # row, counted from 1
+    col:int    # column, counted from 1
+)->Cell: # kind and saved value
+    "One cell of the file; a blank one is of kind 'empty'"
+    return self.cells(sheet).get((row, col), Cell('empty'))
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #7da7af4a
 def open_workbook(
@@ -921,15 +950,30 @@ def _find_areas(file, where): # (areas, shape or None) of a range, a defined nam
     if not areas[0].sheet: raise SheetError(f"{file.path}: {where!r} names no sheet and there are {len(file.sheets)}; write 'sheet!A1:C3'")
     return areas, () if len(areas) == 1 and ':' not in text else None
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #197ac806
-def _number(cell, where, path, blank): # the number in a cell, or an error that says what is there instead
-    if cell.kind == 'number': return cell.value
+# %% ../nbs/tools/20_spreadsheet.ipynb #c607925b
+def _number(cell, where, path, blank): # what a blank cell stands for, or an error that says what is there instead of a number
     if cell.kind == 'empty' and cell.formula: raise SheetError(f"{path}: {where} holds the formula {cell.formula[:40]} and no result; recalculate=True computes it")
     if cell.kind == 'empty' and blank != 'error': return float(blank)
     what = 'is empty' if cell.kind == 'empty' else f"holds the {dict(error='error value', logical='truth value').get(cell.kind, 'text')} {str(cell.value)[:40]!r}"
     raise SheetError(f"{path}: {where} {what} where a number should be")
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #e42b308f
+# %% ../nbs/tools/20_spreadsheet.ipynb #8a79e571
+def numbers(
+    source,               # a `WorkbookFile`, for the saved results, or an `Engine`, for recalculated ones
+    areas:list,           # rectangles of equal size
+    step:int|tuple=1,     # take every step-th row and column
+    blank:str|float='error' # 'error', or the number that a blank cell stands for
+)->torch.Tensor: # (n, rows, columns), float64
+    "Numbers of rectangles; raises `SheetError` naming the first cell without one"
+    dr, dc = _two(step)
+    if len({a.shape for a in areas}) > 1: raise SheetError(f"{source.path}: the ranges {', '.join(map(str, areas))} differ in size")
+    def one(sheet, r, c):
+        cell = source.cell(sheet, r, c)
+        return cell.value if cell.kind == 'number' else _number(cell, f'{quote_sheet(sheet)}!{cell_name(r, c)}', source.path, blank)
+    return torch.tensor([[[one(a.sheet, r, c) for c in range(a.left, a.right + 1, dc)] for r in range(a.top, a.bottom + 1, dr)] for a in areas],
+                        dtype=torch.float64)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #759d5db5
 def read_range(
     path:str|Path|WorkbookFile, # a workbook
     where:str|Block|list,   # 'conv!A1:Z26', a defined name, a `Block`, or a list of equal ranges
@@ -943,16 +987,9 @@ def read_range(
     "Read cells as a tensor; raises `SheetError` naming the first cell without a number"
     file = open_workbook(path)
     areas, shape = _find_areas(file, where)
-    engine = Engine(file.path).change(changes or {}) if recalculate or changes else None
-    (dr, dc), planes = _two(step), []
-    for a in areas:
-        cells = file.cells(a.sheet)
-        get = (lambda r, c: engine.cell(a.sheet, r, c)) if engine else (lambda r, c: cells.get((r, c), Cell('empty')))
-        planes.append([[_number(get(r, c), f'{quote_sheet(a.sheet)}!{cell_name(r, c)}', file.path, blank)
-                        for c in range(a.left, a.right + 1, dc)] for r in range(a.top, a.bottom + 1, dr)])
-    if len({(len(p), len(p[0])) for p in planes}) > 1: raise SheetError(f"{file.path}: the ranges {', '.join(map(str, areas))} differ in size")
-    t = torch.tensor(planes, dtype=torch.float64)
-    return _shaped(t, where, shape).to(device=device, dtype=dtype)
+    for a in areas: file.cells(a.sheet)
+    engine = Engine(file.path).change(changes or {}) if recalculate or changes else file
+    return _shaped(numbers(engine, areas, step, blank), where, shape).to(device=device, dtype=dtype)
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #d18f7960
 def _shaped(t, where, shape): # rectangles -> the shape that was asked for
@@ -1195,12 +1232,13 @@ def _check_row(check, file, engine, read, rtol):
     except SheetError as e: row.problem = str(e).removeprefix(f'{file.path}: ')
     return row
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #7632edc1
+# %% ../nbs/tools/20_spreadsheet.ipynb #e7bade22
 def _all_formulas(file, areas): # a number that was typed in proves nothing
     for a in areas:
         cells = file.cells(a.sheet)
+        filled = _spilled(cells)
         for r, c in a.cells():
-            if cells.get((r, c), Cell('empty')).formula is None and (r, c) not in _spilled(cells):
+            if cells.get((r, c), Cell('empty')).formula is None and (r, c) not in filled:
                 what = 'is empty' if (r, c) not in cells else f'holds {cells[r, c].value!r}, not a formula'
                 raise SheetError(f"{file.path}: {quote_sheet(a.sheet)}!{cell_name(r, c)} {what}: nothing computes it")
 
@@ -1221,18 +1259,17 @@ def _judge(row, check, areas, got, want, rtol):
             row.ok, row.problem = False, f"{what} differ at {row.worst}: {a.flatten()[flat].item()!r} against {b.flatten()[flat].item()!r}"
     return row
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #bc254b18
+# %% ../nbs/tools/20_spreadsheet.ipynb #e83c4b75
 def crosscheck(
     path:str|Path,     # a workbook
     checks:list,       # `Check`s
-    rtol:float=1e-12   # difference allowed, relative to the largest value of what is expected
+    rtol:float=1e-12,  # difference allowed, relative to the largest value of what is expected
+    recalculate:bool=True # compute the workbook again? Otherwise compare the results that the file has
 )->Report: # a table; false when something differs
     "Recalculate a workbook and compare ranges with tensors, and the tensors with each other"
     file = open_workbook(path)
-    engine = Engine(file.path)
+    engine = Engine(file.path) if recalculate else file
     def read(where): # recalculated numbers
         areas, shape = _find_areas(file, where)
-        t = [[[_number(engine.cell(a.sheet, r, c), f'{quote_sheet(a.sheet)}!{cell_name(r, c)}', file.path, 'error') for c in range(a.left, a.right + 1)]
-              for r in range(a.top, a.bottom + 1)] for a in areas]
-        return _shaped(torch.tensor(t, dtype=torch.float64), where, shape)
+        return _shaped(numbers(engine, areas), where, shape)
     return Report(file.path, [_check_row(c, file, engine, read, rtol) for c in checks])
