@@ -19,7 +19,7 @@ from matplotlib.colors import LinearSegmentedColormap
 INK = LinearSegmentedColormap.from_list('ink', ['#fcfcff', '#f8696b'])
 COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000') # Okabe and Ito, safe for colour blindness
 
-# %% ../nbs/tools/25_plots.ipynb #beaa00a7
+# %% ../nbs/tools/25_plots.ipynb #cabd32ee
 def show_grid(
     x:torch.Tensor,       # numbers, (height, width)
     ax=None,              # matplotlib axes; a new figure when None
@@ -39,7 +39,12 @@ def show_grid(
     if numbers:
         for (r, c), v in ((p, x[p].item()) for p in itertools.product(*map(range, x.shape))):
             ax.text(c, r, format(v, fmt), ha='center', va='center', fontsize=7, color='white' if signed and abs(v) > .6 * top else 'black')
-    if not ticks: ax.set(xticks=[], yticks=[])
+    if ticks:
+        ax.set_xlabel('column', fontsize=8)
+        ax.set_ylabel('row', fontsize=8)
+        ax.tick_params(labelsize=8)
+        for axis in (ax.xaxis, ax.yaxis): axis.get_major_locator().set_params(integer=True)
+    else: ax.set(xticks=[], yticks=[])
     if title: ax.set_title(title, fontsize=10)
     return ax
 
