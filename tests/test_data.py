@@ -1,0 +1,372 @@
+"Data: planted truth, ratings from any table, splits, and downloads that fail in every way"
+import contextlib, errno, hashlib, http.server, io, os, re, subprocess, sys, threading, time, zipfile
+from pathlib import Path
+import pytest, torch
+from hypothesis import given, settings, strategies as st
+import ddl_lesson8.data as data
+from ddl_lesson8.data import (DownloadError, Ratings, cache_folder, data_folder, download, movielens, planted_films,
+                              planted_ratings, ratings_from_table)
+
+SEARCH = dict(max_examples=40, deadline=None, derandomize=True)
+
+# ---- planted ratings
+
+def test_planted_sizes_and_speed():
+    start = time.perf_counter()
+    p = planted_ratings(seed=3)
+    assert time.perf_counter() - start < 2
+    r = p.ratings
+    assert 90_000 < len(r) < 110_000 and r.n_users == 950 and 140 <= r.n_items <= 170
+    assert set(r.rating.tolist()) == {1, 2, 3, 4, 5} and r.rating.dtype == torch.float32
+    assert r.user.dtype == r.item.dtype == torch.int64
+    assert len(set(r.items)) == r.n_items and len(r.item_table['year']) == r.n_items == len(r.item_table['genre'])
+    assert len(r.user_table['age']) == r.n_users == len(r.user_table['occupation'])
+    assert len((r.user * r.n_items + r.item).unique()) == len(r)  # nobody rates a film twice
+    assert (p.is_anime.sum(), p.is_anime_fan.sum()) == (13, 52)
+
+def test_planted_is_skewed():
+    r = planted_ratings().ratings
+    films, people = r.counts('item'), r.counts('user')
+    assert people.min() < 25 and people.max() > 130 and films.min() < 100 and films.max() > 850
+
+def test_planted_depends_on_the_seed_only():
+    a, state = planted_ratings(seed=1), torch.get_rng_state()
+    b = planted_ratings(seed=1)
+    assert torch.equal(a.ratings.rating, b.ratings.rating) and torch.equal(a.tastes, b.tastes)
+    assert not torch.equal(a.tastes, planted_ratings(seed=2).tastes)
+    assert torch.equal(state, torch.get_rng_state())
+
+def test_truth_explains_the_ratings():
+    p = planted_ratings()
+    r = p.ratings
+    error = p.expected()[r.user, r.item] - r.rating
+    assert abs(error.mean()) < .05 and .45 < error.square().mean() < .65
+    assert p.expected().shape == (r.n_users, r.n_items)
+
+@pytest.mark.parametrize('seed', range(5))
+def test_anime_is_watched_by_few_and_rated_high(seed):
+    p = planted_ratings(seed=seed)
+    r = p.ratings
+    anime = p.is_anime[r.item]
+    by_fans = p.is_anime_fan[r.user]
+    assert (anime & by_fans).sum() / anime.sum() > .5 > 2 * p.is_anime_fan.float().mean()
+    assert r.rating[anime & by_fans].mean() - r.rating[anime & ~by_fans].mean() > .8
+
+def test_films_are_sensible():
+    f = planted_films()
+    assert f['axes'].abs().max() <= 1 and all(1900 < y < 2010 for y in f['year'])
+    assert all(g and ' ' not in g for g in f['genre'])
+
+# ---- tables
+
+TABLE = dict(u=['b', 'a', 'b'], i=[10, 2, 2], r=[3., 4.5, 1.], t=[30, 10, 20])
+
+def test_table_forms_agree(tmp_path):
+    pd = pytest.importorskip('pandas')
+    want = ratings_from_table(TABLE)
+    path = tmp_path/'r.csv'
+    path.write_text('u,i,r,t\nb,10,3,30\na,2,4.5,10\n\nb,2,1,20\n')
+    bom = tmp_path/'bom.csv'
+    bom.write_bytes(b'\xef\xbb\xbf' + path.read_bytes().replace(b',', b';'))
+    tensors = dict(TABLE, r=torch.tensor(TABLE['r']))
+    for got in (ratings_from_table(pd.DataFrame(TABLE)), ratings_from_table(path), ratings_from_table(str(path)),
+                ratings_from_table(bom, sep=';'), ratings_from_table(tensors), ratings_from_table(pd.DataFrame(TABLE).convert_dtypes())):
+        assert got.users == want.users == ['a', 'b'] and got.items == want.items == ['2', '10']
+        assert torch.equal(got.user, want.user) and torch.equal(got.item, want.item) and torch.equal(got.rating, want.rating)
+
+def test_polars_too():
+    pl = pytest.importorskip('polars')
+    assert ratings_from_table(pl.DataFrame(TABLE)).users == ['a', 'b']
+
+def test_named_columns_and_timestamps():
+    r = ratings_from_table(dict(t=TABLE['t'], r=TABLE['r'], i=TABLE['i'], u=TABLE['u']), user='u', item='i', rating='r', timestamp='t')
+    assert r.timestamp.tolist() == [30, 10, 20] and r.users == ['a', 'b']
+
+def test_ids_as_text_numbers_and_floats_are_one():
+    r = ratings_from_table(dict(u=[1, '1', 1., 2], i=[1, 2, 3, 1], r=[1, 1, 1, 1]))
+    assert r.users == ['1', '2']
+    assert ratings_from_table(dict(u=[10, 9], i=['x', 'y'], r=[1, 2])).users == ['9', '10']
+    assert ratings_from_table(dict(u=['b10', 'b9'], i=['x', 'y'], r=[1, 2])).users == ['b10', 'b9']
+
+def test_missing_values_of_every_kind(tmp_path):
+    pd = pytest.importorskip('pandas')
+    path = tmp_path/'m.csv'
+    path.write_text('u,i,r\n1,2,3\n1,,4\n')
+    for table in (dict(u=[1, 2], i=[2, None], r=[3, 4]), dict(u=[1, 2], i=[2, 3], r=[3, float('nan')]), path,
+                  pd.DataFrame(dict(u=[1, None], i=[2, 3], r=[3, 4])), pd.DataFrame(dict(u=pd.array([1, None], dtype='Int64'), i=[2, 3], r=[3, 4]))):
+        with pytest.raises(ValueError, match='1 rows lack a value, first row 2'): ratings_from_table(table)
+        got = ratings_from_table(table, missing='drop')
+        assert (got.users, got.items, got.rating.tolist()) == (['1'], ['2'], [3])
+
+@pytest.mark.parametrize('table, kw, words', [
+    (dict(u=[1], i=[1], r=[1]), dict(item='film'), r"no column 'film' for the item; the table has \['u', 'i', 'r'\]"),
+    (dict(u=[1], i=[1]), {}, 'no column 3 for the rating'),
+    (dict(u=[1, 2], i=[1], r=[1]), {}, 'different lengths'),
+    (dict(u=[], i=[], r=[]), {}, 'no ratings'),
+    (dict(u=[None], i=[1], r=[1]), dict(missing='drop'), 'no ratings'),
+    (dict(u=[1], i=[1], r=['x']), {}, "'r', row 1: 'x' is not a number"),
+    (dict(u=[1], i=[1], r=[float('inf')]), {}, 'finite'),
+    (dict(u=[1, 2, 1], i=['a', 'b', 'a'], r=[1, 2, 3]), {}, r"'1' and 'a' in rows \[1, 3\]"),
+    (dict(u=[1], i=[1], r=[1]), dict(missing='ignore'), "'error' or 'drop'"),
+    (dict(u=[1], i=[1], r=[1]), dict(duplicates='first'), "'last'")])
+def test_bad_tables(table, kw, words):
+    with pytest.raises(ValueError, match=words): ratings_from_table(table, **kw)
+
+def test_bad_table_things(tmp_path):
+    with pytest.raises(TypeError, match='not list'): ratings_from_table([[1, 2, 3]])
+    with pytest.raises(FileNotFoundError, match='nowhere.csv'): ratings_from_table(tmp_path/'nowhere.csv')
+    for name, raw, words in [('e', b'', 'empty'), ('l', b'u,i,r\n1,2\n', 'line 2: 2 fields'), ('d', b'u,u,r\n1,2,3\n', 'twice'), ('n', b'u,i,r\n\xff,2,3\n', 'UTF-8')]:
+        (tmp_path/name).write_bytes(raw)
+        with pytest.raises(ValueError, match=words): ratings_from_table(tmp_path/name)
+
+pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 5)), min_size=1, max_size=30)
+
+@settings(**SEARCH)
+@given(pairs)
+def test_duplicates_by_dictionary(rows):
+    u, i, r = zip(*rows)
+    table = dict(u=u, i=i, r=r)
+    last, every = {}, {}
+    for a, b, c in rows:
+        last[str(a), str(b)] = c
+        every.setdefault((str(a), str(b)), []).append(c)
+    def as_dict(x): return {(x.users[a], x.items[b]): c for a, b, c in zip(*(t.tolist() for t in x.tensors()))}
+    assert as_dict(ratings_from_table(table, duplicates='last')) == last
+    assert as_dict(ratings_from_table(table, duplicates='mean')) == pytest.approx({k: sum(v) / len(v) for k, v in every.items()})
+    assert len(ratings_from_table(table, duplicates='keep')) == len(rows)
+
+def test_names_positions_and_averages():
+    r = ratings_from_table(TABLE)
+    assert r.item_id('10') == r.item_id(10) == 1 and r.user_id('a') == 0
+    with pytest.raises(KeyError, match='no item'): r.item_id('99')
+    assert r.averages().tolist() == [2.75, 3] and r.counts('user').tolist() == [1, 2]
+    empty = r.select(r.rating > 9)
+    assert len(empty) == 0 and empty.averages().isnan().all() and 'ratings' in repr(empty)
+    with pytest.raises(ValueError, match="'item' or 'user'"): r.counts('film')
+
+# ---- splits
+
+def toy(n=60, users=7):
+    g = torch.Generator().manual_seed(0)
+    return Ratings(torch.randint(users, (n,), generator=g), torch.arange(n), torch.ones(n), [str(k) for k in range(users + 1)],
+                   [str(k) for k in range(n)], torch.randint(20, (n,), generator=g))
+
+@settings(**SEARCH)
+@given(st.integers(2, 60), st.floats(.01, .99), st.integers(0, 9), st.sampled_from(['random', 'time']))
+def test_splits_part_the_ratings(n, share, seed, how):
+    r = toy(n)
+    train, valid = r.split(how, share, seed)
+    assert sorted(train.item.tolist() + valid.item.tolist()) == list(range(n))
+    assert len(valid) == max(1, min(n - 1, int(n * share)))
+    assert train.users is r.users and valid.items is r.items
+    if how == 'time': assert train.timestamp.max() <= valid.timestamp.min()
+
+def test_random_split_follows_its_seed():
+    r = toy()
+    a, b, c = (r.split(seed=s)[1].item.tolist() for s in (1, 1, 2))
+    assert a == b != c
+
+def test_the_last_of_each_user_is_left_out():
+    r = ratings_from_table(dict(u=['a', 'a', 'b', 'a', 'c', 'c'], i=[1, 2, 1, 3, 1, 2], r=[1, 2, 3, 4, 5, 6], t=[5, 9, 1, 7, 3, 3]), timestamp='t')
+    train, valid = r.split('leave_last_out')
+    assert valid.rating.tolist() == [2, 6]            # of equal times the later row
+    assert train.rating.tolist() == [1, 3, 4, 5]      # b keeps the only rating
+
+def test_splits_refuse():
+    r = ratings_from_table(TABLE)
+    with pytest.raises(ValueError, match='timestamps'): r.split('time')
+    with pytest.raises(ValueError, match='timestamps'): r.split('leave_last_out')
+    with pytest.raises(ValueError, match="'random'"): r.split('kfold')
+    with pytest.raises(ValueError, match='share'): r.split(valid=1.)
+    with pytest.raises(ValueError, match='cannot be split'): r.select(torch.tensor([0])).split()
+
+# ---- a server on loopback that misbehaves on request
+
+def fake_archive():
+    "A tiny archive in MovieLens's form, with one title under two ids and a latin-1 title"
+    flags = '|'.join('1' if k in (5, 14) else '0' for k in range(19))
+    films = [(1, 'Léon (1994)'), (2, 'Chasing Amy (1997)'), (3, 'Chasing Amy (1997)'), (4, 'unknown')]
+    item = ''.join(f'{k}|{t}|{"" if k == 4 else "01-Jan-1999"}||http://x|{flags}\n' for k, t in films)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, 'w') as z:
+        z.writestr('ml-100k/u.data', '2\t1\t5\t100\n1\t2\t3\t200\n1\t3\t4\t300\n')
+        z.writestr('ml-100k/u.item', item.encode('latin-1'))
+        z.writestr('ml-100k/u.user', '1|24|M|technician|85711\n2|53|F|other|94043\n')
+        z.writestr('ml-100k/filler', os.urandom(300_000))
+    return out.getvalue()
+
+BODY = fake_archive()
+SUM = 'md5:' + hashlib.md5(BODY).hexdigest()
+
+@contextlib.contextmanager
+def serve(cut_first=0, ranges=True, status=200, length=True, delay=0.):
+    "An address that gives BODY; the first `cut_first` answers break off in the middle"
+    log = []
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *a): pass
+        def do_GET(self):
+            log.append(self.headers.get('Range'))
+            if status != 200: return self.send_error(status)
+            at = int(re.match(r'bytes=(\d+)-', self.headers['Range'])[1]) if ranges and self.headers.get('Range') else 0
+            body = BODY[at:]
+            self.send_response(206 if at else 200)
+            if at: self.send_header('Content-Range', f'bytes {at}-{len(BODY) - 1}/{len(BODY)}')
+            if length: self.send_header('Content-Length', str(len(body)))
+            self.end_headers()
+            time.sleep(delay)
+            with contextlib.suppress(OSError): self.wfile.write(body[:100_000] if len(log) <= cut_first else body)
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try: yield f'http://127.0.0.1:{server.server_port}/ml-100k.zip', log
+    finally:
+        server.shutdown()
+        server.server_close()
+
+def files(folder): return sorted(p.name for p in folder.iterdir())
+
+def test_download_and_cache(tmp_path, capfd):
+    with serve() as (url, log):
+        path = download(url, tmp_path/'a'/'x.zip', SUM)
+        assert path.read_bytes() == BODY and files(path.parent) == ['x.zip']
+        download(url, path, SUM)
+        assert len(log) == 1                                  # there already: not asked for again
+        path.write_bytes(b'damaged')
+        assert download(url, path, SUM).read_bytes() == BODY  # damaged: fetched again
+        download(url, tmp_path/'y.zip', 'sha256:' + hashlib.sha256(BODY).hexdigest(), progress=True)
+    assert 'ml-100k.zip' in capfd.readouterr().err
+
+@pytest.mark.parametrize('ranges', [True, False])
+def test_cut_connection_is_continued_or_begun_again(tmp_path, ranges):
+    with serve(cut_first=2, ranges=ranges) as (url, log):
+        assert download(url, tmp_path/'x.zip', SUM).read_bytes() == BODY
+    assert log[0] is None and log[1].startswith('bytes=') and files(tmp_path) == ['x.zip']
+
+def test_cut_for_ever(tmp_path):
+    with serve(cut_first=99, ranges=False) as (url, log):
+        with pytest.raises(DownloadError, match='cut after 100,000 bytes.*DDL_LESSON8_DATA'): download(url, tmp_path/'x.zip', SUM, tries=3)
+    assert len(log) == 3 and files(tmp_path) == []
+
+def test_cut_without_a_length_is_found_by_the_checksum(tmp_path):
+    with serve(cut_first=9, length=False) as (url, _):
+        with pytest.raises(DownloadError, match='expected md5'): download(url, tmp_path/'x.zip', SUM)
+    assert files(tmp_path) == []
+
+def test_wrong_checksum_leaves_nothing(tmp_path):
+    with serve() as (url, _):
+        with pytest.raises(DownloadError, match='expected md5:0000.*not kept'): download(url, tmp_path/'x.zip', 'md5:0000')
+        old = tmp_path/'old.zip'
+        old.write_bytes(b'old')
+        with pytest.raises(DownloadError): download(url, old, 'md5:0000')
+    assert files(tmp_path) == ['old.zip'] and old.read_bytes() == b'old'
+
+@pytest.mark.parametrize('status, asked', [(404, 1), (403, 1), (503, 4)])
+def test_refusals(tmp_path, status, asked):
+    with serve(status=status) as (url, log):
+        with pytest.raises(DownloadError, match=str(status)): download(url, tmp_path/'x.zip', SUM)
+    assert len(log) == asked and files(tmp_path) == []
+
+def test_slow_server_times_out(tmp_path):
+    with serve(delay=1.) as (url, _):
+        with pytest.raises(DownloadError, match='timed out'): download(url, tmp_path/'x.zip', SUM, tries=1, timeout=.2)
+
+def test_no_network_says_what_to_do(tmp_path):
+    with pytest.raises(DownloadError, match='Is there a network.*DDL_LESSON8_DATA'): download('http://127.0.0.1:9/x', tmp_path/'x', tries=2)
+    assert files(tmp_path) == []
+
+def test_disk_full_before_the_download(tmp_path, monkeypatch):
+    monkeypatch.setattr(data.shutil, 'disk_usage', lambda p: type('U', (), dict(free=1000))())
+    with serve() as (url, _):
+        with pytest.raises(DownloadError, match='no room on disk.*DDL_LESSON8_CACHE'): download(url, tmp_path/'x.zip', SUM)
+    assert files(tmp_path) == []
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs /dev/full')
+def test_disk_full_in_the_middle(tmp_path, monkeypatch):
+    real = open
+    monkeypatch.setattr(data, 'open', lambda p, mode='r': real('/dev/full' if 'w' in mode else p, mode), raising=False)
+    with serve() as (url, _):
+        with pytest.raises(DownloadError, match='no room on disk'): download(url, tmp_path/'x.zip', SUM)
+    assert files(tmp_path) == []
+
+def test_disk_full_while_unpacking(tmp_path, monkeypatch):
+    def full(self, raw): raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(data, 'data_folder', lambda: None)
+    monkeypatch.setenv('DDL_LESSON8_CACHE', str(tmp_path))
+    with serve() as (url, _):
+        monkeypatch.setattr(Path, 'write_bytes', full)
+        with pytest.raises(DownloadError, match='no room on disk'): movielens(download=True, url=url, checksum=SUM)
+    assert files(tmp_path) == ['ml-100k.zip']
+
+def test_two_processes_at_once(tmp_path):
+    code = 'import sys; from ddl_lesson8.data import movielens; print(len(movielens(download=True, url=sys.argv[1], checksum=sys.argv[2])))'
+    env = dict(os.environ, DDL_LESSON8_CACHE=str(tmp_path))
+    env.pop('DDL_LESSON8_DATA', None)
+    with serve(delay=.3) as (url, log):
+        both = [subprocess.Popen([sys.executable, '-c', code, url, SUM], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        outs = [p.communicate(timeout=120) for p in both]
+    assert [o[0].strip() for o in outs] == ['3', '3'], outs
+    assert files(tmp_path) == ['ml-100k', 'ml-100k.zip'] and files(tmp_path/'ml-100k') == ['u.data', 'u.item', 'u.user']
+
+# ---- MovieLens
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    monkeypatch.delenv('DDL_LESSON8_DATA', raising=False)
+    monkeypatch.setenv('DDL_LESSON8_CACHE', str(tmp_path/'cache'))
+    return tmp_path
+
+def test_nothing_is_downloaded_unasked(alone):
+    with serve() as (url, log):
+        with pytest.raises(FileNotFoundError, match=r'movielens\(download=True\).*DDL_LESSON8_DATA'): movielens(url=url, checksum=SUM)
+        assert log == []
+
+def test_movielens_from_the_server_then_the_cache(alone):
+    with serve() as (url, log):
+        ml = movielens(download=True, url=url, checksum=SUM)
+        again = movielens(url=url, checksum=SUM)
+        by_id = movielens('id')
+    assert len(log) == 1 and torch.equal(ml.item, again.item)
+    assert ml.items == ['Léon (1994)', 'Chasing Amy (1997)', 'unknown'] and ml.users == ['1', '2']
+    assert ml.item.tolist() == [0, 1, 1] and ml.user.tolist() == [1, 0, 0] and ml.timestamp.tolist() == [100, 200, 300]
+    assert by_id.items[1:3] == ['Chasing Amy (1997) [id 2]', 'Chasing Amy (1997) [id 3]']
+    assert ml.item_table['year'] == [1994, 1997, None] and ml.item_table['genre'][0] == 'Comedy|Romance'
+    assert ml.user_table == dict(age=[24, 53], gender=['M', 'F'], occupation=['technician', 'other'])
+
+def test_the_readers_folder_comes_first(alone, monkeypatch):
+    with serve() as (url, log):
+        movielens(download=True, url=url, checksum=SUM)
+        monkeypatch.setenv('DDL_LESSON8_DATA', str(alone/'cache'))
+        monkeypatch.setenv('DDL_LESSON8_CACHE', str(alone/'other'))
+        assert len(movielens(url='http://127.0.0.1:9/')) == 3
+    monkeypatch.setenv('DDL_LESSON8_DATA', str(alone/'gone'))
+    with pytest.raises(FileNotFoundError, match='gone'): movielens()
+
+def test_not_an_archive(alone):
+    (alone/'cache').mkdir()
+    (alone/'cache'/'ml-100k.zip').write_bytes(b'not a zip')
+    with pytest.raises(DownloadError, match='not the MovieLens archive'):
+        movielens(download=True, url='http://127.0.0.1:9/', checksum='md5:' + hashlib.md5(b'not a zip').hexdigest())
+    assert files(alone/'cache') == ['ml-100k.zip']
+
+@pytest.mark.parametrize('name, raw, words', [
+    ('u.data', '1\t1\t5\n', 'line 1: 3 fields'), ('u.data', '1\tx\t5\t1\n', 'invalid literal'), ('u.data', '1\t9\t5\t1\n', 'id 9'),
+    ('u.item', 'Toy Story\n', 'line 1: 1 fields'), ('u.user', '', 'empty')])
+def test_damaged_files_are_named(alone, name, raw, words):
+    with serve() as (url, _): movielens(download=True, url=url, checksum=SUM)
+    (alone/'cache'/'ml-100k'/name).write_text(raw)
+    with pytest.raises(ValueError, match=words) as e: movielens()
+    assert name in str(e.value)
+
+def test_folders(alone, monkeypatch):
+    assert data_folder() is None and cache_folder() == alone/'cache'
+    monkeypatch.delenv('DDL_LESSON8_CACHE')
+    assert cache_folder().name == 'ddl_lesson8'
+    with pytest.raises(ValueError, match="'title'"): movielens('movie')
+
+@pytest.mark.skipif(not os.environ.get('DDL_LESSON8_DATA'), reason='needs DDL_LESSON8_DATA')
+def test_real_movielens():
+    ml = movielens()
+    assert (len(ml), ml.n_users, ml.n_items) == (100_000, 943, 1664)
+    assert movielens('id').n_items == 1682
+    assert ml.user[:2].tolist() == [195, 185] and ml.rating[:3].tolist() == [3, 3, 1]
+    assert ml.items[0] == 'Toy Story (1995)' and ml.item_table['year'][0] == 1995
+    assert len(ml.split()[1]) == 20_000
