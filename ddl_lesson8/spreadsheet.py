@@ -241,7 +241,10 @@ def _wanted(self:Sheet, at, below, right_of, label, space): # row and column whe
     if below is not None and right_of is None: col = below.col
     return row, col
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #fc7904b1
+# %% ../nbs/tools/20_spreadsheet.ipynb #c1eb4b33
+def _around(area, space, down): # an area and the blank cells that should stay before it
+    return area._replace(top=max(1, area.top - space)) if down else area._replace(left=max(1, area.left - space))
+
 @patch
 def _place(self:Sheet, shape, label, at=None, below=None, right_of=None, name=None, space=1, gap=1, pitch=None, across=False, vertical=False):
     row, col = self._wanted(at, below, right_of, label, space)
@@ -252,7 +255,8 @@ def _place(self:Sheet, shape, label, at=None, below=None, right_of=None, name=No
             raise SheetError(f"{self.name}: {label!r} of shape {b.shape} would reach {b.range.split('!')[1]}, beyond Excel's {MAX_ROWS:,} rows and {MAX_COLS:,} columns; use several sheets")
         if label and row == 1: raise SheetError(f"{self.name}: {label!r} begins in row 1, which leaves no row above for its label; begin in row 2")
         label_cell = head and head._replace(right=head.left)
-        hit = next(filter(None, [self._room(a, at is None) for a in b.areas + ([head if at is None else label_cell] if head else [])]), None)
+        wanted = b.areas + ([label_cell] if label else []) if at is not None else [_around(a, space, below is not None) for a in b.areas + ([head] if label else [])]
+        hit = next(filter(None, [self._room(a, at is None) for a in wanted]), None)
         if hit is None: break
         if at is not None: raise SheetError(f"{self.name}: {label!r} at {b.range.split('!')[1]} would cover {hit}")
         row, col = (row + 1, col) if below is not None else (row, col + 1)
@@ -321,14 +325,20 @@ def formula(self:Sheet,
         cells[where] = ('array' if array else 'formula', text, fmt or '0.0;-0.0;0')
     return self._settle(fresh, cells, scale)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #3566426b
+# %% ../nbs/tools/20_spreadsheet.ipynb #292d20e6
+def _check_text(text, where): # raise where a cell cannot hold it
+    if len(text) > 32_767: raise SheetError(f"{where}: a text of {len(text):,} characters is longer than Excel's 32,767")
+    if re.search(r'[\x00-\x08\x0b\x0c\x0e-\x1f]', text): raise SheetError(f"{where}: the text {text[:30]!r} has a control character, which a workbook cannot hold")
+
 def _as_numbers(value, label): # a float64 or int64 tensor on the CPU
-    try: t = torch.as_tensor(value).detach().cpu()
+    try:
+        t = torch.as_tensor(value).detach().cpu()
+        if not hasattr(value, 'dtype') and t.is_floating_point(): t = torch.as_tensor(value, dtype=torch.float64) # Python's numbers are not float32
     except (TypeError, ValueError, RuntimeError) as e: raise SheetError(f"{label!r}: {type(value).__name__} is neither a tensor nor numbers nor words ({e})") from None
     if t.is_complex(): raise SheetError(f"{label!r}: a cell cannot hold a complex number; put the real and the imaginary part on the sheet")
     return t.double() if t.is_floating_point() else t.long()
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #cfd07d51
+# %% ../nbs/tools/20_spreadsheet.ipynb #f8738b31
 @patch
 @delegates(Sheet.formula, but=['shape', 'fn', 'array'])
 def put(self:Sheet,
@@ -349,9 +359,10 @@ def put(self:Sheet,
         if not words and (not math.isfinite(v) or abs(v) > 2**53 and isinstance(v, int)):
             raise SheetError(f"{self.name}!{block.ref(*index)}: {label!r} holds {v} at {list(index)}; a cell cannot hold that number")
         cells[block.at(*index)] = ('text' if words else 'number', v, fmt)
+        if words: _check_text(v, f'{self.name}!{block.ref(*index)}')
     return self._settle(block, cells, False if words else scale)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #a76678e9
+# %% ../nbs/tools/20_spreadsheet.ipynb #6587429d
 @patch
 def text(self:Sheet,
     at,               # address such as 'A1', or a block: then the text goes below it
@@ -364,6 +375,7 @@ def text(self:Sheet,
     cell = Area(self.name, row, col, row, col)
     hit = self._room(cell, False)
     if hit: raise SheetError(f"{self.name}: the text {string[:30]!r} at {cell_name(row, col)} would cover {hit}")
+    _check_text(string, f'{self.name}!{cell_name(row, col)}')
     self._claim(cell, f'the text {string[:30]!r}')
     self.cells[row, col] = ('text', string, ('link', link) if link else style)
     return cell_name(row, col)
@@ -670,7 +682,7 @@ class Dropout(NamedTuple):
     mask: Block # 1 where a cell stays
     out: Block  # result
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #74303321
+# %% ../nbs/tools/20_spreadsheet.ipynb #dda08935
 @patch
 @delegates(Sheet.formula, but=['shape', 'fn', 'array', 'name', 'fmt', 'scale'])
 def dropout(self:Sheet,
@@ -686,15 +698,16 @@ def dropout(self:Sheet,
     if p.shape or (train is not None and train.shape): raise SheetError(f"{label!r}: the rate and the switch are single cells; put() a number for each")
     if u is not None and u.shape != x.shape: raise SheetError(f"{label!r}: random numbers {u.shape} must be shaped like {x.shape}")
     rate = p.ref(absolute=True, on=self)
-    if u is None: u, kwargs = self.formula(x.shape, lambda *i: 'RAND()', f'{label}: random numbers', **kwargs), {k: v for k, v in kwargs.items() if k not in ('at', 'below', 'right_of')}
-    place = kwargs if {'at', 'below', 'right_of'} & kwargs.keys() else dict(kwargs, right_of=u)
-    mask = self.formula(x.shape, lambda *i: f'IF({u.ref(*i, on=self)}>{rate},1,0)', f'{label}: mask', fmt='0', **place)
+    beside = {k: v for k, v in kwargs.items() if k not in ('at', 'below', 'right_of')}
+    if u is None:
+        u = self.formula(x.shape, lambda *i: 'RAND()', f'{label}: random numbers', **kwargs)
+        kwargs = dict(beside, right_of=u)
+    mask = self.formula(x.shape, lambda *i: f'IF({u.ref(*i, on=self)}>{rate},1,0)', f'{label}: mask', fmt='0', **kwargs)
     def cell(*i):
         kept = f'{x.ref(*i, on=self)}*{mask.ref(*i)}' + (f'/(1-{rate})' if rescale else '')
         kept = f'IF({mask.ref(*i)}=0,0,{kept})'
         return kept if train is None else f'IF({train.ref(absolute=True, on=self)}=1,{kept},{x.ref(*i, on=self)})'
-    rest = {k: v for k, v in kwargs.items() if k not in ('at', 'below', 'right_of')}
-    return Dropout(u, mask, self.formula(x.shape, cell, label, right_of=mask, **rest))
+    return Dropout(u, mask, self.formula(x.shape, cell, label, right_of=mask, **beside))
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #c37e886c
 @patch
@@ -813,7 +826,7 @@ def _xml(self:WorkbookFile, archive, part): # one of the files inside
     except KeyError: raise SheetError(f"{self.path}: is damaged ({part} is missing)") from None
     except _BROKEN as e: raise SheetError(f"{self.path}: is damaged or cut off inside {part} ({e})") from None
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #e9281bb4
+# %% ../nbs/tools/20_spreadsheet.ipynb #880f0b88
 def _row_col(ref): # 'B3' -> (3, 2), fast
     n = 0
     for i, letter in enumerate(ref):
@@ -823,7 +836,7 @@ def _row_col(ref): # 'B3' -> (3, 2), fast
 def _formula_of(f, at, shared): # formula text of a cell; the copies of a shared formula are kept in R1C1 form
     if f.get('t') != 'shared': return '=' + (f.text or '')
     if f.text: shared[f.get('si')] = relative_form('=' + f.text, *at); return '=' + f.text
-    return absolute_form(shared[f.get('si')], *at)
+    return absolute_form(shared[f.get('si')], *at) if f.get('si') in shared else '=' # the first of them is gone
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #200c7498
 @patch
@@ -1063,7 +1076,7 @@ def _exact(self:Sheet, xml): # openpyxl writes 16 digits; some float64 numbers n
         return f'{m[1]}{value!r}{m[4]}' if kind == 'number' else m[0]
     return _NUMBER_CELL.sub(one, xml)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #5a3b55ae
+# %% ../nbs/tools/20_spreadsheet.ipynb #ff95a677
 def _text_px(text, style): # width that a text needs
     return 6.2 * len(text) + 10 if style in _FONTS else 5.6 * len(text) + 7
 
@@ -1072,14 +1085,11 @@ def _cols(self:Sheet, engine): # the <cols> element: each block's columns alike,
     need = {}
     for b in self.blocks:
         cells = [b.at(*i) for i in product(*map(range, b.shape))]
-        n = self.sheet_index(engine)
+        n = engine.sheets[self.name]
         px = max(_text_px(engine.model.get_formatted_cell_value(n, *at), self.cells[at][2]) if self.cells[at][2] != 'General' else 0 for at in cells)
         for c in {c for _, c in cells}: need[c] = max(need.get(c, self.cell), math.ceil(px))
     need.update(self.widths)
     return '<cols>' + ''.join(f'<col min="{c}" max="{c}" width="{px / 7:.4f}" customWidth="1"/>' for c, px in sorted(need.items())) + '</cols>' if need else ''
-
-@patch
-def sheet_index(self:Sheet, engine)->int: return engine.sheets[self.name] # number of the sheet in the engine
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #ac73a9cd
 _FORMULA_CELL = re.compile(r'<c r="([A-Z]+)(\d+)"([^>]*?)><f([^>]*)>(.*?)</f><v\s*(?:/>|></v>)</c>', re.S)
@@ -1202,10 +1212,10 @@ def _repr_html_(self:Report)->str:
     notes = ''.join(f'<p>{escape(p)}</p>' for p in self.problems)
     return f"<table><thead>{row('th', _HEAD)}</thead><tbody>{''.join(row('td', r) for r in self._table())}</tbody></table>{notes}"
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #34062013
-def _compare(got, want, rtol): # (largest relative difference, its flat position); nan and inf never pass
-    scale = want.abs().max().item() or 1.
-    diff = ((got - want).abs() / scale).flatten()
+# %% ../nbs/tools/20_spreadsheet.ipynb #4e6e007a
+def _compare(got, want): # (largest relative difference, its flat position); nan and inf never pass
+    scale = want[want.isfinite()].abs().amax().item() if want.isfinite().any() else 0.
+    diff = ((got - want).abs() / (scale or 1.)).flatten()
     diff = torch.where(diff.isfinite(), diff, torch.inf)
     return diff.max().item(), diff.argmax().item()
 
@@ -1218,7 +1228,7 @@ def _cell_at(areas, where, shape, flat): # address of the flat-th element
     plane, rest = divmod(flat, h * w)
     return f'{quote_sheet(areas[plane].sheet)}!{cell_name(areas[plane].top + rest // w, areas[plane].left + rest % w)}'
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #4f509f2b
+# %% ../nbs/tools/20_spreadsheet.ipynb #319bfd5f
 def _check_row(check, file, engine, read, rtol):
     areas, _ = _find_areas(file, check.where)
     row = Row(check.name, areas[0].sheet, ', '.join(str(a).split('!')[-1] for a in areas), sum(math.prod(a.shape) for a in areas), '', math.inf, '', False, given=check.given)
@@ -1227,7 +1237,7 @@ def _check_row(check, file, engine, read, rtol):
     try:
         if not check.given: _all_formulas(file, areas)
         got = read(check.where)
-        want = {k: torch.as_tensor(v(read) if callable(v) else v).detach().cpu().double() for k, v in check.expected.items()}
+        want = {k: _as_numbers(v(read) if callable(v) else v, f'{check.name}: {k}').double() for k, v in check.expected.items()}
         return _judge(row, check, areas, got, want, check.rtol if check.rtol is not None else rtol)
     except SheetError as e: row.problem = str(e).removeprefix(f'{file.path}: ')
     return row
@@ -1245,21 +1255,22 @@ def _all_formulas(file, areas): # a number that was typed in proves nothing
 def _spilled(cells): # cells that an array formula of several cells fills
     return {rc for c in cells.values() if c.array and ':' in c.array for rc in parse_area(c.array).cells()}
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #c73c70e6
+# %% ../nbs/tools/20_spreadsheet.ipynb #17521e92
 def _judge(row, check, areas, got, want, rtol):
     pairs = [(f'sheet and {k}', got, v) for k, v in want.items()]
     names = list(want)
     pairs += [(f'{a} and {b}', want[a], want[b]) for i, a in enumerate(names) for b in names[i + 1:]]
-    row.diff, row.ok = 0., True
     for what, a, b in pairs:
         if a.shape != b.shape: raise SheetError(f"{what} have shapes {tuple(a.shape)} and {tuple(b.shape)}")
-        diff, flat = _compare(a, b, rtol)
+    row.diff, row.ok = 0., True
+    for what, a, b in pairs:
+        diff, flat = _compare(a, b)
         if diff >= row.diff: row.diff, row.worst = diff, _cell_at(areas, check.where, tuple(a.shape), flat)
         if not diff <= rtol and row.ok:
             row.ok, row.problem = False, f"{what} differ at {row.worst}: {a.flatten()[flat].item()!r} against {b.flatten()[flat].item()!r}"
     return row
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #e83c4b75
+# %% ../nbs/tools/20_spreadsheet.ipynb #a053788a
 def crosscheck(
     path:str|Path,     # a workbook
     checks:list,       # `Check`s
@@ -1268,6 +1279,8 @@ def crosscheck(
 )->Report: # a table; false when something differs
     "Recalculate a workbook and compare ranges with tensors, and the tensors with each other"
     file = open_workbook(path)
+    for a in {a for c in checks for a in _find_areas(file, c.where)[0]}:
+        if a.sheet in file.sheets: file.cells(a.sheet)
     engine = Engine(file.path) if recalculate else file
     def read(where): # recalculated numbers
         areas, shape = _find_areas(file, where)

@@ -97,9 +97,11 @@ def _said(cell): # what a cell holds, in words
     if cell.formula: return f'the formula {_squeeze(cell.formula)[:70]}'
     return 'nothing' if cell.kind == 'empty' else f'the {cell.kind} {str(cell.value)[:40]!r}' if cell.kind != 'number' else repr(cell.value)
 
-# %% ../nbs/tools/21_workbook.ipynb #59a14d1a
+# %% ../nbs/tools/21_workbook.ipynb #47ce5ed4
+def _filled(cell): return cell.array and parse_area(cell.array) # the cells that an array formula fills
+
 def _same_content(a, b): # the same number, text or formula?
-    if a.formula or b.formula: return bool(a.formula and b.formula) and _squeeze(a.formula) == _squeeze(b.formula) and bool(a.array) == bool(b.array)
+    if a.formula or b.formula: return bool(a.formula and b.formula) and _squeeze(a.formula) == _squeeze(b.formula) and _filled(a) == _filled(b)
     if a.kind != b.kind: return False
     return a.value == b.value or a.kind == 'number' and abs(a.value - b.value) <= 1e-12 * abs(b.value)
 
@@ -259,7 +261,7 @@ def _input_problems(part, sheet, t): # cells of inputs that are not the course's
         bad.append(f"the number in {quote_sheet(sheet)}!{' or '.join(cells[:4])}{' or ...' if len(cells) > 4 else ''} is not the course's")
     return bad
 
-# %% ../nbs/tools/21_workbook.ipynb #93785d93
+# %% ../nbs/tools/21_workbook.ipynb #189757eb
 def _needs_array(form): return 'SUM(' in form # sums of products of ranges, but not SUMPRODUCT
 
 def _formula_problems(file, sheet, part): # cells of a block whose formula is not the one that belongs there
@@ -267,7 +269,7 @@ def _formula_problems(file, sheet, part): # cells of a block whose formula is no
     for at, form in _cells_of(part):
         cell = file.cell(sheet, *at)
         same = cell.formula is not None and _squeeze(relative_form(cell.formula, *at)) == form
-        if same and (cell.array or not _needs_array(form)): continue
+        if same and _filled(cell) == (Area('', *at, *at) if _needs_array(form) else None): continue
         wanted = absolute_form(form, *at) + (' as an array formula' if same else '')
         bad.append(f'{quote_sheet(sheet)}!{cell_name(*at)} holds {_said(cell)}; its block has {wanted}')
     return bad
