@@ -329,7 +329,7 @@ CELL_FORMULAS = dict( # each activation as the formula of one cell
 CHARTS = {'levels off on both sides': ('sigmoid', 'tanh', 'hardsigmoid', 'hardtanh'), 'relatives of ReLU': ('relu', 'leaky_relu', 'elu', 'selu', 'softplus'),
           'dips before it rises': ('gelu', 'silu', 'mish', 'hardswish'), 'for comparison': ('identity', 'relu6')}
 
-# %% ../nbs/09_activations.ipynb #d9905869
+# %% ../nbs/09_activations.ipynb #f81fb300
 def activations_sheet(
     book # a `Book`; the sheets 'activations' and 'losses' are added to it
 )->list: # of `Check`
@@ -343,14 +343,15 @@ def _curves_sheet(book):
     column = sheet.put(x, 'x', at='A3', fmt='0.00', vertical=True, scale=False)
     blocks, checks = {}, []
     for name, formula in CELL_FORMULAS.items():
-        blocks[name] = sheet.formula(x.shape, lambda i: formula.format(x=column.ref(i)), name, fmt='0.00', vertical=True, scale='signed')
+        scale = 'signed' if ACTIVATIONS[name](x).min() < 0 else True
+        blocks[name] = sheet.formula(x.shape, lambda i: formula.format(x=column.ref(i)), name, fmt='0.00', vertical=True, scale=scale)
         loose = 1e-9 if name == 'gelu' else None # spreadsheet engines compute ERF to about ten digits
         checks.append(Check(name, blocks[name], rtol=loose, from_scratch=ACTIVATIONS[name](x), PyTorch=getattr(nn.functional, name, identity)(x)))
     for i, (title, names) in enumerate(CHARTS.items()):
-        sheet.charts.append((title, column, [blocks[n] for n in names], column.box.bottom + 3 + 18 * (i // 2), 1 + 15 * (i % 2)))
+        sheet.charts.append((title, column, [blocks[n] for n in names], column.box.bottom + 3 + 14 * (i // 2), 1 + 18 * (i % 2)))
     return checks
 
-# %% ../nbs/09_activations.ipynb #e3b43b94
+# %% ../nbs/09_activations.ipynb #8fe697a7
 def _chart_sheet(book, name, about):
     "A sheet that also draws line charts; charts have no results, so they are written after everything else"
     from ddl_lesson8.spreadsheet import Sheet
@@ -366,8 +367,10 @@ def _chart_sheet(book, name, about):
 def _line_chart(ws, title, x, ys):
     from openpyxl.chart import Reference, ScatterChart, Series
     chart = ScatterChart(style=2, scatterStyle='lineMarker')
-    chart.title, chart.width, chart.height, chart.x_axis.title, chart.y_axis.title = title, 15, 8.5, 'input', 'output'
+    chart.title, chart.width, chart.height, chart.x_axis.title, chart.y_axis.title = title, 14, 9, 'input', 'output'
     chart.x_axis.delete = chart.y_axis.delete = False
+    chart.x_axis.scaling.min, chart.x_axis.scaling.max, chart.legend.position = -6, 6, 'b'
+    chart.x_axis.number_format = chart.y_axis.number_format = '0'
     where = Reference(ws, min_col=x.col, min_row=x.row, max_row=x.box.bottom)
     for y, color in zip(ys, ('0072B2', 'D55E00', '009E73', 'CC79A7', 'E69F00')):
         line = Series(Reference(ws, min_col=y.col, min_row=y.row, max_row=y.box.bottom), where, title=y.label)
