@@ -105,7 +105,7 @@ class SparseLookup(torch.autograd.Function):
         ids, = ctx.saved_tensors
         return torch.sparse_coo_tensor(ids.reshape(1, -1).long(), grad.reshape(-1, ctx.shape[1]), ctx.shape, check_invariants=False), None
 
-# %% ../nbs/02_embeddings.ipynb #0b32d393
+# %% ../nbs/02_embeddings.ipynb #fbaa5973
 class Vocab:
     "The unique items in order; an item's id is its position (claim E3)"
     def __init__(self,
@@ -123,7 +123,6 @@ class Vocab:
         self._ids = {self._key(item): i for i, item in enumerate(self.items)}
 
     def _key(self, item): return item.casefold() if self.ignore_case and isinstance(item, str) else item
-
     def id(self, item)->int: # position of the item in the list
         "The id of one item; raises `KeyError` for an unknown item unless the vocabulary has a place for those"
         found = self._ids.get(self._key(item), None if self.unknown is None else 0)
@@ -140,8 +139,8 @@ class Vocab:
         return [self[i] for i in (ids.tolist() if isinstance(ids, torch.Tensor) else ids)]
 
     def __getitem__(self, i):
-        if not 0 <= i < len(self): raise IndexError(f"id {i} is outside 0..{len(self) - 1}")
-        return self.items[i]
+        if 0 <= i < len(self): return self.items[i]
+        raise IndexError(f"id {i} is outside 0..{len(self) - 1}")
     def __len__(self): return len(self.items)
     def __iter__(self): return iter(self.items)
     def __contains__(self, item): return self._key(item) in self._ids
