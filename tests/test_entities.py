@@ -1,0 +1,21 @@
+"The transformer keeps scikit-learn's rules"
+import numpy as np, pytest
+sklearn = pytest.importorskip('sklearn')
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from ddl_lesson8.entities import EntityEmbedding
+from ddl_lesson8.tables import planted_shops
+
+
+@parametrize_with_checks([EntityEmbedding(layers=(8,), epochs=1)])
+def test_rules(estimator, check): check(estimator)
+
+
+def test_names_unknown_values_and_seeds():
+    t = planted_shops(0, n_shops=16, keep=.05).table()
+    e = EntityEmbedding(cat_names=['shop', 'state'], cont_names=['promotion'], emb_szs=dict(shop=3, state=2), epochs=1)
+    z = e.fit_transform(t, t['sales'])
+    assert e.get_feature_names_out().tolist() == ['shop_0', 'shop_1', 'shop_2', 'state_0', 'state_1', 'promotion'] and z.shape == (len(t), 6)
+    np.testing.assert_array_equal(clone(e).fit(t, t['sales']).transform(t), z)
+    new = e.transform(t.assign(shop='shop 9999'))
+    assert (new[:, :3] == new[0, :3]).all() and (new[:, 3:] == z[:, 3:]).all()

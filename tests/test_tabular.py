@@ -1,0 +1,145 @@
+"The tabular model computes what plain PyTorch computes, and learners predict from raw rows"
+import numpy as np, pandas as pd, pytest, torch
+from torch import nn
+import torch.nn.functional as F
+from hypothesis import given, settings, strategies as st
+from ddl_lesson8.columns import split_rows
+from ddl_lesson8.spreadsheet import Book, crosscheck
+from ddl_lesson8.tables import planted_auction, write_rossmann
+from ddl_lesson8.tabular import (LinBnDrop, SigmoidRange, TabularModel, embedding_features, embedding_of, load_tabular, map_correlation,
+                                 mape, permutation_importance, rossmann_main, save_tabular, tabular_forward, tabular_learner, tabular_sheet)
+
+
+def by_hand(state, embs, x_cat, x_cont, n_hidden, use_bn, bn_cont, lin_first, y_range):
+    "The forward in evaluation mode, from a state dict with fastai's names"
+    norm = lambda x, p: F.batch_norm(x, state[f'{p}.running_mean'], state[f'{p}.running_var'], state[f'{p}.weight'], state[f'{p}.bias'])
+    x = torch.cat([state[f'embeds.{i}.weight'][x_cat[:, i]] for i in range(len(embs))], 1) if embs else x_cont[:, :0]
+    if x_cont.shape[1]: x = torch.cat([x, norm(x_cont, 'bn_cont') if bn_cont else x_cont], 1)
+    for i in range(n_hidden + 1):
+        bn = use_bn and i < n_hidden
+        lin, where = (0, 2) if lin_first else (1 if bn else 0, 0)
+        if bn and not lin_first: x = norm(x, f'layers.{i}.{where}')
+        x = F.linear(x, state[f'layers.{i}.{lin}.weight'], state.get(f'layers.{i}.{lin}.bias'))
+        if i < n_hidden: x = x.relu()
+        if bn and lin_first: x = norm(x, f'layers.{i}.{where}')
+    return x if y_range is None else torch.sigmoid(x) * (y_range[1] - y_range[0]) + y_range[0]
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(cards=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 5)), max_size=3), n_cont=st.integers(0, 3), layers=st.lists(st.integers(1, 6), max_size=3),
+       use_bn=st.booleans(), bn_cont=st.booleans(), lin_first=st.booleans(), ranged=st.booleans(), dtype=st.sampled_from([torch.float32, torch.float64]))
+def test_equal_to_plain_pytorch_for_the_same_weights(cards, n_cont, layers, use_bn, bn_cont, lin_first, ranged, dtype):
+    if not cards and not n_cont: return
+    torch.manual_seed(0)
+    y_range = (8., 12.) if ranged else None
+    model = TabularModel(cards, n_cont, 2, layers, use_bn=use_bn, bn_cont=bn_cont, lin_first=lin_first, y_range=y_range).to(dtype)
+    x_cat = torch.stack([torch.randint(0, n, (16,)) for n, _ in cards], 1) if cards else torch.zeros(16, 0, dtype=torch.int64)
+    x_cont = torch.randn(16, n_cont, dtype=dtype)
+    model(x_cat, x_cont).sum().backward() # moves the running statistics
+    out = model.eval()(x_cat, x_cont)
+    torch.testing.assert_close(out, by_hand(model.state_dict(), cards, x_cat, x_cont, len(layers), use_bn, bn_cont, lin_first, y_range))
+    assert out.dtype == dtype and all(p.grad is not None for n, p in model.named_parameters() if n_cont or 'bn_cont' not in n)
+
+
+def test_names_are_those_of_fastai():
+    names = set(TabularModel([(3, 2)], 2, 1, [5, 4], ps=.1).state_dict())
+    for n in ('embeds.0.weight', 'bn_cont.running_mean', 'layers.0.0.weight', 'layers.0.2.weight', 'layers.1.2.running_var', 'layers.2.0.bias'): assert n in names
+    assert 'layers.0.0.bias' not in names
+
+
+def test_layer_orders_and_errors():
+    kinds = lambda **kw: [type(m).__name__ for m in LinBnDrop(3, 2, p=.5, act=nn.ReLU(), **kw)]
+    assert kinds() == ['BatchNorm1d', 'Dropout', 'Linear', 'ReLU'] and kinds(lin_first=True) == ['Linear', 'ReLU', 'BatchNorm1d', 'Dropout']
+    assert LinBnDrop(3, 2)[1].bias is None and LinBnDrop(3, 2, bn=False)[0].bias is not None
+    with pytest.raises(ValueError, match='empty'): SigmoidRange(2, 2)
+    with pytest.raises(ValueError, match='no inputs'): TabularModel([], 0, 1, [3])
+    with pytest.raises(ValueError, match='1 dropout rates for 2'): TabularModel([(2, 1)], 0, 1, [3, 3], ps=[.1])
+
+
+@pytest.fixture(scope='module')
+def trained():
+    t = planted_auction(1200, seed=1, n_models=40).table()
+    t['log_price'] = np.log(t['sale_price'])
+    learn = tabular_learner(t, 'log_price', ['product_size', 'coupler', 'model_description'], ['year_made', 'hours'], split_rows(t, seed=0),
+                            layers=(40,), y_range=(7, 13), batch_size=64, device='cpu')
+    learn.fit_one_cycle(8, 3e-2)
+    return learn, t
+
+
+def test_learns_predicts_and_keeps_itself_in_one_file(trained, tmp_path):
+    learn, t = trained
+    assert learn.validate()['loss'] < .5 * t['log_price'].var()
+    other = load_tabular(save_tabular(learn, tmp_path/'m.pt'), device='cpu')
+    torch.testing.assert_close(other.predict(t), learn.predict(t), rtol=0, atol=0)
+    row = t.iloc[0].to_dict()
+    assert other.predict_row(row)['log_price'] == pytest.approx(learn.predict(t.iloc[:1]).item(), abs=1e-5)
+    import polars as pl
+    torch.testing.assert_close(learn.predict(pl.from_pandas(t)), learn.predict(t), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="no column 'coupler'"): learn.predict(t.drop(columns='coupler'))
+    again = load_tabular(tmp_path/'m.pt', t, split_rows(t, seed=0), device='cpu')
+    again.fit(1, 1e-3)
+
+
+def test_files_that_are_none(tmp_path):
+    (tmp_path/'a.pt').write_bytes(b'nothing')
+    torch.save({'x': 1}, tmp_path/'b.pt')
+    with pytest.raises(FileNotFoundError): load_tabular(tmp_path/'c.pt')
+    for name in 'ab':
+        with pytest.raises(ValueError, match=f'{name}.pt'): load_tabular(tmp_path/f'{name}.pt')
+
+
+def test_importance_finds_what_the_rule_uses(trained):
+    learn, t = trained
+    t = t.assign(noise=1.)
+    found = permutation_importance(learn, t, n_repeats=2)
+    assert max(found, key=lambda k: found[k][0]) in ('product_size', 'model_description') and found['coupler'][0] < found['product_size'][0]
+
+
+def test_classes_and_several_targets(trained):
+    _, t = trained
+    learn = tabular_learner(t, 'product_size', ['model_description'], ['log_price'], layers=(20,), batch_size=64, device='cpu')
+    learn.fit_one_cycle(5, 3e-2)
+    p = learn.predict(t)
+    assert p.shape == (1200, 6) and (p.argmax(1) == learn.prep.target(t)).float().mean() > .8
+    torch.testing.assert_close(p.sum(1), torch.ones(1200))
+    assert next(iter(learn.predict_row(t.iloc[0].to_dict()))) in learn.prep.y_classes
+    two = tabular_learner(t, ['log_price', 'sale_price'], ['product_size'], [], layers=(5,), device='cpu')
+    assert set(two.predict_row(t.iloc[0].to_dict())) == {'log_price', 'sale_price'}
+
+
+def test_features_are_the_embeddings(trained):
+    learn, t = trained
+    f, (x_cat, x_cont) = embedding_features(learn, t), learn.prep(t)
+    assert f.shape[1] == learn.model.n_emb + 2
+    np.testing.assert_allclose(f[:, -2:], x_cont.double(), rtol=0)
+    row = embedding_of(learn, 'product_size')[x_cat[0, 0] - 1].double().numpy()
+    np.testing.assert_array_equal(f[0, :len(row)], row)
+    with pytest.raises(ValueError, match='no category'): embedding_of(learn, 'hours')
+
+
+def test_map_correlation_ignores_turns_and_knows_chance():
+    p = np.random.default_rng(0).normal(size=(16, 2))
+    turned = 3 * p @ np.array([[0., 1], [-1, 0]])
+    r, chance = map_correlation(turned, p, n_shuffles=99)
+    assert r == pytest.approx(1) and chance == pytest.approx(.01)
+    assert mape([110., 90], [100., 100]) == pytest.approx(.1)
+
+
+def test_sheet_agrees(tmp_path):
+    book = Book()
+    checks = tabular_sheet(book)
+    assert crosscheck(book.save(tmp_path/'t.xlsx'), checks).raise_if_different()
+
+
+def test_command(tmp_path, capsys):
+    assert rossmann_main([str(tmp_path/'none')]) == 2 and 'no folder' in capsys.readouterr().err
+    write_rossmann(tmp_path/'r', n_shops=16, n_days=120, keep=.4)
+    assert rossmann_main([str(tmp_path/'r'), '--quick']) == 0
+    assert 'nearest neighbours' in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA')
+def test_same_on_cuda(trained):
+    learn, t = trained
+    x = learn.prep(t)
+    torch.testing.assert_close(learn.model.eval()(*x), learn.model.cuda()(*(v.cuda() for v in x)).cpu(), rtol=1e-4, atol=1e-4)
