@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings, strategies as st
 from torch import nn
 from ddl_lesson8.spreadsheet import Engine, SheetError, read_range
-from ddl_lesson8.to_workbook import ACTIVATIONS, WRITERS, to_workbook, writes
+from ddl_lesson8.to_workbook import ACTIVATION_FORMULAS, WRITERS, to_workbook, writes
 
 def rand(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
@@ -64,7 +64,7 @@ ACTS = [nn.Identity(), nn.ReLU(), nn.ReLU6(), nn.LeakyReLU(0.1), nn.ELU(0.7), nn
 
 def test_activations(tmp_path):
     "All in one workbook, at moderate and at extreme inputs"
-    assert {type(a).__name__ for a in ACTS} | {'GELU'} == set(ACTIVATIONS)
+    assert {type(a).__name__ for a in ACTS} | {'GELU'} == set(ACTIVATION_FORMULAS)
     for act in ACTS:
         x = torch.tensor([[-800., -40, -6, -3, -1, -0.3, 0, 0.2, 1, 3, 6, 25, 800]], dtype=torch.float64)
         r = to_workbook(nn.Sequential(nn.Identity(), act), x, tmp_path/'a.xlsx')
