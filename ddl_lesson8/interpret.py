@@ -123,7 +123,7 @@ def pca(
     components = (v * torch.where(sign == 0, 1, sign))[:k]
     return PCA(centred @ components.T, components, (s**2 / (s**2).sum())[:k])
 
-# %% ../nbs/04_interpret.ipynb #b9a96304
+# %% ../nbs/04_interpret.ipynb #1bf83a6e
 def show_map(
     points:torch.Tensor, # places, (n, 2)
     names:list,          # labels
@@ -142,11 +142,13 @@ def show_map(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.margins(.08)
     ax.figure.canvas.draw()
-    taken = []
+    taken, frame = [], ax.get_window_extent()
     for k in list(order)[:n_labels]:
         label = ax.annotate(names[k], xy[k].tolist(), xytext=(3, 2), textcoords='offset points', fontsize=8)
+        label.set_in_layout(False)  # otherwise a long label would squeeze the axes afterwards
+        if label.get_window_extent().x1 > frame.x1: label.set(ha='right', position=(-3, 2))
         box = label.get_window_extent().padded(1)
-        if any(box.overlaps(t) for t in taken): label.remove()
+        if box.x0 < frame.x0 or any(box.overlaps(t) for t in taken): label.remove()
         else: taken.append(box)
     return ax
 

@@ -142,7 +142,7 @@ def test_one_vote_each_by_dictionary():
             own = [s for v, _, s in rows if v == u]
             n = sum(v == u and groups[j] == groups[item] for v, j, _ in rows)
             votes, total = votes + 1 / n, total + (stars - sum(own) / len(own)) / n
-        want.append(float(total) / (votes + 1))
+        want.append(float(total / (votes + 1)))
     assert one_vote_each(r, groups).tolist() == pytest.approx(want, abs=1e-5)
 
 def test_map_labels_do_not_touch():
