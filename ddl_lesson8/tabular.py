@@ -6,7 +6,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tabular.html.md"""
 
 # %% auto #0
 __all__ = ['PAPER_MAPE', 'PAPER_SZS', 'tabular_emb_szs', 'tabular_forward', 'SigmoidRange', 'LinBnDrop', 'TabularModel',
-           'hidden_layers', 'TabularLearner', 'tabular_learner', 'prepared_rows', 'shuffled_column',
+           'tabular_layers', 'TabularLearner', 'tabular_learner', 'prepared_rows', 'shuffled_column',
            'permutation_importance', 'save_tabular', 'load_tabular', 'sheet_model', 'tabular_sheet', 'tabular_checks',
            'embedding_features', 'embedding_of', 'OneHotModel', 'mape', 'root_mse', 'other_learners', 'shop_networks',
            'compare_learners', 'Comparison', 'pair_distances', 'map_correlation', 'rossmann_comparison',
@@ -79,7 +79,7 @@ class LinBnDrop(nn.Sequential):
         linear = [nn.Linear(n_in, n_out, bias=not bn)] + ([act] if act is not None else [])
         super().__init__(*(linear + norm + drop if lin_first else norm + drop + linear))
 
-# %% ../nbs/05_tabular.ipynb #eecb7d50
+# %% ../nbs/05_tabular.ipynb #c1d6e13c
 class TabularModel(nn.Module):
     "Embeddings and continuous columns through a few linear layers (claims T3, T4)"
     def __init__(self,
@@ -102,7 +102,7 @@ class TabularModel(nn.Module):
         self.emb_drop = nn.Dropout(embed_p)
         self.n_emb, self.n_cont = sum(size for _, size in emb_szs), n_cont
         self.bn_cont = nn.BatchNorm1d(n_cont) if bn_cont else None
-        self.layers = nn.Sequential(*hidden_layers(self.n_emb + n_cont, out_sz, list(layers), ps, use_bn, bn_final,
+        self.layers = nn.Sequential(*tabular_layers(self.n_emb + n_cont, out_sz, list(layers), ps, use_bn, bn_final,
                                                    nn.ReLU() if act_cls is None else act_cls, lin_first),
                                     *([SigmoidRange(*y_range)] if y_range is not None else []))
 
@@ -115,8 +115,8 @@ class TabularModel(nn.Module):
         if self.n_cont: parts.append(x_cont if self.bn_cont is None else self.bn_cont(x_cont))
         return self.layers(torch.cat(parts, 1) if len(parts) > 1 else parts[0])
 
-# %% ../nbs/05_tabular.ipynb #fa040ab3
-def hidden_layers(
+# %% ../nbs/05_tabular.ipynb #8d621499
+def tabular_layers(
     n_in:int,      # inputs of the first layer
     out_sz:int,    # outputs of the last
     layers:list,   # sizes between
@@ -380,7 +380,7 @@ def embedding_of(
     if name not in learn.prep.all_cat_names: raise ValueError(f"{name!r} is no category; the categories are {', '.join(learn.prep.all_cat_names)}")
     return learn.model.embeds[learn.prep.all_cat_names.index(name)].weight.detach()[1:].cpu()
 
-# %% ../nbs/05_tabular.ipynb #676f84eb
+# %% ../nbs/05_tabular.ipynb #ce0e0729
 class OneHotModel(nn.Module):
     "The network without embeddings: one-hot rows straight into the hidden layers"
     def __init__(self,
@@ -392,7 +392,7 @@ class OneHotModel(nn.Module):
         super().__init__()
         self.register_buffer('starts', torch.tensor([0, *cards]).cumsum(0)[:-1], persistent=False)
         self.n_in = sum(cards)
-        self.layers = nn.Sequential(*hidden_layers(self.n_in, out_sz, list(layers), None, False, False, nn.ReLU(), True),
+        self.layers = nn.Sequential(*tabular_layers(self.n_in, out_sz, list(layers), None, False, False, nn.ReLU(), True),
                                     *([SigmoidRange(*y_range)] if y_range is not None else []))
     def forward(self, x_cat:torch.Tensor, x_cont:torch.Tensor|None=None)->torch.Tensor:
         ones = torch.zeros(len(x_cat), self.n_in, device=x_cat.device).scatter_(1, x_cat + self.starts, 1.)
