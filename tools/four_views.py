@@ -25,7 +25,7 @@ def sheet(ax, x:torch.Tensor, first_row:int, first_col:int):
     ax.set_xticks(range(x.shape[1]), [f'A{chr(72 + c)}' for c in range(x.shape[1])], fontsize=7, color='#777777')
     ax.set_yticks(range(x.shape[0]), range(first_row, first_row + x.shape[0]), fontsize=7, color='#777777')
     ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
-    ax.set_xlabel('fx   =SUMPRODUCT(A2:C4,$AD$11:$AF$13)', family='monospace', fontsize=9, loc='left')
+    ax.set_xlabel(r'fx   =SUMPRODUCT(A2:C4,\$AD\$11:\$AF\$13)', family='monospace', fontsize=9, loc='left')
 
 
 def draw():
@@ -41,7 +41,7 @@ def draw():
     top = int(ours.max(1).values.argmax()) - 3
     axes[3].set(xticks=[], yticks=[])
     sheet(axes[3], ours[top:top + 8, 8:18], top + 2, 8)
-    fig.suptitle(f'largest difference between the last three: {(ours - theirs).abs().max():.0e}', y=-.02, va='top', fontsize=10)
+    fig.suptitle(f'largest difference between the code and PyTorch: {(ours - theirs).abs().max():.0g}', y=-.02, va='top', fontsize=10)
     (root/'nbs'/'images').mkdir(exist_ok=True)
     fig.savefig(root/'nbs'/'images'/'four_views.png', dpi=110, bbox_inches='tight', facecolor='white')
 

@@ -1,5 +1,5 @@
 "Write README.md from nbs/index.ipynb without Quarto: nbdev processes the notebook, nbconvert writes Markdown."
-import argparse, json, os, re, sys
+import argparse, os, re, sys
 from pathlib import Path
 from docs import plain_name
 
@@ -12,17 +12,21 @@ def processed_index()->str:
     from fastcore.nbio import nb2str, read_nb
     from nbconvert import MarkdownExporter
     from nbdev.processors import FilterDefaults
-    from nbformat import from_dict
+    from nbformat import reads
     nb = read_nb(root/'nbs'/'index.ipynb')
     FilterDefaults()(nb)
-    return MarkdownExporter().from_notebook_node(from_dict(json.loads(nb2str(nb))))[0]
+    nb.metadata['language_info'] = {'name': 'python'}  # fences then name their language
+    return MarkdownExporter().from_notebook_node(reads(nb2str(nb), as_version=4))[0]
 
 
 def readme()->str:
     "The text of README.md: links to pages lead to the site, pictures to the repository"
     from nbdev.config import get_config
     os.chdir(root)
-    text = re.sub(r'^---\n.*?\n---\n|<!-- WARNING: THIS FILE.*?-->\n', '', processed_index(), flags=re.S)
+    text = processed_index()
+    title, summary = (re.search(rf'^{k}: (.*)$', text, re.M)[1] for k in ('title', 'description'))
+    text = re.sub(r'^---\n.*?\n---\n|<!-- WARNING: THIS FILE.*?-->\n', '', text, flags=re.S)
+    text = f'# {title}\n\n> {summary}\n\n{text}'
     text = re.sub(r'\]\(((?:tools/)?)(\w+)\.ipynb', lambda m: f']({get_config().doc_url}{m[1]}{plain_name(m[2])}.html', text)
     text = text.replace('](images/', '](nbs/images/')
     return HEAD + re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
