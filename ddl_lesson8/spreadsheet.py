@@ -10,9 +10,10 @@ __all__ = ['MAX_ROWS', 'MAX_COLS', 'MAX_FORMULA', 'SheetError', 'col_name', 'col
            'open_workbook', 'relative_form', 'absolute_form', 'Engine', 'numbers', 'read_range', 'Check', 'Row',
            'Report', 'crosscheck']
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #b0d3298b
+# %% ../nbs/tools/20_spreadsheet.ipynb #23e29360
 import math, os, re, tempfile, zipfile, zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from itertools import product
 from pathlib import Path
@@ -29,7 +30,8 @@ MAX_ROWS, MAX_COLS, MAX_FORMULA = 1_048_576, 16_384, 8_192 # Excel's limits: row
 class SheetError(ValueError):
     "Something is wrong with a workbook; the message names the file, the sheet and the cell"
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #4d08d368
+# %% ../nbs/tools/20_spreadsheet.ipynb #2d87f860
+@lru_cache(MAX_COLS)
 def col_name(
     col:int # column number, counted from 1
 )->str: # its letters
@@ -905,18 +907,26 @@ def relative_form(
         return f"R{r if m[4] else f'[{r - row}]'}C{c if m[2] else f'[{c - col}]'}"
     return _TOKEN.sub(one, formula)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #be8140b1
+# %% ../nbs/tools/20_spreadsheet.ipynb #c2421dc8
+@lru_cache(10_000)
+def _pieces(form): # a formula in R1C1 form, cut into texts and addresses (row, is it a distance?, column, is it a distance?)
+    out, end = [], 0
+    for m in _BACK.finditer(form):
+        if m[1]: continue
+        out += [form[end:m.start()], (int(m[2].strip('[]')), m[2][0] == '[', int(m[3].strip('[]')), m[3][0] == '[')]
+        end = m.end()
+    return out + [form[end:]]
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #0cccd16c
 def absolute_form(
     formula:str, # formula in R1C1 form
     row:int,     # row of the cell
     col:int      # column of the cell
 )->str: # the same formula in A1 form
     "Write the distances of a formula as addresses, as seen from a cell"
-    def one(m):
-        if m[1]: return m[0]
-        r, c = (int(t.strip('[]')) + (base if t.startswith('[') else 0) for t, base in ((m[2], row), (m[3], col)))
-        return f"{'' if m[3].startswith('[') else '$'}{col_name(c)}{'' if m[2].startswith('[') else '$'}{r}"
-    return _BACK.sub(one, formula)
+    def one(r, r_moves, c, c_moves):
+        return ('' if c_moves else '$') + col_name(c + col if c_moves else c) + ('' if r_moves else '$') + str(r + row if r_moves else r)
+    return ''.join(p if isinstance(p, str) else one(*p) for p in _pieces(formula))
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #b54dc394
 class Engine:

@@ -195,11 +195,11 @@ def _cells_of(part): # (row, column) of every cell of a block, with the formula 
         for r in range(a.top, a.bottom + 1, part.step):
             for c in range(a.left, a.right + 1, part.step): yield (r, c), form
 
-# %% ../nbs/tools/21_workbook.ipynb #ae39167c
+# %% ../nbs/tools/21_workbook.ipynb #4663ce93
 def _likeness(file, sheet, parts): # share of the expected formulas that a sheet has
     cells, want = file.cells(sheet), [(at, form) for p in parts if p.first for at, form in _cells_of(p)]
     want = want[::7]
-    return sum(at in cells and cells[at].formula is not None and _squeeze(relative_form(cells[at].formula, *at)) == form for at, form in want) / len(want)
+    return sum(at in cells and _squeeze(cells[at].formula or '') == absolute_form(form, *at) for at, form in want) / len(want)
 
 # %% ../nbs/tools/21_workbook.ipynb #1bb889e9
 def find_course_sheets(
@@ -261,14 +261,14 @@ def _input_problems(part, sheet, t): # cells of inputs that are not the course's
         bad.append(f"the number in {quote_sheet(sheet)}!{' or '.join(cells[:4])}{' or ...' if len(cells) > 4 else ''} is not the course's")
     return bad
 
-# %% ../nbs/tools/21_workbook.ipynb #189757eb
+# %% ../nbs/tools/21_workbook.ipynb #c1fee122
 def _needs_array(form): return 'SUM(' in form # sums of products of ranges, but not SUMPRODUCT
 
 def _formula_problems(file, sheet, part): # cells of a block whose formula is not the one that belongs there
     bad = []
     for at, form in _cells_of(part):
         cell = file.cell(sheet, *at)
-        same = cell.formula is not None and _squeeze(relative_form(cell.formula, *at)) == form
+        same = cell.formula is not None and _squeeze(cell.formula) == absolute_form(form, *at)
         if same and _filled(cell) == (Area('', *at, *at) if _needs_array(form) else None): continue
         wanted = absolute_form(form, *at) + (' as an array formula' if same else '')
         bad.append(f'{quote_sheet(sheet)}!{cell_name(*at)} holds {_said(cell)}; its block has {wanted}')
