@@ -6,9 +6,9 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/spreadsheet.html.md"""
 
 # %% auto #0
 __all__ = ['MAX_ROWS', 'MAX_COLS', 'MAX_FORMULA', 'SheetError', 'col_name', 'col_number', 'cell_name', 'quote_sheet', 'Area',
-           'parse_area', 'Block', 'Book', 'Sheet', 'Dropout', 'Cell', 'check_workbook_file', 'WorkbookFile',
-           'open_workbook', 'relative_form', 'absolute_form', 'Engine', 'numbers', 'read_range', 'Check', 'Row',
-           'Report', 'crosscheck']
+           'parse_area', 'Block', 'Book', 'Sheet', 'Cell', 'check_workbook_file', 'WorkbookFile', 'open_workbook',
+           'relative_form', 'absolute_form', 'Engine', 'numbers', 'read_range', 'Dropout', 'Check', 'Row', 'Report',
+           'crosscheck']
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #23e29360
 import math, os, re, tempfile, zipfile, zlib
@@ -29,6 +29,12 @@ MAX_ROWS, MAX_COLS, MAX_FORMULA = 1_048_576, 16_384, 8_192 # Excel's limits: row
 # %% ../nbs/tools/20_spreadsheet.ipynb #cffa0fcf
 class SheetError(ValueError):
     "Something is wrong with a workbook; the message names the file, the sheet and the cell"
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #5db47910
+def _need(ok, problem): # raise unless
+    if not ok: raise SheetError(problem)
+
+def _two(v): return (v, v) if isinstance(v, int) else tuple(v) # (rows, columns)
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #2d87f860
 @lru_cache(MAX_COLS)
@@ -58,15 +64,19 @@ def cell_name(
     "Address of a cell, with dollar signs where it must not move when copied"
     return f"{'$' if absolute in (True, 'col') else ''}{col_name(col)}{'$' if absolute in (True, 'row') else ''}{row}"
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #3c209420
+# %% ../nbs/tools/20_spreadsheet.ipynb #b5c710c1
+def _like_a_cell(name): # A1 or R1C1 would be taken for a cell
+    return re.fullmatch(r'[A-Za-z]{1,3}\d+|[RrCc]\d*([Cc]\d*)?', name)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #0e7c9b35
 def quote_sheet(
     name:str # name of a sheet
 )->str: # the name as it stands before an exclamation mark
     "Put a sheet's name in quotes where a formula needs them"
-    plain = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]*', name) and not re.fullmatch(r'[A-Za-z]{1,3}\d+|[RrCc]\d*([Cc]\d*)?', name)
+    plain = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]*', name) and not _like_a_cell(name)
     return name if plain else "'" + name.replace("'", "''") + "'"
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #4a6e9a6a
+# %% ../nbs/tools/20_spreadsheet.ipynb #5e771cf1
 class Area(NamedTuple):
     "A rectangle of cells on a sheet, corners included, counted from 1"
     sheet: str
@@ -74,9 +84,11 @@ class Area(NamedTuple):
     left: int
     bottom: int
     right: int
-    def __str__(self)->str:
+    @property
+    def text(self)->str: # without the sheet: 'A1:C3', or 'A1'
         ends = cell_name(self.top, self.left), cell_name(self.bottom, self.right)
-        return f'{quote_sheet(self.sheet)}!' + (ends[0] if ends[0] == ends[1] else ':'.join(ends))
+        return ends[0] if ends[0] == ends[1] else ':'.join(ends)
+    def __str__(self)->str: return f'{quote_sheet(self.sheet)}!{self.text}'
     @property
     def shape(self)->tuple: return self.bottom - self.top + 1, self.right - self.left + 1
     def cells(self): return product(range(self.top, self.bottom + 1), range(self.left, self.right + 1))
@@ -91,7 +103,7 @@ def _split_sheet(text): # "'a b'!A1:B2" -> ('a b', 'A1:B2'); None where no sheet
     if not bang: return None, cells
     return (sheet[1:-1].replace("''", "'") if sheet.startswith("'") and sheet.endswith("'") else sheet), cells
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #7f43b2d6
+# %% ../nbs/tools/20_spreadsheet.ipynb #3971a1a2
 def parse_area(
     text:str,        # for example 'conv!A1:Z26', "'my sheet'!B2" or 'A1:C3'
     sheet:str|None=None # the sheet where the text names none
@@ -99,19 +111,19 @@ def parse_area(
     "Read an address or a range; raises `SheetError` when it is none"
     own, cells = _split_sheet(str(text))
     found = _AREA.match(cells)
-    if not found: raise SheetError(f"{text!r} is not a range such as 'conv!A1:Z26' or 'B3'")
+    _need(found, f"{text!r} is not a range such as 'conv!A1:Z26' or 'B3'")
     left, top, right, bottom = found[1], int(found[2]), found[3] or found[1], int(found[4] or found[2])
     rows, cols = sorted((top, bottom)), sorted((col_number(left), col_number(right)))
     if rows[0] < 1 or rows[1] > MAX_ROWS or cols[1] > MAX_COLS:
         raise SheetError(f"{text!r} lies outside a sheet of {MAX_ROWS:,} rows and {MAX_COLS:,} columns")
     return Area(own if own is not None else sheet or '', rows[0], cols[0], rows[1], cols[1])
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #67eccf1d
+# %% ../nbs/tools/20_spreadsheet.ipynb #50204d00
 class Block:
     "A tensor's place on a sheet: one rectangle for each channel"
     def __init__(self, sheet, label:str, shape:tuple, row:int, col:int, gap:int=1, pitch:int|None=None,
                  across:bool=False, vertical:bool=False, name:str|None=None):
-        if len(shape) > 4: raise SheetError(f"{label!r} has {len(shape)} dimensions; a sheet shows at most 4")
+        _need(len(shape) <= 4, f"{label!r} has {len(shape)} dimensions; a sheet shows at most 4")
         self.sheet, self.label, self.shape, self.row, self.col, self.name = sheet, label, tuple(shape), row, col, name
         *lead, h, w = (1,) * (2 - len(shape)) + self.shape
         self.vertical, self.size = vertical, (w, h) if vertical else (h, w)
@@ -135,6 +147,7 @@ class Block:
         return Area(self.sheet.name, self.row, self.col, max(x.bottom for x in a), max(x.right for x in a))
     @property
     def range(self)->str: return str(self.box)
+    def indices(self): return product(*map(range, self.shape)) # of all elements, in order
     def __repr__(self)->str: return f'{self.label or "block"} {self.shape} at {self.range}'
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #3f8981d2
@@ -149,13 +162,13 @@ def _plane(self:Block, lead): # number of the rectangle of the leading indices
 def _prefix(self:Block, on): # the sheet's name where the formula stands on another sheet
     return '' if on is None or on is self.sheet else quote_sheet(self.sheet.name) + '!'
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #aea3e348
+# %% ../nbs/tools/20_spreadsheet.ipynb #235af9f1
 @patch
 def at(self:Block,
     *index:int # one index for each dimension, counted from 0
 )->tuple: # row and column, counted from 1
     "Row and column of an element"
-    if len(index) != len(self.shape): raise SheetError(f"{self.label!r} has shape {self.shape}; {index} does not name one of its elements")
+    _need(len(index) == len(self.shape), f"{self.label!r} has shape {self.shape}; {index} is none of its elements")
     *lead, i, j = (0,) * (2 - len(index)) + tuple(range(n)[k] for n, k in zip(self.shape, index))
     r, c = self.origins[self._plane(lead)]
     return (r + j, c + i) if self.vertical else (r + i, c + j)
@@ -170,7 +183,7 @@ def ref(self:Block,
     "Address of an element, to be used in a formula"
     return self._prefix(on) + cell_name(*self.at(*index), absolute)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #2b317983
+# %% ../nbs/tools/20_spreadsheet.ipynb #ea21a1ab
 @patch
 def area(self:Block,
     *lead:int,               # indices of the leading dimensions: which channel
@@ -180,13 +193,22 @@ def area(self:Block,
     on=None                  # the sheet of the formula, when it may be another one
 )->str: # for example 'A1:C3'
     "Range of a window into a channel, to be used in a formula"
-    if len(lead) != len(self.lead): raise SheetError(f"{self.label!r} has shape {self.shape}: name {len(self.lead)} leading indices, not {len(lead)}")
+    n_lead = len(self.lead)
+    _need(len(lead) == n_lead, f"{self.label!r} has shape {self.shape}: name {n_lead} leading indices, not {len(lead)}")
     n_rows, n_cols = ((1, 1) + self.shape)[-2:]
     (r0, r1), (c0, c1) = rows or (0, n_rows), cols or (0, n_cols)
     if self.vertical: r0, r1, c0, c1 = c0, c1, r0, r1
     r, c = self.origins[self._plane(lead)]
     first, last = cell_name(r + r0, c + c0, absolute), cell_name(r + r1 - 1, c + c1 - 1, absolute)
     return self._prefix(on) + (first if first == last else f'{first}:{last}')
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #e0eba003
+@patch
+def content(self:Block,
+    *index:int # one index for each dimension, counted from 0
+): # a number, a text, or a formula that begins with an equals sign
+    "What stands in the cell of an element"
+    return self.sheet.cells[self.at(*index)][1]
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #89c32cd1
 class Book:
@@ -203,7 +225,7 @@ class Sheet:
         self.blocks, self.cells, self.taken, self.scales, self.widths = [], {}, [], [], {}
     def __repr__(self)->str: return f'{self.name}: ' + '; '.join(map(repr, self.blocks))
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #03603ab6
+# %% ../nbs/tools/20_spreadsheet.ipynb #f145f567
 @patch
 def sheet(self:Book,
     name:str,          # name of the sheet, at most 31 characters
@@ -213,94 +235,114 @@ def sheet(self:Book,
     freeze:str|None=None # the first cell that scrolls, for example 'B3'
 )->Sheet: # an empty sheet
     "Add a sheet"
-    if not name or len(name) > 31 or re.search(r"[\[\]:*?/\\]|^'|'$", name):
-        raise SheetError(f"{name!r} cannot name a sheet: use 1 to 31 characters, none of [ ] : * ? / \\, no quote at an end")
-    if name.lower() in map(str.lower, self.sheets): raise SheetError(f"there is a sheet {name!r} already")
+    _need(name and len(name) <= 31 and not re.search(r"[\[\]:*?/\\]|^'|'$", name),
+          f"{name!r} cannot name a sheet: use 1 to 31 characters, none of [ ] : * ? / \\, no quote at an end")
+    _need(name.lower() not in map(str.lower, self.sheets), f"there is a sheet {name!r} already")
     self.sheets[name] = Sheet(self, name, zoom, about, cell, freeze)
     return self.sheets[name]
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #63df3299
-def _label_cols(label, cell): return math.ceil(len(label) * 6.4 / cell) if label else 0 # columns that a bold label covers
-
+# %% ../nbs/tools/20_spreadsheet.ipynb #880ffe29
 @patch
-def _room(self:Sheet, area, soft): # the name of what is in the way, or None
+def _room(self:Sheet, area, soft): # what is in the way, or None; soft: the room that a label needs counts too
     for taken, owner, is_soft in self.taken:
         if (soft or not is_soft) and taken.meets(area): return owner
 
 @patch
 def _claim(self:Sheet, area, owner, soft=False): self.taken.append((area, owner, soft))
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #1a0d409d
+# %% ../nbs/tools/20_spreadsheet.ipynb #b87067d4
+@patch
+def _label_areas(self:Sheet, row, col, label): # the cell of a label, and the cells it covers as it runs to the right
+    n = max(1, math.ceil(len(label) * 6.4 / self.cell))
+    return Area(self.name, row - 1, col, row - 1, col), Area(self.name, row - 1, col, row - 1, col + n - 1)
+
+@patch
+def _right_end(self:Block): # the last column that a block or its label covers
+    run = self.sheet._label_areas(self.row, self.col, self.label)[1]
+    return max(self.box.right, run.right if self.label else 0)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #a963807e
 @patch
 def _wanted(self:Sheet, at, below, right_of, label, space): # row and column where a block would begin
     for o in (below, right_of):
-        if o is not None and o.sheet is not self: raise SheetError(f"{self.name}: {o.label!r} stands on sheet {o.sheet.name!r}; place {label!r} next to a block of its own sheet")
-    if at is not None: area = parse_area(at, self.name); return area.top, area.left
+        _need(o is None or o.sheet is self, f"{self.name}: {label!r} cannot stand next to a block of another sheet, {o}")
+    if at is not None: return parse_area(at, self.name)[1:3]
     if below is None and right_of is None and self.blocks: right_of = self.blocks[-1]
     row, col = 3, 1
-    if right_of is not None: row, col = right_of.row, 1 + space + max(right_of.box.right, right_of.col - 1 + _label_cols(right_of.label, self.cell))
+    if right_of is not None: row, col = right_of.row, right_of._right_end() + 1 + space
     if below is not None: row = below.box.bottom + 1 + space + bool(label)
     if below is not None and right_of is None: col = below.col
     return row, col
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #c1eb4b33
-def _around(area, space, down): # an area and the blank cells that should stay before it
-    return area._replace(top=max(1, area.top - space)) if down else area._replace(left=max(1, area.left - space))
-
+# %% ../nbs/tools/20_spreadsheet.ipynb #9e6cf9e9
 @patch
-def _place(self:Sheet, shape, label, at=None, below=None, right_of=None, name=None, space=1, gap=1, pitch=None, across=False, vertical=False):
+def _check_fit(self:Sheet, block): # inside a sheet, with a row for the label?
+    box, where = block.box, f"{self.name}: {block.label!r}"
+    _need(box.bottom <= MAX_ROWS and box.right <= MAX_COLS, f"{where} of shape {block.shape} would reach {box.text}, "
+          f"beyond Excel's {MAX_ROWS:,} rows and {MAX_COLS:,} columns; use several sheets")
+    _need(not block.label or block.row > 1, f"{where} begins in row 1, with no row above for its label; begin in row 2")
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #a4b273f6
+@patch
+def _in_the_way(self:Sheet, block, fixed, space, down): # what a block would cover, or come too near to
+    cell, run = self._label_areas(block.row, block.col, block.label)
+    wanted = block.areas + ([cell if fixed else run] if block.label else [])
+    near = lambda a: a._replace(top=max(1, a.top - space)) if down else a._replace(left=max(1, a.left - space))
+    return next(filter(None, (self._room(a if fixed else near(a), not fixed) for a in wanted)), None)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #d2717a12
+@patch
+def _place(self:Sheet, shape, label, at=None, below=None, right_of=None, name=None, space=1, **layout):
+    "Find a free place for a block"
     row, col = self._wanted(at, below, right_of, label, space)
     while True:
-        b = Block(self, label, shape, row, col, gap, pitch, across, vertical, name)
-        head = Area(self.name, row - 1, col, row - 1, col + max(_label_cols(label, self.cell), 1) - 1) if label else None
-        if b.box.bottom > MAX_ROWS or b.box.right > MAX_COLS:
-            raise SheetError(f"{self.name}: {label!r} of shape {b.shape} would reach {b.range.split('!')[1]}, beyond Excel's {MAX_ROWS:,} rows and {MAX_COLS:,} columns; use several sheets")
-        if label and row == 1: raise SheetError(f"{self.name}: {label!r} begins in row 1, which leaves no row above for its label; begin in row 2")
-        label_cell = head and head._replace(right=head.left)
-        wanted = b.areas + ([label_cell] if label else []) if at is not None else [_around(a, space, below is not None) for a in b.areas + ([head] if label else [])]
-        hit = next(filter(None, [self._room(a, at is None) for a in wanted]), None)
+        block = Block(self, label, shape, row, col, name=name, **layout)
+        self._check_fit(block)
+        hit = self._in_the_way(block, at is not None, space, below is not None)
         if hit is None: break
-        if at is not None: raise SheetError(f"{self.name}: {label!r} at {b.range.split('!')[1]} would cover {hit}")
+        _need(at is None, f"{self.name}: {label!r} at {block.box.text} would cover {hit}")
         row, col = (row + 1, col) if below is not None else (row, col + 1)
     if name is not None: self.book._check_name(name)
-    return b
+    return block
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #e6ee0c5d
+# %% ../nbs/tools/20_spreadsheet.ipynb #5945ce9c
 @patch
 def _settle(self:Sheet, block, cells, scale): # only now does the sheet change: everything has been checked
-    label, head = block.label, Area(self.name, block.row - 1, block.col, block.row - 1, block.col)
     for a in block.areas: self._claim(a, repr(block))
-    if label:
-        self._claim(head, f'the label {label!r}')
-        self._claim(head._replace(right=block.col + max(_label_cols(label, self.cell), 1) - 1), f'the label {label!r}', soft=True)
-        self.cells[head.top, head.left] = ('text', label, 'label')
+    if block.label:
+        cell, run = self._label_areas(block.row, block.col, block.label)
+        self._claim(cell, f'the label {block.label!r}')
+        self._claim(run, f'the label {block.label!r}', soft=True)
+        self.cells[cell.top, cell.left] = ('text', block.label, 'label')
     self.cells.update(cells)
     self.blocks.append(block)
     if scale: self.scales.append((block, scale))
     if block.name is not None: self.book.names[block.name] = block
     return block
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #01320202
+# %% ../nbs/tools/20_spreadsheet.ipynb #c1bce356
 @patch
 def _check_name(self:Book, name): # a defined name, by which formulas and `read_range` find the block
-    bad = not re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name) or re.fullmatch(r'[A-Za-z]{1,3}\d+|[RrCc]\d*([Cc]\d*)?', name)
-    if bad: raise SheetError(f"{name!r} cannot be a defined name: begin with a letter, use letters, digits, _ and ., and nothing that looks like a cell")
-    if name.lower() in map(str.lower, self.names): raise SheetError(f"there is a defined name {name!r} already")
+    good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name) and not _like_a_cell(name)
+    _need(good, f"{name!r} cannot be a defined name: begin with a letter, use letters, digits, _ and .")
+    _need(name.lower() not in map(str.lower, self.names), f"there is a defined name {name!r} already")
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #b1bfe95e
+# %% ../nbs/tools/20_spreadsheet.ipynb #2ea9813e
 _RANGE = r"\$?[A-Z]{1,3}\$?\d+:\$?[A-Z]{1,3}\$?\d+"
 _LONELY = re.compile(rf"{_RANGE}\s*[-+*/^<>=&]|[-+*/^<>=&]\s*{_RANGE}|^{_RANGE}$")
 
 def _formula_text(text, where, array): # with one equals sign in front, and checked
     text = str(text).strip().removeprefix('=')
-    if not text: raise SheetError(f"{where}: the formula is empty")
-    if len(text) + 1 > MAX_FORMULA: raise SheetError(f"{where}: the formula has {len(text) + 1:,} characters and Excel allows {MAX_FORMULA:,}; split the sum over several blocks")
+    _need(text, f"{where}: the formula is empty")
+    n = len(text) + 1
+    _need(n <= MAX_FORMULA, f"{where}: the formula has {n:,} characters and Excel allows {MAX_FORMULA:,}; use several blocks")
     bare = re.sub(r'"[^"]*"', '""', text)
-    if not array and 'SUMPRODUCT(' not in bare and _LONELY.search(bare):
-        raise SheetError(f"{where}: ={text} computes with a whole range in a plain cell, which programs read differently; use SUMPRODUCT or array=True")
+    clear = array or 'SUMPRODUCT(' in bare or not _LONELY.search(bare)
+    _need(clear, f"{where}: ={text[:60]} computes with a whole range in a plain cell, which programs read differently; "
+                 "use SUMPRODUCT or array=True")
     return '=' + text
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #a72d4d28
+# %% ../nbs/tools/20_spreadsheet.ipynb #7dd790f0
 @patch
 def formula(self:Sheet,
     shape:tuple,         # shape of the result
@@ -320,27 +362,35 @@ def formula(self:Sheet,
     vertical:bool=False  # let the last dimension run down instead of across
 )->Block: # where the results stand
     "Write a block of formulas"
-    fresh, cells = self._place(shape, label, at, below, right_of, name, space, gap, pitch, across, vertical), {}
-    for index in product(*map(range, fresh.shape)):
-        where = fresh.at(*index)
-        text = _formula_text(fn(*index), f'{self.name}!{cell_name(*where)}', array)
-        cells[where] = ('array' if array else 'formula', text, fmt or '0.0;-0.0;0')
-    return self._settle(fresh, cells, scale)
+    layout = dict(gap=gap, pitch=pitch, across=across, vertical=vertical)
+    block, cells = self._place(shape, label, at, below, right_of, name, space, **layout), {}
+    for index in block.indices():
+        cell = block.at(*index)
+        text = _formula_text(fn(*index), f'{self.name}!{cell_name(*cell)}', array)
+        cells[cell] = ('array' if array else 'formula', text, fmt or '0.0;-0.0;0')
+    return self._settle(block, cells, scale)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #292d20e6
-def _check_text(text, where): # raise where a cell cannot hold it
-    if len(text) > 32_767: raise SheetError(f"{where}: a text of {len(text):,} characters is longer than Excel's 32,767")
-    if re.search(r'[\x00-\x08\x0b\x0c\x0e-\x1f]', text): raise SheetError(f"{where}: the text {text[:30]!r} has a control character, which a workbook cannot hold")
+# %% ../nbs/tools/20_spreadsheet.ipynb #4fafbe0b
+def _check_number(v, where, label, index): # raise when a cell cannot hold it
+    good = math.isfinite(v) and not (isinstance(v, int) and abs(v) > 2**53)
+    if not good: raise SheetError(f"{where}: {label!r} holds {v} at {list(index)}; a cell cannot hold that number")
+
+def _check_text(text, where, *_): # raise when a cell cannot hold it
+    _need(len(text) <= 32_767, f"{where}: a text of {len(text):,} characters is longer than Excel's 32,767")
+    control = re.search(r'[\x00-\x08\x0b\x0c\x0e-\x1f]', text)
+    _need(not control, f"{where}: the text {text[:30]!r} has a control character")
 
 def _as_numbers(value, label): # a float64 or int64 tensor on the CPU
     try:
         t = torch.as_tensor(value).detach().cpu()
-        if not hasattr(value, 'dtype') and t.is_floating_point(): t = torch.as_tensor(value, dtype=torch.float64) # Python's numbers are not float32
-    except (TypeError, ValueError, RuntimeError) as e: raise SheetError(f"{label!r}: {type(value).__name__} is neither a tensor nor numbers nor words ({e})") from None
-    if t.is_complex(): raise SheetError(f"{label!r}: a cell cannot hold a complex number; put the real and the imaginary part on the sheet")
+        if not hasattr(value, 'dtype') and t.is_floating_point(): # Python's numbers have 64 bits
+            t = torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as e:
+        raise SheetError(f"{label!r}: {type(value).__name__} is neither a tensor nor numbers nor words ({e})") from None
+    _need(not t.is_complex(), f"{label!r}: a cell cannot hold a complex number; write its two parts")
     return t.double() if t.is_floating_point() else t.long()
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #f8738b31
+# %% ../nbs/tools/20_spreadsheet.ipynb #2bc431c3
 @patch
 @delegates(Sheet.formula, but=['shape', 'fn', 'array'])
 def put(self:Sheet,
@@ -351,20 +401,18 @@ def put(self:Sheet,
     "Write numbers or words as a block of input cells"
     fmt, scale = kwargs.pop('fmt', None), kwargs.pop('scale', True)
     words = isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(v, str) for v in value)
-    t = None if words else _as_numbers(value, label)
-    if not words and t.numel() == 0: raise SheetError(f"{self.name}: {label!r} of shape {tuple(t.shape)} has no numbers")
-    block = self._place((len(value),) if words else tuple(t.shape), label, **kwargs)
-    flat = value if words else t.flatten().tolist()
+    t = torch.empty(len(value)) if words else _as_numbers(value, label)
+    _need(t.numel(), f"{self.name}: {label!r} of shape {tuple(t.shape)} has no numbers")
+    block = self._place(tuple(t.shape), label, **kwargs)
     fmt = 'words' if words else fmt or ('0.0;-0.0;0' if t.is_floating_point() else '0')
     cells = {}
-    for index, v in zip(product(*map(range, block.shape)), flat):
-        if not words and (not math.isfinite(v) or abs(v) > 2**53 and isinstance(v, int)):
-            raise SheetError(f"{self.name}!{block.ref(*index)}: {label!r} holds {v} at {list(index)}; a cell cannot hold that number")
-        cells[block.at(*index)] = ('text' if words else 'number', v, fmt)
-        if words: _check_text(v, f'{self.name}!{block.ref(*index)}')
+    for index, v in zip(block.indices(), value if words else t.flatten().tolist()):
+        cell = block.at(*index)
+        (_check_text if words else _check_number)(v, f'{self.name}!{cell_name(*cell)}', label, index)
+        cells[cell] = ('text' if words else 'number', v, fmt)
     return self._settle(block, cells, False if words else scale)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #6587429d
+# %% ../nbs/tools/20_spreadsheet.ipynb #c513d59d
 @patch
 def text(self:Sheet,
     at,               # address such as 'A1', or a block: then the text goes below it
@@ -376,7 +424,7 @@ def text(self:Sheet,
     row, col = (at.box.bottom + 2, at.col) if isinstance(at, Block) else parse_area(at, self.name)[1:3]
     cell = Area(self.name, row, col, row, col)
     hit = self._room(cell, False)
-    if hit: raise SheetError(f"{self.name}: the text {string[:30]!r} at {cell_name(row, col)} would cover {hit}")
+    _need(not hit, f"{self.name}: the text {string[:30]!r} at {cell_name(row, col)} would cover {hit}")
     _check_text(string, f'{self.name}!{cell_name(row, col)}')
     self._claim(cell, f'the text {string[:30]!r}')
     self.cells[row, col] = ('text', string, ('link', link) if link else style)
@@ -401,368 +449,6 @@ def width(self:Sheet,
     first, _, last = cols.partition(':')
     for c in range(col_number(first), col_number(last or first) + 1): self.widths[c] = chars * 7 + 5
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #1dc065b4
-def _two(v): return (v, v) if isinstance(v, int) else tuple(v) # (rows, columns)
-
-def _window(i, size, kernel, stride, pad): # the part of the i-th window that lies inside: first, end, cut off in front
-    start = i * stride - pad
-    return max(start, 0), min(start + kernel, size), max(-start, 0)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #28ee900b
-def _places(size, kernel, stride, pad, ceil, what): # how many windows fit, by PyTorch's rule
-    span = size + 2 * pad - kernel
-    if span < 0: raise SheetError(f"{what}: a window of {kernel} cells does not fit into {size} + 2 x {pad}")
-    n = (span + (stride - 1 if ceil else 0)) // stride + 1
-    return n - 1 if ceil and (n - 1) * stride >= size + pad else n
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #61e33d7b
-@patch
-def _channels(self:Block): # a matrix counts as one channel
-    if len(self.shape) not in (2, 3): raise SheetError(f"{self.label!r} has shape {self.shape}; a picture has (height, width) or (channels, height, width)")
-    return (self.shape if len(self.shape) == 3 else (1,) + self.shape)
-
-def _lead(block, *lead): return lead if len(block.lead) == len(lead) else () # a matrix has no channel to name
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #a05322f3
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def conv2d(self:Sheet,
-    x:Block,               # picture, (height, width) or (channels, height, width)
-    w:Block,               # kernels, (out, in, rows, columns), or one kernel (rows, columns)
-    bias:Block|None=None,  # (out,)
-    stride:int|tuple=1,    # cells the window moves at a time
-    padding:int|tuple=0,   # zeros around the picture
-    relu:bool=False,       # cut off below zero?
-    label:str='convolution',
-    **kwargs
-)->Block: # (out, height, width), or (height, width) for one kernel
-    "Write a convolution, as `F.conv2d` computes it"
-    if len(w.shape) not in (2, 4): raise SheetError(f"{label!r}: kernels {w.shape} must be (out, in, rows, columns) or (rows, columns)")
-    (n_in, h, wd), (kh, kw), (sh, sw), (ph, pw) = x._channels(), w.shape[-2:], _two(stride), _two(padding)
-    n_out, w_in = w.shape[:2] if len(w.shape) == 4 else (1, 1)
-    if w_in != n_in: raise SheetError(f"{label!r}: kernels {w.shape} take {w_in} channels and {x.label!r} has {n_in}")
-    if bias is not None and bias.shape != (n_out,): raise SheetError(f"{label!r}: bias {bias.shape} must have one number for each of {n_out} outputs")
-    size = _places(h, kh, sh, ph, False, label), _places(wd, kw, sw, pw, False, label)
-    def cell(o, i, j):
-        (r0, r1, kr), (c0, c1, kc) = _window(i, h, kh, sh, ph), _window(j, wd, kw, sw, pw)
-        terms = [f'SUMPRODUCT({x.area(*_lead(x, c), rows=(r0, r1), cols=(c0, c1), on=self)},'
-                 f'{w.area(*_lead(w, o, c), rows=(kr, kr + r1 - r0), cols=(kc, kc + c1 - c0), absolute=True, on=self)})'
-                 for c in range(n_in) if r1 > r0 and c1 > c0]
-        if bias is not None: terms.append(bias.ref(o, absolute=True, on=self))
-        return f"MAX(0,{'+'.join(terms) or 0})" if relu else '+'.join(terms) or '0'
-    if len(w.shape) == 2: return self.formula(size, lambda i, j: cell(0, i, j), label, **kwargs)
-    return self.formula((n_out, *size), cell, label, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #bbacb59e
-@patch
-def _pool(self:Sheet, x, kernel_size, stride, padding, ceil_mode, label, fn, kwargs):
-    n, h, w = x._channels()
-    (kh, kw), (ph, pw) = _two(kernel_size), _two(padding)
-    sh, sw = _two(stride or kernel_size)
-    if ph > kh // 2 or pw > kw // 2: raise SheetError(f"{label!r}: padding {padding} is more than half the window {kernel_size}")
-    size = _places(h, kh, sh, ph, ceil_mode, label), _places(w, kw, sw, pw, ceil_mode, label)
-    def cell(*index):
-        *c, i, j = index
-        (r0, r1, _), (c0, c1, _) = _window(i, h, kh, sh, ph), _window(j, w, kw, sw, pw)
-        whole = (min(i * sh - ph + kh, h + ph) - (i * sh - ph)) * (min(j * sw - pw + kw, w + pw) - (j * sw - pw))
-        return fn(x.area(*c, rows=(r0, r1), cols=(c0, c1), on=self), (r1 - r0) * (c1 - c0), whole)
-    return self.formula(x.shape[:-2] + size, cell, label, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #16608ecb
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def max_pool2d(self:Sheet,
-    x:Block,                 # (height, width) or (channels, height, width)
-    kernel_size:int|tuple=2, # window
-    stride:int|tuple|None=None, # cells the window moves at a time; the window's size when None
-    padding:int|tuple=0,     # border that never wins
-    ceil_mode:bool=False,    # may the last window run off the edge?
-    label:str='max pool',
-    **kwargs
-)->Block: # the largest number of each window
-    "Write max pooling, as `F.max_pool2d` computes it"
-    return self._pool(x, kernel_size, stride, padding, ceil_mode, label, lambda area, seen, whole: f'MAX({area})', kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #adef7452
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def avg_pool2d(self:Sheet,
-    x:Block,                 # (height, width) or (channels, height, width)
-    kernel_size:int|tuple=2, # window
-    stride:int|tuple|None=None, # cells the window moves at a time; the window's size when None
-    padding:int|tuple=0,     # zeros around, counted in the mean
-    ceil_mode:bool=False,    # may the last window run off the edge?
-    label:str='average pool',
-    **kwargs
-)->Block: # the mean of each window
-    "Write average pooling, as `F.avg_pool2d` computes it"
-    mean = lambda area, seen, whole: f'AVERAGE({area})' if seen == whole else f'SUM({area})/{whole}'
-    return self._pool(x, kernel_size, stride, padding, ceil_mode, label, mean, kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #d1f0decd
-def _dot(a, a_index, b, b_index, on): # dot product of two vectors, each a row or a column of its block
-    def line(block, index):
-        rows = (index[-1], index[-1] + 1) if len(block.shape) == 2 else None
-        return block.area(rows=rows, absolute='col' if not block.vertical else 'row', on=on)
-    first, second = line(a, a_index), line(b, b_index)
-    if a.vertical == b.vertical: return f'SUMPRODUCT({first},{second})'
-    return f'MMULT({second},{first})' if a.vertical else f'MMULT({first},{second})'
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #753446c8
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def matmul(self:Sheet,
-    a:Block, # (n, k)
-    b:Block, # (k, m)
-    label:str='matrix product',
-    **kwargs
-)->Block: # (n, m)
-    "Write a matrix product `a @ b`"
-    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[0]: raise SheetError(f"{label!r}: {a.shape} and {b.shape} do not fit; wanted (n, k) and (k, m)")
-    def cell(i, j):
-        row = a.area(rows=(i, i + 1), absolute='row' if a.vertical else 'col', on=self)
-        col = b.area(cols=(j, j + 1), absolute='col' if b.vertical else 'row', on=self)
-        if a.vertical != b.vertical: return f'SUMPRODUCT({row},{col})'
-        return f'MMULT({col},{row})' if a.vertical else f'MMULT({row},{col})'
-    return self.formula((a.shape[0], b.shape[1]), cell, label, array=a.vertical == b.vertical, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #12617442
-def _check_linear(x, w, bias, label):
-    if x.shape[-1:] != w.shape[-1:] and len(w.shape) == 2 or len(w.shape) < 2: raise SheetError(f"{label!r}: weights {w.shape} must be (out, in) for an input of shape {x.shape}")
-    if len(w.shape) > 2 and w.shape[1:] != x.shape: raise SheetError(f"{label!r}: weights {w.shape} must be (out, *{x.shape}); reshape them like the input")
-    if len(w.shape) == 2 and len(x.shape) not in (1, 2): raise SheetError(f"{label!r}: an input of shape {x.shape} needs weights of shape (out, {', '.join(map(str, x.shape))})")
-    if bias is not None and bias.shape != w.shape[:1]: raise SheetError(f"{label!r}: bias {bias.shape} must have one number for each of {w.shape[0]} outputs")
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #5843d58b
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def linear(self:Sheet,
-    x:Block,              # (in,), (batch, in), or channels (in, height, width)
-    w:Block,              # (out, in), or (out, in, height, width) shaped like channels
-    bias:Block|None=None, # (out,)
-    relu:bool=False,      # cut off below zero?
-    label:str='linear',
-    **kwargs
-)->Block: # (out,) or (batch, out)
-    "Write a linear layer, as `F.linear` computes it"
-    _check_linear(x, w, bias, label)
-    def cell(*index):
-        *b, o = index
-        if len(w.shape) == 2: total = _dot(x, b, w, (o,), self)
-        else: total = '+'.join(f'SUMPRODUCT({x.area(*c, on=self, absolute=True)},{w.area(o, *c, on=self, absolute=True)})' for c in product(*map(range, x.lead))
-                               ) if len(w.shape) > 3 else f'SUMPRODUCT({x.area(on=self, absolute=True)},{w.area(o, on=self, absolute=True)})'
-        if bias is not None: total += '+' + bias.ref(o, absolute=True, on=self)
-        return f'MAX(0,{total})' if relu else total
-    shape = x.shape[:-1] + w.shape[:1] if len(w.shape) == 2 else w.shape[:1]
-    return self.formula(shape, cell, label, array=len(w.shape) == 2 and x.vertical != w.vertical, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #81b9f210
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def dot_bias(self:Sheet,
-    u:Block,               # factors of users, (n, factors)
-    v:Block,               # factors of items, (m, factors)
-    ub:Block|None=None,    # biases of users, (n,)
-    vb:Block|None=None,    # biases of items, (m,)
-    y_range:tuple|None=None, # (low, high): squeeze the result into this range with a sigmoid
-    label:str='prediction',
-    **kwargs
-)->Block: # (n, m)
-    "Write dot products of all users with all items, plus their biases"
-    if len(u.shape) != 2 or len(v.shape) != 2 or u.shape[1] != v.shape[1]: raise SheetError(f"{label!r}: factors {u.shape} and {v.shape} must be (n, factors) and (m, factors)")
-    for b, t in ((ub, u), (vb, v)):
-        if b is not None and b.shape != t.shape[:1]: raise SheetError(f"{label!r}: biases {b.shape} must be one for each row of {t.shape}")
-    def cell(i, j):
-        total = _dot(u, (i,), v, (j,), self)
-        if ub is not None: total += '+' + ub.ref(i, absolute=True, on=self)
-        if vb is not None: total += '+' + vb.ref(j, absolute=True, on=self)
-        return total if y_range is None else f'{y_range[0]}+({y_range[1]}-{y_range[0]})/(1+EXP(-({total})))'
-    return self.formula((u.shape[0], v.shape[0]), cell, label, array=u.vertical != v.vertical, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #f998932e
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def relu(self:Sheet,
-    x:Block, # any shape
-    label:str='ReLU',
-    **kwargs
-)->Block: # same shape
-    "Write zero below zero, the input above"
-    return self.formula(x.shape, lambda *i: f'MAX(0,{x.ref(*i, on=self)})', label, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #e13ab117
-@patch
-def _line(self:Block, index, on): # the vector along the last dimension through an element
-    *lead, i, _ = (0,) * (2 - len(index)) + tuple(index)
-    return self.area(*(lead if self.lead else ()), rows=(i, i + 1), absolute=True, on=on)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #b690b760
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def softmax(self:Sheet,
-    x:Block, # (n,) or (..., n): softmax over the last dimension
-    label:str='softmax',
-    **kwargs
-)->Block: # same shape, each row sums to 1
-    "Write softmax over the last dimension"
-    def cell(*i):
-        line = x._line(i, self)
-        return f'EXP({x.ref(*i, on=self)}-MAX({line}))/SUMPRODUCT(EXP({line}-MAX({line})))'
-    return self.formula(x.shape, cell, label, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #617e99f8
-def _picked(x, target, i, line, on): # the output at the target
-    if target.shape == x.shape: return f'SUMPRODUCT({line},{target._line(i, on)})'
-    return f'INDEX({line},{target.ref(*i[:-1], on=on) if target.shape else target.ref(on=on)}+1)'
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #de70e59d
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def cross_entropy(self:Sheet,
-    x:Block,          # outputs before softmax, (n,) or (batch, n)
-    target:Block,     # class ids from 0, () or (batch,), or one-hot rows shaped like `x`
-    reduction:str='mean', # 'mean', 'sum' or 'none'
-    label:str='cross-entropy',
-    **kwargs
-)->Block: # one number, or (batch,) without reduction
-    "Write the cross-entropy loss, as `F.cross_entropy` computes it"
-    if len(x.shape) not in (1, 2) or target.shape not in (x.shape, x.shape[:-1]): raise SheetError(f"{label!r}: outputs {x.shape} and targets {target.shape} do not fit")
-    def row(*b):
-        line = x._line((*b, 0), self)
-        return f'MAX({line})+LN(SUMPRODUCT(EXP({line}-MAX({line}))))-{_picked(x, target, (*b, 0), line, self)}'
-    return self._reduce(x.shape[:-1], row, reduction, label, kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #88bd2702
-@patch
-def _reduce(self:Sheet, shape, term, reduction, label, kwargs): # all terms, their sum or their mean
-    if reduction == 'none': return self.formula(shape, term, label, **kwargs)
-    if reduction not in ('mean', 'sum'): raise SheetError(f"{label!r}: reduction is {reduction!r}; choose 'mean', 'sum' or 'none'")
-    terms = [term(*i) for i in product(*map(range, shape))]
-    total = '+'.join(terms)
-    return self.formula((), lambda: total if reduction == 'sum' or len(terms) == 1 else f'({total})/{len(terms)}', label, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #4564ba03
-@patch
-def _distance(self:Sheet, x, y, each, reduction, label, kwargs): # a loss that looks at differences, cell by cell
-    if x.shape != y.shape or x.vertical != y.vertical: raise SheetError(f"{label!r}: {x.label!r} {x.shape} and {y.label!r} {y.shape} must have the same shape and lie the same way")
-    if reduction == 'none': return self.formula(x.shape, lambda *i: each(x.ref(*i, on=self), y.ref(*i, on=self)), label, **kwargs)
-    if reduction not in ('mean', 'sum'): raise SheetError(f"{label!r}: reduction is {reduction!r}; choose 'mean', 'sum' or 'none'")
-    leads = list(product(*map(range, x.lead)))
-    total = '+'.join(f'SUMPRODUCT({each(x.area(*c, on=self, absolute=True), y.area(*c, on=self, absolute=True))})' for c in leads)
-    return self.formula((), lambda: total if reduction == 'sum' else f'({total})/{math.prod(x.shape)}', label, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #07e080bd
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def mse(self:Sheet,
-    x:Block, # predictions, any shape
-    y:Block, # targets, same shape
-    reduction:str='mean', # 'mean', 'sum' or 'none'
-    label:str='squared error',
-    **kwargs
-)->Block: # one number, or the shape of `x` without reduction
-    "Write the squared error, as `F.mse_loss` computes it"
-    return self._distance(x, y, lambda a, b: f'({a}-{b})^2', reduction, label, kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #1a90eda9
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def mae(self:Sheet,
-    x:Block, # predictions, any shape
-    y:Block, # targets, same shape
-    reduction:str='mean', # 'mean', 'sum' or 'none'
-    label:str='absolute error',
-    **kwargs
-)->Block: # one number, or the shape of `x` without reduction
-    "Write the absolute error, as `F.l1_loss` computes it"
-    return self._distance(x, y, lambda a, b: f'ABS({a}-{b})', reduction, label, kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #2655d435
-class Dropout(NamedTuple):
-    "The blocks that `Sheet.dropout` writes"
-    u: Block    # random numbers
-    mask: Block # 1 where a cell stays
-    out: Block  # result
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #dda08935
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array', 'name', 'fmt', 'scale'])
-def dropout(self:Sheet,
-    x:Block,                # any shape
-    p:Block,                # one cell: the dropout rate
-    train:Block|None=None,  # one cell: 1 while training, 0 after; always training when None
-    u:Block|None=None,      # random numbers in 0..1, shaped like `x`; `RAND()` when None
-    rescale:bool=True,      # divide what stays by 1 - p, as PyTorch does?
-    label:str='dropout',
-    **kwargs
-)->Dropout: # three blocks
-    "Write dropout: random numbers, mask, result"
-    if p.shape or (train is not None and train.shape): raise SheetError(f"{label!r}: the rate and the switch are single cells; put() a number for each")
-    if u is not None and u.shape != x.shape: raise SheetError(f"{label!r}: random numbers {u.shape} must be shaped like {x.shape}")
-    rate = p.ref(absolute=True, on=self)
-    beside = {k: v for k, v in kwargs.items() if k not in ('at', 'below', 'right_of')}
-    if u is None:
-        u = self.formula(x.shape, lambda *i: 'RAND()', f'{label}: random numbers', **kwargs)
-        kwargs = dict(beside, right_of=u)
-    mask = self.formula(x.shape, lambda *i: f'IF({u.ref(*i, on=self)}>{rate},1,0)', f'{label}: mask', fmt='0', **kwargs)
-    def cell(*i):
-        kept = f'{x.ref(*i, on=self)}*{mask.ref(*i)}' + (f'/(1-{rate})' if rescale else '')
-        kept = f'IF({mask.ref(*i)}=0,0,{kept})'
-        return kept if train is None else f'IF({train.ref(absolute=True, on=self)}=1,{kept},{x.ref(*i, on=self)})'
-    return Dropout(u, mask, self.formula(x.shape, cell, label, right_of=mask, **beside))
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #c37e886c
-@patch
-def _texts(self:Block): # the words of a block, or () when it holds numbers
-    return [self.sheet.cells[self.at(*i)][1] for i in product(*map(range, self.shape)) if self.sheet.cells[self.at(*i)][0] == 'text']
-
-def _needs_exact(words): return any(set('*?~') & set(w) for w in words) or len({w.lower() for w in words}) < len(set(words))
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #a0937520
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def match(self:Sheet,
-    words:Block, # (n,) words or numbers to look for
-    vocab:Block, # (m,) where to look
-    label:str='id',
-    **kwargs
-)->Block: # (n,) positions, counted from 0
-    "Write the position of each word in a list"
-    if len(vocab.shape) != 1: raise SheetError(f"{label!r}: the vocabulary has shape {vocab.shape}; wanted (m,)")
-    missing = [w for w in words._texts() if vocab._texts() and w not in vocab._texts()]
-    if missing: raise SheetError(f"{label!r}: {missing[0]!r} is not in {vocab.label!r}")
-    exact, where = _needs_exact(words._texts() + vocab._texts()), vocab.area(absolute=True, on=self)
-    one = lambda ref: f'MATCH(TRUE,EXACT({ref},{where}),0)-1' if exact else f'MATCH({ref},{where},0)-1'
-    return self.formula(words.shape, lambda *i: one(words.ref(*i, on=self)), label, array=exact, **dict(dict(fmt='0', vertical=words.vertical), **kwargs))
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #c2fdd392
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def index(self:Sheet,
-    table:Block, # (m, k), or (m,)
-    ids:Block,   # (n,) row numbers, counted from 0
-    label:str='rows',
-    **kwargs
-)->Block: # (n, k), or (n,)
-    "Write the rows of a table that `ids` names, as an embedding layer does"
-    if len(table.shape) not in (1, 2) or len(ids.shape) > 1: raise SheetError(f"{label!r}: table {table.shape} and ids {ids.shape} must be (m, k) and (n,)")
-    def cell(*i):
-        column = table.area(cols=(i[-1], i[-1] + 1), absolute=True, on=self) if len(table.shape) == 2 else table.area(absolute=True, on=self)
-        return f"INDEX({column},{ids.ref(*i[:len(ids.shape)], absolute='col' if ids.vertical else 'row', on=self)}+1)"
-    return self.formula(ids.shape + table.shape[1:], cell, label, **kwargs)
-
-# %% ../nbs/tools/20_spreadsheet.ipynb #4468ff1d
-@patch
-@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
-def one_hot(self:Sheet,
-    ids:Block, # (n,) numbers, counted from 0
-    n:int,     # how many classes
-    label:str='one-hot',
-    **kwargs
-)->Block: # (n, classes)
-    "Write a row of zeros with a single one for each id"
-    return self.formula((*ids.shape, n), lambda *i: f"IF({ids.ref(*i[:-1], absolute='col' if ids.vertical else 'row', on=self)}={i[-1]},1,0)", label, **dict(dict(fmt='0'), **kwargs))
-
 # %% ../nbs/tools/20_spreadsheet.ipynb #4fa6a832
 class Cell(NamedTuple):
     "What a workbook's file says about a cell"
@@ -771,24 +457,32 @@ class Cell(NamedTuple):
     formula: str|None = None # the formula, in A1 form, with its equals sign
     array: str|None = None   # range of an array formula
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #33058f0b
+# %% ../nbs/tools/20_spreadsheet.ipynb #bdae2f2e
+_OLE = b'\xd0\xcf\x11\xe0' # how old Office files and encrypted new ones begin
+
+def _why_ole(content):
+    if 'EncryptedPackage'.encode('utf-16-le') in content: return 'is protected with a password; save it without one'
+    return 'is in the old .xls format; save it as .xlsx'
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #208b3040
 def check_workbook_file(
     path:str|Path # file to look at
 )->Path: # the same, as a `Path`
     "Make sure that a file is a readable workbook; raises `SheetError` that says what it is instead"
     path = Path(path)
-    if not path.exists(): raise SheetError(f"{path}: there is no such file")
-    if path.is_dir(): raise SheetError(f"{path}: is a folder, not a workbook")
-    try: head = path.open('rb').read(8)
+    _need(path.exists(), f"{path}: there is no such file")
+    _need(not path.is_dir(), f"{path}: is a folder, not a workbook")
+    try:
+        with path.open('rb') as f: head = f.read(8)
+        if head.startswith(_OLE): raise SheetError(f"{path}: {_why_ole(path.read_bytes())}")
     except OSError as e: raise SheetError(f"{path}: cannot be read ({e.strerror})") from None
-    if head.startswith(b'\xd0\xcf\x11\xe0'):
-        locked = 'EncryptedPackage'.encode('utf-16-le') in path.read_bytes()
-        raise SheetError(f"{path}: " + ("is protected with a password; save it without one" if locked else "is in the old .xls format; save it as .xlsx"))
-    if not head: raise SheetError(f"{path}: is empty")
-    if not head.startswith(b'PK'): raise SheetError(f"{path}: is not a workbook (.xlsx)")
-    try: names = zipfile.ZipFile(path).namelist()
+    _need(head, f"{path}: is empty")
+    _need(head.startswith(b'PK'), f"{path}: is not a workbook (.xlsx)")
+    try:
+        with zipfile.ZipFile(path) as z: names = z.namelist()
     except zipfile.BadZipFile: raise SheetError(f"{path}: is damaged or cut off; copy or save it again") from None
-    if 'xl/workbook.xml' not in names: raise SheetError(f"{path}: is not a workbook (.xlsx)" + ("; save it as .xlsx" if 'xl/workbook.bin' in names or 'mimetype' in names else ''))
+    advice = '; save it as .xlsx' if {'xl/workbook.bin', 'mimetype'} & set(names) else ''
+    _need('xl/workbook.xml' in names, f"{path}: is not a workbook (.xlsx){advice}")
     return path
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #dd104d0d
@@ -799,7 +493,7 @@ _KINDS = {'n': 'number', 's': 'text', 'str': 'text', 'inlineStr': 'text', 'b': '
 def _plain_text(node): # text of a string, without the phonetic hints that may stand beside it
     return ''.join(t.text or '' for part in node if part.tag in (_M + 't', _M + 'r') for t in part.iter(_M + 't'))
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #19f40515
+# %% ../nbs/tools/20_spreadsheet.ipynb #73e6f7f8
 class WorkbookFile:
     "A workbook as its file has it: sheets, cells, defined names; made by `open_workbook`"
     def __init__(self, path):
@@ -809,10 +503,16 @@ class WorkbookFile:
             strings = self._xml(z, 'xl/sharedStrings.xml') if 'xl/sharedStrings.xml' in z.namelist() else ()
         target = {r.get('Id'): r.get('Target') for r in rels}
         parts = {s.get('name'): target.get(s.get(_R + 'id'), '') for s in book.iter(_M + 'sheet')}
-        self._parts = {n: p.lstrip('/') if p.startswith('/') else 'xl/' + p for n, p in parts.items() if 'worksheets/' in p}
+        inside = lambda p: p[1:] if p.startswith('/') else 'xl/' + p
+        self._parts = {name: inside(p) for name, p in parts.items() if 'worksheets/' in p} # chart sheets have no cells
         self.sheets, self._strings = list(self._parts), [_plain_text(s) for s in strings]
         self.names = {n.get('name'): n.text or '' for n in book.iter(_M + 'definedName')}
     def __repr__(self): return f'{self.path.name}: ' + ', '.join(self.sheets)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #c1b29c71
+def _need_sheet(book, sheet): # of a file or an engine
+    if sheet in book.sheets: return
+    raise SheetError(f"{book.path}: has no sheet {sheet!r}; its sheets are {', '.join(map(repr, book.sheets))}")
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #be5af6ee
 _BROKEN = (ElementTree.ParseError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
@@ -857,13 +557,13 @@ def _read_cell(self:WorkbookFile, node, shared): # what one cell of the file hol
         elif t == 'b': value = value == '1'
     return at, Cell(kind, value, formula, array)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #b7d4b708
+# %% ../nbs/tools/20_spreadsheet.ipynb #0b7ae3bb
 @patch
 def cells(self:WorkbookFile,
     sheet:str # name of a sheet
 )->dict: # `Cell` by (row, column)
     "All cells of a sheet that are not blank"
-    if sheet not in self._parts: raise SheetError(f"{self.path}: has no sheet {sheet!r}; its sheets are {', '.join(map(repr, self.sheets))}")
+    _need_sheet(self, sheet)
     if sheet not in self._cells:
         shared = {}
         with self._zip() as z: tree = self._xml(z, self._parts[sheet])
@@ -890,9 +590,10 @@ def open_workbook(
     "Open a workbook for reading; raises `SheetError` where that is impossible"
     return path if isinstance(path, WorkbookFile) else WorkbookFile(path)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #be511d90
-_TOKEN = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*'!|[A-Za-z_\\][\w.]*!)|(?<![\w.$])(\$?)([A-Za-z]{1,3})(\$?)(\d{1,7})(?![\w.(!])""")
-_BACK = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*'!)|(?<!\w)R(\[-?\d+\]|\d+)C(\[-?\d+\]|\d+)(?!\w)""")
+# %% ../nbs/tools/20_spreadsheet.ipynb #59c81b8e
+_QUOTED = r'''"(?:[^"]|"")*"|'(?:[^']|'')*'!''' # texts and names of sheets are left alone
+_TOKEN = re.compile(rf'({_QUOTED}|[A-Za-z_][\w.]*!)|(?<![\w.$])(\$?)([A-Za-z]{{1,3}})(\$?)(\d{{1,7}})(?![\w.(!])')
+_BACK = re.compile(rf'({_QUOTED})|(?<!\w)R(\[-?\d+\]|\d+)C(\[-?\d+\]|\d+)(?!\w)')
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #f49f8a8d
 def relative_form(
@@ -907,9 +608,9 @@ def relative_form(
         return f"R{r if m[4] else f'[{r - row}]'}C{c if m[2] else f'[{c - col}]'}"
     return _TOKEN.sub(one, formula)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #c2421dc8
+# %% ../nbs/tools/20_spreadsheet.ipynb #1abf4872
 @lru_cache(10_000)
-def _pieces(form): # a formula in R1C1 form, cut into texts and addresses (row, is it a distance?, column, is it a distance?)
+def _pieces(form): # a formula in R1C1 form, cut into texts and addresses (row, a distance?, column, a distance?)
     out, end = [], 0
     for m in _BACK.finditer(form):
         if m[1]: continue
@@ -917,7 +618,7 @@ def _pieces(form): # a formula in R1C1 form, cut into texts and addresses (row, 
         end = m.end()
     return out + [form[end:]]
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #0cccd16c
+# %% ../nbs/tools/20_spreadsheet.ipynb #c305f0ee
 def absolute_form(
     formula:str, # formula in R1C1 form
     row:int,     # row of the cell
@@ -925,10 +626,11 @@ def absolute_form(
 )->str: # the same formula in A1 form
     "Write the distances of a formula as addresses, as seen from a cell"
     def one(r, r_moves, c, c_moves):
-        return ('' if c_moves else '$') + col_name(c + col if c_moves else c) + ('' if r_moves else '$') + str(r + row if r_moves else r)
+        letters = col_name(c + col) if c_moves else '$' + col_name(c)
+        return letters + (str(r + row) if r_moves else f'${r}')
     return ''.join(p if isinstance(p, str) else one(*p) for p in _pieces(formula))
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #b54dc394
+# %% ../nbs/tools/20_spreadsheet.ipynb #af606ef4
 class Engine:
     "A workbook in a spreadsheet engine: recalculated, and open to changes"
     def __init__(self, path):
@@ -939,14 +641,14 @@ class Engine:
         self.sheets = {s['name']: i for i, s in enumerate(self.model.get_worksheets_properties())}
         self.model.evaluate()
     def cell(self, sheet, row, col)->Cell: # kind and recalculated value
-        if sheet not in self.sheets: raise SheetError(f"{self.path}: has no sheet {sheet!r}; its sheets are {', '.join(map(repr, self.sheets))}")
+        _need_sheet(self, sheet)
         v = self.model.get_cell_value(self.sheets[sheet], row, col)
         if v is None or v == '': return Cell('empty')
         if isinstance(v, bool): return Cell('logical', v)
         if isinstance(v, (int, float)): return Cell('number', float(v))
         return Cell('error' if 'Error' in str(self.model.get_cell_type(self.sheets[sheet], row, col)) else 'text', v)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #6287b740
+# %% ../nbs/tools/20_spreadsheet.ipynb #6018f82e
 @patch
 def change(self:Engine,
     changes:dict # new contents by address, for example {'conv!A3': 1.5}; texts that begin with = are formulas
@@ -954,14 +656,14 @@ def change(self:Engine,
     "Change cells and recalculate: what if?"
     for where, value in changes.items():
         a = parse_area(where, next(iter(self.sheets)))
-        if a.sheet not in self.sheets: raise SheetError(f"{self.path}: has no sheet {a.sheet!r}; its sheets are {', '.join(map(repr, self.sheets))}")
+        _need_sheet(self, a.sheet)
         at = self.sheets[a.sheet], a.top, a.left
         if isinstance(value, str): self.model.set_user_input(*at, value)
         else: self.model.update_cell_with_number(*at, float(value))
     self.model.evaluate()
     return self
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #b74477cf
+# %% ../nbs/tools/20_spreadsheet.ipynb #e3025b7e
 def _find_areas(file, where): # (areas, shape or None) of a range, a defined name, a block, or a list of them
     if isinstance(where, Block): return where.areas, where.shape
     if isinstance(where, Area): return [where], None
@@ -970,17 +672,21 @@ def _find_areas(file, where): # (areas, shape or None) of a range, a defined nam
     text = names.get(str(where).lower(), str(where))
     found = re.findall(r"(?:'(?:[^']|'')*'!|[^,'!]+!)?[^,!]+", text) if str(where).lower() in names else [text]
     areas = [parse_area(t, file.sheets[0] if len(file.sheets) == 1 else None) for t in found]
-    if not areas[0].sheet: raise SheetError(f"{file.path}: {where!r} names no sheet and there are {len(file.sheets)}; write 'sheet!A1:C3'")
-    return areas, () if len(areas) == 1 and ':' not in text else None
+    _need(areas[0].sheet, f"{file.path}: {where!r} names no sheet of {len(file.sheets)}; write 'sheet!A1:C3'")
+    one = len(areas) == 1 and (':' not in text or text in names.values() and areas[0].shape == (1, 1))
+    return areas, () if one else None
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #c607925b
-def _number(cell, where, path, blank): # what a blank cell stands for, or an error that says what is there instead of a number
-    if cell.kind == 'empty' and cell.formula: raise SheetError(f"{path}: {where} holds the formula {cell.formula[:40]} and no result; recalculate=True computes it")
+# %% ../nbs/tools/20_spreadsheet.ipynb #3eaa1463
+_CALLED = dict(error='error value', logical='truth value', text='text')
+
+def _number(cell, where, path, blank): # what a cell without a number stands for, or an error that says what is there
+    if cell.kind == 'empty' and cell.formula:
+        raise SheetError(f"{path}: {where} holds the formula {cell.formula[:40]} and no result; use recalculate=True")
     if cell.kind == 'empty' and blank != 'error': return float(blank)
-    what = 'is empty' if cell.kind == 'empty' else f"holds the {dict(error='error value', logical='truth value').get(cell.kind, 'text')} {str(cell.value)[:40]!r}"
+    what = 'is empty' if cell.kind == 'empty' else f'holds the {_CALLED[cell.kind]} {str(cell.value)[:40]!r}'
     raise SheetError(f"{path}: {where} {what} where a number should be")
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #8a79e571
+# %% ../nbs/tools/20_spreadsheet.ipynb #00307cd4
 def numbers(
     source,               # a `WorkbookFile`, for the saved results, or an `Engine`, for recalculated ones
     areas:list,           # rectangles of equal size
@@ -989,12 +695,12 @@ def numbers(
 )->torch.Tensor: # (n, rows, columns), float64
     "Numbers of rectangles; raises `SheetError` naming the first cell without one"
     dr, dc = _two(step)
-    if len({a.shape for a in areas}) > 1: raise SheetError(f"{source.path}: the ranges {', '.join(map(str, areas))} differ in size")
+    _need(len({a.shape for a in areas}) == 1, f"{source.path}: the ranges {', '.join(map(str, areas))} differ in size")
     def one(sheet, r, c):
         cell = source.cell(sheet, r, c)
-        return cell.value if cell.kind == 'number' else _number(cell, f'{quote_sheet(sheet)}!{cell_name(r, c)}', source.path, blank)
-    return torch.tensor([[[one(a.sheet, r, c) for c in range(a.left, a.right + 1, dc)] for r in range(a.top, a.bottom + 1, dr)] for a in areas],
-                        dtype=torch.float64)
+        return cell.value if cell.kind == 'number' else _number(cell, str(Area(sheet, r, c, r, c)), source.path, blank)
+    def row(a, r): return [one(a.sheet, r, c) for c in range(a.left, a.right + 1, dc)]
+    return torch.tensor([[row(a, r) for r in range(a.top, a.bottom + 1, dr)] for a in areas], dtype=torch.float64)
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #759d5db5
 def read_range(
@@ -1022,7 +728,7 @@ def _shaped(t, where, shape): # rectangles -> the shape that was asked for
     if shape == (): return t.reshape(())
     return t[0] if len(t) == 1 else t
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #80bc46b1
+# %% ../nbs/tools/20_spreadsheet.ipynb #73f63836
 _FONTS = {'title': dict(sz=14, b=True), 'label': dict(sz=10, b=True), 'note': dict(sz=9, i=True, color='FF6B7280'),
           'link': dict(sz=10, u='single', color='FF0563C1'), 'text': dict(sz=10), 'words': dict(sz=9)}
 _RED, _WHITE, _BLUE = 'FFF8696B', 'FFFCFCFF', 'FF5A8AC6'
@@ -1032,11 +738,12 @@ def _styled(ws, style): # a cell style for texts, or for numbers of a format
     from openpyxl.cell import Cell as XCell
     cell = XCell(ws, 1, 1)
     cell.font = Font(name='Calibri', **_FONTS.get(style, dict(sz=8)))
-    if style not in _FONTS: cell.number_format, cell.alignment = style, Alignment(horizontal='center', vertical='center', shrinkToFit=True)
-    elif style == 'words': cell.alignment = Alignment(horizontal='center', vertical='center')
+    middle = dict(horizontal='center', vertical='center')
+    if style not in _FONTS: cell.number_format, cell.alignment = style, Alignment(**middle, shrinkToFit=True)
+    elif style == 'words': cell.alignment = Alignment(**middle)
     return cell._style
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #453ff9ba
+# %% ../nbs/tools/20_spreadsheet.ipynb #098ad6fd
 @patch
 def _write(self:Sheet, ws, styles): # everything but column widths
     from openpyxl.worksheet.formula import ArrayFormula
@@ -1046,33 +753,34 @@ def _write(self:Sheet, ws, styles): # everything but column widths
         if style not in styles: styles[style] = _styled(ws, style)
         cell = ws.cell(row, col)
         cell.value = ArrayFormula(cell.coordinate, value) if kind == 'array' else value
-        if kind == 'text': cell.data_type = 's'
+        if kind == 'text': cell.data_type = 's' # also when it begins with an equals sign
+        if link: cell.hyperlink = Hyperlink(ref=cell.coordinate, location=f'{quote_sheet(link)}!A1')
         cell._style = styles[style]
-        if link: cell.hyperlink = Hyperlink(ref=cell.coordinate, location=f'{quote_sheet(link)}!A1'); cell._style = styles[style]
     ws.sheet_view.zoomScale, ws.sheet_view.showGridLines, ws.freeze_panes = self.zoom, False, self.freeze
     ws.sheet_format.defaultRowHeight, ws.sheet_format.customHeight = self.cell * .75, True
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #4a24af6d
+# %% ../nbs/tools/20_spreadsheet.ipynb #4abcd807
 @patch
 def _color(self:Sheet, ws): # colour scales, one for all channels of a block
     from openpyxl.formatting.rule import ColorScaleRule
-    two = dict(start_type='min', start_color=_WHITE, end_type='max', end_color=_RED)
-    three = dict(start_type='min', start_color=_BLUE, mid_type='num', mid_value=0, mid_color=_WHITE, end_type='max', end_color=_RED)
+    ends = dict(start_type='min', end_type='max', end_color=_RED)
+    plain = dict(ends, start_color=_WHITE)
+    signed = dict(ends, start_color=_BLUE, mid_type='num', mid_value=0, mid_color=_WHITE)
     for block, scale in self.scales:
-        ws.conditional_formatting.add(' '.join(r.split('!')[-1] for r in block.ranges), ColorScaleRule(**(three if scale == 'signed' else two)))
+        rule = ColorScaleRule(**(signed if scale == 'signed' else plain))
+        ws.conditional_formatting.add(' '.join(a.text for a in block.areas), rule)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #70a72b1f
+# %% ../nbs/tools/20_spreadsheet.ipynb #b10decb7
 @patch
 def _xlsx(self:Book, path): # the file without results
     import openpyxl
     from openpyxl.workbook.defined_name import DefinedName
-    if not self.sheets: raise SheetError(f"{path}: a workbook needs at least one sheet")
     wb, styles = openpyxl.Workbook(), {}
     wb.remove(wb.active)
     for s in self.sheets.values(): ws = wb.create_sheet(s.name); s._write(ws, styles); s._color(ws)
+    fixed = lambda a: f'{quote_sheet(a.sheet)}!{cell_name(a.top, a.left, True)}:{cell_name(a.bottom, a.right, True)}'
     for name, b in self.names.items():
-        text = ','.join(f"{quote_sheet(a.sheet)}!{cell_name(a.top, a.left, True)}" + (f":{cell_name(a.bottom, a.right, True)}" if a.shape != (1, 1) else '') for a in b.areas)
-        wb.defined_names[name] = DefinedName(name, attr_text=text)
+        wb.defined_names[name] = DefinedName(name, attr_text=','.join(map(fixed, b.areas)))
     wb.calculation.fullCalcOnLoad = True
     wb.save(path)
 
@@ -1086,45 +794,58 @@ def _exact(self:Sheet, xml): # openpyxl writes 16 digits; some float64 numbers n
         return f'{m[1]}{value!r}{m[4]}' if kind == 'number' else m[0]
     return _NUMBER_CELL.sub(one, xml)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #ff95a677
+# %% ../nbs/tools/20_spreadsheet.ipynb #854dce1a
 def _text_px(text, style): # width that a text needs
     return 6.2 * len(text) + 10 if style in _FONTS else 5.6 * len(text) + 7
 
 @patch
-def _cols(self:Sheet, engine): # the <cols> element: each block's columns alike, wide enough for its longest number
+def _block_px(self:Sheet, block, engine): # width that the longest number of a block needs
+    n, cells = engine.sheets[self.name], (block.at(*i) for i in block.indices())
+    shown = ((engine.model.get_formatted_cell_value(n, *at), self.cells[at][2]) for at in cells)
+    return math.ceil(max(_text_px(text, style) if style != 'General' else 0 for text, style in shown))
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #08d78f33
+@patch
+def _cols(self:Sheet, engine): # the <cols> element: the columns of a block are alike
     need = {}
     for b in self.blocks:
-        cells = [b.at(*i) for i in product(*map(range, b.shape))]
-        n = engine.sheets[self.name]
-        px = max(_text_px(engine.model.get_formatted_cell_value(n, *at), self.cells[at][2]) if self.cells[at][2] != 'General' else 0 for at in cells)
-        for c in {c for _, c in cells}: need[c] = max(need.get(c, self.cell), math.ceil(px))
+        px = self._block_px(b, engine)
+        for a in b.areas: need.update({c: max(need.get(c, self.cell), px) for c in range(a.left, a.right + 1)})
     need.update(self.widths)
-    return '<cols>' + ''.join(f'<col min="{c}" max="{c}" width="{px / 7:.4f}" customWidth="1"/>' for c, px in sorted(need.items())) + '</cols>' if need else ''
+    one = lambda c, px: f'<col min="{c}" max="{c}" width="{px / 7:.4f}" customWidth="1"/>'
+    return '<cols>' + ''.join(one(c, px) for c, px in sorted(need.items())) + '</cols>' if need else ''
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #ac73a9cd
+# %% ../nbs/tools/20_spreadsheet.ipynb #f0850e1a
 _FORMULA_CELL = re.compile(r'<c r="([A-Z]+)(\d+)"([^>]*?)><f([^>]*)>(.*?)</f><v\s*(?:/>|></v>)</c>', re.S)
 
+def _filled_in(m, v): # the XML of a formula's cell, with its result
+    kind = {'number': '', 'text': ' t="str"', 'logical': ' t="b"'}[v.kind]
+    text = repr(v.value) if v.kind == 'number' else str(int(v.value)) if v.kind == 'logical' else escape(v.value)
+    return f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f><v>{text}</v></c>'
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #f8419c09
 @patch
-def _with_results(self:Sheet, xml, engine, path): # the sheet's XML with the results of its formulas
+def _with_results(self:Sheet, xml, engine, path): # the sheet's XML with results and column widths
     def fill(m):
         v = engine.cell(self.name, int(m[2]), col_number(m[1]))
-        where = f'{path}: {quote_sheet(self.name)}!{m[1]}{m[2]}'
-        if v.kind in ('error', 'empty'): raise SheetError(f"{where}: the formula ={m[5][:60]} gives {v.value or 'nothing'}")
-        kind = {'number': '', 'text': ' t="str"', 'logical': ' t="b"'}[v.kind]
-        text = repr(v.value) if v.kind == 'number' else str(int(v.value)) if v.kind == 'logical' else escape(v.value)
-        return f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f><v>{text}</v></c>'
+        if v.kind in ('error', 'empty'):
+            where = f'{quote_sheet(self.name)}!{m[1]}{m[2]}'
+            raise SheetError(f"{path}: {where}: the formula ={m[5][:60]} gives {v.value or 'nothing'}")
+        return _filled_in(m, v)
     n_formulas = sum(kind in ('formula', 'array') for kind, *_ in self.cells.values())
     xml, n = _FORMULA_CELL.subn(fill, xml)
-    if n != n_formulas: raise SheetError(f"{path}: {n} of {n_formulas} results could be written into sheet {self.name!r}")
-    return xml.replace('<sheetData', self._cols(engine) + f'<sheetData', 1).replace('<sheetFormatPr ', f'<sheetFormatPr defaultColWidth="{self.cell / 7:.4f}" ', 1)
+    _need(n == n_formulas, f"{path}: {n} of {n_formulas} results could be written into sheet {self.name!r}")
+    xml = xml.replace('<sheetData', self._cols(engine) + '<sheetData', 1)
+    return xml.replace('<sheetFormatPr ', f'<sheetFormatPr defaultColWidth="{self.cell / 7:.4f}" ', 1)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #71d20362
+# %% ../nbs/tools/20_spreadsheet.ipynb #6bfd5622
 def _writable(path): # raise before any work when the target cannot be written
     folder = path.parent
-    if not folder.is_dir(): raise SheetError(f"{path}: there is no folder {folder}")
-    if path.is_dir(): raise SheetError(f"{path}: is a folder; give the name of a file")
-    if path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK)): raise SheetError(f"{path}: is read-only; choose another name or allow writing")
-    if not os.access(folder, os.W_OK): raise SheetError(f"{path}: the folder {folder} is read-only")
+    _need(folder.is_dir(), f"{path}: there is no folder {folder}")
+    _need(not path.is_dir(), f"{path}: is a folder; give the name of a file")
+    locked = path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK))
+    _need(not locked, f"{path}: is read-only; choose another name or allow writing")
+    _need(os.access(folder, os.W_OK), f"{path}: the folder {folder} is read-only")
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #409d844f
 @patch
@@ -1134,29 +855,424 @@ def _finish(self:Book, raw, done, path): # copy the archive, with results
     engine = Engine(done)
     _copy_zip(done, raw, {part: lambda xml, s=s: s._with_results(xml, engine, path) for part, s in sheets.items()})
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #7a451648
-def _copy_zip(source, target, change): # a copy of an archive, some parts changed by functions; equal contents give equal bytes
+# %% ../nbs/tools/20_spreadsheet.ipynb #7261577a
+def _copy_zip(source, target, change): # copy an archive, change some parts; equal contents give equal bytes
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, 'w', zipfile.ZIP_DEFLATED) as new:
         for item in old.infolist():
             data = old.read(item)
             if item.filename in change: data = change[item.filename](data.decode('utf-8')).encode('utf-8')
             new.writestr(zipfile.ZipInfo(item.filename, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #11a04dc7
+# %% ../nbs/tools/20_spreadsheet.ipynb #689dba1e
 @patch
 def save(self:Book,
     path:str|Path # where to; replaced only when the new file is whole
 )->Path: # the file
     "Compute and write the workbook; raises `SheetError` before anything is written"
     path = Path(path)
+    _need(self.sheets, f"{path}: a workbook needs at least one sheet")
     _writable(path)
     with tempfile.TemporaryDirectory(prefix=f'.{path.name}-', dir=path.parent) as tmp:
         raw, done = Path(tmp)/'raw.xlsx', Path(tmp)/'done.xlsx'
         self._xlsx(raw)
         self._finish(raw, done, path)
         try: os.replace(raw, path)
-        except OSError as e: raise SheetError(f"{path}: cannot be replaced ({e.strerror}); is it open in another program?") from None
+        except OSError as e:
+            raise SheetError(f"{path}: cannot be replaced ({e.strerror}); is it open in another program?") from None
     return path
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #2650d6cb
+def _window(i, size, kernel, stride, pad): # the part of the i-th window that lies inside: first, end, cut off in front
+    start = i * stride - pad
+    return max(start, 0), min(start + kernel, size), max(-start, 0)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #6c144081
+def _places(size, kernel, stride, pad, ceil, what): # how many windows fit, by PyTorch's rule
+    span = size + 2 * pad - kernel
+    _need(span >= 0, f"{what}: a window of {kernel} cells does not fit into {size} + 2 x {pad}")
+    n = (span + (stride - 1 if ceil else 0)) // stride + 1
+    return n - 1 if ceil and (n - 1) * stride >= size + pad else n
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #d6f5c2f0
+@patch
+def _channels(self:Block): # a matrix counts as one channel
+    fit = len(self.shape) in (2, 3)
+    _need(fit, f"{self.label!r} has shape {self.shape}; a picture is (height, width) or (channels, height, width)")
+    return (self.shape if len(self.shape) == 3 else (1,) + self.shape)
+
+def _lead(block, *lead): return lead if len(block.lead) == len(lead) else () # a matrix has no channel to name
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #74e4d78c
+def _check_conv(x, w, bias, label): # do the shapes fit? Returns the number of output channels
+    n_in = x._channels()[0]
+    _need(len(w.shape) in (2, 4), f"{label!r}: kernels {w.shape} must be (out, in, rows, columns) or (rows, columns)")
+    n_out, w_in = w.shape[:2] if len(w.shape) == 4 else (1, 1)
+    _need(w_in == n_in, f"{label!r}: kernels {w.shape} take {w_in} channels and {x.label!r} has {n_in}")
+    _need(bias is None or bias.shape == (n_out,), f"{label!r}: a bias of shape ({n_out},) is needed, not {bias}")
+    return n_out
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #37088d03
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def conv2d(self:Sheet,
+    x:Block,               # picture, (height, width) or (channels, height, width)
+    w:Block,               # kernels, (out, in, rows, columns), or one kernel (rows, columns)
+    bias:Block|None=None,  # (out,)
+    stride:int|tuple=1,    # cells the window moves at a time
+    padding:int|tuple=0,   # zeros around the picture
+    relu:bool=False,       # cut off below zero?
+    label:str='convolution',
+    **kwargs
+)->Block: # (out, height, width), or (height, width) for one kernel
+    "Write a convolution, as `F.conv2d` computes it"
+    n_out, (n_in, h, wd) = _check_conv(x, w, bias, label), x._channels()
+    (kh, kw), (sh, sw), (ph, pw) = w.shape[-2:], _two(stride), _two(padding)
+    size = _places(h, kh, sh, ph, False, label), _places(wd, kw, sw, pw, False, label)
+    def cell(o, i, j):
+        (r0, r1, kr), (c0, c1, kc) = _window(i, h, kh, sh, ph), _window(j, wd, kw, sw, pw)
+        def term(c): # one input channel
+            seen = x.area(*_lead(x, c), rows=(r0, r1), cols=(c0, c1), on=self)
+            used = w.area(*_lead(w, o, c), rows=(kr, kr + r1 - r0), cols=(kc, kc + c1 - c0), absolute=True, on=self)
+            return f'SUMPRODUCT({seen},{used})'
+        terms = [term(c) for c in range(n_in)] if r1 > r0 and c1 > c0 else []
+        if bias is not None: terms.append(bias.ref(o, absolute=True, on=self))
+        total = '+'.join(terms) or '0'
+        return f'MAX(0,{total})' if relu else total
+    if len(w.shape) == 2: return self.formula(size, lambda i, j: cell(0, i, j), label, **kwargs)
+    return self.formula((n_out, *size), cell, label, **kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #ad1ad249
+@patch
+def _pool(self:Sheet, x, kernel_size, stride, padding, ceil_mode, label, fn, kwargs):
+    n, h, w = x._channels()
+    (kh, kw), (ph, pw) = _two(kernel_size), _two(padding)
+    sh, sw = _two(stride or kernel_size)
+    _need(ph <= kh // 2 and pw <= kw // 2, f"{label!r}: padding {padding} is more than half the window {kernel_size}")
+    size = _places(h, kh, sh, ph, ceil_mode, label), _places(w, kw, sw, pw, ceil_mode, label)
+    def cell(*index):
+        *c, i, j = index
+        (r0, r1, _), (c0, c1, _) = _window(i, h, kh, sh, ph), _window(j, w, kw, sw, pw)
+        whole = min(kh, h + 2 * ph - i * sh) * min(kw, w + 2 * pw - j * sw) # with padding, by PyTorch's rule
+        return fn(x.area(*c, rows=(r0, r1), cols=(c0, c1), on=self), (r1 - r0) * (c1 - c0), whole)
+    return self.formula(x.shape[:-2] + size, cell, label, **kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #851b4075
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def max_pool2d(self:Sheet,
+    x:Block,                 # (height, width) or (channels, height, width)
+    kernel_size:int|tuple=2, # window
+    stride:int|tuple|None=None, # cells the window moves at a time; the window's size when None
+    padding:int|tuple=0,     # border that never wins
+    ceil_mode:bool=False,    # may the last window run off the edge?
+    label:str='max pool',
+    **kwargs
+)->Block: # the largest number of each window
+    "Write max pooling, as `F.max_pool2d` computes it"
+    largest = lambda area, seen, whole: f'MAX({area})'
+    return self._pool(x, kernel_size, stride, padding, ceil_mode, label, largest, kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #adef7452
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def avg_pool2d(self:Sheet,
+    x:Block,                 # (height, width) or (channels, height, width)
+    kernel_size:int|tuple=2, # window
+    stride:int|tuple|None=None, # cells the window moves at a time; the window's size when None
+    padding:int|tuple=0,     # zeros around, counted in the mean
+    ceil_mode:bool=False,    # may the last window run off the edge?
+    label:str='average pool',
+    **kwargs
+)->Block: # the mean of each window
+    "Write average pooling, as `F.avg_pool2d` computes it"
+    mean = lambda area, seen, whole: f'AVERAGE({area})' if seen == whole else f'SUM({area})/{whole}'
+    return self._pool(x, kernel_size, stride, padding, ceil_mode, label, mean, kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #d1f0decd
+def _dot(a, a_index, b, b_index, on): # dot product of two vectors, each a row or a column of its block
+    def line(block, index):
+        rows = (index[-1], index[-1] + 1) if len(block.shape) == 2 else None
+        return block.area(rows=rows, absolute='col' if not block.vertical else 'row', on=on)
+    first, second = line(a, a_index), line(b, b_index)
+    if a.vertical == b.vertical: return f'SUMPRODUCT({first},{second})'
+    return f'MMULT({second},{first})' if a.vertical else f'MMULT({first},{second})'
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #864d65c9
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def matmul(self:Sheet,
+    a:Block, # (n, k)
+    b:Block, # (k, m)
+    label:str='matrix product',
+    **kwargs
+)->Block: # (n, m)
+    "Write a matrix product `a @ b`"
+    fit = len(a.shape) == len(b.shape) == 2 and a.shape[1] == b.shape[0]
+    _need(fit, f"{label!r}: {a.shape} and {b.shape} do not fit; wanted (n, k) and (k, m)")
+    def cell(i, j):
+        row = a.area(rows=(i, i + 1), absolute='row' if a.vertical else 'col', on=self)
+        col = b.area(cols=(j, j + 1), absolute='col' if b.vertical else 'row', on=self)
+        if a.vertical != b.vertical: return f'SUMPRODUCT({row},{col})'
+        return f'MMULT({col},{row})' if a.vertical else f'MMULT({row},{col})'
+    return self.formula((a.shape[0], b.shape[1]), cell, label, array=a.vertical == b.vertical, **kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #63819b13
+def _check_linear(x, w, bias, label): # do the shapes fit?
+    flat, n_out = len(w.shape) == 2 and len(x.shape) in (1, 2), w.shape[:1]
+    wanted = x.shape[-1:] if flat else x.shape
+    _need(w.shape[1:] == wanted, f"{label!r}: weights {w.shape} must be (out, {', '.join(map(str, wanted))}) "
+                                 f"for an input of shape {x.shape}")
+    _need(bias is None or bias.shape == n_out, f"{label!r}: a bias of shape {n_out} is needed, not {bias}")
+
+def _dot_channels(x, w, o, on): # the sum over all channels of one output
+    pair = lambda c: f'SUMPRODUCT({x.area(*c, on=on, absolute=True)},{w.area(o, *c, on=on, absolute=True)})'
+    return '+'.join(pair(c) for c in product(*map(range, x.lead)))
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #f298d0cd
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def linear(self:Sheet,
+    x:Block,              # (in,), (batch, in), or channels (in, height, width)
+    w:Block,              # (out, in), or (out, in, height, width) shaped like channels
+    bias:Block|None=None, # (out,)
+    relu:bool=False,      # cut off below zero?
+    label:str='linear',
+    **kwargs
+)->Block: # (out,) or (batch, out)
+    "Write a linear layer, as `F.linear` computes it"
+    _check_linear(x, w, bias, label)
+    def cell(*index):
+        *b, o = index
+        total = _dot(x, b, w, (o,), self) if len(w.shape) == 2 else _dot_channels(x, w, o, self)
+        if bias is not None: total += '+' + bias.ref(o, absolute=True, on=self)
+        return f'MAX(0,{total})' if relu else total
+    shape = x.shape[:-1] + w.shape[:1] if len(w.shape) == 2 else w.shape[:1]
+    array = len(w.shape) == 2 and x.vertical != w.vertical
+    return self.formula(shape, cell, label, array=array, **kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #dd811087
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def dot_bias(self:Sheet,
+    u:Block,               # factors of users, (n, factors)
+    v:Block,               # factors of items, (m, factors)
+    ub:Block|None=None,    # biases of users, (n,)
+    vb:Block|None=None,    # biases of items, (m,)
+    y_range:tuple|None=None, # (low, high): squeeze the result into this range with a sigmoid
+    label:str='prediction',
+    **kwargs
+)->Block: # (n, m)
+    "Write dot products of all users with all items, plus their biases"
+    fit = len(u.shape) == len(v.shape) == 2 and u.shape[1] == v.shape[1]
+    _need(fit, f"{label!r}: factors {u.shape} and {v.shape} must be (n, factors) and (m, factors)")
+    for b, t in ((ub, u), (vb, v)):
+        _need(b is None or b.shape == t.shape[:1], f"{label!r}: one bias for each row of {t.shape} is needed, not {b}")
+    def cell(i, j):
+        total = _dot(u, (i,), v, (j,), self)
+        if ub is not None: total += '+' + ub.ref(i, absolute=True, on=self)
+        if vb is not None: total += '+' + vb.ref(j, absolute=True, on=self)
+        return total if y_range is None else f'{y_range[0]}+({y_range[1]}-{y_range[0]})/(1+EXP(-({total})))'
+    return self.formula((u.shape[0], v.shape[0]), cell, label, array=u.vertical != v.vertical, **kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #f998932e
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def relu(self:Sheet,
+    x:Block, # any shape
+    label:str='ReLU',
+    **kwargs
+)->Block: # same shape
+    "Write zero below zero, the input above"
+    return self.formula(x.shape, lambda *i: f'MAX(0,{x.ref(*i, on=self)})', label, **kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #e13ab117
+@patch
+def _line(self:Block, index, on): # the vector along the last dimension through an element
+    *lead, i, _ = (0,) * (2 - len(index)) + tuple(index)
+    return self.area(*(lead if self.lead else ()), rows=(i, i + 1), absolute=True, on=on)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #b690b760
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def softmax(self:Sheet,
+    x:Block, # (n,) or (..., n): softmax over the last dimension
+    label:str='softmax',
+    **kwargs
+)->Block: # same shape, each row sums to 1
+    "Write softmax over the last dimension"
+    def cell(*i):
+        line = x._line(i, self)
+        return f'EXP({x.ref(*i, on=self)}-MAX({line}))/SUMPRODUCT(EXP({line}-MAX({line})))'
+    return self.formula(x.shape, cell, label, **kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #617e99f8
+def _picked(x, target, i, line, on): # the output at the target
+    if target.shape == x.shape: return f'SUMPRODUCT({line},{target._line(i, on)})'
+    return f'INDEX({line},{target.ref(*i[:-1], on=on) if target.shape else target.ref(on=on)}+1)'
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #a186af73
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def cross_entropy(self:Sheet,
+    x:Block,          # outputs before softmax, (n,) or (batch, n)
+    target:Block,     # class ids from 0, () or (batch,), or one-hot rows shaped like `x`
+    reduction:str='mean', # 'mean', 'sum' or 'none'
+    label:str='cross-entropy',
+    **kwargs
+)->Block: # one number, or (batch,) without reduction
+    "Write the cross-entropy loss, as `F.cross_entropy` computes it"
+    fit = len(x.shape) in (1, 2) and target.shape in (x.shape, x.shape[:-1])
+    _need(fit, f"{label!r}: outputs {x.shape} and targets {target.shape} do not fit")
+    def row(*b):
+        line = x._line((*b, 0), self)
+        return f'MAX({line})+LN(SUMPRODUCT(EXP({line}-MAX({line}))))-{_picked(x, target, (*b, 0), line, self)}'
+    return self._reduce(x.shape[:-1], row, reduction, label, kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #245a8709
+@patch
+def _total(self:Sheet, terms, n, reduction, label, kwargs): # one cell: the sum of n terms, or their mean
+    _need(reduction in ('mean', 'sum'), f"{label!r}: reduction is {reduction!r}; choose 'mean', 'sum' or 'none'")
+    text = terms if reduction == 'sum' or n == 1 else f'({terms})/{n}' if '+' in terms else f'{terms}/{n}'
+    return self.formula((), lambda: text, label, **kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #d9ef9dcb
+@patch
+def _reduce(self:Sheet, shape, term, reduction, label, kwargs): # all terms, their sum or their mean
+    if reduction == 'none': return self.formula(shape, term, label, **kwargs)
+    terms = [term(*i) for i in product(*map(range, shape))]
+    return self._total('+'.join(terms), len(terms), reduction, label, kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #7cabc425
+@patch
+def _distance(self:Sheet, x, y, each, reduction, label, kwargs): # a loss that looks at differences, cell by cell
+    alike = x.shape == y.shape and x.vertical == y.vertical
+    _need(alike, f"{label!r}: {x.label!r} {x.shape} and {y.label!r} {y.shape} must have one shape and lie the same way")
+    one = lambda *i: each(x.ref(*i, on=self), y.ref(*i, on=self))
+    if reduction == 'none': return self.formula(x.shape, one, label, **kwargs)
+    whole = lambda block, c: block.area(*c, on=self, absolute=True)
+    terms = '+'.join(f'SUMPRODUCT({each(whole(x, c), whole(y, c))})' for c in product(*map(range, x.lead)))
+    return self._total(terms, math.prod(x.shape), reduction, label, kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #07e080bd
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def mse(self:Sheet,
+    x:Block, # predictions, any shape
+    y:Block, # targets, same shape
+    reduction:str='mean', # 'mean', 'sum' or 'none'
+    label:str='squared error',
+    **kwargs
+)->Block: # one number, or the shape of `x` without reduction
+    "Write the squared error, as `F.mse_loss` computes it"
+    return self._distance(x, y, lambda a, b: f'({a}-{b})^2', reduction, label, kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #1a90eda9
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def mae(self:Sheet,
+    x:Block, # predictions, any shape
+    y:Block, # targets, same shape
+    reduction:str='mean', # 'mean', 'sum' or 'none'
+    label:str='absolute error',
+    **kwargs
+)->Block: # one number, or the shape of `x` without reduction
+    "Write the absolute error, as `F.l1_loss` computes it"
+    return self._distance(x, y, lambda a, b: f'ABS({a}-{b})', reduction, label, kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #2655d435
+class Dropout(NamedTuple):
+    "The blocks that `Sheet.dropout` writes"
+    u: Block    # random numbers
+    mask: Block # 1 where a cell stays
+    out: Block  # result
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #ea0ade6a
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array', 'name', 'fmt', 'scale'])
+def dropout(self:Sheet,
+    x:Block,                # any shape
+    p:Block,                # one cell: the dropout rate
+    train:Block|None=None,  # one cell: 1 while training, 0 after; always training when None
+    u:Block|None=None,      # random numbers in 0..1, shaped like `x`; `RAND()` when None
+    rescale:bool=True,      # divide what stays by 1 - p, as PyTorch does?
+    label:str='dropout',
+    **kwargs
+)->Dropout: # three blocks
+    "Write dropout: random numbers, mask, result"
+    single = not p.shape and (train is None or not train.shape)
+    _need(single, f"{label!r}: the rate and the switch are single cells; put() a number for each")
+    _need(u is None or u.shape == x.shape, f"{label!r}: random numbers must be shaped like {x.shape}, not {u}")
+    rate = p.ref(absolute=True, on=self)
+    beside = {k: v for k, v in kwargs.items() if k not in ('at', 'below', 'right_of')}
+    if u is None:
+        u = self.formula(x.shape, lambda *i: 'RAND()', f'{label}: random numbers', **kwargs)
+        kwargs = dict(beside, right_of=u)
+    mask = self.formula(x.shape, lambda *i: f'IF({u.ref(*i, on=self)}>{rate},1,0)', f'{label}: mask', fmt='0', **kwargs)
+    def cell(*i):
+        kept = f'{x.ref(*i, on=self)}*{mask.ref(*i)}' + (f'/(1-{rate})' if rescale else '')
+        kept = f'IF({mask.ref(*i)}=0,0,{kept})'
+        return kept if train is None else f'IF({train.ref(absolute=True, on=self)}=1,{kept},{x.ref(*i, on=self)})'
+    return Dropout(u, mask, self.formula(x.shape, cell, label, right_of=mask, **beside))
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #74f2eb09
+@patch
+def _texts(self:Block): # the words of a block, or () when it holds numbers
+    cells = (self.sheet.cells[self.at(*i)] for i in self.indices())
+    return [value for kind, value, _ in cells if kind == 'text']
+
+def _needs_exact(words): # would MATCH take one of these words for another?
+    return any(set('*?~') & set(w) for w in words) or len({w.lower() for w in words}) < len(set(words))
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #e8f263d1
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def match(self:Sheet,
+    words:Block, # (n,) words or numbers to look for
+    vocab:Block, # (m,) where to look
+    label:str='id',
+    **kwargs
+)->Block: # (n,) positions, counted from 0
+    "Write the position of each word in a list"
+    _need(len(vocab.shape) == 1, f"{label!r}: the vocabulary has shape {vocab.shape}; wanted (m,)")
+    known, where = vocab._texts(), vocab.area(absolute=True, on=self)
+    missing = [w for w in words._texts() if known and w not in known]
+    _need(not missing, f"{label!r}: {missing[:1]} is not in {vocab.label!r}")
+    exact = _needs_exact(words._texts() + known)
+    find = f'TRUE,EXACT({{}},{where})' if exact else f'{{}},{where}'
+    one = lambda *i: f'MATCH({find.format(words.ref(*i, on=self))},0)-1'
+    return self.formula(words.shape, one, label, array=exact, **dict(dict(fmt='0', vertical=words.vertical), **kwargs))
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #2064607a
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def index(self:Sheet,
+    table:Block, # (m, k), or (m,)
+    ids:Block,   # (n,) row numbers, counted from 0
+    label:str='rows',
+    **kwargs
+)->Block: # (n, k), or (n,)
+    "Write the rows of a table that `ids` names, as an embedding layer does"
+    fit = len(table.shape) in (1, 2) and len(ids.shape) <= 1
+    _need(fit, f"{label!r}: table {table.shape} and ids {ids.shape} must be (m, k) and (n,)")
+    def cell(*i):
+        cols = (i[-1], i[-1] + 1) if len(table.shape) == 2 else None
+        column = table.area(cols=cols, absolute=True, on=self)
+        return f"INDEX({column},{ids.ref(*i[:len(ids.shape)], absolute='col' if ids.vertical else 'row', on=self)}+1)"
+    return self.formula(ids.shape + table.shape[1:], cell, label, **kwargs)
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #64dac255
+@patch
+@delegates(Sheet.formula, but=['shape', 'fn', 'array'])
+def one_hot(self:Sheet,
+    ids:Block, # (n,) numbers, counted from 0
+    n:int,     # how many classes
+    label:str='one-hot',
+    **kwargs
+)->Block: # (n, classes)
+    "Write a row of zeros with a single one for each id"
+    id_of = lambda i: ids.ref(*i, absolute='col' if ids.vertical else 'row', on=self)
+    one = lambda *i: f'IF({id_of(i[:-1])}={i[-1]},1,0)'
+    return self.formula((*ids.shape, n), one, label, **dict(dict(fmt='0'), **kwargs))
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #3e345cce
 class Check:
@@ -1201,13 +1317,15 @@ class Report:
         if not self: raise SheetError(f"{self.path}: " + ('; '.join(self.problems) or 'nothing was compared'))
         return self
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #a33b368d
+# %% ../nbs/tools/20_spreadsheet.ipynb #a8a0803c
 _HEAD = ('', 'check', 'sheet', 'range', 'cells', 'compared with', 'largest difference', 'at')
 
 @patch
 def _table(self:Report):
-    return [('ok' if r.ok else 'DIFFERS', r.name, r.sheet, r.cells, str(r.n), ('given; ' if r.given else '') + r.against,
-             f'{r.diff:.2g}' if math.isfinite(r.diff) else str(r.diff), r.worst or r.problem) for r in self.rows]
+    diff = lambda r: f'{r.diff:.2g}' if math.isfinite(r.diff) else '-'
+    against = lambda r: ('given; ' if r.given else '') + r.against
+    mark = lambda r: 'ok' if r.ok else 'DIFFERS'
+    return [(mark(r), r.name, r.sheet, r.cells, str(r.n), against(r), diff(r), r.worst) for r in self.rows]
 
 @patch
 def __repr__(self:Report)->str:
@@ -1220,13 +1338,13 @@ def __repr__(self:Report)->str:
 def _repr_html_(self:Report)->str:
     row = lambda tag, cells: '<tr>' + ''.join(f'<{tag}>{escape(c)}</{tag}>' for c in cells) + '</tr>'
     notes = ''.join(f'<p>{escape(p)}</p>' for p in self.problems)
-    return f"<table><thead>{row('th', _HEAD)}</thead><tbody>{''.join(row('td', r) for r in self._table())}</tbody></table>{notes}"
+    body = ''.join(row('td', r) for r in self._table())
+    return f"<table><thead>{row('th', _HEAD)}</thead><tbody>{body}</tbody></table>{notes}"
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #4e6e007a
+# %% ../nbs/tools/20_spreadsheet.ipynb #c1ff204e
 def _compare(got, want): # (largest relative difference, its flat position); nan and inf never pass
-    scale = want[want.isfinite()].abs().amax().item() if want.isfinite().any() else 0.
-    diff = ((got - want).abs() / (scale or 1.)).flatten()
-    diff = torch.where(diff.isfinite(), diff, torch.inf)
+    scale = want.abs()[want.isfinite()].amax().item() if want.isfinite().any() else 0.
+    diff = ((got - want).abs() / (scale or 1.)).flatten().nan_to_num(nan=math.inf)
     return diff.max().item(), diff.argmax().item()
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #9075b579
@@ -1238,17 +1356,22 @@ def _cell_at(areas, where, shape, flat): # address of the flat-th element
     plane, rest = divmod(flat, h * w)
     return f'{quote_sheet(areas[plane].sheet)}!{cell_name(areas[plane].top + rest // w, areas[plane].left + rest % w)}'
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #319bfd5f
-def _check_row(check, file, engine, read, rtol):
+# %% ../nbs/tools/20_spreadsheet.ipynb #fb6b698a
+def _new_row(check, areas, rtol): # the line of a check, before it is judged
+    cells = ', '.join(a.text for a in areas) if len(areas) < 3 else f'{areas[0].text} and {len(areas) - 1} more'
+    against = ', '.join(check.expected).replace('_', ' ')
+    if check.rtol and check.rtol > rtol: against += f' (to {check.rtol:g})'
+    n = sum(math.prod(a.shape) for a in areas)
+    return Row(check.name, areas[0].sheet, cells, n, against, math.inf, '', False, given=check.given)
+
+def _check_row(check, file, read, rtol):
     areas, _ = _find_areas(file, check.where)
-    row = Row(check.name, areas[0].sheet, ', '.join(str(a).split('!')[-1] for a in areas), sum(math.prod(a.shape) for a in areas), '', math.inf, '', False, given=check.given)
-    if len(areas) > 2: row.cells = f'{row.cells.split(", ")[0]} and {len(areas) - 1} more'
-    row.against = ', '.join(check.expected).replace('_', ' ')
+    row = _new_row(check, areas, rtol)
     try:
         if not check.given: _all_formulas(file, areas)
-        got = read(check.where)
-        want = {k: _as_numbers(v(read) if callable(v) else v, f'{check.name}: {k}').double() for k, v in check.expected.items()}
-        return _judge(row, check, areas, got, want, check.rtol if check.rtol is not None else rtol)
+        want = {k: v(read) if callable(v) else v for k, v in check.expected.items()}
+        want = {k: _as_numbers(v, f'{check.name}: {k}').double() for k, v in want.items()}
+        return _judge(row, check, areas, read(check.where), want, check.rtol if check.rtol is not None else rtol)
     except SheetError as e: row.problem = str(e).removeprefix(f'{file.path}: ')
     return row
 
@@ -1265,7 +1388,7 @@ def _all_formulas(file, areas): # a number that was typed in proves nothing
 def _spilled(cells): # cells that an array formula of several cells fills
     return {rc for c in cells.values() if c.array and ':' in c.array for rc in parse_area(c.array).cells()}
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #17521e92
+# %% ../nbs/tools/20_spreadsheet.ipynb #3c2b975d
 def _judge(row, check, areas, got, want, rtol):
     pairs = [(f'sheet and {k}', got, v) for k, v in want.items()]
     names = list(want)
@@ -1277,10 +1400,11 @@ def _judge(row, check, areas, got, want, rtol):
         diff, flat = _compare(a, b)
         if diff >= row.diff: row.diff, row.worst = diff, _cell_at(areas, check.where, tuple(a.shape), flat)
         if not diff <= rtol and row.ok:
-            row.ok, row.problem = False, f"{what} differ at {row.worst}: {a.flatten()[flat].item()!r} against {b.flatten()[flat].item()!r}"
+            x, y = a.flatten()[flat].item(), b.flatten()[flat].item()
+            row.ok, row.problem = False, f'{what} differ at {row.worst}: {x!r} against {y!r}'
     return row
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #a053788a
+# %% ../nbs/tools/20_spreadsheet.ipynb #312470c5
 def crosscheck(
     path:str|Path,     # a workbook
     checks:list,       # `Check`s
@@ -1295,4 +1419,4 @@ def crosscheck(
     def read(where): # recalculated numbers
         areas, shape = _find_areas(file, where)
         return _shaped(numbers(engine, areas), where, shape)
-    return Report(file.path, [_check_row(c, file, engine, read, rtol) for c in checks])
+    return Report(file.path, [_check_row(c, file, read, rtol) for c in checks])

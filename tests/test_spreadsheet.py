@@ -261,7 +261,7 @@ def test_match_and_index(sheet, tmp_path, vocab, words):
 
 
 def test_unknown_word(sheet):
-    with pytest.raises(SheetError, match="'x' is not in 'vocab'"): sheet.match(sheet.put(['x'], 'words'), sheet.put(['a'], 'vocab'))
+    with pytest.raises(SheetError, match="'x'. is not in 'vocab'"): sheet.match(sheet.put(['x'], 'words'), sheet.put(['a'], 'vocab'))
 
 
 def test_blocks_of_another_sheet(sheet, tmp_path):
@@ -364,7 +364,7 @@ def rewrite(path, out, change, part='xl/worksheets/sheet1.xml'):
 
 @pytest.mark.parametrize('cell, message', [
     (b'<c r="A3" t="e"><v>#DIV/0!</v></c>', "A3 holds the error value '#DIV/0!'"), (b'<c r="A3" t="b"><v>1</v></c>', "A3 holds the truth value 'True'"),
-    (b'<c r="A3"><f>1+1</f></c>', 'A3 holds the formula =1.1 and no result; recalculate=True'), (b'<c r="A3"/>', 'A3 is empty'),
+    (b'<c r="A3"><f>1+1</f></c>', 'A3 holds the formula =1.1 and no result; use recalculate=True'), (b'<c r="A3"/>', 'A3 is empty'),
     (b'<c r="A3" t="str"><v>7</v></c>', "A3 holds the text '7'"), (b'<c r="A3" t="s"><v>99</v></c>', 'is damaged'), (b'<c r="A3"><v>x</v></c>', 'is damaged')])
 def test_cells_without_a_number(small, tmp_path, cell, message):
     import re
