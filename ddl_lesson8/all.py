@@ -7,8 +7,9 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/tools/30_all.ipynb #2e700381
+# %% ../nbs/tools/30_all.ipynb #ad688ad4
 from .claims import *
+from .exercises import *
 from .data import *
 from .digits import *
 from .tables import *
