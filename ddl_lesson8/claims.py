@@ -7,13 +7,12 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/claims.html.md"""
 # %% auto #0
 __all__ = ['VERDICTS', 'CLAIM_MIME', 'Claim', 'claim', 'Paired', 'paired', 'Agreement', 'agreement', 'read_claims', 'show_claims']
 
-# %% ../nbs/tools/24_claims.ipynb #091447e1
+# %% ../nbs/tools/24_claims.ipynb #75d56ec1
 import json, math
 from dataclasses import dataclass, asdict
 from html import escape
 from pathlib import Path
 import torch
-from IPython.display import display
 
 # %% ../nbs/tools/24_claims.ipynb #0b01f043
 VERDICTS = ('holds', 'holds with limits', 'fails')
@@ -117,9 +116,10 @@ def read_claims(
     outputs = [o for c in cells for o in c.get('outputs', [])]
     return [Claim(**o['data'][CLAIM_MIME]) for o in outputs if CLAIM_MIME in o.get('data', {})]
 
-# %% ../nbs/tools/24_claims.ipynb #80abc854
+# %% ../nbs/tools/24_claims.ipynb #7533d5e5
 def show_claims(
     *claims:Claim # claims to show one below the other
 ):
     "Display several claims in one cell"
+    from IPython.display import display
     for c in claims: display(c)
