@@ -85,3 +85,10 @@ def test_imports_stand_in_cells_of_their_own(nb):
         found = any(isinstance(n, (ast.Import, ast.ImportFrom)) for n in ast.walk(tree))
         only = all(isinstance(n, (ast.Import, ast.ImportFrom)) for n in tree.body)
         assert only or not found, f'{nb.name}: imports mixed with other code in\n{source[:200]}'
+
+
+def test_the_front_page_shows_the_ledgers_counts():
+    from ddl_lesson8.claims import Ledger
+    cells = json.loads((ROOT/'nbs'/'index.ipynb').read_text(encoding='utf-8'))['cells']
+    shown = [''.join(o.get('data', {}).get('text/plain', '')) for c in cells for o in c.get('outputs', [])]
+    assert repr(Ledger(ROOT/'nbs').counts) in shown, 'run make notebooks, then make readme'
