@@ -17,7 +17,17 @@ def local_links(text:str, depth:int, site_url:str)->str:
     return re.sub(r'((?:\]\(|href=")(?:\.\./|\w+/)*)\d+[a-z]?_(\w+)\.ipynb', r'\1\2.html', text)
 
 
-def rename(nb:Path, site_url:str):
+def badges(nb:Path, repo_url:str)->dict:
+    "A cell with links to run a chapter, to download it, and to get the workbook"
+    repo = '/'.join(repo_url.rstrip('/').split('/')[-2:])
+    links = [(f'https://colab.research.google.com/github/{repo}/blob/main/nbs/{nb.name}', '', 'Open in Colab'),
+             (f'notebooks/{nb.name}', ' download', 'Download this notebook'), ('lesson8.xlsx', ' download', 'Download lesson8.xlsx')]
+    html = ' '.join(f'<a class="pill" href="{href}"{how}>{text}</a>' for href, how, text in links)
+    html += ' <small>or <code>ddl8-check --save lesson8.xlsx</code></small>'
+    return dict(cell_type='markdown', metadata={}, source=f'<p class="badges">{html}</p>')
+
+
+def rename(nb:Path, site_url:str, repo_url:str):
     "Give a staged notebook the name that nbdev's links use, and make its links local"
     content = json.loads(nb.read_text(encoding='utf-8').replace('__main__.', ''))  # where nbdev defined what it documents
     depth = len(nb.relative_to(proc).parts) - 1
@@ -27,6 +37,7 @@ def rename(nb:Path, site_url:str):
         if c['cell_type'] == 'raw': c['source'] = re.sub(r'^output-file:.*\n', '', c['source'], flags=re.M)
         for data in (o.get('data', {}) for o in c.get('outputs', [])):
             for kind in data.keys() & {'text/markdown', 'text/html'}: data[kind] = local_links(''.join(data[kind]), depth, site_url)
+    if nb.match('_proc/0*.ipynb'): content['cells'].insert(1, badges(nb, repo_url))
     nb.unlink()
     nb.with_name(plain_name(nb.name)).write_text(json.dumps(content), encoding='utf-8')
 
@@ -38,7 +49,8 @@ def stage():
     os.chdir(root)
     shutil.rmtree(proc, ignore_errors=True)
     proc_nbs(n_workers=0, force=True)
-    for nb in list(proc.rglob('*.ipynb')): rename(nb, get_config().doc_url)
+    cfg = get_config()
+    for nb in list(proc.rglob('*.ipynb')): rename(nb, cfg.doc_url, cfg.git_url)
     for f in ('_quarto.yml', 'nbs/styles.css'): shutil.copy(root/f, proc)
     shutil.copytree(root/'nbs'/'images', proc/'images', dirs_exist_ok=True)
 
@@ -87,6 +99,10 @@ def build():
     cmd = [quarto, 'render', str(proc), '--no-execute'] if quarto else ['smalldocs', 'render', str(proc), '--quiet', '--strict']
     if subprocess.run(cmd, cwd=root).returncode: sys.exit('the site could not be rendered: see above')
     shutil.copytree(proc/'_docs', site)
+    (site/'notebooks').mkdir()
+    for nb in (root/'nbs').glob('0*.ipynb'): shutil.copy(nb, site/'notebooks')
+    checked = subprocess.run(['ddl8-check', '--save', str(site/'lesson8.xlsx')], cwd=root, capture_output=True, text=True)
+    if checked.returncode: sys.exit(f'lesson8.xlsx does not agree:\n{checked.stdout}{checked.stderr}')
     if found := problems(site): sys.exit('\n'.join(found))
     print(f'the site is in {site.name}/: open {site.name}/index.html')
 
