@@ -10,8 +10,8 @@ __all__ = ['MAX_ROWS', 'MAX_COLS', 'MAX_FORMULA', 'SheetError', 'col_name', 'col
            'relative_form', 'absolute_form', 'Engine', 'numbers', 'read_range', 'Dropout', 'Check', 'Row', 'Report',
            'crosscheck']
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #23e29360
-import math, os, re, tempfile, zipfile, zlib
+# %% ../nbs/tools/20_spreadsheet.ipynb #1379d149
+import math, os, re, struct, tempfile, zipfile, zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -118,7 +118,7 @@ def parse_area(
         raise SheetError(f"{text!r} lies outside a sheet of {MAX_ROWS:,} rows and {MAX_COLS:,} columns")
     return Area(own if own is not None else sheet or '', rows[0], cols[0], rows[1], cols[1])
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #50204d00
+# %% ../nbs/tools/20_spreadsheet.ipynb #335d8f6c
 class Block:
     "A tensor's place on a sheet: one rectangle for each channel"
     def __init__(self, sheet, label:str, shape:tuple, row:int, col:int, gap:int=1, pitch:int|None=None,
@@ -134,21 +134,33 @@ class Block:
         self.origins = [(row + k * (h + gap) + (0 if across else o * step), col + (o * step if across else 0))
                         for o in range(outer) for k in range(inner)]
         self.lead = tuple(lead)
-
     @property
-    def areas(self)->list: # one `Area` for each channel
-        h, w = self.size
-        return [Area(self.sheet.name, r, c, r + h - 1, c + w - 1) for r, c in self.origins]
-    @property
-    def ranges(self)->list: return [str(a) for a in self.areas] # one range for each channel
-    @property
-    def box(self)->Area: # the smallest rectangle around all channels
-        a = self.areas
-        return Area(self.sheet.name, self.row, self.col, max(x.bottom for x in a), max(x.right for x in a))
-    @property
-    def range(self)->str: return str(self.box)
-    def indices(self): return product(*map(range, self.shape)) # of all elements, in order
+    def range(self)->str: return str(self.box) # around all channels
     def __repr__(self)->str: return f'{self.label or "block"} {self.shape} at {self.range}'
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #1f08e9e3
+@patch(as_prop=True)
+def areas(self:Block)->list: # one `Area` for each channel
+    "The rectangles of a block"
+    h, w = self.size
+    return [Area(self.sheet.name, r, c, r + h - 1, c + w - 1) for r, c in self.origins]
+
+@patch(as_prop=True)
+def ranges(self:Block)->list: # texts
+    "The ranges of a block, one for each channel"
+    return [str(a) for a in self.areas]
+
+@patch(as_prop=True)
+def box(self:Block)->Area: # the smallest rectangle around all channels
+    "Where a block is, as a whole"
+    a = self.areas
+    return Area(self.sheet.name, self.row, self.col, max(x.bottom for x in a), max(x.right for x in a))
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #fc932558
+@patch
+def indices(self:Block): # tuples
+    "The indices of all elements, in order"
+    return product(*map(range, self.shape))
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #3f8981d2
 @patch
@@ -261,11 +273,12 @@ def _right_end(self:Block): # the last column that a block or its label covers
     run = self.sheet._label_areas(self.row, self.col, self.label)[1]
     return max(self.box.right, run.right if self.label else 0)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #a963807e
+# %% ../nbs/tools/20_spreadsheet.ipynb #fca5003f
 @patch
 def _wanted(self:Sheet, at, below, right_of, label, space): # row and column where a block would begin
     for o in (below, right_of):
-        _need(o is None or o.sheet is self, f"{self.name}: {label!r} cannot stand next to a block of another sheet, {o}")
+        own = o is None or o.sheet is self
+        _need(own, f"{self.name}: {label!r} cannot stand next to a block of another sheet, {o}")
     if at is not None: return parse_area(at, self.name)[1:3]
     if below is None and right_of is None and self.blocks: right_of = self.blocks[-1]
     row, col = 3, 1
@@ -327,7 +340,7 @@ def _check_name(self:Book, name): # a defined name, by which formulas and `read_
     _need(good, f"{name!r} cannot be a defined name: begin with a letter, use letters, digits, _ and .")
     _need(name.lower() not in map(str.lower, self.names), f"there is a defined name {name!r} already")
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #2ea9813e
+# %% ../nbs/tools/20_spreadsheet.ipynb #dee52d5c
 _RANGE = r"\$?[A-Z]{1,3}\$?\d+:\$?[A-Z]{1,3}\$?\d+"
 _LONELY = re.compile(rf"{_RANGE}\s*[-+*/^<>=&]|[-+*/^<>=&]\s*{_RANGE}|^{_RANGE}$")
 
@@ -335,7 +348,8 @@ def _formula_text(text, where, array): # with one equals sign in front, and chec
     text = str(text).strip().removeprefix('=')
     _need(text, f"{where}: the formula is empty")
     n = len(text) + 1
-    _need(n <= MAX_FORMULA, f"{where}: the formula has {n:,} characters and Excel allows {MAX_FORMULA:,}; use several blocks")
+    too_long = f"{where}: the formula has {n:,} characters and Excel allows {MAX_FORMULA:,}; use several blocks"
+    _need(n <= MAX_FORMULA, too_long)
     bare = re.sub(r'"[^"]*"', '""', text)
     clear = array or 'SUMPRODUCT(' in bare or not _LONELY.search(bare)
     _need(clear, f"{where}: ={text[:60]} computes with a whole range in a plain cell, which programs read differently; "
@@ -457,30 +471,38 @@ class Cell(NamedTuple):
     formula: str|None = None # the formula, in A1 form, with its equals sign
     array: str|None = None   # range of an array formula
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #bdae2f2e
+# %% ../nbs/tools/20_spreadsheet.ipynb #2799d07f
 _OLE = b'\xd0\xcf\x11\xe0' # how old Office files and encrypted new ones begin
 
 def _why_ole(content):
     if 'EncryptedPackage'.encode('utf-16-le') in content: return 'is protected with a password; save it without one'
     return 'is in the old .xls format; save it as .xlsx'
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #208b3040
+def _first_bytes(path): # or an error that says why there are none
+    try:
+        _need(path.exists(), f"{path}: there is no such file")
+        _need(not path.is_dir(), f"{path}: is a folder, not a workbook")
+        _need(path.is_file(), f"{path}: is no file that could hold a workbook")
+        with path.open('rb') as f: head = f.read(8)
+        if head.startswith(_OLE): raise SheetError(f"{path}: {_why_ole(path.read_bytes())}")
+    except OSError as e: raise SheetError(f"{path}: cannot be read ({e.strerror})") from None
+    return head
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #a12d41c5
+_BROKEN = (ElementTree.ParseError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
+           ValueError, IndexError, struct.error) # what the readers of archives and XML raise when the bytes are wrong
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #508531f5
 def check_workbook_file(
     path:str|Path # file to look at
 )->Path: # the same, as a `Path`
     "Make sure that a file is a readable workbook; raises `SheetError` that says what it is instead"
-    path = Path(path)
-    _need(path.exists(), f"{path}: there is no such file")
-    _need(not path.is_dir(), f"{path}: is a folder, not a workbook")
-    try:
-        with path.open('rb') as f: head = f.read(8)
-        if head.startswith(_OLE): raise SheetError(f"{path}: {_why_ole(path.read_bytes())}")
-    except OSError as e: raise SheetError(f"{path}: cannot be read ({e.strerror})") from None
+    path, head = Path(path), _first_bytes(Path(path))
     _need(head, f"{path}: is empty")
     _need(head.startswith(b'PK'), f"{path}: is not a workbook (.xlsx)")
     try:
         with zipfile.ZipFile(path) as z: names = z.namelist()
-    except zipfile.BadZipFile: raise SheetError(f"{path}: is damaged or cut off; copy or save it again") from None
+    except _BROKEN: raise SheetError(f"{path}: is damaged or cut off; copy or save it again") from None
     advice = '; save it as .xlsx' if {'xl/workbook.bin', 'mimetype'} & set(names) else ''
     _need('xl/workbook.xml' in names, f"{path}: is not a workbook (.xlsx){advice}")
     return path
@@ -493,7 +515,7 @@ _KINDS = {'n': 'number', 's': 'text', 'str': 'text', 'inlineStr': 'text', 'b': '
 def _plain_text(node): # text of a string, without the phonetic hints that may stand beside it
     return ''.join(t.text or '' for part in node if part.tag in (_M + 't', _M + 'r') for t in part.iter(_M + 't'))
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #73e6f7f8
+# %% ../nbs/tools/20_spreadsheet.ipynb #04bba69b
 class WorkbookFile:
     "A workbook as its file has it: sheets, cells, defined names; made by `open_workbook`"
     def __init__(self, path):
@@ -501,12 +523,13 @@ class WorkbookFile:
         with self._zip() as z:
             book, rels = self._xml(z, 'xl/workbook.xml'), self._xml(z, 'xl/_rels/workbook.xml.rels')
             strings = self._xml(z, 'xl/sharedStrings.xml') if 'xl/sharedStrings.xml' in z.namelist() else ()
-        target = {r.get('Id'): r.get('Target') for r in rels}
-        parts = {s.get('name'): target.get(s.get(_R + 'id'), '') for s in book.iter(_M + 'sheet')}
+        target = {r.get('Id'): r.get('Target', '') for r in rels}
+        parts = {s.get('name', ''): target.get(s.get(_R + 'id'), '') for s in book.iter(_M + 'sheet')}
         inside = lambda p: p[1:] if p.startswith('/') else 'xl/' + p
         self._parts = {name: inside(p) for name, p in parts.items() if 'worksheets/' in p} # chart sheets have no cells
         self.sheets, self._strings = list(self._parts), [_plain_text(s) for s in strings]
-        self.names = {n.get('name'): n.text or '' for n in book.iter(_M + 'definedName')}
+        self.names = {n.get('name', ''): n.text or '' for n in book.iter(_M + 'definedName')}
+        _need(self.sheets, f"{self.path}: has no sheets that can be read; save it again as an Excel workbook (.xlsx)")
     def __repr__(self): return f'{self.path.name}: ' + ', '.join(self.sheets)
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #c1b29c71
@@ -514,9 +537,7 @@ def _need_sheet(book, sheet): # of a file or an engine
     if sheet in book.sheets: return
     raise SheetError(f"{book.path}: has no sheet {sheet!r}; its sheets are {', '.join(map(repr, book.sheets))}")
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #be5af6ee
-_BROKEN = (ElementTree.ParseError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
-
+# %% ../nbs/tools/20_spreadsheet.ipynb #6b2d4a1a
 @patch
 def _zip(self:WorkbookFile): # the archive, open
     try: return zipfile.ZipFile(self.path)
@@ -528,19 +549,24 @@ def _xml(self:WorkbookFile, archive, part): # one of the files inside
     except KeyError: raise SheetError(f"{self.path}: is damaged ({part} is missing)") from None
     except _BROKEN as e: raise SheetError(f"{self.path}: is damaged or cut off inside {part} ({e})") from None
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #880f0b88
+# %% ../nbs/tools/20_spreadsheet.ipynb #3bd39802
 def _row_col(ref): # 'B3' -> (3, 2), fast
     n = 0
     for i, letter in enumerate(ref):
         if letter <= '9': return int(ref[i:]), n
         n = n * 26 + ord(letter) - 64
 
+def _as_saved(text): # the number that a cell's text stands for
+    value = float(text)
+    if not math.isfinite(value) or '_' in text: raise ValueError(f'{text!r} is not a number')
+    return value
+
 def _formula_of(f, at, shared): # formula text of a cell; the copies of a shared formula are kept in R1C1 form
     if f.get('t') != 'shared': return '=' + (f.text or '')
     if f.text: shared[f.get('si')] = relative_form('=' + f.text, *at); return '=' + f.text
     return absolute_form(shared[f.get('si')], *at) if f.get('si') in shared else '=' # the first of them is gone
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #200c7498
+# %% ../nbs/tools/20_spreadsheet.ipynb #fafd547a
 @patch
 def _read_cell(self:WorkbookFile, node, shared): # what one cell of the file holds
     at, kind, value, formula, array, t = _row_col(node.get('r')), 'empty', None, None, None, node.get('t', 'n')
@@ -552,7 +578,7 @@ def _read_cell(self:WorkbookFile, node, shared): # what one cell of the file hol
             if part.get('t') == 'array': array = part.get('ref')
     if value is not None:
         kind = _KINDS.get(t, 'text')
-        if kind == 'number': value = float(value)
+        if kind == 'number': value = _as_saved(value)
         elif t == 's': value = self._strings[int(value)]
         elif t == 'b': value = value == '1'
     return at, Cell(kind, value, formula, array)
@@ -630,16 +656,19 @@ def absolute_form(
         return letters + (str(r + row) if r_moves else f'${r}')
     return ''.join(p if isinstance(p, str) else one(*p) for p in _pieces(formula))
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #af606ef4
+# %% ../nbs/tools/20_spreadsheet.ipynb #8dc03e89
 class Engine:
     "A workbook in a spreadsheet engine: recalculated, and open to changes"
     def __init__(self, path):
         import ironcalc
         self.path = check_workbook_file(path)
-        try: self.model = ironcalc.load_from_xlsx(str(path), 'en', 'UTC', 'en')
-        except Exception as e: raise SheetError(f"{path}: the spreadsheet engine cannot open it ({e})") from None
+        try:
+            self.model = ironcalc.load_from_xlsx(str(path), 'en', 'UTC', 'en')
+            self.model.evaluate()
+        except (KeyboardInterrupt, SystemExit): raise
+        except BaseException as e: # a panic of the engine, which is written in Rust, is no `Exception`
+            raise SheetError(f"{path}: the spreadsheet engine cannot open it ({e})") from None
         self.sheets = {s['name']: i for i, s in enumerate(self.model.get_worksheets_properties())}
-        self.model.evaluate()
     def cell(self, sheet, row, col)->Cell: # kind and recalculated value
         _need_sheet(self, sheet)
         v = self.model.get_cell_value(self.sheets[sheet], row, col)
@@ -743,7 +772,7 @@ def _styled(ws, style): # a cell style for texts, or for numbers of a format
     elif style == 'words': cell.alignment = Alignment(**middle)
     return cell._style
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #098ad6fd
+# %% ../nbs/tools/20_spreadsheet.ipynb #03901f17
 @patch
 def _write(self:Sheet, ws, styles): # everything but column widths
     from openpyxl.worksheet.formula import ArrayFormula
@@ -756,8 +785,20 @@ def _write(self:Sheet, ws, styles): # everything but column widths
         if kind == 'text': cell.data_type = 's' # also when it begins with an equals sign
         if link: cell.hyperlink = Hyperlink(ref=cell.coordinate, location=f'{quote_sheet(link)}!A1')
         cell._style = styles[style]
+    self._frame(ws)
     ws.sheet_view.zoomScale, ws.sheet_view.showGridLines, ws.freeze_panes = self.zoom, False, self.freeze
     ws.sheet_format.defaultRowHeight, ws.sheet_format.customHeight = self.cell * .75, True
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #a667d3e1
+@patch
+def _frame(self:Sheet, ws): # printed on one page, to the end of the last label: a white corner keeps it on the page
+    from openpyxl.styles import PatternFill
+    last_row = max((row for row, _ in self.cells), default=1)
+    last_col = max([col for _, col in self.cells] + [a.right for a, *_ in self.taken] or [1])
+    corner = min(last_row + 1, MAX_ROWS), min(last_col + 1, MAX_COLS)
+    if corner not in self.cells: ws.cell(*corner).fill = PatternFill('solid', fgColor='FFFFFFFF')
+    ws.page_setup.orientation, ws.page_setup.fitToHeight = 'landscape', 0
+    ws.sheet_properties.pageSetUpPr.fitToPage = True
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #4abcd807
 @patch
@@ -838,12 +879,14 @@ def _with_results(self:Sheet, xml, engine, path): # the sheet's XML with results
     xml = xml.replace('<sheetData', self._cols(engine) + '<sheetData', 1)
     return xml.replace('<sheetFormatPr ', f'<sheetFormatPr defaultColWidth="{self.cell / 7:.4f}" ', 1)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #6bfd5622
+# %% ../nbs/tools/20_spreadsheet.ipynb #ed4d9bc8
 def _writable(path): # raise before any work when the target cannot be written
     folder = path.parent
-    _need(folder.is_dir(), f"{path}: there is no folder {folder}")
-    _need(not path.is_dir(), f"{path}: is a folder; give the name of a file")
-    locked = path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK))
+    try:
+        _need(folder.is_dir(), f"{path}: there is no folder {folder}")
+        _need(not path.is_dir(), f"{path}: is a folder; give the name of a file")
+        locked = path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK))
+    except OSError as e: raise SheetError(f"{path}: cannot be written ({e.strerror})") from None
     _need(not locked, f"{path}: is read-only; choose another name or allow writing")
     _need(os.access(folder, os.W_OK), f"{path}: the folder {folder} is read-only")
 
@@ -863,7 +906,7 @@ def _copy_zip(source, target, change): # copy an archive, change some parts; equ
             if item.filename in change: data = change[item.filename](data.decode('utf-8')).encode('utf-8')
             new.writestr(zipfile.ZipInfo(item.filename, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #689dba1e
+# %% ../nbs/tools/20_spreadsheet.ipynb #5cdff2f9
 @patch
 def save(self:Book,
     path:str|Path # where to; replaced only when the new file is whole
@@ -872,13 +915,15 @@ def save(self:Book,
     path = Path(path)
     _need(self.sheets, f"{path}: a workbook needs at least one sheet")
     _writable(path)
-    with tempfile.TemporaryDirectory(prefix=f'.{path.name}-', dir=path.parent) as tmp:
-        raw, done = Path(tmp)/'raw.xlsx', Path(tmp)/'done.xlsx'
-        self._xlsx(raw)
-        self._finish(raw, done, path)
-        try: os.replace(raw, path)
-        except OSError as e:
-            raise SheetError(f"{path}: cannot be replaced ({e.strerror}); is it open in another program?") from None
+    try:
+        with tempfile.TemporaryDirectory(prefix='.ddl8-', dir=path.parent) as tmp:
+            raw, done = Path(tmp)/'raw.xlsx', Path(tmp)/'done.xlsx'
+            self._xlsx(raw)
+            self._finish(raw, done, path)
+            os.replace(raw, path)
+    except OSError as e:
+        why = f"cannot be written ({e.strerror or e}); is the disk full, or the file open in another program?"
+        raise SheetError(f"{path}: {why}") from None
     return path
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #2650d6cb
@@ -902,7 +947,7 @@ def _channels(self:Block): # a matrix counts as one channel
 
 def _lead(block, *lead): return lead if len(block.lead) == len(lead) else () # a matrix has no channel to name
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #74e4d78c
+# %% ../nbs/tools/20_spreadsheet.ipynb #4f162c7b
 def _check_conv(x, w, bias, label): # do the shapes fit? Returns the number of output channels
     n_in = x._channels()[0]
     _need(len(w.shape) in (2, 4), f"{label!r}: kernels {w.shape} must be (out, in, rows, columns) or (rows, columns)")
@@ -911,7 +956,16 @@ def _check_conv(x, w, bias, label): # do the shapes fit? Returns the number of o
     _need(bias is None or bias.shape == (n_out,), f"{label!r}: a bias of shape ({n_out},) is needed, not {bias}")
     return n_out
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #37088d03
+def _conv_terms(x, w, o, place, step, pad, on): # window times kernel, for each input channel; none outside the picture
+    axes = zip(place, x.shape[-2:], w.shape[-2:], step, pad)
+    (r0, r1, kr), (c0, c1, kc) = (_window(*axis) for axis in axes)
+    def term(c): # one input channel
+        seen = x.area(*_lead(x, c), rows=(r0, r1), cols=(c0, c1), on=on)
+        used = w.area(*_lead(w, o, c), rows=(kr, kr + r1 - r0), cols=(kc, kc + c1 - c0), absolute=True, on=on)
+        return f'SUMPRODUCT({seen},{used})'
+    return [term(c) for c in range(x._channels()[0])] if r1 > r0 and c1 > c0 else []
+
+# %% ../nbs/tools/20_spreadsheet.ipynb #4382cf22
 @patch
 @delegates(Sheet.formula, but=['shape', 'fn', 'array'])
 def conv2d(self:Sheet,
@@ -925,16 +979,10 @@ def conv2d(self:Sheet,
     **kwargs
 )->Block: # (out, height, width), or (height, width) for one kernel
     "Write a convolution, as `F.conv2d` computes it"
-    n_out, (n_in, h, wd) = _check_conv(x, w, bias, label), x._channels()
-    (kh, kw), (sh, sw), (ph, pw) = w.shape[-2:], _two(stride), _two(padding)
-    size = _places(h, kh, sh, ph, False, label), _places(wd, kw, sw, pw, False, label)
+    n_out, step, pad = _check_conv(x, w, bias, label), _two(stride), _two(padding)
+    size = tuple(_places(*axis, False, label) for axis in zip(x.shape[-2:], w.shape[-2:], step, pad))
     def cell(o, i, j):
-        (r0, r1, kr), (c0, c1, kc) = _window(i, h, kh, sh, ph), _window(j, wd, kw, sw, pw)
-        def term(c): # one input channel
-            seen = x.area(*_lead(x, c), rows=(r0, r1), cols=(c0, c1), on=self)
-            used = w.area(*_lead(w, o, c), rows=(kr, kr + r1 - r0), cols=(kc, kc + c1 - c0), absolute=True, on=self)
-            return f'SUMPRODUCT({seen},{used})'
-        terms = [term(c) for c in range(n_in)] if r1 > r0 and c1 > c0 else []
+        terms = _conv_terms(x, w, o, (i, j), step, pad, self)
         if bias is not None: terms.append(bias.ref(o, absolute=True, on=self))
         total = '+'.join(terms) or '0'
         return f'MAX(0,{total})' if relu else total

@@ -1,5 +1,5 @@
 "Sheets, blocks, formulas and errors of the spreadsheet module"
-import os, zipfile
+import contextlib, os, random, re, shutil, tempfile, zipfile
 from pathlib import Path
 import pytest, torch
 import torch.nn.functional as F
@@ -332,6 +332,47 @@ def test_targets_that_cannot_be_written(sheet, tmp_path):
     assert path.read_text() == 'old'
 
 
+def test_a_full_disk_leaves_the_old_file(sheet, tmp_path, monkeypatch):
+    sheet.relu(sheet.put(1., 'x'))
+    path = tmp_path/'x.xlsx'
+    path.write_text('old')
+    def full(*args): raise OSError(28, 'No space left on device')
+    for name in ('os.replace', 'ddl_lesson8.spreadsheet._copy_zip'):
+        with monkeypatch.context() as m:
+            m.setattr(name, full)
+            with pytest.raises(SheetError, match=r'x.xlsx: cannot be written \(No space left'): sheet.book.save(path)
+        assert path.read_text() == 'old' and [p.name for p in tmp_path.iterdir()] == ['x.xlsx']
+
+
+@contextlib.contextmanager
+def nobody(): # as a user without rights, in a folder that all may enter
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    root = os.geteuid() == 0
+    try:
+        if root: os.seteuid(65534)
+        yield folder
+    finally:
+        if root: os.seteuid(0)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() != 0, reason='only root can become somebody without rights')
+def test_without_permission(small, sheet):
+    sheet.put(1., 'x')
+    with nobody() as folder:
+        os.seteuid(0)
+        shutil.copy(small[0], folder/'secret.xlsx')
+        (folder/'secret.xlsx').chmod(0o600)
+        (folder/'closed').mkdir(0o700)
+        os.seteuid(65534)
+        for path in (folder/'secret.xlsx', folder/'closed'/'x.xlsx'):
+            with pytest.raises(SheetError, match=rf'{path.name}: cannot be read \(Permission denied'): read_range(path, 'x_in')
+        for name in ('secret.xlsx', 'new.xlsx', 'closed/new.xlsx'):
+            with pytest.raises(SheetError, match=rf'{name}: (cannot be written .Permission denied|is read-only|the folder .* is read-only)'):
+                sheet.book.save(folder/name)
+
+
 # reading
 
 def test_read_range(small):
@@ -367,7 +408,6 @@ def rewrite(path, out, change, part='xl/worksheets/sheet1.xml'):
     (b'<c r="A3"><f>1+1</f></c>', 'A3 holds the formula =1.1 and no result; use recalculate=True'), (b'<c r="A3"/>', 'A3 is empty'),
     (b'<c r="A3" t="str"><v>7</v></c>', "A3 holds the text '7'"), (b'<c r="A3" t="s"><v>99</v></c>', 'is damaged'), (b'<c r="A3"><v>x</v></c>', 'is damaged')])
 def test_cells_without_a_number(small, tmp_path, cell, message):
-    import re
     path = rewrite(small[0], tmp_path/'y.xlsx', lambda xml: re.sub(rb'<c r="A3".*?</c>', cell, xml, count=1))
     with pytest.raises(SheetError, match=message): read_range(path, 'x_in')
     if b'1+1' in cell: assert read_range(path, 'x_in', recalculate=True)[0, 0] == 2
@@ -401,6 +441,50 @@ def test_unusable_files(small, tmp_path):
             assert path.name in str(e.value)
 
 
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='no pipes here')
+def test_a_pipe_and_a_name_too_long(tmp_path):
+    os.mkfifo(tmp_path/'pipe.xlsx') # to open it would wait for ever
+    with pytest.raises(SheetError, match='pipe.xlsx: is no file'): read_range(tmp_path/'pipe.xlsx', 'A1')
+    with pytest.raises(SheetError, match='cannot be read .File name too long'): read_range(tmp_path/('x' * 300 + '.xlsx'), 'A1')
+
+
+@pytest.mark.parametrize('number', ['nan', 'inf', '-1e400', '1_0', '0x10', ''])
+def test_what_python_would_take_for_a_number(small, tmp_path, number):
+    path = rewrite(small[0], tmp_path/'y.xlsx', lambda xml: re.sub(rb'<c r="A3".*?</c>', f'<c r="A3"><v>{number}</v></c>'.encode(), xml, count=1))
+    with pytest.raises(SheetError, match='damaged|A3 is empty'): read_range(path, 'x_in')
+
+
+def mutated(content, whole, out, rng):
+    "A workbook with a few bytes, an attribute, a text or an element changed"
+    kind, part = rng.randrange(7), rng.choice(sorted(content))
+    xml = content[part].decode()
+    if kind == 0:
+        raw = bytearray(whole)
+        for _ in range(3): raw[rng.randrange(len(raw))] = rng.randrange(256)
+        return out.write_bytes(raw[:rng.choice([len(raw), rng.randrange(len(raw))])])
+    found = list(re.finditer(['', r' [\w:]+="[^"]*"', r'(?<==")[^"]*(?=")', r'(?<=>)[^<]+(?=<)', r'<\w+[^>]*/>', r'(?s)<(\w+)(?: [^>]*)?>.*?</\1>', r'(?s).*'][kind], xml))
+    if found:
+        m = rng.choice(found)
+        new = rng.choice(['', '-1', '99999999999', 'x', '1e400', 'nan', 'A1:B2', '=A1', '#REF!', ')', '0']) if kind in (2, 3) else ''
+        xml = xml[:m.start()] + new + xml[m.end():]
+    with zipfile.ZipFile(out, 'w') as z:
+        for n, data in content.items():
+            if n != part or kind < 6: z.writestr(n, xml if n == part else data)
+
+
+def test_no_damage_gives_a_library_traceback(small, tmp_path, capfd):
+    with zipfile.ZipFile(small[0]) as z: content = {n: z.read(n) for n in z.namelist()}
+    whole, rng, path, n_errors = small[0].read_bytes(), random.Random(0), tmp_path/'y.xlsx', 0
+    for _ in range(3000 if os.environ.get('DDL_LESSON8_LONG') == '1' else 150):
+        mutated(content, whole, path, rng)
+        for use in (lambda: read_range(path, "'my sheet'!A3:C4"), lambda: Engine(path).cell('my sheet', 3, 1)):
+            try: use()
+            except SheetError as e:
+                n_errors += 1
+                assert 'y.xlsx' in str(e)
+    assert n_errors > 50
+
+
 def test_check_workbook_file(small): assert check_workbook_file(str(small[0])) == small[0]
 
 
@@ -432,7 +516,6 @@ def test_crosscheck_compares_the_others_with_each_other(small):
 
 
 def test_crosscheck_never_believes_typed_numbers(small, tmp_path):
-    import re
     path, x, y = small
     assert "not a formula: nothing computes it" in crosscheck(path, [Check('x', x, PyTorch=torch.ones(2, 3))]).problems[0]
     typed = rewrite(path, tmp_path/'typed.xlsx', lambda xml: re.sub(rb'<f>C4\*2</f>', b'', xml))
