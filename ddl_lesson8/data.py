@@ -9,13 +9,13 @@ __all__ = ['OCCUPATIONS', 'ML_100K_URL', 'ML_100K_CHECKSUM', 'ML_100K_FILES', 'M
            'PlantedRatings', 'planted_ratings', 'ratings_from_table', 'data_folder', 'cache_folder', 'DownloadError',
            'file_checksum', 'download', 'movielens']
 
-# %% ../nbs/tools/23_data.ipynb #a7b9375c
-import csv, hashlib, io, math, os, re, shutil, tempfile, urllib.error, urllib.request, zipfile
+# %% ../nbs/tools/23_data.ipynb #8c35d6aa
+import csv, errno, hashlib, io, math, os, re, shutil, tempfile, time, urllib.error, urllib.request, zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 import torch
 
-# %% ../nbs/tools/23_data.ipynb #fa07b273
+# %% ../nbs/tools/23_data.ipynb #47a1113a
 @dataclass
 class Ratings:
     "Ratings as tensors of positions, with the names that the positions stand for"
@@ -43,15 +43,17 @@ class Ratings:
         from html import escape
         rows = ''.join(f'<tr><td>{escape(self.users[u])}</td><td>{escape(self.items[i])}</td><td>{r:g}</td></tr>'
                        for u, i, r in zip(*(t[:n].tolist() for t in self.tensors())))
-        return f'<table><caption>{self!r}</caption><thead><tr><th>user</th><th>item</th><th>rating</th></tr></thead><tbody>{rows}</tbody></table>'
+        head = '<thead><tr><th>user</th><th>item</th><th>rating</th></tr></thead>'
+        return f'<table><caption>{self!r}</caption>{head}<tbody>{rows}</tbody></table>'
 
-# %% ../nbs/tools/23_data.ipynb #26c749be
+# %% ../nbs/tools/23_data.ipynb #b1cdef26
 def _position(name, names:list, kind:str)->int: # in `names`
     from difflib import get_close_matches
     name = str(name)
     if name in names: return names.index(name)
     near = get_close_matches(name, names, n=3, cutoff=.5) or [n for n in names if name.lower() in n.lower()][:3]
-    raise KeyError(f"no {kind} {name!r} among {len(names)}" + (f"; did you mean {', '.join(map(repr, near))}?" if near else ''))
+    offer = f"; did you mean {', '.join(map(repr, near))}?" if near else ''
+    raise KeyError(f"no {kind} {name!r} among {len(names)}{offer}")
 
 # %% ../nbs/tools/23_data.ipynb #4fc88afa
 from fastcore.basics import patch
@@ -67,7 +69,7 @@ def item_id(self:Ratings, name:str)->int: # position; raises `KeyError` naming s
     "Position of an item"
     return _position(name, self.items, 'item')
 
-# %% ../nbs/tools/23_data.ipynb #e469ae17
+# %% ../nbs/tools/23_data.ipynb #53cea7ab
 @patch
 def counts(self:Ratings,
     of:str='item' # 'item' or 'user'
@@ -82,7 +84,8 @@ def averages(self:Ratings,
 )->torch.Tensor: # float32, one for each item or user; NaN without a rating
     "Average rating of each item, or by each user"
     n = self.counts(of)
-    return torch.zeros(len(n), dtype=torch.float64, device=n.device).index_add_(0, getattr(self, of), self.rating.double()).div(n).float()
+    total = torch.zeros(len(n), dtype=torch.float64, device=n.device)
+    return total.index_add_(0, getattr(self, of), self.rating.double()).div(n).float()
 
 # %% ../nbs/tools/23_data.ipynb #2671e59d
 @patch
@@ -277,11 +280,13 @@ def planted_films()->dict: # lists: title, year, genre; tensors: quality, axes (
     return dict(title=list(title), year=[int(y) for y in year], genre=[g.replace(' ', '|') for g in genre],
                 quality=quality * .09, axes=torch.stack([acclaim, talk], 1) / 9, known=known)
 
-# %% ../nbs/tools/23_data.ipynb #540f7b0c
-OCCUPATIONS = dict(student=-.8, engineer=-.5, technician=-.3, clerk=0., nurse=.1, teacher=.4, librarian=.7, writer=.9) # pull towards dialogue
+# %% ../nbs/tools/23_data.ipynb #b9070aa9
+OCCUPATIONS = dict(student=-.8, engineer=-.5, technician=-.3, clerk=0., # pull towards dialogue
+                   nurse=.1, teacher=.4, librarian=.7, writer=.9)
 
-# %% ../nbs/tools/23_data.ipynb #4da40527
-def _planted_people(n:int, g:torch.Generator, fan_share:float)->dict: # ages, occupations, tastes (n, 2), generosity, is_anime_fan
+# %% ../nbs/tools/23_data.ipynb #33fc9051
+def _planted_people(n:int, g:torch.Generator, fan_share:float)->dict:
+    "Ages, occupations, tastes (n, 2), generosity, is_anime_fan"
     age = (16 + 55 * torch.rand(n, generator=g)).long()
     job = torch.randint(len(OCCUPATIONS), (n,), generator=g)
     reasons = torch.stack([(age - 43.5) / 16, 1.7 * torch.tensor(list(OCCUPATIONS.values()))[job]], 1)
@@ -311,73 +316,86 @@ class PlantedRatings:
         boost = self.anime_boost * (self.is_anime_fan[:, None] & self.is_anime)
         return self.mean + self.generosity[:, None] + self.quality + self.tastes @ self.axes.T + boost
 
-# %% ../nbs/tools/23_data.ipynb #1ed86247
+# %% ../nbs/tools/23_data.ipynb #aee92027
 def planted_ratings(
     seed:int=0,           # of everything random
     n_users:int=950,      # people
-    fan_share:float=.055  # share of anime enthusiasts among them
+    fan_share:float=.055, # share of anime enthusiasts among them
+    skew:float=.45        # of how much people watch: 0.45 for about 100,000 ratings, 3 for MovieLens' skew
 )->PlantedRatings: # about 100 ratings for each person, and the truth
     "Ratings of well-known films by invented people, with the invented truth beside them"
+    if not 0 < skew < math.inf: raise ValueError(f"skew={skew}: give a positive number")
     g, films = torch.Generator().manual_seed(seed), planted_films()
-    people, n_items = _planted_people(n_users, g, fan_share), len(films['title'])
-    is_anime = torch.tensor(['Anime' in t for t in films['genre']])
-    users, films_known = [f'person {i + 1}' for i in range(n_users)], films['known']
-    table = {k: films[k] for k in ('year', 'genre')}
-    empty = Ratings(torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long), torch.empty(0), users, films['title'],
-                    user_table={k: people[k] for k in ('age', 'occupation')}, item_table=table)
-    truth = PlantedRatings(empty, films['quality'], films['axes'], people['tastes'], people['generosity'], is_anime, people['is_anime_fan'])
-    expected = truth.expected()
-    user, item = _who_watched(truth, films_known, g).nonzero(as_tuple=True)
-    rating = (expected[user, item] + truth.noise * torch.randn(len(user), generator=g)).round().clamp(1, 5)
+    truth = _planted_truth(films, _planted_people(n_users, g, fan_share))
+    user, item = _who_watched(truth, films['known'], skew, g).nonzero(as_tuple=True)
+    rating = (truth.expected()[user, item] + truth.noise * torch.randn(len(user), generator=g)).round().clamp(1, 5)
     order = torch.randperm(len(user), generator=g)
     begun = 946_684_800 + 86_400 * torch.randint(365, (n_users,), generator=g)       # some day of the year 2000
     when = begun[user] + (86_400 * 120 * torch.rand(len(user), generator=g)).long()  # and four months from then
-    truth.ratings = replace(empty, user=user[order], item=item[order], rating=rating[order], timestamp=when[order])
+    u, i, stars, at = (t[order] for t in (user, item, rating, when))
+    truth.ratings = replace(truth.ratings, user=u, item=i, rating=stars, timestamp=at)
     return truth
 
-# %% ../nbs/tools/23_data.ipynb #238c325b
-def _who_watched(truth:PlantedRatings, known:torch.Tensor, g:torch.Generator)->torch.Tensor: # bool (n_users, n_items)
-    "Each person watches a number of films, drawn by how known they are and how well they fit"
+# %% ../nbs/tools/23_data.ipynb #d58e6ae4
+def _planted_truth(films:dict, people:dict)->PlantedRatings: # without ratings yet
+    nobody = torch.empty(0, dtype=torch.long)
+    users = [f'person {i + 1}' for i in range(len(people['age']))]
+    ratings = Ratings(nobody, nobody, torch.empty(0), users, films['title'],
+                      user_table={k: people[k] for k in ('age', 'occupation')},
+                      item_table={k: films[k] for k in ('year', 'genre')})
+    return PlantedRatings(ratings, films['quality'], films['axes'], people['tastes'], people['generosity'],
+                          torch.tensor(['Anime' in t for t in films['genre']]), people['is_anime_fan'])
+
+# %% ../nbs/tools/23_data.ipynb #f0c98309
+def _who_watched(truth:PlantedRatings, known:torch.Tensor, skew:float, g:torch.Generator)->torch.Tensor:
+    "Each person watches a number of films, drawn by how known they are and how well they fit; bool (n_users, n_items)"
     n_users, n_items = len(truth.generosity), len(truth.quality)
     enthusiasm = 9. * (truth.is_anime_fan[:, None] & truth.is_anime) - 3.5 * truth.is_anime
     appeal = .35 * known + .8 * truth.tastes @ truth.axes.T + enthusiasm
     rank = (appeal - (-torch.rand(n_users, n_items, generator=g).log()).log()).argsort(1, descending=True).argsort(1)
-    how_many = 15 + (n_items - 30) * torch.rand(n_users, generator=g) ** .45
+    how_many = 15 + (n_items - 30) * torch.rand(n_users, generator=g) ** skew
     return rank < how_many.round()[:, None]
 
-# %% ../nbs/tools/23_data.ipynb #c6a602a3
+# %% ../nbs/tools/23_data.ipynb #819be36d
+def _read_csv(path:Path, sep:str)->dict: # name -> list of text
+    if not path.exists(): raise FileNotFoundError(f"no table at {path}")
+    try: rows = list(csv.reader(io.StringIO(path.read_text(encoding='utf-8-sig')), delimiter=sep))
+    except UnicodeDecodeError as e: raise ValueError(f"{path} is not UTF-8 text ({e}); save it as UTF-8") from None
+    rows = [(i, row) for i, row in enumerate(rows, 1) if row]
+    if not rows: raise ValueError(f"{path} is empty")
+    head = rows[0][1]
+    if len(set(head)) < len(head): raise ValueError(f"{path} names a column twice: {head}")
+    for i, row in rows[1:]:
+        if len(row) != len(head):
+            raise ValueError(f"{path}, line {i}: {len(row)} fields where the header has {len(head)}")
+    return {name: [row[k] for _, row in rows[1:]] for k, name in enumerate(head)}
+
+# %% ../nbs/tools/23_data.ipynb #17522e43
 def _columns(table, sep:str=',')->dict: # name -> list
-    if isinstance(table, (str, Path)):
-        path = Path(table)
-        if not path.exists(): raise FileNotFoundError(f"no table at {path}")
-        try: rows = list(csv.reader(io.StringIO(path.read_text(encoding='utf-8-sig')), delimiter=sep))
-        except UnicodeDecodeError as e: raise ValueError(f"{path} is not UTF-8 text ({e}); save it as UTF-8") from None
-        rows = [(i, row) for i, row in enumerate(rows, 1) if row]
-        if not rows: raise ValueError(f"{path} is empty")
-        head = rows[0][1]
-        if len(set(head)) < len(head): raise ValueError(f"{path} names a column twice: {head}")
-        for i, row in rows[1:]:
-            if len(row) != len(head): raise ValueError(f"{path}, line {i}: {len(row)} fields where the header has {len(head)}")
-        return {name: [row[k] for _, row in rows[1:]] for k, name in enumerate(head)}
+    if isinstance(table, (str, Path)): return _read_csv(Path(table), sep)
     if not (hasattr(table, 'columns') or hasattr(table, 'keys')):
-        raise TypeError(f"a table is a data frame, a dict of columns or the path of a CSV file, not {type(table).__name__}")
+        kind = type(table).__name__
+        raise TypeError(f"a table is a data frame, a dict of columns or the path of a CSV file, not {kind}")
     names = list(table.columns if hasattr(table, 'columns') else table.keys())
     cols = {n: table[n].tolist() if hasattr(table[n], 'tolist') else list(table[n]) for n in names}
     lengths = {n: len(c) for n, c in cols.items()}
     if len(set(lengths.values())) > 1: raise ValueError(f"columns of different lengths: {lengths}")
     return cols
 
-# %% ../nbs/tools/23_data.ipynb #b893308e
+# %% ../nbs/tools/23_data.ipynb #f7a26b96
 def _column(cols:dict, name, place:int, role:str)->str: # the name of the column
     if name is None:
-        if len(cols) <= place: raise ValueError(f"the table has {len(cols)} columns {list(cols)}: no column {place + 1} for the {role}; name it with `{role}=`")
+        if len(cols) <= place:
+            raise ValueError(f"the table has {len(cols)} columns {list(cols)}: no column {place + 1} for the {role}; "
+                             f"name it with `{role}=`")
         return list(cols)[place]
     if name not in cols: raise ValueError(f"no column {name!r} for the {role}; the table has {list(cols)}")
     return name
 
-# %% ../nbs/tools/23_data.ipynb #f97ab42e
+# %% ../nbs/tools/23_data.ipynb #c423cfe7
 def _is_missing(v)->bool:
-    return v is None or (isinstance(v, str) and not v.strip()) or type(v).__name__ in ('NAType', 'NaTType') or (isinstance(v, float) and math.isnan(v))
+    if v is None or type(v).__name__ in ('NAType', 'NaTType'): return True
+    return (isinstance(v, str) and not v.strip()) or (isinstance(v, float) and math.isnan(v))
 
 def _name(v)->str: # one name for 7, 7.0 and '7', as tables mix them
     return str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip()
@@ -386,7 +404,7 @@ def _vocab(names:list)->list: # the unique names; numbers in numeric order, else
     unique = set(names)
     return sorted(unique, key=int) if all(re.fullmatch(r'-?\d{1,18}', n) for n in unique) else sorted(unique)
 
-# %% ../nbs/tools/23_data.ipynb #3eb799b0
+# %% ../nbs/tools/23_data.ipynb #e54d34bf
 def ratings_from_table(
     table,                      # data frame, dict of columns, or path of a CSV file with a header
     user=None,                  # name of the column of users; the first when None
@@ -394,54 +412,64 @@ def ratings_from_table(
     rating=None,                # name of the column of ratings; the third when None
     timestamp=None,             # name of a column of whole seconds, if there is one
     missing:str='error',        # rows with a missing value: 'error' or 'drop'
-    duplicates:str='error',     # a user who rated an item twice: 'error', 'last', 'mean' or 'keep' both
+    duplicates:str='error',     # a user who rated an item twice: 'error', 'last' row, 'mean' or 'keep' both
     sep:str=','                 # between the fields of a CSV file
 )->Ratings: # names in numeric or alphabetical order; other columns are left out
     "Ratings from any table of columns; raises `ValueError` saying which rows are the trouble"
     if missing not in ('error', 'drop'): raise ValueError(f"missing={missing!r}: choose 'error' or 'drop'")
-    if duplicates not in ('error', 'last', 'mean', 'keep'): raise ValueError(f"duplicates={duplicates!r}: choose 'error', 'last', 'mean' or 'keep'")
+    if duplicates not in ('error', 'last', 'mean', 'keep'):
+        raise ValueError(f"duplicates={duplicates!r}: choose 'error', 'last', 'mean' or 'keep'")
     cols = _columns(table, sep)
-    names = [_column(cols, n, k, role) for k, (n, role) in enumerate([(user, 'user'), (item, 'item'), (rating, 'rating')])]
+    wanted = [(user, 'user'), (item, 'item'), (rating, 'rating')]
+    names = [_column(cols, name, k, role) for k, (name, role) in enumerate(wanted)]
     if timestamp is not None: names.append(_column(cols, timestamp, 3, 'timestamp'))
-    rows = list(zip(*(cols[n] for n in names)))
-    bad = [i for i, row in enumerate(rows) if any(map(_is_missing, row))]
-    if bad and missing == 'error': raise ValueError(f"{len(bad)} rows lack a value, first row {bad[0] + 1} of {names}; fill them in, or pass missing='drop'")
-    rows = [row for i, row in enumerate(rows) if i not in set(bad)] if bad else rows
-    if not rows: raise ValueError("no ratings in the table")
-    us, its = ([_name(row[k]) for row in rows] for k in (0, 1))
-    values = [_number(row[2], i, names[2]) for i, row in enumerate(rows)]
-    when = [int(_number(row[3], i, names[3])) for i, row in enumerate(rows)] if timestamp is not None else None
-    return _unique_pairs(_indexed(us, its, values, when), duplicates)
+    rows = _complete_rows(list(zip(*(cols[n] for n in names))), names, missing)
+    us, its = ([_name(row[k]) for row in rows.values()] for k in (0, 1))
+    values = [_number(row[2], i, names[2]) for i, row in rows.items()]
+    when = [int(_number(row[3], i, names[3])) for i, row in rows.items()] if timestamp is not None else None
+    return _unique_pairs(_indexed(us, its, values, when), duplicates, list(rows))
 
-# %% ../nbs/tools/23_data.ipynb #31f16680
+# %% ../nbs/tools/23_data.ipynb #13e3d30f
+def _complete_rows(rows:list, names:list, missing:str)->dict: # number of the row -> row, with a value in every column
+    whole = {i: row for i, row in enumerate(rows, 1) if not any(map(_is_missing, row))}
+    if len(whole) < len(rows) and missing == 'error':
+        first = next(i for i in range(1, len(rows) + 1) if i not in whole)
+        raise ValueError(f"{len(rows) - len(whole)} rows lack a value, first row {first} of {names}; "
+                         "fill them in, or pass missing='drop'")
+    if not whole: raise ValueError("no ratings in the table")
+    return whole
+
+# %% ../nbs/tools/23_data.ipynb #99a4f973
 def _number(v, row:int, column:str)->float:
     try: x = float(v)
-    except (TypeError, ValueError): raise ValueError(f"{column!r}, row {row + 1}: {v!r} is not a number") from None
-    if not math.isfinite(x): raise ValueError(f"{column!r}, row {row + 1}: {v!r} is not a finite number")
+    except (TypeError, ValueError): raise ValueError(f"{column!r}, row {row}: {v!r} is not a number") from None
+    if not math.isfinite(x): raise ValueError(f"{column!r}, row {row}: {v!r} is not a finite number")
     return x
 
 def _indexed(us:list, its:list, values:list, when:list|None)->Ratings:
     users, items = _vocab(us), _vocab(its)
     u_at, i_at = ({n: k for k, n in enumerate(names)} for names in (users, items))
-    return Ratings(torch.tensor([u_at[u] for u in us]), torch.tensor([i_at[i] for i in its]), torch.tensor(values, dtype=torch.float32),
-                   users, items, None if when is None else torch.tensor(when, dtype=torch.int64))
+    user, item = torch.tensor([u_at[u] for u in us]), torch.tensor([i_at[i] for i in its])
+    return Ratings(user, item, torch.tensor(values, dtype=torch.float32), users, items,
+                   None if when is None else torch.tensor(when, dtype=torch.int64))
 
-# %% ../nbs/tools/23_data.ipynb #ff3b2aa1
-def _unique_pairs(r:Ratings, duplicates:str)->Ratings:
+# %% ../nbs/tools/23_data.ipynb #502191d3
+def _unique_pairs(r:Ratings, duplicates:str, numbers:list)->Ratings: # `numbers` of the rows in the table
     pair = r.user * r.n_items + r.item
     unique, group, n = pair.unique(return_inverse=True, return_counts=True)
     if len(unique) == len(pair) or duplicates == 'keep': return r
     if duplicates == 'error':
         k = (group == (n > 1).nonzero()[0, 0]).nonzero()[:, 0].tolist()
-        raise ValueError(f"{int((n > 1).sum())} pairs are rated more than once, first {r.users[r.user[k[0]]]!r} and {r.items[r.item[k[0]]]!r} "
-                         f"in rows {[i + 1 for i in k]}; pass duplicates='last', 'mean' or 'keep'")
-    last = torch.zeros(len(unique), dtype=torch.long).scatter_reduce_(0, group, torch.arange(len(pair)), 'amax', include_self=False)
-    last = last.sort().values
+        raise ValueError(f"{int((n > 1).sum())} pairs are rated more than once, first {r.users[r.user[k[0]]]!r} and "
+                         f"{r.items[r.item[k[0]]]!r} in rows {[numbers[i] for i in k]}; "
+                         "pass duplicates='last', 'mean' or 'keep'")
+    last = torch.zeros(len(unique), dtype=torch.long)
+    last = last.scatter_reduce_(0, group, torch.arange(len(pair)), 'amax', include_self=False).sort().values
     if duplicates == 'last': return r.select(last)
     mean = torch.zeros(len(unique), dtype=torch.float64).index_add_(0, group, r.rating.double()) / n
     return replace(r.select(last), rating=mean[group[last]].float())
 
-# %% ../nbs/tools/23_data.ipynb #a488864e
+# %% ../nbs/tools/23_data.ipynb #8d91ac0a
 @patch
 def split(self:Ratings,
     how:str='random',  # 'random', 'time' or 'leave_last_out'
@@ -450,10 +478,12 @@ def split(self:Ratings,
 )->tuple: # training and validation `Ratings`
     "Put some ratings away for validation; raises `ValueError` where times are needed and unknown"
     n = len(self)
-    if how not in ('random', 'time', 'leave_last_out'): raise ValueError(f"split {how!r}: choose 'random', 'time' or 'leave_last_out'")
+    if how not in ('random', 'time', 'leave_last_out'):
+        raise ValueError(f"split {how!r}: choose 'random', 'time' or 'leave_last_out'")
     if how != 'leave_last_out' and not 0 < valid < 1: raise ValueError(f"valid={valid} is no share between 0 and 1")
     if n < 2: raise ValueError(f"{n} ratings cannot be split")
-    if how != 'random' and self.timestamp is None: raise ValueError(f"split {how!r} needs timestamps, and these ratings have none")
+    if how != 'random' and self.timestamp is None:
+        raise ValueError(f"split {how!r} needs timestamps, and these ratings have none")
     away = torch.zeros(n, dtype=torch.bool, device=self.user.device)
     if how == 'random': order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).flip(0).to(away.device)
     else: order = self.timestamp.argsort(stable=True)
@@ -461,21 +491,23 @@ def split(self:Ratings,
     else: away[order[n - max(1, min(n - 1, int(n * valid))):]] = True
     return self.select(~away), self.select(away)
 
-# %% ../nbs/tools/23_data.ipynb #931b1985
+# %% ../nbs/tools/23_data.ipynb #a2d1cfb3
 @patch
 def _last_of_each_user(self:Ratings, order:torch.Tensor)->torch.Tensor: # positions; none of a user with one rating
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
-    last = torch.zeros(self.n_users, dtype=torch.long, device=order.device).scatter_reduce_(0, self.user, rank, 'amax', include_self=False)
+    last = torch.zeros(self.n_users, dtype=torch.long, device=order.device)
+    last.scatter_reduce_(0, self.user, rank, 'amax', include_self=False)
     return order[last[self.counts('user') > 1]]
 
-# %% ../nbs/tools/23_data.ipynb #322204fa
+# %% ../nbs/tools/23_data.ipynb #0a066708
 def data_folder()->Path|None: # None when the variable is not set
     "The folder that `DDL_LESSON8_DATA` names; raises `FileNotFoundError` when it does not exist"
     name = os.environ.get('DDL_LESSON8_DATA')
     if not name: return None
     folder = Path(name).expanduser()
-    if not folder.is_dir(): raise FileNotFoundError(f"DDL_LESSON8_DATA names {folder}, which is not a folder; correct or unset it")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"DDL_LESSON8_DATA names {folder}, which is not a folder; correct or unset it")
     return folder
 
 def cache_folder()->Path: # may not exist yet
@@ -495,7 +527,7 @@ def file_checksum(
     "Checksum of a file"
     with open(path, 'rb') as f: return f'{algorithm}:{hashlib.file_digest(f, algorithm).hexdigest()}'
 
-# %% ../nbs/tools/23_data.ipynb #ec037107
+# %% ../nbs/tools/23_data.ipynb #004ffa0e
 def download(
     url:str,                  # http or https
     path:str|Path,            # where the file shall be
@@ -508,49 +540,64 @@ def download(
     path = Path(path)
     if path.exists() and (checksum is None or file_checksum(path, checksum.split(':')[0]) == checksum): return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     fd, part = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.part')
     os.close(fd)
     try:
         _fetch(url, Path(part), tries, timeout, progress)
         if checksum is not None and (got := file_checksum(part, checksum.split(':')[0])) != checksum:
-            raise DownloadError(f"{url} gave a file with {got}, expected {checksum}. It was not kept. Try again; "
-                                "if it happens again, the file has changed at its source, or something on the way changes it")
+            raise DownloadError(f"{url} gave a file with {got}, expected {checksum}. It was not kept. Try again; if it "
+                                "happens again, the file has changed at its source, or something on the way changes it")
         os.replace(part, path)
     finally: Path(part).unlink(missing_ok=True)
     return path
 
-# %% ../nbs/tools/23_data.ipynb #eb5cfefe
+# %% ../nbs/tools/23_data.ipynb #9df2b661
+def _sweep(path:Path, age:float=86_400.): # seconds
+    "Remove the parts that killed downloads of `path` have left"
+    for part in path.parent.glob(f'.{path.name}.*.part'):
+        try: time.time() - part.stat().st_mtime > age and part.unlink()
+        except OSError: pass  # another process was faster
+
+# %% ../nbs/tools/23_data.ipynb #fc6d99b1
 def _fetch(url:str, part:Path, tries:int, timeout:float, progress:bool|None):
     "Write the bytes of `url` to `part`, continuing after a cut connection"
     from tqdm.auto import tqdm
-    with tqdm(desc=url.rsplit('/', 1)[-1], unit='B', unit_scale=True, disable=None if progress is None else not progress) as bar:
+    silent = None if progress is None else not progress
+    with tqdm(desc=url.rsplit('/', 1)[-1], unit='B', unit_scale=True, disable=silent) as bar:
         for k in range(tries):
             try:
                 if _receive(url, part, timeout, bar): return
                 problem = f"the connection was cut after {part.stat().st_size:,} bytes"
             except urllib.error.HTTPError as e:
-                if e.code < 500: raise DownloadError(f"{url} answered {e.code} {e.reason}: the file is not there any more, or not for you") from None
+                if e.code < 500:
+                    raise DownloadError(f"{url} answered {e.code} {e.reason}: the file is gone, or not for you. You "
+                                        "can look for it elsewhere and name its folder in DDL_LESSON8_DATA") from None
                 problem = f"the server answered {e.code} {e.reason}"
             except OSError as e:
-                if e.errno == 28: raise DownloadError(f"no room on disk for {part.parent}: {_free(part.parent)}; make room, or set DDL_LESSON8_CACHE "
-                                                      "to a folder on another disk") from None
+                if e.errno == errno.ENOSPC: raise _no_room(part.parent) from None
                 problem = str(getattr(e, 'reason', e))
-    raise DownloadError(f"{url} could not be fetched in {tries} tries: {problem}. Is there a network? You can also fetch it elsewhere by hand "
-                        "and name its folder in DDL_LESSON8_DATA")
+    raise DownloadError(f"{url} could not be fetched in {tries} tries: {problem}. Is there a network? You can "
+                        "also fetch it elsewhere by hand and name its folder in DDL_LESSON8_DATA")
 
-def _free(folder:Path)->str: return f'{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free'
+def _no_room(folder:Path)->DownloadError:
+    free = f'{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free'
+    return DownloadError(f"no room on disk for {folder}: {free}; make room, or set DDL_LESSON8_CACHE to a folder "
+                         "on another disk")
 
-# %% ../nbs/tools/23_data.ipynb #8dfba41c
+# %% ../nbs/tools/23_data.ipynb #fdbf3527
 def _receive(url:str, part:Path, timeout:float, bar)->bool: # is the file complete?
     "One connection: continue `part` if the server can, else begin again"
     have = part.stat().st_size
-    request = urllib.request.Request(url, headers={'User-Agent': 'ddl_lesson8', **({'Range': f'bytes={have}-'} if have else {})})
+    rest = {'Range': f'bytes={have}-'} if have else {}
+    request = urllib.request.Request(url, headers={'User-Agent': 'ddl_lesson8', **rest})
     with urllib.request.urlopen(request, timeout=timeout) as answer:
-        goes_on = have > 0 and answer.status == 206 and answer.headers.get('Content-Range', '').startswith(f'bytes {have}-')
+        where = answer.headers.get('Content-Range', '')
+        goes_on = have > 0 and answer.status == 206 and where.startswith(f'bytes {have}-')
         if not goes_on: have = 0
         left = answer.headers.get('Content-Length')
         bar.total, bar.n = (have + int(left) if left else None), have
-        if left and int(left) > shutil.disk_usage(part.parent).free: raise OSError(28, 'No space left on device')
+        if left and int(left) > shutil.disk_usage(part.parent).free: raise OSError(errno.ENOSPC, 'no room')
         with open(part, 'ab' if goes_on else 'wb') as f:
             while chunk := _read(answer):
                 f.write(chunk)
@@ -563,14 +610,14 @@ def _read(answer)->bytes: # the next bytes; none at the end or when the connecti
     except http.client.IncompleteRead as e: return e.partial
     except ConnectionError: return b''
 
-# %% ../nbs/tools/23_data.ipynb #1eef264c
+# %% ../nbs/tools/23_data.ipynb #abb2de19
 ML_100K_URL = 'https://files.grouplens.org/datasets/movielens/ml-100k.zip'
 ML_100K_CHECKSUM = 'md5:0e33842e24a9c977be4e0107933c0723'
 ML_100K_FILES = ('u.data', 'u.item', 'u.user')
-ML_GENRES = ('unknown', 'Action', 'Adventure', 'Animation', "Children's", 'Comedy', 'Crime', 'Documentary', 'Drama', 'Fantasy', 'Film-Noir',
-             'Horror', 'Musical', 'Mystery', 'Romance', 'Sci-Fi', 'Thriller', 'War', 'Western')
+ML_GENRES = ('unknown', 'Action', 'Adventure', 'Animation', "Children's", 'Comedy', 'Crime', 'Documentary', 'Drama',
+             'Fantasy', 'Film-Noir', 'Horror', 'Musical', 'Mystery', 'Romance', 'Sci-Fi', 'Thriller', 'War', 'Western')
 
-# %% ../nbs/tools/23_data.ipynb #84c59089
+# %% ../nbs/tools/23_data.ipynb #43537b05
 def movielens(
     items:str='title',           # 'title': 1664 films, as in the lecture; 'id': 1682 films
     download:bool=False,         # may it be fetched from GroupLens (about 5 MB) if it is nowhere here?
@@ -585,11 +632,12 @@ def movielens(
     for place in places:
         if all((place/'ml-100k'/f).is_file() for f in ML_100K_FILES): return _read_movielens(place/'ml-100k', items)
     if not download:
-        raise FileNotFoundError(f"no ml-100k/ with {', '.join(ML_100K_FILES)} in {' or '.join(map(str, places))}. Call movielens(download=True) to fetch it "
-                                f"from GroupLens, or unpack {ML_100K_URL} into a folder and name that folder in DDL_LESSON8_DATA")
+        raise FileNotFoundError(f"no ml-100k/ with {', '.join(ML_100K_FILES)} in {' or '.join(map(str, places))}. "
+                                "Call movielens(download=True) to fetch it from GroupLens, or unpack "
+                                f"{ML_100K_URL} into a folder and name that folder in DDL_LESSON8_DATA")
     return _read_movielens(_fetch_movielens(Path(folder) if folder else cache_folder(), url, checksum, progress), items)
 
-# %% ../nbs/tools/23_data.ipynb #99bc0c6b
+# %% ../nbs/tools/23_data.ipynb #b47d87b0
 def _fetch_movielens(cache:Path, url:str, checksum:str, progress:bool|None)->Path: # the folder ml-100k
     archive = download(url, cache/'ml-100k.zip', checksum, progress=progress)
     target = cache/'ml-100k'
@@ -599,23 +647,25 @@ def _fetch_movielens(cache:Path, url:str, checksum:str, progress:bool|None)->Pat
             for name in ML_100K_FILES: (fresh/name).write_bytes(z.read(f'ml-100k/{name}'))
         target.mkdir(exist_ok=True)
         for name in ML_100K_FILES: os.replace(fresh/name, target/name)
-    except (zipfile.BadZipFile, KeyError) as e: raise DownloadError(f"{archive} is not the MovieLens archive: {e}; remove it and try again") from None
+    except (zipfile.BadZipFile, KeyError) as e:
+        raise DownloadError(f"{archive} is not the MovieLens archive: {e}; remove it and try again") from None
     except OSError as e:
-        if e.errno != 28: raise
-        raise DownloadError(f"no room on disk for {cache}: {_free(cache)}; make room, or set DDL_LESSON8_CACHE to a folder on another disk") from None
+        if e.errno != errno.ENOSPC: raise
+        raise _no_room(cache) from None
     finally: shutil.rmtree(fresh, ignore_errors=True)
     return target
 
-# %% ../nbs/tools/23_data.ipynb #0c37ddc1
+# %% ../nbs/tools/23_data.ipynb #ba335f9b
 def _fields(path:Path, sep:str, n:int, encoding:str='latin-1')->list[list[str]]:
     "Lines of a MovieLens file; raises `ValueError` naming the line that is different"
     rows = [line.split(sep) for line in path.read_text(encoding=encoding).splitlines() if line]
     for k, row in enumerate(rows, 1):
-        if len(row) != n: raise ValueError(f"{path}, line {k}: {len(row)} fields instead of {n}; the file is damaged or of another data set")
+        if len(row) != n:
+            raise ValueError(f"{path}, line {k}: {len(row)} fields instead of {n}; it is damaged, or of another kind")
     if not rows: raise ValueError(f"{path} is empty")
     return rows
 
-# %% ../nbs/tools/23_data.ipynb #f6572ece
+# %% ../nbs/tools/23_data.ipynb #f6a3ff7a
 def _read_movielens(folder:Path, items:str)->Ratings:
     people, films = _fields(folder/'u.user', '|', 5), _fields(folder/'u.item', '|', 24)
     try: u, i, stars, when = torch.tensor([[int(v) for v in row] for row in _fields(folder/'u.data', '\t', 4)]).T
@@ -627,10 +677,14 @@ def _read_movielens(folder:Path, items:str)->Ratings:
     at = {int(f[0]): place[t] for f, t in zip(films, titles)}
     user_at = {int(p[0]): k for k, p in enumerate(people)}
     try: user, item = torch.tensor([user_at[v] for v in u.tolist()]), torch.tensor([at[v] for v in i.tolist()])
-    except KeyError as e: raise ValueError(f"{folder/'u.data'} rates with an id {e} that u.user or u.item does not list") from None
+    except KeyError as e:
+        raise ValueError(f"{folder/'u.data'} rates with an id {e} that u.user or u.item does not list") from None
     first = [films[titles.index(t)] for t in names]
     genres = ['|'.join(g for g, flag in zip(ML_GENRES, f[5:]) if flag == '1') for f in first]
-    years = [int(m[0]) if (m := re.findall(r'\((\d{4})\)', f[1]) + re.findall(r'\d{4}', f[2])) else None for f in first]  # a release date may be a later release
-    return Ratings(user, item, stars.float(), [p[0] for p in people], names, when,
-                   user_table=dict(age=[int(p[1]) for p in people], gender=[p[2] for p in people], occupation=[p[3] for p in people]),
-                   item_table=dict(year=years, genre=genres))
+    about = dict(age=[int(p[1]) for p in people], gender=[p[2] for p in people], occupation=[p[3] for p in people])
+    return Ratings(user, item, stars.float(), [p[0] for p in people], names, when, user_table=about,
+                   item_table=dict(year=[_year(f) for f in first], genre=genres))
+
+def _year(film:list)->int|None: # of the title; else of the release date, which may be a later release
+    found = re.findall(r'\((\d{4})\)', film[1]) + re.findall(r'\d{4}', film[2])
+    return int(found[0]) if found else None
