@@ -789,14 +789,13 @@ def _write(self:Sheet, ws, styles): # everything but column widths
     ws.sheet_view.zoomScale, ws.sheet_view.showGridLines, ws.freeze_panes = self.zoom, False, self.freeze
     ws.sheet_format.defaultRowHeight, ws.sheet_format.customHeight = self.cell * .75, True
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #a667d3e1
+# %% ../nbs/tools/20_spreadsheet.ipynb #a1091c30
 @patch
-def _frame(self:Sheet, ws): # printed on one page, to the end of the last label: a white corner keeps it on the page
-    from openpyxl.styles import PatternFill
+def _frame(self:Sheet, ws): # printed on one page, up to the end of the last label: a blank keeps the corner on the page
     last_row = max((row for row, _ in self.cells), default=1)
-    last_col = max([col for _, col in self.cells] + [a.right for a, *_ in self.taken] or [1])
+    last_col = max([1, *(col for _, col in self.cells), *(a.right for a, *_ in self.taken)])
     corner = min(last_row + 1, MAX_ROWS), min(last_col + 1, MAX_COLS)
-    if corner not in self.cells: ws.cell(*corner).fill = PatternFill('solid', fgColor='FFFFFFFF')
+    if corner not in self.cells: ws.cell(*corner).value = ' '
     ws.page_setup.orientation, ws.page_setup.fitToHeight = 'landscape', 0
     ws.sheet_properties.pageSetUpPr.fitToPage = True
 
