@@ -9,7 +9,7 @@ import numpy as np, pandas as pd, torch
 from torch import nn
 from ddl_lesson8.columns import ColumnPrep, split_rows
 from ddl_lesson8.learner import seeded
-from ddl_lesson8.tabular import TabularModel, prepared_rows, tabular_learner
+from ddl_lesson8.tabular import TabularModel, tabular_learner
 
 CARDS = dict(size=6, coupler=2, model=500, tyre=17, week=52, weekday=7)
 CONTS = ['age', 'hours', 'elapsed', 'weight']
@@ -42,12 +42,12 @@ def ours(table, splits):
 
 def ours_prepare(table, splits):
     prep = ColumnPrep(list(CARDS), CONTS, 'y')
-    return timed(lambda: prepared_rows(prep.fit(table, splits[0]), table, *splits))[0], None
+    return timed(lambda: prep.parts(table, *splits, fit=True))[0], None
 
 
 def plain_loop(table, splits):
-    prep = ColumnPrep(list(CARDS), CONTS, 'y').fit(table, splits[0])
-    (xc, xn, y), (vc, vn, vy) = prepared_rows(prep, table, *splits)
+    prep = ColumnPrep(list(CARDS), CONTS, 'y')
+    (xc, xn, y), (vc, vn, vy) = prep.parts(table, *splits, fit=True)
     from ddl_lesson8.tabular import tabular_emb_szs
     with seeded(0): model = TabularModel(tabular_emb_szs(prep), len(CONTS), 1, LAYERS)
     opt = torch.optim.AdamW(model.parameters(), LR, betas=(.9, .99), eps=1e-5, weight_decay=.01)

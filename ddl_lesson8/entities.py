@@ -7,15 +7,19 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/entities.html.md"""
 # %% auto #0
 __all__ = ['named_table', 'EntityEmbedding']
 
-# %% ../nbs/05b_entities.ipynb #b6b78462
+# %% ../nbs/05b_entities.ipynb #bd8d8800
 import numpy as np
 import torch
 from fastcore.basics import patch
+from .columns import cont_cat_split
+from .tables import import_extra
+from .tabular import embedding_features, tabular_learner
+
+# %% ../nbs/05b_entities.ipynb #6bc407f7
+import_extra('sklearn') # says what to install where it is missing
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
-from .columns import cont_cat_split
-from .tabular import embedding_features, tabular_learner
 
 # %% ../nbs/05b_entities.ipynb #e60993c2
 def named_table(

@@ -6,22 +6,22 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tabular.html.md"""
 
 # %% auto #0
 __all__ = ['PAPER_MAPE', 'PAPER_SZS', 'tabular_emb_szs', 'tabular_forward', 'SigmoidRange', 'LinBnDrop', 'TabularModel',
-           'tabular_layers', 'TabularLearner', 'tabular_learner', 'prepared_rows', 'shuffled_column',
-           'permutation_importance', 'save_tabular', 'load_tabular', 'sheet_model', 'tabular_sheet', 'tabular_checks',
-           'embedding_features', 'embedding_of', 'OneHotModel', 'mape', 'root_mse', 'other_learners', 'shop_networks',
-           'compare_learners', 'Comparison', 'pair_distances', 'map_correlation', 'rossmann_comparison',
-           'rossmann_main']
+           'tabular_layers', 'TabularLearner', 'tabular_learner', 'shuffled_column', 'permutation_importance',
+           'save_tabular', 'load_tabular', 'sheet_model', 'tabular_sheet', 'tabular_checks', 'embedding_features',
+           'embedding_of', 'OneHotModel', 'mape', 'root_mse', 'other_learners', 'shop_networks', 'compare_learners',
+           'Comparison', 'pair_distances', 'map_correlation', 'rossmann_comparison', 'rossmann_main']
 
-# %% ../nbs/05_tabular.ipynb #31a8a0ae
+# %% ../nbs/05_tabular.ipynb #dd3e8b3c
 import math, os, sys, time
 from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
 import torch.nn.functional as F
-from .columns import ColumnPrep, as_frame, cont_cat_split, split_rows
+from .columns import ColumnPrep, as_frame, cont_cat_split, split_rows, take_rows, with_columns
 from .collab import emb_sz_rule
 from .learner import Data, Learner, FORMAT, seeded
+from .tables import import_extra
 
 # %% ../nbs/05_tabular.ipynb #42c0d11f
 def tabular_emb_szs(
@@ -163,7 +163,7 @@ class TabularLearner(Learner):
         if self.prep.y_kind == 'number': return dict(zip(self.prep.y_names, out))
         return dict(sorted(zip(self.prep.y_classes, out), key=lambda kv: -kv[1]))
 
-# %% ../nbs/05_tabular.ipynb #ae6fddaf
+# %% ../nbs/05_tabular.ipynb #162377f0
 def tabular_learner(
     table,               # data frame of pandas, polars or pyarrow
     y_names,             # column to predict, or a list of number columns
@@ -193,27 +193,17 @@ def tabular_learner(
     y_names = [y_names] if isinstance(y_names, str) else list(y_names)
     if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)
     train, valid = splits if splits is not None else split_rows(table, seed=seed)
-    prep = ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind).fit(table, train)
+    prep = ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
+    parts = prep.parts(table, train, valid, fit=True)
     out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
     config = dict(emb_szs=tabular_emb_szs(prep, emb_szs), n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers), ps=ps,
                   embed_p=embed_p, y_range=y_range, use_bn=use_bn, bn_final=bn_final, bn_cont=bn_cont, lin_first=lin_first)
     with seeded(seed): model = TabularModel(**config, act_cls=act_cls)
-    data = Data(*prepared_rows(prep, table, train, valid), batch_size=batch_size)
+    data = Data(*parts, batch_size=batch_size)
     loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
     learn = TabularLearner(data, model, loss_func, lr=lr, wd=wd, metrics=metrics, device=device, seed=seed)
     learn.prep, learn.config = prep, config | dict(act=type(act_cls).__name__ if act_cls is not None else None)
     return learn
-
-# %% ../nbs/05_tabular.ipynb #d37b7798
-def prepared_rows(
-    prep:ColumnPrep, # fitted
-    table,           # data frame with the target
-    *parts           # row numbers of each part, or None
-)->list: # for each part: (x_cat, x_cont, target)
-    "Prepare a table once and cut it into parts"
-    whole = (*prep(table), prep.target(table))
-    cut = lambda rows: tuple(t[torch.as_tensor(rows)] for t in whole)
-    return [None if rows is None or not len(rows) else cut(rows) for rows in parts]
 
 # %% ../nbs/05_tabular.ipynb #255c3856
 def shuffled_column(
@@ -254,7 +244,7 @@ def save_tabular(
     "Save a learner with its preparation; see `load_tabular`"
     return Learner.save(learn, path, extra=dict(prep=learn.prep.to_dict(), config=learn.config, batch_size=learn.data.batch_size))
 
-# %% ../nbs/05_tabular.ipynb #483ffad7
+# %% ../nbs/05_tabular.ipynb #cb10df78
 def load_tabular(
     path:str|Path,     # file written by `save_tabular`
     table=None,        # raw rows with the target, to train on; not needed to predict
@@ -275,23 +265,23 @@ def load_tabular(
     classes = prep.y_kind == 'class'
     nothing = (torch.zeros(1, len(prep.all_cat_names), dtype=torch.int64), torch.zeros(1, len(prep.cont_names)),
                torch.zeros(1, dtype=torch.int64) if classes else torch.zeros(1, config['out_sz']))
-    parts = [nothing, None] if table is None else prepared_rows(prep, table, *(splits or (np.arange(len(table)), None)))
+    parts = [nothing, None] if table is None else prep.parts(table, *(splits or (np.arange(len(table)), None)))
     learn = TabularLearner(Data(*parts, batch_size=extra['batch_size']), model, loss_func or (nn.CrossEntropyLoss() if classes else nn.MSELoss()), device=device)
     learn.prep, learn.config = prep, extra['config']
     learn.load(path)
     return learn
 
-# %% ../nbs/05_tabular.ipynb #74fc5005
+# %% ../nbs/05_tabular.ipynb #97bb73af
 def sheet_model(
     seed:int=0 # of the data and the network
 )->tuple: # trained TabularLearner, table of four raw rows
     "A small network on planted shops, for the sheet: state, day, promotion and time to sales"
     from ddl_lesson8.tables import planted_shops
-    t = as_frame(planted_shops(seed, n_shops=16, keep=.1, own=0., scatter=0.).table())
+    t = planted_shops(seed, n_shops=16, keep=.1, own=0., scatter=0.).columns
     days = np.array(['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'])
-    date = t['date'].to_numpy().astype('datetime64[D]').astype(int)
-    columns = dict(state=t['state'].to_list(), day=days[(date + 3) % 7].tolist(), promotion=t['promotion'].to_list(),
-                   days=(date - date[0]).tolist(), log_sales=np.log(t['sales'].to_numpy()))
+    date = t['date'].astype('datetime64[D]').astype(int)
+    columns = dict(state=t['state'].tolist(), day=days[(date + 3) % 7].tolist(), promotion=t['promotion'].tolist(),
+                   days=(date - date[0]).tolist(), log_sales=np.log(t['sales']))
     learn = tabular_learner(columns, 'log_sales', ['state', 'day'], ['promotion', 'days'], layers=(4,), emb_szs=dict(state=2, day=2),
                             y_range=(7.5, 9.5), use_bn=False, bn_cont=False, batch_size=64, device='cpu', seed=seed)
     learn.fit_one_cycle(20, 3e-2)
@@ -413,7 +403,7 @@ def root_mse(
     "Root of the mean squared error"
     return float(np.sqrt(np.square(np.asarray(pred) - np.asarray(target)).mean()))
 
-# %% ../nbs/05_tabular.ipynb #ba64eaa1
+# %% ../nbs/05_tabular.ipynb #296abd08
 def other_learners(
     n_trees:int,    # trees of the forest
     gbt_rounds:int, # rounds of boosting
@@ -423,6 +413,7 @@ def other_learners(
     n_jobs:int|None=None # processes; one when None
 )->dict: # name -> (without embeddings, with embeddings), scikit-learn regressors
     "The paper's three other methods, with its parameters where they are not given (table II)"
+    import_extra('sklearn') # says how to get it
     from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
     from sklearn.neighbors import KNeighborsRegressor
     forest = lambda: RandomForestRegressor(n_trees, max_depth=35, random_state=seed, n_jobs=n_jobs)
@@ -455,7 +446,7 @@ def shop_networks(
     one_hot.fit_one_cycle(epochs, lr)
     return ee, one_hot
 
-# %% ../nbs/05_tabular.ipynb #16099fc0
+# %% ../nbs/05_tabular.ipynb #501cac2e
 def compare_learners(
     table,                # data frame with the columns `sales` and `cat_names`
     cat_names:list,       # categories
@@ -472,9 +463,9 @@ def compare_learners(
     **network             # passed to `shop_networks`: layers, epochs, lr, batch_size, device
 )->tuple: # {method: {'without' or 'with': (MAPE, RMSE)}}, the first network with embeddings
     "Error of four methods, each without and with entity embeddings (claim T7)"
-    import narwhals as nw
-    frame = as_frame(table).with_columns(log_sales=nw.col('sales').log())
-    (train, valid), sales = splits, frame['sales'].to_numpy()
+    sales = as_frame(table)['sales'].to_numpy()
+    frame = as_frame(with_columns(as_frame(table), dict(log_sales=np.log(sales))))
+    train, valid = splits
     nets = [shop_networks(frame, cat_names, splits, emb_szs, seed=seed + i, **network) for i in range(n_networks)]
     ee = nets[0][0]
     codes, features = ee.prep(frame)[0].numpy(), embedding_features(ee, frame)
@@ -484,7 +475,7 @@ def compare_learners(
         fitted = [m.fit(x[train], np.log(sales[train])) for m, x in zip(pair, (codes, features))]
         scores[name] = {k: score(m.predict(x[valid])) for k, m, x in zip(('without', 'with'), fitted, (codes, features))}
         if say: say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, {scores[name]['with'][0]:.3f} with embeddings")
-    inputs = ee.prep(frame.select(cat_names)[valid])
+    inputs = ee.prep(take_rows(frame, cat_names, valid))
     mean_of = lambda k: np.mean([np.exp(net[k].outputs(inputs).squeeze(1).double().cpu().numpy()) for net in nets], axis=0)
     scores['neural network'] = {k: score(np.log(mean_of(i))) for k, i in (('without', 1), ('with', 0))}
     return scores, ee
@@ -559,10 +550,10 @@ def rossmann_comparison(
                                  n_jobs=os.cpu_count(), say=say, **sizes)
     return Comparison([scores])
 
-# %% ../nbs/05_tabular.ipynb #ea0d7ec8
+# %% ../nbs/05_tabular.ipynb #4f20594b
 def rossmann_main(
     argv:list|None=None # arguments; those of the command line when None
-)->int: # 0 when all went well, 2 when the folder does not hold the files
+)->int: # 0 when all went well, 2 when the folder does not hold the files or a library is missing
     "The command `ddl8-rossmann FOLDER`: reproduce the paper's table on the real files"
     import argparse
     parser = argparse.ArgumentParser('ddl8-rossmann', description='Compare four methods with and without entity embeddings on the Rossmann competition\'s files')
@@ -573,7 +564,7 @@ def rossmann_main(
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args(argv)
     try: result = rossmann_comparison(**vars(args), say=lambda line: print(line, file=sys.stderr))
-    except (FileNotFoundError, ValueError) as e:
+    except (FileNotFoundError, ModuleNotFoundError, ValueError) as e:
         print(f'ddl8-rossmann: {e}', file=sys.stderr)
         return 2
     print(result)

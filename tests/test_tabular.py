@@ -1,4 +1,6 @@
 "The tabular model computes what plain PyTorch computes, and learners predict from raw rows"
+import subprocess, sys
+from pathlib import Path
 import numpy as np, pandas as pd, pytest, torch
 from torch import nn
 import torch.nn.functional as F
@@ -143,3 +145,51 @@ def test_same_on_cuda(trained):
     learn, t = trained
     x = learn.prep(t)
     torch.testing.assert_close(learn.model.eval()(*x), learn.model.cuda()(*(v.cuda() for v in x)).cpu(), rtol=1e-4, atol=1e-4)
+
+
+# ---- an install without the extra `book`
+
+# PyTorch itself brings SymPy, so that one stays
+BLOCK = "import sys; sys.modules |= dict.fromkeys(['pandas', 'sklearn', 'narwhals', 'polars', 'pyarrow']);\n" # None: cannot be imported
+
+def without_extras(code, *argv):
+    "Run code in a Python that has none of the optional libraries"
+    done = subprocess.run([sys.executable, '-c', BLOCK + code, *argv], cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_workbook_is_built_by_the_core_alone(tmp_path):
+    out = without_extras(f"from ddl_lesson8.workbook import main; sys.exit(main(['--save', {str(tmp_path/'lesson8.xlsx')!r}]))")
+    assert 'comparisons agree' in out and 'log sales' in out
+
+
+def test_a_dict_of_columns_needs_no_data_frame_library(tmp_path):
+    assert 'fine' in without_extras("""
+import torch
+from ddl_lesson8.columns import add_datepart
+from ddl_lesson8.tables import planted_auction
+from ddl_lesson8.tabular import load_tabular, save_tabular, tabular_learner
+t = add_datepart(planted_auction(300, n_models=20).columns, 'sale_date')
+learn = tabular_learner(t, 'sale_price', layers=(5,), device='cpu')
+learn.fit(1, 1e-3)
+row = {k: v[0].item() for k, v in t.items()}
+assert abs(learn.predict_row(row)['sale_price'] - learn.predict(t)[0].item()) < 1e-3
+other = load_tabular(save_tabular(learn, sys.argv[1]), device='cpu')
+assert torch.equal(other.predict([row]), learn.predict([row]))
+print('fine')
+""", str(tmp_path/'m.pt'))
+
+
+@pytest.mark.parametrize('code', ["from ddl_lesson8.tables import planted_shops; planted_shops().table()",
+                                  "from ddl_lesson8.columns import as_frame; as_frame(3)",
+                                  "import ddl_lesson8.entities",
+                                  "from ddl_lesson8.tabular import other_learners; other_learners(1, 1, .1, 1, 0)"])
+def test_what_needs_an_extra_says_how_to_get_it(code):
+    out = without_extras(f"try: exec({code!r})\nexcept ModuleNotFoundError as e: print(e)")
+    assert "which is not installed: pip install 'ddl_lesson8[book]'" in out
+
+
+def test_the_command_without_extras(tmp_path):
+    (tmp_path/'r').mkdir()
+    without_extras(f"from ddl_lesson8.tabular import rossmann_main; sys.exit(rossmann_main([{str(tmp_path/'r')!r}]) - 2)")
