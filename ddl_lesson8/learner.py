@@ -563,18 +563,20 @@ def suggest(
     lowest, steepest = y.index(min(y)), slopes.index(min(slopes))
     return LRFind(lrs, losses, valley=x[start + n // 3 + n // 6], minimum=x[lowest] / 10, steep=x[steepest])
 
-# %% ../nbs/tools/22_learner.ipynb #061e6d8b
+# %% ../nbs/tools/22_learner.ipynb #a11a3be2
 @patch
 def _state(self:Learner)->dict: # tensors and plain values, copied
     "Everything that training depends on"
     from copy import deepcopy
-    return deepcopy(dict(model=self.model.state_dict(), opt=self.opt.state_dict(), scaler=self.scaler.state_dict(),
-                         random=self.random, plan=self.plan and asdict(self.plan), recorder=asdict(self.recorder),
-                         epoch=self.epoch, seed=self.seed))
+    return deepcopy(dict(model=self.model.state_dict(), opt=self.opt.state_dict(), opt_name=_name(self.opt),
+                         scaler=self.scaler.state_dict(), random=self.random, plan=self.plan and asdict(self.plan),
+                         recorder=asdict(self.recorder), epoch=self.epoch, seed=self.seed))
 
 @patch
 def _set_state(self:Learner, state):
     "The reverse of `_state`"
+    if state['opt_name'] != _name(self.opt):
+        raise ValueError(f"it was trained by {state['opt_name']}, not {_name(self.opt)}")
     self.model.load_state_dict(state['model'])
     self.opt.load_state_dict(state['opt'])
     if state['scaler']: self.scaler.load_state_dict(state['scaler'])
@@ -649,7 +651,7 @@ def save(self:Learner,
     finally: part.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/tools/22_learner.ipynb #5331e486
+# %% ../nbs/tools/22_learner.ipynb #84e902e5
 @patch
 def load(self:Learner,
     path:str|Path # a file written by `save`
@@ -663,10 +665,11 @@ def load(self:Learner,
                          f"{type(e).__name__}") from e
     if not isinstance(saved, dict) or saved.get('format') != FORMAT:
         raise ValueError(f"{path.name} was not written by Learner.save")
-    saved['state']['random'] = {k: v.cpu() for k, v in saved['state']['random'].items()}
     kept = self._state()
-    try: self._set_state(saved['state'])
-    except (RuntimeError, ValueError, KeyError) as e:
-        self.model.load_state_dict(kept['model'])
-        raise ValueError(f"{path.name} belongs to another model: {str(e)[:500]}") from e
+    try:
+        saved['state']['random'] = {k: v.cpu() for k, v in saved['state']['random'].items()}
+        self._set_state(saved['state'])
+    except (RuntimeError, ValueError, KeyError, TypeError) as e:
+        self._set_state(kept)
+        raise ValueError(f"{path.name} belongs to another model or optimiser: {str(e)[:500]}") from e
     return saved['extra']

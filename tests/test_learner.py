@@ -47,6 +47,16 @@ def test_one_cycle_has_the_numbers_of_the_field():
     assert one_cycle(.25, 1.) == pytest.approx((1., .85))
     assert one_cycle(1, 1.) == pytest.approx((1e-5, .95))
 
+@pytest.mark.parametrize('n', [8, 100, 396])
+def test_one_cycle_is_pytorchs_with_the_fields_numbers(n):
+    opt = torch.optim.AdamW(net().parameters(), lr=1.)
+    sched = torch.optim.lr_scheduler.OneCycleLR(opt, .3, total_steps=n + 1, pct_start=(n / 4 + 1) / (n + 1), div_factor=25, final_div_factor=4000)
+    for i in range(n + 1):
+        group = opt.param_groups[0]
+        assert one_cycle(i / n, .3) == pytest.approx((group['lr'], group['betas'][0]), rel=1e-9)
+        opt.step()
+        if i < n: sched.step()
+
 @quick
 @given(a=st.floats(0, 1), lr=st.floats(1e-6, 10))
 def test_one_cycle_stays_between_its_ends(a, lr):
@@ -181,6 +191,26 @@ def test_files_that_do_not_fit_are_refused_and_change_nothing(tmp_path):
     with pytest.raises(ValueError, match='not written by Learner.save'): learn.load(tmp_path / 'list.pt')
     with pytest.raises(FileNotFoundError, match='no saved learner'): learn.load(tmp_path / 'none.pt')
     with pytest.raises(FileNotFoundError, match='no folder'): learn.save(tmp_path / 'no' / 'x.pt')
+
+@pytest.mark.parametrize('missing', ['opt', 'opt_name', 'random', 'plan', 'recorder', 'epoch'])
+def test_half_a_file_changes_nothing(tmp_path, missing):
+    learn, other = learner(), learner(1)
+    learn.fit_one_cycle(2, until=1)
+    saved = torch.load(learn.save(tmp_path / 'a.pt'), weights_only=True)
+    del saved['state'][missing]
+    torch.save(saved, tmp_path / 'half.pt')
+    other.fit(1)
+    before = other._state()
+    with pytest.raises(ValueError, match='belongs to another'): other.load(tmp_path / 'half.pt')
+    after = other._state()
+    assert all(torch.equal(before['model'][k], after['model'][k]) for k in before['model'])
+    assert all(torch.equal(a[k], b[k]) for a, b in zip(before['opt']['state'].values(), after['opt']['state'].values()) for k in a)
+    assert before['recorder'] == after['recorder'] and before['plan'] == after['plan'] and before['epoch'] == after['epoch']
+
+def test_another_optimiser_is_refused(tmp_path):
+    path = learner().save(tmp_path / 'a.pt')
+    plain = learner(opt_func=lambda model, lr, wd: torch.optim.SGD(model.parameters(), lr))
+    with pytest.raises(ValueError, match='trained by AdamW, not SGD'): plain.load(path)
 
 class Trap:
     def __reduce__(self): return builtins.exec, ("raise SystemExit('ran')",)
