@@ -3,6 +3,8 @@ import copy
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from ddl_lesson8 import parameters
+from ddl_lesson8.exercises import check_exercise
 from ddl_lesson8.parameters import IncompatibleKeys, Module, ModuleList, create_params
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=60)
@@ -199,3 +201,46 @@ def test_sheet_agrees(tmp_path):
     from ddl_lesson8.spreadsheet import Book, crosscheck
     checks = parameters_sheet(book := Book())
     assert crosscheck(book.save(tmp_path/'parameters.xlsx'), checks).raise_if_different()
+
+# ---- the exercises: right answers pass, typical wrong ones get a hint
+
+def right_trained(m): return sum(p.numel() for p in m.parameters() if p.requires_grad)
+def right_freeze(m): return m.requires_grad_(False)
+def right_truncated(*size, generator=None): return nn.Parameter(torch.randn(size, generator=generator).fmod(2) * .01)
+def right_changed(a, b): return [k for k in a if not torch.equal(a[k], b[k])]
+
+def frozen_top_only(m):
+    for p in m._parameters.values(): p.requires_grad = False
+    for c in m.children():
+        for p in c._parameters.values(): p.requires_grad = False
+    return m
+def frozen_in_the_dark(m):
+    right_freeze(m)
+
+RIGHT = [(right_trained, '_check_trained_numbers'), (right_freeze, '_check_freeze'), (right_truncated, '_check_truncated_params'), (right_changed, '_check_changed')]
+WRONG = [
+    (lambda m: sum(p.numel() for p in m.parameters()), '_check_trained_numbers', 'frozen'),
+    (lambda m: sum(map(right_trained, m)) if isinstance(m, nn.Sequential) else right_trained(m), '_check_trained_numbers', 'twice'),
+    (lambda m: sum(t.numel() for t in m.state_dict().values()), '_check_trained_numbers', 'frozen'),
+    (lambda m: len(list(m.parameters())), '_check_trained_numbers', 'six weights'),
+    (frozen_top_only, '_check_freeze', 'those inside'),
+    (frozen_in_the_dark, '_check_freeze', 'return the module'),
+    (lambda m: copy.deepcopy(m).requires_grad_(False), '_check_freeze', 'return the module'),
+    (lambda m: m.eval(), '_check_freeze', 'still asks'),
+    (lambda *s, generator=None: torch.randn(s, generator=generator).fmod(2) * .01, '_check_truncated_params', 'plain tensor'),
+    (lambda *s, generator=None: nn.Parameter(torch.randn(s, generator=generator) % 2 * .01), '_check_truncated_params', 'sign'),
+    (lambda *s, generator=None: nn.Parameter(torch.randn(s, generator=generator).clamp(-2, 2) * .01), '_check_truncated_params', 'cutting off'),
+    (lambda *s, generator=None: create_params(*s, generator=generator), '_check_truncated_params', 'larger than 0.02'),
+    (lambda *s, generator=None: right_truncated(*s), '_check_truncated_params', 'equal generators'),
+    (lambda a, b: [k for k in a if a[k] is not b[k]], '_check_changed', 'no change'),
+    (lambda a, b: list(a), '_check_changed', 'no change'),
+    (lambda a, b: [k for k in a if (a[k] != b[k]).all()], '_check_changed', 'one number of four'),
+    (lambda a, b: sorted(right_changed(a, b), reverse=True), '_check_changed', 'order')]
+
+@pytest.mark.parametrize('answer, checker', RIGHT, ids=lambda x: getattr(x, '__name__', x))
+def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(parameters, checker))
+
+@pytest.mark.parametrize('answer, checker, hint', WRONG, ids=range(len(WRONG)))
+def test_wrong_answers_get_a_hint(answer, checker, hint):
+    outcome = check_exercise(answer, getattr(parameters, checker))
+    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
