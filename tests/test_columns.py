@@ -83,3 +83,94 @@ def test_class_targets():
 def test_what_is_no_table():
     for bad in (3, 'a.csv', pl.LazyFrame({'a': [1]})):
         with pytest.raises(TypeError, match='a table is'): as_frame(bad)
+
+
+# ---- the same rules as fastai, where it is installed
+
+def test_dates_are_taken_apart_as_fastai_does():
+    core = pytest.importorskip('fastai.tabular.core')
+    when = pd.date_range('1999-12-20', periods=4000, freq='27h').as_unit('ns') # of pandas 3's own unit fastai 2.8 makes thousands of seconds
+    days = pd.DataFrame({'saledate': when, 'v': range(4000)})
+    ours, theirs = add_datepart(days, 'saledate', time=True), core.add_datepart(days.copy(), 'saledate', time=True)
+    assert set(ours) == set(theirs)
+    for name in theirs:
+        np.testing.assert_array_equal(ours[name].to_numpy(dtype=float), theirs[name].to_numpy(dtype=float), err_msg=name)
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(st.integers(1, 40), st.integers(0, 5))
+def test_columns_are_told_apart_as_fastai_does(n, seed):
+    core = pytest.importorskip('fastai.tabular.core')
+    rng = np.random.default_rng(seed)
+    t = pd.DataFrame(dict(whole=rng.integers(0, n, 100), fraction=rng.normal(size=100).astype('float32'), text=rng.choice(['a', 'b'], 100),
+                          yes=rng.random(100) < .5, small=rng.integers(0, n, 100).astype('int8'), day=pd.date_range('2000-01-01', periods=100), y=1.))
+    for max_card in (5, 20): assert cont_cat_split(t, max_card, 'y') == tuple(core.cont_cat_split(t, max_card, 'y'))
+
+
+# ---- edges
+
+@pytest.mark.parametrize('make', FRAMES.values(), ids=FRAMES)
+def test_edges_of_the_split(make):
+    t = make(dict(n20=[*range(20), 0], n21=[*range(21)], f=[1.] * 21, b=[True] * 21, s=['a'] * 21))
+    assert cont_cat_split(t) == (['n21', 'f'], ['n20', 'b', 's']) # continuous from max_card + 1 different values on
+    assert cont_cat_split(t, max_card=19, dep_var=['f', 's']) == (['n20', 'n21'], ['b'])
+    with pytest.raises(ValueError, match="no column 'g'"): cont_cat_split(t, dep_var='g')
+
+
+def test_split_of_narrow_and_unsigned_types():
+    t = pd.DataFrame({k: np.arange(30).astype(k) for k in ('int8', 'uint8', 'uint16', 'int64', 'float16', 'float32')})
+    assert cont_cat_split(t) == (list(t), [])
+    assert cont_cat_split(t, max_card=30) == (['float16', 'float32'], ['int8', 'uint8', 'uint16', 'int64'])
+    assert cont_cat_split(pd.DataFrame({'a': pd.array([1, None] * 30, dtype='Int64'), 'c': pd.Categorical(range(60))})) == ([], ['a', 'c'])
+    assert cont_cat_split(t.iloc[:0]) == (['float16', 'float32'], ['int8', 'uint8', 'uint16', 'int64'])
+
+
+@pytest.mark.parametrize('make', [*FRAMES.values(), dict], ids=[*FRAMES, 'dict'])
+def test_parts_are_fit_then_prepare_then_cut(make):
+    t, train, valid = make(TABLE), np.array([0, 1, 3]), np.array([2, 4])
+    (a, b, y), last = (prep := ColumnPrep(['name', 'n', 'ok'], ['x'], 'y')).parts(t, train, valid, fit=True)
+    other = ColumnPrep(['name', 'n', 'ok'], ['x'], 'y').fit(t, train)
+    assert prep.to_dict() == other.to_dict()
+    whole = *other(t), other.target(t)
+    for part, rows in (((a, b, y), train), (last, valid)):
+        for x, w in zip(part, whole): assert torch.equal(x, w[torch.as_tensor(rows)])
+    assert prep.parts(t, train, None, [])[1:] == [None, None]
+
+
+def test_a_flag_appears_only_where_training_rows_missed_a_number():
+    t = pd.DataFrame(dict(a=[1., np.nan, 3.], b=[1., 2., np.nan]))
+    with pytest.warns(UserWarning, match="column 'b' had no missing value in training"):
+        x_cat, x_cont = ColumnPrep([], ['a', 'b']).fit(t, [0, 1])(t)
+    assert x_cat.tolist() == [[1], [2], [1]] and x_cont[2, 1] == 0 # the median of 1 and 2 is their mean
+    with pytest.raises(ValueError, match="'a_na'"): ColumnPrep(['a_na'], ['a']).fit(t.assign(a_na='x'))
+
+
+@pytest.mark.parametrize('make', [*FRAMES.values(), dict], ids=[*FRAMES, 'dict'])
+def test_missing_targets_are_named(make):
+    numbers, words = make(dict(x=[1., 2., 3.], y=[1., None, 2.])), make(dict(x=[1., 2., 3.], y=['a', 'b', None]))
+    for t, row in ((numbers, 1), (words, 2)):
+        with pytest.raises(ValueError, match=f"'y', row {row}: the target is missing"): ColumnPrep([], ['x'], 'y').fit(t).target(t)
+        with pytest.raises(ValueError, match=f"'y', row {row}: the target is missing"): ColumnPrep([], ['x'], 'y').parts(t, [0, 1], fit=True)
+
+
+@pytest.mark.parametrize('make', [*FRAMES.values(), dict], ids=[*FRAMES, 'dict'])
+def test_dates_in_all_kinds_of_tables(make):
+    days = [datetime.datetime(2012, 2, 29), datetime.datetime(2013, 12, 31)]
+    out = as_frame(add_datepart(make(dict(saledate=days, v=[1, 2])), 'saledate'))
+    assert out.columns[:3] == ['v', 'saleYear', 'saleMonth'] and 'saledate' not in out.columns
+    assert out['saleDayofyear'].to_list() == [60, 365] and out['saleIs_year_end'].to_list() == [False, True]
+    assert out['saleElapsed'].to_list() == [1330473600., 1388448000.]
+
+
+def test_what_is_no_column():
+    for bad, error in ((dict(a=3), TypeError), (dict(a='text'), TypeError), (dict(a=np.ones((2, 2))), ValueError), (dict(a=[1], b=[1, 2]), ValueError)):
+        with pytest.raises(error, match='a'): as_frame(bad)
+    rows = as_frame([dict(a=1, b='x'), dict(b='y')])
+    assert rows['b'].to_list() == ['x', 'y'] and math.isnan(rows['a'].to_list()[1])
+
+
+def test_splits_of_too_few_rows_are_refused():
+    with pytest.raises(ValueError, match='leaves one side empty'): split_rows(dict(a=[1, 2]), valid=.1)
+    with pytest.raises(ValueError, match='needs the name'): split_rows(dict(a=[1, 2]), 'time')
+    with pytest.raises(ValueError, match="row 1: no time"): split_rows(dict(a=[1, None]), 'time', column='a')
+    with pytest.raises(ValueError, match='valid is 1'): split_rows(dict(a=[1, 2]), valid=1)

@@ -147,6 +147,56 @@ def test_same_on_cuda(trained):
     torch.testing.assert_close(learn.model.eval()(*x), learn.model.cuda()(*(v.cuda() for v in x)).cpu(), rtol=1e-4, atol=1e-4)
 
 
+# ---- beside fastai, where it is installed
+
+VARIANTS = [dict(), dict(use_bn=False), dict(bn_final=True), dict(bn_cont=False), dict(lin_first=False), dict(y_range=(-1., 4.)), dict(ps=[.3, .1]),
+            dict(embed_p=.2), dict(act_cls=nn.GELU(), out_sz=3), dict(lin_first=False, bn_final=True, ps=.2, embed_p=.1, y_range=(0., 5.), out_sz=2),
+            dict(layers=[]), dict(cards=[]), dict(n_cont=0), dict(use_bn=False, bn_cont=False, lin_first=False)]
+
+@pytest.mark.parametrize('kw', VARIANTS, ids=lambda kw: '+'.join(kw) or 'defaults')
+def test_equal_to_fastai_for_the_same_weights(kw):
+    "One state dict loads into both; outputs, gradients, dropout's masks and running statistics are equal to the last bit"
+    fai = pytest.importorskip('fastai.tabular.model')
+    cards, n_cont, out_sz = kw.pop('cards', [(5, 3), (4, 2)]), kw.pop('n_cont', 3), kw.pop('out_sz', 1)
+    layers, ours_act = kw.pop('layers', [7, 4]), kw.pop('act_cls', nn.ReLU())
+    torch.manual_seed(0)
+    ours = TabularModel(cards, n_cont, out_sz, layers, act_cls=ours_act, **kw)
+    theirs = fai.TabularModel(cards, n_cont, out_sz, layers, act_cls=ours_act, **kw)
+    with torch.no_grad():
+        for p in ours.parameters(): p.add_(torch.randn_like(p) / 3)
+    assert list(ours.state_dict()) == list(theirs.state_dict()) # the same names in the same order
+    theirs.load_state_dict(ours.state_dict())
+    x_cat = torch.stack([torch.randint(0, n, (32,)) for n, _ in cards], 1) if cards else torch.zeros(32, 0, dtype=torch.int64)
+    x_cont, outs = torch.randn(32, n_cont), []
+    for m in (ours, theirs):
+        torch.manual_seed(1) # the same masks of dropout
+        trained = m.train()(x_cat, x_cont)
+        trained.square().mean().backward()
+        outs.append((trained.detach(), m.eval()(x_cat, x_cont).detach(), [p.grad for p in m.parameters() if p.grad is not None], m.state_dict()))
+    (a, b, grads, state), (c, d, their_grads, their_state) = outs
+    torch.testing.assert_close((a, b, grads, state), (c, d, their_grads, their_state), rtol=0, atol=0)
+    TabularModel(cards, n_cont, out_sz, layers, act_cls=ours_act, **kw).load_state_dict(theirs.state_dict()) # and back
+
+
+def test_a_learner_of_fastai_and_ours_give_the_same_predictions(trained):
+    "fastai's preparation, ours, and one set of weights: the same answer for the same rows"
+    fai = pytest.importorskip('fastai.tabular.all')
+    learn, t = trained
+    cats, conts = learn.prep.cat_names, learn.prep.cont_names
+    train, valid = split_rows(t, seed=0)
+    to = fai.TabularPandas(t, [fai.Categorify, fai.FillMissing, fai.Normalize], list(cats), list(conts), 'log_price',
+                           splits=(train.tolist(), valid.tolist()))
+    assert list(to.cat_names) == learn.prep.all_cat_names and all(list(to.classes[n]) == learn.prep.classes[n] for n in cats)
+    x_cat, x_cont = learn.prep(t)
+    torch.testing.assert_close(torch.tensor(to.cats.to_numpy()).long()[to.items.index.argsort()], x_cat)
+    theirs = fai.tabular_learner(to.dataloaders(64, device='cpu'), layers=[40], y_range=(7, 13), n_out=1, loss_func=fai.MSELossFlat())
+    theirs.model.load_state_dict(learn.model.state_dict())
+    theirs.model.eval()
+    same = torch.tensor(to.conts.to_numpy(), dtype=torch.float32)[to.items.index.argsort()]
+    torch.testing.assert_close(same, x_cont, rtol=1e-4, atol=1e-4)
+    with torch.no_grad(): torch.testing.assert_close(theirs.model(x_cat, same), learn.predict(t), rtol=1e-4, atol=1e-4)
+
+
 # ---- an install without the extra `book`
 
 # PyTorch itself brings SymPy, so that one stays
