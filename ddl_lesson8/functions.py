@@ -7,8 +7,8 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/functions.html.md"""
 # %% auto #0
 __all__ = ['NUMBER', 'TEXT', 'LOGICAL', 'BLANK', 'FAULT', 'FAULTS', 'NULL', 'DIV0', 'VALUE', 'REF', 'NAME', 'NUM', 'NA',
            'FUNCTIONS', 'LEAVES', 'LOCATORS', 'Cells', 'encode', 'decode', 'from_rows', 'numbers_of', 'build', 'align',
-           'elementwise', 'as_text', 'operate', 'Function', 'function', 'OneByOne', 'NeedsCells', 'Place', 'Context',
-           'meet', 'is_range', 'locate', 'evaluate', 'cat_cells', 'SmallSheet', 'calculate', 'take']
+           'elementwise', 'as_text', 'operate', 'Function', 'function', 'letter_of', 'OneByOne', 'NeedsCells', 'Faulty',
+           'Place', 'Context', 'meet', 'is_range', 'locate', 'evaluate', 'cat_cells', 'SmallSheet', 'calculate', 'take']
 
 # %% ../nbs/tools/28c_functions.ipynb #ea6acaec
 import math, re
@@ -273,7 +273,7 @@ class Function(NamedTuple):
 
 FUNCTIONS = {} # name -> Function
 
-# %% ../nbs/tools/28c_functions.ipynb #de04ce8a
+# %% ../nbs/tools/28c_functions.ipynb #15a911d0
 def function(
     names:str,       # one or more names, with blanks between
     letters:str='',  # v, r, a or p for each argument; a star at the end repeats the last letter, two stars the last two
@@ -289,14 +289,21 @@ def function(
         return fn
     return register
 
-def _letter(letters, i): # of argument i
+def letter_of(
+    letters:str, # of a `Function`
+    i:int        # number of the argument, counted from 0
+)->str: # v, r, a or p
+    "What an argument is wanted as"
     plain = letters.rstrip('*')
     stars = len(letters) - len(plain)
     return plain[i] if i < len(plain) else plain[-stars:][(i - len(plain)) % stars]
 
-# %% ../nbs/tools/28c_functions.ipynb #de1b961e
+# %% ../nbs/tools/28c_functions.ipynb #fca0037e
 class OneByOne(Exception): "The formulas need results of different sizes: compute them one by one"
 class NeedsCells(Exception): "A range depends on the content of cells"
+class Faulty(Exception):
+    "An argument is an error, and so is the result"
+    def __init__(self, fault): self.fault = fault
 
 class Place(NamedTuple):
     "Where ranges lie, one for each formula; rows and columns are counted from 1"
@@ -313,7 +320,7 @@ class Place(NamedTuple):
         if len(h) > 1 or len(w) > 1: raise OneByOne
         return int(h), int(w)
 
-# %% ../nbs/tools/28c_functions.ipynb #5c381645
+# %% ../nbs/tools/28c_functions.ipynb #0f629d1c
 class Context:
     "What formulas see; a subclass knows the cells"
     def __init__(self,
@@ -322,9 +329,12 @@ class Context:
         cols=(1,),         # column of each formula
         generator=None     # for random numbers
     ):
-        self.like, self.generator = like, generator
+        self.like, self.generator, self.known = like, generator, {}
         self.rows, self.cols = (torch.as_tensor(v, device=like.device).long() for v in (rows, cols))
-    def constant(self, value)->Cells: return from_rows([[value]], self.like)
+    def constant(self, value)->Cells: # one value for all formulas
+        key = type(value), value
+        if key not in self.known: self.known[key] = from_rows([[value]], self.like)
+        return self.known[key]
     def position(self, node)->Place: raise NeedsCells # where the range of a leaf lies
     def read(self, place)->Cells: raise NeedsCells # the values at a place
     def leaf(self, node)->Cells: return self.read(self.position(node)) # the values of a leaf
@@ -383,7 +393,7 @@ def locate(
     t, l, b, r = fold(low, top), fold(low, left), fold(high, bottom), fold(high, right)
     return Place(places[0].sheet, t, l, (b - t).clamp(min=0), (r - l).clamp(min=0))
 
-# %% ../nbs/tools/28c_functions.ipynb #9c3bf412
+# %% ../nbs/tools/28c_functions.ipynb #c74ff902
 def evaluate(
     node,              # tree of a formula
     ctx:Context,       # what formulas see
@@ -398,7 +408,7 @@ def evaluate(
     if isinstance(node, Empty): return ctx.constant(None)
     if isinstance(node, Array): return from_rows([[v if isinstance(v, Fault) else v.value for v in r] for r in node.rows], ctx.like)
     if isinstance(node, Unary): return _unary(node, ctx, array)
-    if isinstance(node, Call) and not (is_range(node) and not (array or whole)): return _call(node, ctx, array, whole)
+    if isinstance(node, Call): return _call(node, ctx, array, whole)
     if isinstance(node, Chain) and node.ops[0] == ',': return _union(node, ctx)
     if isinstance(node, Chain) and not is_range(node): return _chain(node, ctx, array)
     return _range(node, ctx, array or whole)
@@ -442,7 +452,7 @@ def cat_cells(
     if all(p.kind is None for p in parts): return Cells(num, ref=any(p.ref for p in parts))
     return Cells(num, torch.cat([grow(p.full_kind(), p) for p in parts], dim), any(p.ref for p in parts))
 
-# %% ../nbs/tools/28c_functions.ipynb #a5105acc
+# %% ../nbs/tools/28c_functions.ipynb #0fb2cd22
 def _argument(arg, letter, ctx, array, whole): # as the function wants it
     if letter == 'a': return evaluate(arg, ctx, True, True)
     if letter == 'r': return evaluate(arg, ctx, array, True)
@@ -453,9 +463,15 @@ def _call(node, ctx, array, whole):
     if f is None: return ctx.constant(Fault('#NAME?'))
     if not f.least <= len(node.args) <= f.most:
         raise SheetError(f"{node.name} has {len(node.args)} arguments and takes {f.least}{f' to {f.most}' if f.most > f.least else ''}")
-    if f.raw: return f.fn(ctx, node.args, array, whole)
-    args = [_argument(a, _letter(f.letters, i), ctx, array, whole) for i, a in enumerate(node.args)]
-    return f.fn(ctx, *args) if f.context else f.fn(*args)
+    try: out = _apply(f, node.args, ctx, array, whole)
+    except Faulty as e: return build(torch.zeros_like(e.fault, dtype=ctx.like.dtype), e.fault)
+    if array or whole or out.size[-2:] == (1, 1) or not is_range(node): return out
+    return _meet_and_read(ctx, locate(node, ctx)) # a function that gives a range, where one value is wanted
+
+def _apply(f, args, ctx, array, whole):
+    if f.raw: return f.fn(ctx, args, array, whole)
+    values = [_argument(a, letter_of(f.letters, i), ctx, array, whole) for i, a in enumerate(args)]
+    return f.fn(ctx, *values) if f.context else f.fn(*values)
 
 # %% ../nbs/tools/28c_functions.ipynb #5acfb73b
 class SmallSheet(Context):
@@ -1108,7 +1124,7 @@ def _sorted_match(values, x, falling=False): # in ascending order: the last that
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
     return _at_edge((kv == kx) & ((nv >= nx) if falling else (nv <= nx)), True)
 
-# %% ../nbs/tools/28c_functions.ipynb #9a0234ac
+# %% ../nbs/tools/28c_functions.ipynb #3f179262
 def _position(at, found, x, extra=None): # positions as values, counted from 1
     fault = _first(_faults(x), extra, _code(~found, NA))
     return build((at + 1).to(x.num.dtype), fault)
@@ -1121,10 +1137,8 @@ def _split_by(mode, fn): # arguments such as the match type are the same for all
 def _number(x, default): # an argument that must be the same for all
     if x is None: return float(default)
     num, fault = numbers_of(x)
-    if _any(fault): raise OneByOne if x.size[-3] > 1 else _Faulty(fault)
+    if _any(fault): raise OneByOne if x.size[-3] > 1 else Faulty(fault)
     return _split_by(num, float)
-
-class _Faulty(Exception): pass # an argument is an error
 
 def _is_line(values): return 1 in values.size[-2:]
 
