@@ -9,13 +9,14 @@ __all__ = ['apply_kernel', 'edge_kernels', 'conv_output_size', 'slide_kernel', '
            'avg_pool2d', 'MaxPool2d', 'AvgPool2d', 'receptive_field', 'adaptive_max_pool2d', 'adaptive_avg_pool2d',
            'AdaptiveConcatPool2d', 'fast_choice', 'conv2d_fast', 'conv_sheet']
 
-# %% ../nbs/06_convolutions.ipynb #e613ac9f
+# %% ../nbs/06_convolutions.ipynb #2598c29d
 import math, warnings
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 
-# %% ../nbs/06_convolutions.ipynb #be887e1b
+# %% ../nbs/06_convolutions.ipynb #3b5fd7c4
 def apply_kernel(
     x:torch.Tensor,      # picture, (height, width)
     kernel:torch.Tensor, # weights, (rows, columns)
@@ -24,7 +25,8 @@ def apply_kernel(
 )->torch.Tensor: # a single number
     "Dot product of a kernel and the cells under it (claim V2)"
     seen = x[row:row + kernel.shape[0], col:col + kernel.shape[1]]
-    if row < 0 or col < 0 or seen.shape != kernel.shape: raise ValueError(f"the {tuple(kernel.shape)} kernel at row {row}, column {col} leaves the {tuple(x.shape)} picture")
+    if row < 0 or col < 0 or seen.shape != kernel.shape:
+        raise ValueError(f"the {tuple(kernel.shape)} kernel at {row, col} leaves the {tuple(x.shape)} picture")
     return (seen * kernel).sum()
 
 # %% ../nbs/06_convolutions.ipynb #673e837b
@@ -74,7 +76,7 @@ def shifted_views(
         return slice(start, start + (out_size[axis] - 1) * stride[axis] + 1, stride[axis])
     return [((i, j), x[..., cut(i, 0), cut(j, 1)]) for i in range(kernel_size[0]) for j in range(kernel_size[1])]
 
-# %% ../nbs/06_convolutions.ipynb #3df22ec3
+# %% ../nbs/06_convolutions.ipynb #95764d6f
 def _pair(value, name:str, least:int=1)->tuple: # (rows, columns)
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     pair = pair * 2 if len(pair) == 1 else pair
@@ -84,41 +86,58 @@ def _pair(value, name:str, least:int=1)->tuple: # (rows, columns)
     return pair
 
 def _batched(x, name): # check that x is a picture or a batch of pictures
-    if x.ndim not in (3, 4): raise ValueError(f"{name} takes (channels, height, width) or (batch, channels, height, width), not shape {tuple(x.shape)}")
+    if x.ndim in (3, 4): return
+    wanted = '(channels, height, width) or (batch, channels, height, width)'
+    raise ValueError(f"{name} takes {wanted}, not shape {tuple(x.shape)}")
 
-# %% ../nbs/06_convolutions.ipynb #e3907f36
-def _check_conv(x, weight, bias, groups): # say what does not fit
+# %% ../nbs/06_convolutions.ipynb #c8fca1d4
+def _check_conv(x, weight, bias, groups): # say which shape does not fit
     _batched(x, 'conv2d')
-    if weight.ndim != 4: raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be (outputs, inputs / groups, rows, columns)")
-    if 0 in weight.shape: raise ValueError(f"weight has shape {tuple(weight.shape)}: a kernel without cells or channels computes nothing")
-    if not isinstance(groups, int) or groups < 1 or len(weight) % groups:
-        raise ValueError(f"groups is {groups!r}; it must be a whole number that divides the {len(weight)} outputs")
-    if x.shape[-3] != groups * weight.shape[1]:
-        raise ValueError(f"the input has {x.shape[-3]} channels; weight {tuple(weight.shape)} in {groups} group(s) takes {groups * weight.shape[1]}")
-    if bias is not None and bias.shape != weight.shape[:1]: raise ValueError(f"bias has shape {tuple(bias.shape)}; it must be ({len(weight)},), one for each output")
-    for name, t in (('weight', weight), ('bias', bias)):
-        if t is not None and t.dtype != x.dtype: raise ValueError(f"the input is {x.dtype} and {name} is {t.dtype}; convert one of them, for example with .to(x.dtype)")
-        if t is not None and t.device != x.device: raise ValueError(f"the input is on {x.device} and {name} on {t.device}; move one of them with .to(device)")
+    w = tuple(weight.shape)
+    if len(w) != 4: raise ValueError(f"weight has shape {w}; it must be (outputs, inputs / groups, rows, columns)")
+    if 0 in w: raise ValueError(f"weight has shape {w}: a kernel without cells or channels computes nothing")
+    if not isinstance(groups, int) or groups < 1 or w[0] % groups:
+        raise ValueError(f"groups is {groups!r}; it must be a whole number that divides the {w[0]} outputs")
+    if x.shape[-3] != groups * w[1]:
+        takes = f"weight {w} in {groups} group(s) takes {groups * w[1]}"
+        raise ValueError(f"the input has {x.shape[-3]} channels; {takes}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"bias has shape {tuple(bias.shape)}; it must be ({w[0]},), one for each output")
 
-# %% ../nbs/06_convolutions.ipynb #119b0ce9
+# %% ../nbs/06_convolutions.ipynb #a13eec32
+def _check_alike(x, name, t): # say which dtype or device does not fit
+    if t is None: return
+    if t.dtype != x.dtype:
+        raise ValueError(f"the input is {x.dtype} and {name} is {t.dtype}; convert one of them with .to(x.dtype)")
+    if t.device != x.device:
+        raise ValueError(f"the input is on {x.device} and {name} on {t.device}; move one of them with .to(device)")
+
+# %% ../nbs/06_convolutions.ipynb #6b1c0e60
 def _sides(padding, kernel_size, stride, dilation)->tuple: # zeros: left, right, top, bottom
-    if not isinstance(padding, str): ph, pw = _pair(padding, 'padding', 0); return pw, pw, ph, ph
+    if not isinstance(padding, str):
+        height, width = _pair(padding, 'padding', 0)
+        return width, width, height, height
     if padding == 'valid': return 0, 0, 0, 0
-    if padding != 'same': raise ValueError(f"padding is {padding!r}; give numbers, 'valid' (none) or 'same' (output as large as the input)")
-    if stride != (1, 1): raise ValueError(f"padding='same' needs stride 1, not {stride}: a larger step makes a smaller output")
+    if padding != 'same':
+        raise ValueError(f"padding is {padding!r}; give numbers, 'valid' (none) or 'same' (as large as the input)")
+    if stride != (1, 1):
+        raise ValueError(f"padding='same' needs stride 1, not {stride}: a larger step makes a smaller output")
     th, tw = (d * (k - 1) for d, k in zip(dilation, kernel_size))
     return tw // 2, tw - tw // 2, th // 2, th - th // 2
 
-# %% ../nbs/06_convolutions.ipynb #db223812
-def _check_all(x, weight, bias, stride, padding, dilation, groups)->tuple: # stride, dilation, zeros on each side, output size
+# %% ../nbs/06_convolutions.ipynb #6d577806
+def _check_all(x, weight, bias, stride, padding, dilation, groups)->tuple: # stride, dilation, zeros, output size
     _check_conv(x, weight, bias, groups)
+    _check_alike(x, 'weight', weight)
+    _check_alike(x, 'bias', bias)
     stride, dilation, size = _pair(stride, 'stride'), _pair(dilation, 'dilation'), tuple(weight.shape[2:])
     left, right, top, bottom = sides = _sides(padding, size, stride, dilation)
     padded = x.shape[-2] + top + bottom, x.shape[-1] + left + right
     if 0 in x.shape[-2:]: raise ValueError(f"the input {tuple(x.shape)} has no cells")
-    return stride, dilation, sides, [conv_output_size(n, k, s, 0, d) for n, k, s, d in zip(padded, size, stride, dilation)]
+    out = [conv_output_size(n, k, s, 0, d) for n, k, s, d in zip(padded, size, stride, dilation)]
+    return stride, dilation, sides, out
 
-# %% ../nbs/06_convolutions.ipynb #77a27e4b
+# %% ../nbs/06_convolutions.ipynb #99d227f9
 def conv2d(
     x:torch.Tensor,      # (batch, channels, height, width) or (channels, height, width)
     weight:torch.Tensor, # (outputs, channels / groups, rows, columns)
@@ -128,7 +147,7 @@ def conv2d(
     dilation=1,          # distance between the window's cells: likewise
     groups:int=1         # parts into which channels and outputs are split
 )->torch.Tensor: # (batch, outputs, output height, output width)
-    "Sliding window from scratch, as `F.conv2d` computes it; `ValueError` where the arguments do not fit (claims V2 to V6)"
+    "Sliding window as `F.conv2d` computes it; `ValueError` where the arguments do not fit (claims V2 to V6)"
     stride, dilation, sides, out = _check_all(x, weight, bias, stride, padding, dilation, groups)
     y = F.pad(x if x.ndim == 4 else x[None], sides)
     y = _slide(_wide(y), _wide(weight), stride, dilation, groups, out)
@@ -145,7 +164,7 @@ def _slide(x, weight, stride, dilation, groups, out_size): # shifted views times
 
 def _wide(t): return t.float() if t.dtype in (torch.float16, torch.bfloat16) else t # sums of halves need more digits
 
-# %% ../nbs/06_convolutions.ipynb #aaa15c6a
+# %% ../nbs/06_convolutions.ipynb #2f7d3f06
 class Conv2d(nn.Module):
     "A convolution with its weights; a state dict of `nn.Conv2d` fits"
     def __init__(self,
@@ -159,46 +178,65 @@ class Conv2d(nn.Module):
         device=None, dtype=None # of the weights
     ):
         super().__init__()
-        if groups < 1 or in_channels % groups: raise ValueError(f"{in_channels} channels cannot be split into {groups} groups")
+        if groups < 1 or in_channels % groups:
+            raise ValueError(f"{in_channels} channels cannot be split into {groups} groups")
         self.stride, self.padding, self.dilation, self.groups, self.fast = stride, padding, dilation, groups, fast
         shape = out_channels, in_channels // groups, *_pair(kernel_size, 'kernel_size')
         bound = 1 / math.sqrt(max(1, math.prod(shape[1:])))
-        new = lambda *s: nn.Parameter(torch.empty(s, device=device, dtype=dtype).uniform_(-bound, bound, generator=generator))
-        self.weight, self.bias = new(*shape), new(out_channels) if bias else None
+        kind = dict(device=device, dtype=dtype)
+        def draw(*size): return torch.empty(size, **kind).uniform_(-bound, bound, generator=generator)
+        self.weight, self.bias = nn.Parameter(draw(*shape)), nn.Parameter(draw(out_channels)) if bias else None
 
-    def forward(self, x):
-        convolve = conv2d_fast if self.fast else conv2d
-        return convolve(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+# %% ../nbs/06_convolutions.ipynb #a0a692f1
+@patch
+def forward(self:Conv2d,
+    x:torch.Tensor # (batch, in_channels, height, width) or without the batch
+)->torch.Tensor: # (batch, out_channels, output height, output width)
+    "Convolve with the layer's own weights"
+    convolve = conv2d_fast if self.fast else conv2d
+    return convolve(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
-    def extra_repr(self):
-        out, per_group, *size = self.weight.shape
-        return f'{per_group * self.groups}, {out}, kernel_size={tuple(size)}, stride={self.stride}, padding={self.padding}'
+@patch
+def extra_repr(self:Conv2d)->str: # what `print(layer)` shows in brackets
+    out, per_group, *size = self.weight.shape
+    sizes = f'{per_group * self.groups}, {out}, kernel_size={tuple(size)}'
+    return f'{sizes}, stride={self.stride}, padding={self.padding}'
 
-# %% ../nbs/06_convolutions.ipynb #a466c818
+# %% ../nbs/06_convolutions.ipynb #34d40f6e
 _WHOLE = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
 
 def _pool_places(n, k, s, p, d, ceil, what): # places of a pooling window along one axis, by PyTorch's rule
-    free = n + 2*p - d * (k - 1) - 1
+    span = d * (k - 1) + 1
+    free = n + 2*p - span
     count = -(-free // s) + 1 if ceil else free // s + 1
     if ceil and (count - 1) * s >= n + p: count -= 1 # a window that starts beyond the picture sees nothing
-    if n < 1 or count < 1: raise ValueError(f"{what}: a window of {d * (k - 1) + 1} cells does not fit into {n} + 2 x {p}")
-    if d > 1 and p and not all(any(0 <= i * s - p + j * d < n for j in range(k)) for i in range(count)):
-        raise ValueError(f"{what}: with padding {p} and dilation {d} a window sees nothing of {n} cells; choose smaller ones") # PyTorch: -inf, and a crash in backward
+    if n < 1 or count < 1: raise ValueError(f"{what}: a window of {span} cells does not fit into {n} + 2 x {p}")
+    blind = d > 1 and p and not all(any(0 <= i * s - p + j * d < n for j in range(k)) for i in range(count))
+    if blind: # PyTorch gives -inf, and crashes in backward
+        raise ValueError(f"{what}: with padding {p} and dilation {d} a window sees nothing of {n} cells; lower one")
     return count
 
-def _pool_views(x, fill, beyond, kernel_size, stride, padding, dilation, ceil_mode, what): # shifted views of the padded picture
+# %% ../nbs/06_convolutions.ipynb #6a40ef53
+def _check_pool(x, kernel_size, stride, padding, dilation, what): # window, step, padding, dilation as pairs, or why not
     _batched(x, what)
-    if x.dtype == torch.bool or x.is_complex(): raise ValueError(f"{what}: cannot pool {x.dtype}; convert it to numbers with an order")
+    if x.dtype == torch.bool or x.is_complex():
+        raise ValueError(f"{what}: cannot pool {x.dtype}; convert it to numbers with an order")
     k, p, d = _pair(kernel_size, 'kernel_size'), _pair(padding, 'padding', 0), _pair(dilation, 'dilation')
-    s = k if stride is None else _pair(stride, 'stride')
-    if p[0] > k[0] // 2 or p[1] > k[1] // 2: raise ValueError(f"{what}: padding {p} is more than half of the window {k}; some windows would see nothing but padding")
+    if p[0] > k[0] // 2 or p[1] > k[1] // 2:
+        raise ValueError(f"{what}: padding {p} is more than half of the window {k}; a window might see only padding")
     if x.shape[-3] == 0: raise ValueError(f"{what}: the input {tuple(x.shape)} has no channels")
-    out = [_pool_places(*v, ceil_mode, what) for v in zip(x.shape[-2:], k, s, p, d)]
-    over = [max(0, (o - 1) * s_ + d_ * (k_ - 1) + 1 - n - 2 * p_) for o, s_, d_, k_, n, p_ in zip(out, s, d, k, x.shape[-2:], p)]
+    return k, k if stride is None else _pair(stride, 'stride'), p, d
+
+# %% ../nbs/06_convolutions.ipynb #97137103
+def _pool_views(x, fill, beyond, kernel_size, stride, padding, dilation, ceil_mode, what): # what each cell sees
+    k, s, p, d = _check_pool(x, kernel_size, stride, padding, dilation, what)
+    out = [_pool_places(*axis, ceil_mode, what) for axis in zip(x.shape[-2:], k, s, p, d)]
+    over = [max(0, (places - 1) * step + gap * (size - 1) + 1 - n - 2 * zeros) # cells beyond the padding
+            for places, step, gap, size, n, zeros in zip(out, s, d, k, x.shape[-2:], p)]
     padded = F.pad(F.pad(x, (p[1], p[1], p[0], p[0]), value=fill), (0, over[1], 0, over[0]), value=beyond)
     return [v for _, v in shifted_views(padded, k, s, d, out)]
 
-# %% ../nbs/06_convolutions.ipynb #9d12c2b7
+# %% ../nbs/06_convolutions.ipynb #428c71cb
 def max_pool2d(
     x:torch.Tensor,   # (batch, channels, height, width) or (channels, height, width)
     kernel_size,      # window: one number, or (rows, columns)
@@ -209,9 +247,10 @@ def max_pool2d(
 )->torch.Tensor: # (..., output height, output width)
     "Largest number in each window, as `F.max_pool2d` computes it (claim V8)"
     lowest = -math.inf if x.dtype not in _WHOLE else torch.iinfo(x.dtype).min
-    return torch.stack(_pool_views(x, lowest, lowest, kernel_size, stride, padding, dilation, ceil_mode, 'max_pool2d')).max(0).values
+    views = _pool_views(x, lowest, lowest, kernel_size, stride, padding, dilation, ceil_mode, 'max_pool2d')
+    return torch.stack(views).max(0).values
 
-# %% ../nbs/06_convolutions.ipynb #e714cf91
+# %% ../nbs/06_convolutions.ipynb #c4b44322
 def avg_pool2d(
     x:torch.Tensor,   # (batch, channels, height, width) or (channels, height, width)
     kernel_size,      # window: one number, or (rows, columns)
@@ -222,24 +261,24 @@ def avg_pool2d(
     divisor_override:int|None=None # divide by this instead
 )->torch.Tensor: # (..., output height, output width)
     "Mean of each window, as `F.avg_pool2d` computes it (claim V11)"
-    if divisor_override == 0: raise ValueError("divisor_override is 0; give another number, or None for the number of cells")
-    views = lambda t, fill: _pool_views(t, fill, 0, kernel_size, stride, padding, 1, ceil_mode, 'avg_pool2d')
+    if divisor_override == 0: raise ValueError("divisor_override is 0; give another number, or None for the cell count")
+    def views(t, fill): return _pool_views(t, fill, 0, kernel_size, stride, padding, 1, ceil_mode, 'avg_pool2d')
     total = sum(views(_wide(x), 0))
     if divisor_override is not None: return (total / divisor_override).to(x.dtype)
     return (total / sum(views(torch.ones_like(_wide(x)), int(count_include_pad)))).to(x.dtype)
 
-# %% ../nbs/06_convolutions.ipynb #4d6758cc
+# %% ../nbs/06_convolutions.ipynb #5c36e269
 class MaxPool2d(nn.Module):
-    "Maximum pooling as a layer"
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode:bool=False): # as for `max_pool2d`
+    "Maximum pooling as a layer; arguments as for `max_pool2d`"
+    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode:bool=False):
         super().__init__()
         self.args = kernel_size, stride, padding, dilation, ceil_mode
     def forward(self, x): return max_pool2d(x, *self.args)
     def extra_repr(self): return ', '.join(map(str, self.args[:2]))
 
 class AvgPool2d(nn.Module):
-    "Average pooling as a layer"
-    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode:bool=False, count_include_pad:bool=True): # as for `avg_pool2d`
+    "Average pooling as a layer; arguments as for `avg_pool2d`"
+    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode:bool=False, count_include_pad:bool=True):
         super().__init__()
         self.args = kernel_size, stride, padding, ceil_mode, count_include_pad
     def forward(self, x): return avg_pool2d(x, *self.args)
@@ -255,16 +294,18 @@ def receptive_field(
         view, step = view + (kernel_size - 1) * step, step * stride
     return view, step
 
-# %% ../nbs/06_convolutions.ipynb #625a451c
+# %% ../nbs/06_convolutions.ipynb #2c5b15b3
 def _adaptive(x, output_size, reduce): # reduce each of about equal windows
     _batched(x, 'adaptive pooling')
     if 0 in x.shape[-3:]: raise ValueError(f"adaptive pooling: the input {tuple(x.shape)} is empty")
     pair = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     rows, cols = _pair([n if o is None else o for o, n in zip(pair, x.shape[-2:])], 'output_size')
-    cut = lambda i, n, size: slice(i * size // n, -(-(i + 1) * size // n))
-    windows = [x[..., cut(r, rows, x.shape[-2]), cut(c, cols, x.shape[-1])].flatten(-2) for r in range(rows) for c in range(cols)]
-    return torch.stack([reduce(w) for w in windows], -1).unflatten(-1, (rows, cols))
+    cuts = [[slice(i * size // n, -(-(i + 1) * size // n)) for i in range(n)]
+            for n, size in zip((rows, cols), x.shape[-2:])]
+    windows = [reduce(x[..., r, c].flatten(-2)) for r in cuts[0] for c in cuts[1]]
+    return torch.stack(windows, -1).unflatten(-1, (rows, cols))
 
+# %% ../nbs/06_convolutions.ipynb #9a030b21
 def adaptive_max_pool2d(
     x:torch.Tensor, # (batch, channels, height, width) or (channels, height, width)
     output_size=1   # grid to make: one number, or (rows, columns); None keeps a size
@@ -343,35 +384,88 @@ def _sheet_net(): # the sheet's tensors in float64: inputs, then own code, then 
     powers = (scores - scores.max()).exp()
     return (x, w1, w2, dense), (*own, powers / powers.sum()), (*torchs, torchs[-1].softmax(-1))
 
-# %% ../nbs/06_convolutions.ipynb #ab4de80c
-def _conv_off_edge(sheet, x, w, label, **kwargs): # a 3x3 layer whose last window reads one column beyond x: blank cells count as 0
+# %% ../nbs/06_convolutions.ipynb #6855121b
+def _conv_off_edge(sheet, x, w, label, **kwargs): # a 3x3 layer whose last window reads a blank column beyond x
     n_out, n_in = w.shape[:2]
     h, width = x.shape[1:]
     def cell(o, i, j):
-        n = min(3, width - j)
-        terms = [f'SUMPRODUCT({x.area(c, rows=(i, i + 3), cols=(j, j + n))},{w.area(o, c, cols=(0, n), absolute=True)})' for c in range(n_in)]
-        return f"MAX(0,{'+'.join(terms)})"
+        n = min(3, width - j) # the blank cells count as 0: leave them and their weights out
+        def term(c): return f'{x.area(c, rows=(i, i + 3), cols=(j, j + n))},{w.area(o, c, cols=(0, n), absolute=True)}'
+        return 'MAX(0,' + '+'.join(f'SUMPRODUCT({term(c)})' for c in range(n_in)) + ')'
     return sheet.formula((n_out, h - 2, width - 1), cell, label, **kwargs)
 
-# %% ../nbs/06_convolutions.ipynb #93c81049
+# %% ../nbs/06_convolutions.ipynb #62d51212
+def _conv_blocks(s, x, w1, w2, dense): # the network's inputs, and its formulas
+    signed = dict(scale='signed', fmt='0.00')
+    xs = s.put(x, 'picture: 1 is ink', at='A4', name='conv_x')
+    w1s = s.put(w1, 'kernels', at='AE13', fmt='0', scale='signed', pitch=29, name='conv_w1')
+    c1 = s.conv2d(xs, w1s, relu=True, label='conv1 + ReLU: edges', at='AJ4', pitch=29, gap=3, name='conv_1')
+    w2s = s.put(w2, 'filters', at='BL13', pitch=29, name='conv_w2', **signed)
+    c2 = _conv_off_edge(s, c1, w2s, 'conv2 + ReLU', at='BQ4', gap=5, name='conv_2')
+    pool = s.max_pool2d(c2, 2, ceil_mode=True, label='max pool, off the edge', at='CQ4', name='conv_pool')
+    ten = s.put(dense, 'dense weights: ten outputs', at='DE4', across=True, name='conv_dense', **signed)
+    scores = s.linear(pool, ten, label='scores', at='CQ36', name='conv_scores', **signed)
+    soft = s.softmax(scores, label='softmax', at='CQ39', fmt='0.00', name='conv_softmax')
+    return (xs, w1s, w2s, ten), (c1, c2, pool, scores, soft)
+
+# %% ../nbs/06_convolutions.ipynb #a07c34ee
 def conv_sheet(
     book # the `Book` that gets the sheet
 )->list: # `Check`s: sheet, own code and PyTorch
     "Add the sheet 'convolutions': a seven, two kernels, two layers, max pool, ten outputs and a softmax (claim V9)"
     from ddl_lesson8.spreadsheet import Check
-    (x, w1, w2, dense), own, torchs = _sheet_net()
-    s = book.sheet('convolutions', zoom=60, about='A handwritten seven, two kernels, two layers, a pool, ten outputs and a softmax.')
-    s.text('A1', 'A convolutional network on one picture: change a red or blue cell and watch everything to its right', 'title')
-    xs = s.put(x, 'picture: 1 is ink', at='A4', name='conv_x')
-    w1s = s.put(w1, 'kernels', at='AE13', fmt='0', scale='signed', pitch=29, name='conv_w1')
-    c1 = s.conv2d(xs, w1s, relu=True, label='conv1 + ReLU: edges', at='AJ4', pitch=29, gap=3, name='conv_1')
-    w2s = s.put(w2, 'filters', at='BL13', scale='signed', fmt='0.00', pitch=29, name='conv_w2')
-    c2 = _conv_off_edge(s, c1, w2s, 'conv2 + ReLU', at='BQ4', gap=5, name='conv_2')
-    p = s.max_pool2d(c2, 2, ceil_mode=True, label='max pool, off the edge', at='CQ4', name='conv_pool')
-    d = s.put(dense, 'dense weights: ten outputs', at='DE4', scale='signed', fmt='0.00', across=True, name='conv_dense')
-    out = s.linear(p, d, label='scores', at='CQ36', fmt='0.00', scale='signed', name='conv_scores')
-    soft = s.softmax(out, label='softmax', at='CQ39', fmt='0.00', name='conv_softmax')
+    inputs, own, torchs = _sheet_net()
+    s = book.sheet('convolutions', zoom=50, cell=35,
+                   about='A handwritten seven, two kernels, two layers, a pool, ten outputs and a softmax')
+    s.text('A1', 'A convolutional network: change a red or blue cell and watch everything to its right', 'title')
+    blocks, formulas = _conv_blocks(s, *inputs)
     s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')
-    names = 'conv1', 'conv2', 'max pool', 'scores', 'softmax'
-    checks = [Check(n, b, given=True, PyTorch=t) for n, b, t in (('picture', xs, x), ('kernels', w1s, w1), ('filters', w2s, w2), ('dense', d, dense))]
-    return checks + [Check(n, b, from_scratch=o, PyTorch=t) for n, b, o, t in zip(names, (c1, c2, p, out, soft), own, torchs)]
+    s.note('CQ41', 'Nobody has trained these weights: the probabilities mean nothing yet.')
+    names = ('picture', 'kernels', 'filters', 'dense'), ('conv1', 'conv2', 'max pool', 'scores', 'softmax')
+    given = [Check(n, b, given=True, PyTorch=t) for n, b, t in zip(names[0], blocks, inputs)]
+    return given + [Check(n, b, from_scratch=o, PyTorch=t) for n, b, o, t in zip(names[1], formulas, own, torchs)]
+
+# %% ../nbs/06_convolutions.ipynb #0b7d831e
+def _check_upper_edge(my_upper_edge): # exercise 1
+    k = torch.as_tensor(my_upper_edge(), dtype=torch.float64)
+    assert k.shape == (3, 3), f'a kernel of three rows and three columns, please; yours has shape {tuple(k.shape)}'
+    ink = torch.tensor([0., 0, 1, 1, 0, 0], dtype=torch.float64)[:, None].expand(6, 5) # a stroke of two rows
+    answers = slide_kernel(ink, k)
+    assert (slide_kernel(ink.T, k) <= 0).all(), 'it answers at vertical edges too'
+    assert slide_kernel(torch.ones(3, 3, dtype=torch.float64), k).abs().max() < 1e-12, 'on solid ink it should answer 0'
+    assert answers[3, 0] <= 0, 'it answers at the lower edge of the stroke, as the chapter does'
+    assert answers.max() > 0, 'it never answers above 0'
+    assert (answers[1] == 3).all(), f'at the upper edge it answers {answers[1, 0]:g}, not 3'
+
+# %% ../nbs/06_convolutions.ipynb #09162f96
+def _check_blur(my_blur): # exercise 2
+    k = torch.as_tensor(my_blur(), dtype=torch.float64)
+    assert k.shape == (3, 3), f'a kernel of three rows and three columns, please; yours has shape {tuple(k.shape)}'
+    flat = (k.sum() * 7).item()
+    assert abs(flat - 7) < 1e-6, f'where all cells are 7 the mean is 7; your kernel answers {flat:g}'
+    x = torch.arange(36., dtype=torch.float64).reshape(6, 6) ** 2
+    means = avg_pool2d(x[None], 3, 1)[0]
+    assert torch.allclose(slide_kernel(x, k), means, rtol=1e-6), 'all nine cells should count alike'
+
+# %% ../nbs/06_convolutions.ipynb #7485b5b5
+def _check_n_layers(my_n_layers): # exercise 3
+    for n in (28, 3, 4, 224, 1):
+        layers = my_n_layers(n)
+        assert isinstance(layers, int), f'the number of layers is a whole number, not {layers!r}'
+        assert layers >= 0, f'{layers} layers cannot be built'
+        sees = receptive_field([(3, 1)] * layers)[0]
+        assert sees >= n, f'after {layers} layers one cell sees {sees} of {n} cells'
+        before = receptive_field([(3, 1)] * max(0, layers - 1))[0]
+        assert layers == 0 or before < n, f'fewer than {layers} would do for {n} cells'
+
+# %% ../nbs/06_convolutions.ipynb #70a6413d
+def _check_max_pool(my_max_pool): # exercise 4
+    x = torch.tensor([[1., 2, 0, 0], [3, 4, 0, -5], [-1, -2, 7, 6], [-3, -4, 5, 8]])
+    answer = my_max_pool(x)
+    assert torch.is_tensor(answer) and answer.shape == (2, 2), 'a 4 x 4 picture becomes a 2 x 2 tensor'
+    assert not torch.equal(answer, avg_pool2d(x[None], 2)[0]), 'that is the mean of each window'
+    assert answer[1, 0] != 0, 'negative numbers count too: no zero beats them'
+    assert torch.equal(answer, max_pool2d(x[None], 2)[0]), 'the right shape, but not the largest of each 2 x 2 window'
+    wide = torch.arange(48.).reshape(4, 12).sin()
+    answer = my_max_pool(wide)
+    assert torch.equal(answer, max_pool2d(wide[None], 2)[0]), 'right for a square picture; what about 4 x 12?'
