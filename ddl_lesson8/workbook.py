@@ -44,7 +44,7 @@ ABOUT = {'parameters': 'A layer written out: inputs, weights, bias, and what com
          'dropout': 'Random numbers, a mask and what it leaves; change the rate, press F9.',
          'activations': 'Activations, softmax and the losses, each from its formula.'}
 
-# %% ../nbs/tools/21_workbook.ipynb #2f209f97
+# %% ../nbs/tools/21_workbook.ipynb #42f7d92a
 def _contents(sheet, others): # fill the first sheet
     sheet.width('A', 3); sheet.width('B', 26); sheet.width('C', 110)
     sheet.text('B2', 'Deep learning, lesson 8: every number live', 'title')
@@ -52,6 +52,7 @@ def _contents(sheet, others): # fill the first sheet
     for row, (s, chapter) in enumerate(others, 5):
         sheet.text(f'B{row}', s.name, link=s.name)
         sheet.text(f'C{row}', (s.about or ABOUT.get(chapter, '')).rstrip('.'))
+        if (1, 1) not in s.cells: s.text('A1', s.about.rstrip('.'), 'title')
     last = 'The command ddl8-check recalculates all of it and compares it with code from scratch and with PyTorch.'
     sheet.note(f'B{6 + len(others)}', last)
 
@@ -412,12 +413,11 @@ def _parser():
     parser.add_argument('--save', metavar='PATH', help='where to keep the workbook that is built')
     return parser
 
-# %% ../nbs/tools/21_workbook.ipynb #a1f4371d
+# %% ../nbs/tools/21_workbook.ipynb #f1c5f2ad
 def main(
     argv:list|None=None # arguments of the command; those of the command line when None
 )->int: # exit status: 0 all agree, 1 something differs, 2 unusable input
     "Run `ddl8-check`"
-    parser = argparse.ArgumentParser('ddl8-check', description=__doc__)
     args = _parser().parse_args(argv)
     if args.path and args.save: _parser().error('--save is for the workbook that is built; leave the other path out')
     try:

@@ -188,6 +188,54 @@ def test_every_single_change_of_the_course_is_named(tmp_path, kind, sheet):
             assert names(check_course_workbook(rewritten(content, tmp_path/'x.xlsx', {(part, ref): EDITS[kind]})), ref), (p.name, ref, kind)
 
 
+# one cell anywhere, changed in any way
+
+def changes_of(file, sheet, cell, at): # the kinds of change that must be found in a cell
+    if cell.formula is None and cell.kind != 'number': return ['text', 'blank', 'error value'] # a label
+    kinds = [k for k in EDITS if cell.formula or 'formula' not in k]
+    free = cell.formula == '=RAND()' or cell.kind == 'text' # any number from 0 to 1 may stand there; a text has no neighbour
+    return [k for k in kinds if not (free and k == 'saved result')]
+
+
+def one_change_at_a_time(path, check, wanted, out, n, rng):
+    "Change n random cells of a kind, one by one; each must be named"
+    file = open_workbook(path)
+    with zipfile.ZipFile(path) as z: content = {name: z.read(name) for name in z.namelist()}
+    cells = [(s, at, c) for s in file.sheets for at, c in file.cells(s).items() if wanted(c)]
+    for s, at, c in rng.sample(cells, min(n, len(cells))):
+        kind, ref = rng.choice(changes_of(file, s, c, at)), cell_name(*at)
+        report = check(rewritten(content, out, {(file._parts[s], ref): EDITS[kind]}))
+        assert not report and names(report, ref), (s, ref, kind, report.problems)
+
+
+N_CHANGES = 200 if os.environ.get('DDL_LESSON8_LONG') == '1' else 2
+WANTED = {'numbers': lambda c: c.kind == 'number' and not c.formula, 'formulas': lambda c: c.formula}
+
+
+@needs_course
+@pytest.mark.parametrize('which', WANTED)
+def test_a_changed_cell_of_the_course_is_named(tmp_path, which):
+    one_change_at_a_time(COURSE_FILE, check_course_workbook, WANTED[which], tmp_path/'x.xlsx', N_CHANGES, random.Random(which))
+
+
+@pytest.fixture(scope='module')
+def lesson(tmp_path_factory):
+    "The lesson's workbook, built once: its file, and a book that is saved already"
+    book, checks = lesson_book()
+    path = book.save(tmp_path_factory.mktemp('lesson')/'lesson8.xlsx')
+    class Saved:
+        def save(self, where, file=open_workbook(path)): return file
+    return path, (Saved(), checks)
+
+
+@pytest.mark.parametrize('which', [*WANTED, 'labels'])
+def test_a_changed_cell_of_the_lesson_is_named(lesson, tmp_path, monkeypatch, which):
+    path, built = lesson
+    monkeypatch.setattr(workbook, 'lesson_book', lambda: built)
+    wanted = WANTED.get(which, lambda c: c.kind == 'text' and not c.formula)
+    one_change_at_a_time(path, check_lesson_workbook, wanted, tmp_path/'x.xlsx', N_CHANGES, random.Random(which))
+
+
 # a copy of the lesson's workbook; a small book stands in for the chapters
 
 def demo_sheet(book):
@@ -271,6 +319,28 @@ def test_labels_can_be_read():
             if not after: continue
             room = sum(s.widths.get(k, s.cell) for k in range(c, min(after)))
             assert len(label) * 6 <= room + 12, f'{s.name}!{cell_name(r, c)}: {label!r} has {room} pixels'
+
+
+# a machine that has only what the library itself needs
+
+BLOCKED = 'pandas', 'sklearn', 'narwhals', 'IPython', 'scipy', 'nbdev', 'polars' # sympy comes with torch
+
+def test_the_command_needs_only_the_core(tmp_path):
+    "With every optional package out of reach the workbook is built and checked, all chapters in it"
+    code = f"""
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {BLOCKED}: raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
+sys.meta_path.insert(0, Block())
+from ddl_lesson8.workbook import CHAPTERS, chapter_sheets, main
+print(*chapter_sheets(CHAPTERS))
+status = main(['--save', sys.argv[1]])
+sys.exit(status or main([sys.argv[1]]))
+"""
+    done = subprocess.run([sys.executable, '-c', code, str(tmp_path/'lesson8.xlsx')], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[0].split() == list(chapter_sheets())
 
 
 # the command
