@@ -6,9 +6,10 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/functions.html.md"""
 
 # %% auto #0
 __all__ = ['NUMBER', 'TEXT', 'LOGICAL', 'BLANK', 'FAULT', 'FAULTS', 'NULL', 'DIV0', 'VALUE', 'REF', 'NAME', 'NUM', 'NA',
-           'FUNCTIONS', 'LEAVES', 'LOCATORS', 'Cells', 'encode', 'decode', 'from_rows', 'numbers_of', 'build', 'align',
-           'elementwise', 'as_text', 'operate', 'Function', 'function', 'letter_of', 'OneByOne', 'NeedsCells', 'Faulty',
-           'Place', 'Context', 'meet', 'is_range', 'locate', 'evaluate', 'cat_cells', 'SmallSheet', 'calculate', 'take']
+           'FUNCTIONS', 'LEAVES', 'LOCATORS', 'common_shape', 'Cells', 'encode', 'decode', 'from_rows', 'numbers_of',
+           'build', 'align', 'elementwise', 'as_text', 'operate', 'Function', 'function', 'letter_of', 'OneByOne',
+           'NeedsCells', 'Faulty', 'Place', 'Context', 'meet', 'is_range', 'locate', 'evaluate', 'cat_cells',
+           'SmallSheet', 'calculate', 'take']
 
 # %% ../nbs/tools/28c_functions.ipynb #ea6acaec
 import math, re
@@ -38,7 +39,19 @@ class _Texts: # every text gets a number that never changes, as Python itself do
 
 _TEXTS = _Texts()
 
-# %% ../nbs/tools/28c_functions.ipynb #6223b068
+# %% ../nbs/tools/28c_functions.ipynb #b7a947e4
+def common_shape(
+    *shapes:tuple # of tensors
+)->tuple: # the shape to which all of them broadcast
+    "As `torch.broadcast_shapes`, which is slow"
+    first = tuple(shapes[0])
+    if all(tuple(s) == first for s in shapes[1:]): return first
+    n = max(map(len, shapes))
+    sizes = [set(k) - {1} for k in zip(*((1,) * (n - len(s)) + tuple(s) for s in shapes))]
+    if any(len(k) > 1 for k in sizes): raise ValueError(f'shapes that do not fit: {shapes}')
+    return tuple(next(iter(k), 1) for k in sizes)
+
+# %% ../nbs/tools/28c_functions.ipynb #c5d7b620
 class Cells:
     "Values of many formulas: numbers, and what kind they are"
     __slots__ = 'num', 'kind', 'ref'
@@ -48,7 +61,7 @@ class Cells:
         ref:bool=False                # read from cells? Functions such as SUM treat those differently
     ): self.num, self.kind, self.ref = num, kind, ref
     @property
-    def size(self)->tuple: return tuple(torch.broadcast_shapes(self.num.shape, () if self.kind is None else self.kind.shape))
+    def size(self)->tuple: return tuple(self.num.shape) if self.kind is None or self.kind.shape == self.num.shape else common_shape(self.num.shape, self.kind.shape)
     def plain(self)->'Cells': # without `kind` where all are numbers
         return Cells(self.num, ref=self.ref) if self.kind is not None and not self.kind.any() else self
     def map(self, fn)->'Cells': # the same change of shape for both tensors
@@ -240,9 +253,9 @@ def as_text(
         return text.rstrip('0').rstrip('.') if '.' in text else text
     return f"{digits.split('E')[0].rstrip('0').rstrip('.')}E{exponent:+03d}"
 
-# %% ../nbs/tools/28c_functions.ipynb #1f8fb5e1
+# %% ../nbs/tools/28c_functions.ipynb #67645922
 def _by_element(fn, *values): # a Python function of decoded values, element by element; for texts
-    sized = torch.broadcast_shapes(*(v.size for v in align(*values)))
+    sized = common_shape(*(v.size for v in align(*values)))
     columns = [[decode(n, k) for n, k in zip(v.num.detach().expand(sized).flatten().tolist(), v.full_kind().expand(sized).flatten().tolist())]
                for v in align(*values)]
     def one(*args): return next((a for a in args if isinstance(a, Fault)), None) or fn(*args)
@@ -413,7 +426,7 @@ def evaluate(
     if isinstance(node, Chain) and not is_range(node): return _chain(node, ctx, array)
     return _range(node, ctx, array or whole)
 
-# %% ../nbs/tools/28c_functions.ipynb #36e0fa10
+# %% ../nbs/tools/28c_functions.ipynb #3b1a23d9
 def _chain(node, ctx, array): # a + b - c
     if node.ops[0] in ' :': raise SheetError(f"{node.ops[0]!r} stands between things that are no ranges: {unparse(node)[:100]}")
     out = evaluate(node.terms[0], ctx, array)
@@ -428,7 +441,7 @@ def _unary(node, ctx, array):
     return x.map(lambda t: t[..., :1, :1]) if node.op == '@' else x
 
 def _range(node, ctx, whole): # the values of a range, or of its one cell in the formula's row or column
-    if whole and isinstance(node, tuple(LEAVES)): return ctx.leaf(node)
+    if isinstance(node, tuple(LEAVES)) and (whole or getattr(node, 'bound', False)): return ctx.leaf(node)
     place = locate(node, ctx)
     single = bool((place.height == 1).all() and (place.width == 1).all())
     if whole or single:
@@ -440,13 +453,13 @@ def _union(node, ctx): # all cells of several ranges, one below the other
     parts = [evaluate(t, ctx, whole=True).map(lambda t: t.flatten(-2)[..., None]) for t in node.terms]
     return cat_cells(parts, -2)
 
-# %% ../nbs/tools/28c_functions.ipynb #827ab79c
+# %% ../nbs/tools/28c_functions.ipynb #1b37070b
 def cat_cells(
     parts:list, # of `Cells`
     dim:int     # the dimension that grows, counted from the end
 )->Cells: # all of them
     "Put values beside each other"
-    lead = torch.broadcast_shapes(*(p.size[:-2] for p in parts))
+    lead = common_shape(*(p.size[:-2] for p in parts))
     grow = lambda t, p: t.expand(lead + p.size[-2:])
     num = torch.cat([grow(p.num, p) for p in parts], dim)
     if all(p.kind is None for p in parts): return Cells(num, ref=any(p.ref for p in parts))
@@ -609,7 +622,7 @@ def _extreme(pair, reduce, worst):
 function('MAX', 'r*', 1)(_extreme(torch.maximum, torch.amax, -math.inf))
 function('MIN', 'r*', 1)(_extreme(torch.minimum, torch.amin, math.inf));
 
-# %% ../nbs/tools/28c_functions.ipynb #19cc27b7
+# %% ../nbs/tools/28c_functions.ipynb #87e4061a
 @function('PRODUCT', 'r*', 1)
 def _product(*args):
     pieces, out, n = _pieces(args), 1., 0
@@ -618,7 +631,7 @@ def _product(*args):
 
 def _pool(args): # all numbers of all arguments in one row: values, mask, error
     pieces = _pieces(args)
-    lead = torch.broadcast_shapes(*(p[0].shape[:-1] for p in pieces))
+    lead = common_shape(*(p[0].shape[:-1] for p in pieces))
     grow = lambda t: t.expand(lead + t.shape[-1:])
     num = torch.cat([grow(p[0]) for p in pieces], -1)
     mask = torch.cat([grow(torch.ones_like(p[0], dtype=torch.bool) if p[1] is None else p[1].expand(p[0].shape)) for p in pieces], -1)
@@ -628,7 +641,7 @@ def _sorted(num, mask, descending=False): # those that count come first
     out = torch.where(mask, num, -math.inf if descending else math.inf)
     return out.sort(-1, descending=descending).values
 
-# %% ../nbs/tools/28c_functions.ipynb #19d904ce
+# %% ../nbs/tools/28c_functions.ipynb #fa36428b
 @function('MEDIAN', 'r*', 1)
 def _median(*args):
     num, mask, fault = _pool(args)
@@ -645,7 +658,7 @@ def _nth(descending):
         kn, kf = numbers_of(k)
         at = kn.detach().ceil().long()
         out = (at < 1) | (at > n)
-        lead = torch.broadcast_shapes(order.shape[:-1], at.shape[:-2])
+        lead = common_shape(order.shape[:-1], at.shape[:-2])
         at = torch.where(out, 1, at).expand(lead + at.shape[-2:])
         found = order.expand(lead + order.shape[-1:]).gather(-1, (at - 1).flatten(-2)).reshape(at.shape)
         fault = _first(None if fault is None else fault[..., None], kf, _code(out, NUM))
@@ -1073,7 +1086,7 @@ def _minverse(x):
 @function('MDETERM', 'a')
 def _mdeterm(x): return _problem(x, VALUE) if x.size[-1] != x.size[-2] or x.kind is not None else _scalar(torch.linalg.det(x.num))
 
-# %% ../nbs/tools/28c_functions.ipynb #51aa3bc5
+# %% ../nbs/tools/28c_functions.ipynb #00931148
 def take(
     x:Cells,          # values
     index:torch.Tensor # (..., formulas, rows, columns): positions, counted from 0, in the values read row by row
@@ -1082,7 +1095,7 @@ def take(
     def pick(t):
         flat = t.flatten(-2)
         if flat.shape[:-1].numel() == 1: return flat.flatten().index_select(0, index.flatten()).reshape(index.shape)
-        lead = torch.broadcast_shapes(flat.shape[:-1], index.shape[:-2])
+        lead = common_shape(flat.shape[:-1], index.shape[:-2])
         at = index.expand(lead + index.shape[-2:])
         return flat.expand(lead + flat.shape[-1:]).gather(-1, at.flatten(-2)).reshape(at.shape)
     return Cells(pick(x.num.expand(x.size)), None if x.kind is None else pick(x.full_kind()), x.ref)
