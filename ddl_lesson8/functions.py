@@ -11,8 +11,8 @@ __all__ = ['NUMBER', 'TEXT', 'LOGICAL', 'BLANK', 'FAULT', 'FAULTS', 'NULL', 'DIV
            'NeedsCells', 'Faulty', 'Place', 'Context', 'meet', 'is_range', 'locate', 'evaluate', 'cat_cells',
            'SmallSheet', 'calculate', 'take']
 
-# %% ../nbs/tools/28c_functions.ipynb #ea6acaec
-import math, re
+# %% ../nbs/tools/28c_functions.ipynb #9194c6fb
+import math, re, unicodedata
 from dataclasses import dataclass
 from typing import NamedTuple
 import torch
@@ -24,7 +24,15 @@ NUMBER, TEXT, LOGICAL, BLANK, FAULT = range(5) # what a cell can be
 FAULTS = ('#NULL!', '#DIV/0!', '#VALUE!', '#REF!', '#NAME?', '#NUM!', '#N/A', '#SPILL!', '#CALC!', '#FIELD!', '#GETTING_DATA')
 NULL, DIV0, VALUE, REF, NAME, NUM, NA = range(1, 8) # an error's number; 0 is none
 
-# %% ../nbs/tools/28c_functions.ipynb #2630f4ce
+# %% ../nbs/tools/28c_functions.ipynb #68080a22
+_ALPHABET = {c: chr(i + 1) for i, c in enumerate('0123456789 !"#$%&()*,./:;?@[\\]^_`{|}~+<=>')} | {"'": None, '-': None}
+_ALPHABET = str.maketrans(_ALPHABET)
+
+def _sort_key(text): # Excel's order: digits, signs, letters; ' and - count only between texts that are equal otherwise
+    folded = text.casefold()
+    plain = ''.join(c for c in unicodedata.normalize('NFKD', folded) if not unicodedata.combining(c))
+    return plain.translate(_ALPHABET), folded
+
 class _Texts: # every text gets a number that never changes, as Python itself does with short strings
     def __init__(self): self.texts, self.ids, self.ranked = [], {}, torch.zeros(0)
     def id(self, text):
@@ -32,9 +40,9 @@ class _Texts: # every text gets a number that never changes, as Python itself do
         return self.ids[text]
     def ranks(self, like): # position of each text in the alphabet; upper and lower case are one
         if len(self.ranked) < len(self.texts):
-            folded = [t.casefold() for t in self.texts]
-            order = {t: i for i, t in enumerate(sorted(set(folded)))}
-            self.ranked = torch.tensor([order[t] for t in folded], dtype=torch.float64)
+            keys = [_sort_key(t) for t in self.texts]
+            order = {t: i for i, t in enumerate(sorted(set(keys)))}
+            self.ranked = torch.tensor([order[k] for k in keys], dtype=torch.float64)
         return self.ranked.to(like)
 
 _TEXTS = _Texts()
@@ -192,14 +200,20 @@ def elementwise(
     out = fn(*(torch.where(bad, safe, n) for n in nums))
     return build(out, _first(fault, bad.to(torch.int8) * NUM))
 
-# %% ../nbs/tools/28c_functions.ipynb #a6897518
+# %% ../nbs/tools/28c_functions.ipynb #29947011
 def _code(mask, code): return mask.to(torch.int8) * code
 
 def _power_fault(a, b): # 0^0 and 0^-1 are errors in Excel
     return _code((a == 0) & (b == 0), NUM) + _code((a == 0) & (b < 0), DIV0)
 
+def _odd_root(a, b): # where is this an odd root of a number below zero, such as (-8)^(1/3)?
+    n = 1 / torch.where(b == 0, 1., b)
+    return (a < 0) & (b != b.round()) & ((n - n.round()).abs() < 1e-9 * n.abs()) & (n.round() % 2 != 0)
+
 def _power(a, b): # the exponent is almost always 2
-    return a * a if b.numel() == 1 and not b.requires_grad and b.item() == 2 else a ** b
+    if b.numel() == 1 and not b.requires_grad and b.item() == 2: return a * a
+    odd = _odd_root(a.detach(), b.detach())
+    return torch.where(odd, -1., 1.) * torch.where(odd, -a, a) ** b if _any(odd) else a ** b
 
 ARITHMETIC = {'+': lambda a, b: elementwise(torch.add, a, b), '-': lambda a, b: elementwise(torch.sub, a, b),
               '*': lambda a, b: elementwise(torch.mul, a, b), '^': lambda a, b: elementwise(_power, a, b, check=_power_fault),
@@ -224,15 +238,25 @@ def _fill_blank(kind, num, other): # a blank becomes what it is compared with
 def _faults(*values): # of values that need not be numbers
     return _first(*(None if v.kind is None else torch.where(v.kind == FAULT, v.num.detach(), 0.).to(torch.int8) for v in values))
 
-# %% ../nbs/tools/28c_functions.ipynb #ca3bd952
+# %% ../nbs/tools/28c_functions.ipynb #05546882
+def _round15(x): # to 15 significant digits
+    scale = 10. ** (14 - torch.floor(torch.log10(torch.where(x == 0, 1., x.abs()))))
+    return torch.where(scale.isfinite() & (x * scale).isfinite(), torch.round(x * scale), x)
+
+def _snap(a, b): # numbers that are equal to 15 digits become equal
+    if a.dtype != torch.float64: return a, b
+    near = ((a - b).abs() < 1e-13 * a.abs()) & (a != b)
+    return (a, torch.where(near & (_round15(a) == _round15(b)), a, b)) if _any(near) else (a, b)
+
 _COMPARE = {'=': torch.eq, '<>': torch.ne, '<': torch.lt, '>': torch.gt, '<=': torch.le, '>=': torch.ge}
 
 def _compare(op, a, b):
     a, b = align(a, b)
-    if a.kind is None and b.kind is None: return build(_COMPARE[op](a.num, b.num).to(a.num.dtype), None, LOGICAL)
+    if a.kind is None and b.kind is None: return build(_COMPARE[op](*_snap(a.num.detach(), b.num.detach())).to(a.num.dtype), None, LOGICAL)
     _TEXTS.id('')
     (ka, na), (kb, nb) = _keys(a), _keys(b)
     (ka, na), (kb, nb) = _fill_blank(ka, na, kb), _fill_blank(kb, nb, ka)
+    na, nb = _snap(na, nb)
     sign = torch.where(ka == kb, torch.sign(na - nb), torch.sign((ka - kb).to(na.dtype)))
     return build(_COMPARE[op](sign, torch.zeros_like(sign)).to(na.dtype), _faults(a, b), LOGICAL)
 
@@ -871,7 +895,7 @@ def _countblank(x):
     kind, num = x.full_kind().flatten(-2), x.num.detach().expand(x.size).flatten(-2)
     return _scalar(((kind == BLANK) | ((kind == TEXT) & (num == _TEXTS.id('')))).sum(-1).to(num.dtype))
 
-# %% ../nbs/tools/28c_functions.ipynb #3f338aa7
+# %% ../nbs/tools/28c_functions.ipynb #bddfd436
 def _truth(x): # truth values, and errors
     if x.kind is None: return x.num.detach() != 0, None
     text = x.kind == TEXT
@@ -885,16 +909,22 @@ def choose(
     b:Cells            # the other
 )->Cells: # a where the mask holds, else b
     "Take each cell from one of two values"
-    num = torch.where(mask, a.num, b.num)
-    if a.kind is None and b.kind is None: return Cells(num, ref=a.ref and b.ref)
+    num, ref = torch.where(mask, a.num, b.num), _still_ref(mask, a, b)
+    if a.kind is None and b.kind is None: return Cells(num, ref=ref)
     zero = torch.zeros((1, 1, 1), dtype=torch.int8, device=num.device)
-    return Cells(num, torch.where(mask, zero if a.kind is None else a.kind, zero if b.kind is None else b.kind), a.ref and b.ref)
+    return Cells(num, torch.where(mask, zero if a.kind is None else a.kind, zero if b.kind is None else b.kind), ref)
+
+def _still_ref(mask, a, b): # does the result count as read from cells? Numbers and errors count the same either way
+    if a.ref and b.ref or not (a.ref or b.ref): return a.ref
+    other = b if a.ref else a
+    if other.kind is None or bool(((other.kind == NUMBER) | (other.kind == FAULT)).all()): return True
+    return bool(mask.all()) if a.ref else not bool(mask.any())
 
 def _with_fault(x, fault): # errors over a value
     if not _any(fault): return x
-    return Cells(torch.where(fault > 0, fault.to(x.num.dtype), x.num), torch.where(fault > 0, FAULT, x.kind if x.kind is not None else 0).to(torch.int8))
+    return Cells(torch.where(fault > 0, fault.to(x.num.dtype), x.num), torch.where(fault > 0, FAULT, x.kind if x.kind is not None else 0).to(torch.int8), x.ref)
 
-# %% ../nbs/tools/28c_functions.ipynb #497ebfce
+# %% ../nbs/tools/28c_functions.ipynb #f5629752
 @function('IF', 'vpp', 1, context=True)
 def _if(ctx, test, yes=None, no=None):
     yes, no = ctx.constant(True) if yes is None else yes, ctx.constant(False) if no is None else no
@@ -904,15 +934,17 @@ def _if(ctx, test, yes=None, no=None):
 
 @function('IFERROR', 'pp')
 def _iferror(x, other):
-    if x.kind is None: return x
+    if x.kind is None: return Cells(x.num)
     x, other = align(x, other)
-    return choose(x.kind == FAULT, other, x)
+    return _value(choose(x.kind == FAULT, other, x))
+
+def _value(x): return Cells(x.num, x.kind) # it does not count as read from cells any more
 
 @function('IFNA', 'pp')
 def _ifna(x, other):
-    if x.kind is None: return x
+    if x.kind is None: return Cells(x.num)
     x, other = align(x, other)
-    return choose((x.kind == FAULT) & (x.num == NA), other, x)
+    return _value(choose((x.kind == FAULT) & (x.num == NA), other, x))
 
 @function('IFS', 'vp**', context=True)
 def _ifs(ctx, *args):
@@ -1121,7 +1153,7 @@ def _same(values, x, wildcards): # (..., n, r, c, length): where is it?
         same = torch.where(((kx == TEXT) & (ids[..., None] == i)), fits, same)
     return same
 
-# %% ../nbs/tools/28c_functions.ipynb #e99fa8f4
+# %% ../nbs/tools/28c_functions.ipynb #90f8f01b
 def _at_edge(mask, last): # first or last position where a mask holds, and does it hold anywhere?
     n = mask.shape[-1]
     at = (mask.to(torch.int8).flip(-1) if last else mask.to(torch.int8)).argmax(-1)
@@ -1135,7 +1167,8 @@ def _nearest(values, x, below, last=False): # next smaller or next larger item, 
 
 def _sorted_match(values, x, falling=False): # in ascending order: the last that is not larger (as MATCH)
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
-    return _at_edge((kv == kx) & ((nv >= nx) if falling else (nv <= nx)), True)
+    if not falling: return _at_edge((kv == kx) & (nv <= nx), True)
+    return _at_edge((kv == kx) & (nv >= nx) & (((kv == kx) & (nv < nx)).cumsum(-1) == 0), True) # stops at the first that is smaller
 
 # %% ../nbs/tools/28c_functions.ipynb #3f179262
 def _position(at, found, x, extra=None): # positions as values, counted from 1
@@ -1216,7 +1249,7 @@ def _lookup(x, values, results=None):
     at, found = _sorted_match(values, x)
     return _with_fault(take(results, at), _first(_faults(x), _code(~found, NA)))
 
-# %% ../nbs/tools/28c_functions.ipynb #daf81e77
+# %% ../nbs/tools/28c_functions.ipynb #e13778d4
 def _index_numbers(x, row, col): # rows and columns as whole numbers; a single number counts along a line
     rows, cols = x
     zero = lambda like: torch.zeros_like(like)
@@ -1230,7 +1263,7 @@ def _index(x, row, col=None, area=None):
     (rn, rf), (cn, cf) = numbers_of(row), (None, None) if col is None else numbers_of(col)
     r, c = _index_numbers((rows, cols), rn.detach().trunc().long(), None if cn is None else cn.detach().trunc().long())
     fault = _first(rf, cf, _code((r < 0) | (c < 0), VALUE), _code((r > rows) | (c > cols), REF))
-    r, c = r.clamp(0, rows), c.clamp(0, cols)
+    r, c = (torch.where((t < 0) | (t > n), 1, t) for t, n in ((r, rows), (c, cols)))
     whole_row, whole_col = (_split_by((t == 0).to(torch.int8), bool) for t in (c, r))
     device = r.device
     i = torch.arange(rows, device=device)[:, None] if whole_col else r - 1

@@ -7,7 +7,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/sheet_module.html.md"""
 # %% auto #0
 __all__ = ['Window', 'Sheets', 'SheetModule', 'Fit']
 
-# %% ../nbs/tools/28_sheet_module.ipynb #c3d3196c
+# %% ../nbs/tools/28_sheet_module.ipynb #b021c246
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from .formulas import Array, Call, Chain, Fault, Name, Ref, TableRef, Unary, children, parse_formula, parse_tokens, rebuild, relative_tokens, unparse, walk
-from .functions import (BLANK, FAULT, FAULTS, FUNCTIONS, LEAVES, LOGICAL, NA, NUMBER, REF, TEXT, Cells, Context, NeedsCells, OneByOne, Place, build, cat_cells, common_shape,
+from .functions import (BLANK, FAULT, FAULTS, FUNCTIONS, LEAVES, LOGICAL, NA, NULL, NUMBER, REF, TEXT, Cells, Context, NeedsCells, OneByOne, Place, build, cat_cells, common_shape,
                                    decode, encode, evaluate, function, is_range, letter_of, locate, meet)
 from .spreadsheet import MAX_COLS, MAX_ROWS, Area, SheetError, cell_name, parse_area, quote_sheet
 from .xlsx import ErrorValue, read_xlsx, rewrite_xlsx
@@ -159,7 +159,7 @@ class Window:
 
 LEAVES.append(Window)
 
-# %% ../nbs/tools/28_sheet_module.ipynb #9dacd3ce
+# %% ../nbs/tools/28_sheet_module.ipynb #c9cce997
 class _Binder(Context):
     "Finds out, before anything is computed, where ranges lie"
     def __init__(self, family):
@@ -173,7 +173,10 @@ class _Binder(Context):
 
     def bind(self, node, array, whole=True, read=True): # the tree with windows instead of ranges; follows `evaluate`
         if is_range(node) and not isinstance(node, Fault):
-            try: return self.window(locate(node, self), array or whole or not read, read)
+            try:
+                place = locate(node, self)
+                if not (isinstance(node, Call) and node.name == 'INDEX' and place.bad().any()): # INDEX knows its own errors
+                    return self.window(place, array or whole or not read, read, NULL if isinstance(node, Chain) and node.ops[0] == ' ' else REF)
             except NeedsCells: pass
         if isinstance(node, Unary):
             if node.op == '@' and is_range(node.arg): return Unary('@', self.bind(node.arg, array, array, read)) if not self._static(node.arg) else self.bind(node.arg, False, False)
@@ -194,9 +197,9 @@ class _Binder(Context):
         try: locate(node, self); return True
         except NeedsCells: return False
 
-    def window(self, place, whole, read):
+    def window(self, place, whole, read, code=REF):
         place = Place(place.sheet, *torch.broadcast_tensors(*place[1:], self.rows)[:4])
-        fault = place.bad().long() * REF
+        fault = place.bad().long() * code
         if not whole:
             cell, outside = meet(place, self.rows, self.cols)
             single = (place.height == 1) & (place.width == 1)
@@ -206,7 +209,7 @@ class _Binder(Context):
         self.faults.append(fault)
         return Window(len(self.places) - 1, place.sheet, 0, 0, read)
 
-# %% ../nbs/tools/28_sheet_module.ipynb #29abb0b2
+# %% ../nbs/tools/28_sheet_module.ipynb #33dd4042
 @dataclass
 class _Group:
     "Formulas with the same tree, whatever cells they see"
@@ -232,7 +235,7 @@ def _bound(family): # groups of one family: those whose ranges have the same siz
     stack = lambda xs: np.stack([x.numpy() for x in xs]) if xs else none
     h, w = (stack([getattr(p, a) for p in binder.places]) for a in ('height', 'width'))
     tops, lefts, faults = stack([p.top for p in binder.places]), stack([p.left for p in binder.places]), stack(binder.faults)
-    kinds, which = np.unique(np.concatenate([np.where(faults > 0, -1, h), np.where(faults > 0, -1, w), faults]), axis=1, return_inverse=True) if len(h) else (none, np.zeros(n, dtype=int))
+    kinds, which = np.unique(np.concatenate([np.where(faults > 0, -1, h), np.where(faults > 0, -1, w), faults]), axis=1, return_inverse=True) if len(h) and n > 1 else (none, np.zeros(n, dtype=int))
     for k in range(int(which.max()) + 1):
         i = np.flatnonzero(which.reshape(-1) == k)
         first = i[0]
