@@ -13,7 +13,11 @@ import torch.nn.functional as F
 from contextlib import contextmanager
 from torch import nn
 
-# %% ../nbs/08_dropout.ipynb #1b44b6e2
+# %% ../nbs/08_dropout.ipynb #2818a1d4
+def _check_rate(p): # raise when it is no share
+    if not 0 <= p <= 1: raise ValueError(f"the dropout rate is {p}; the share of cells to delete lies between 0 and 1")
+
+# %% ../nbs/08_dropout.ipynb #4d2862f0
 def dropout_mask(
     shape:tuple,  # shape of the mask
     p:float=0.5,  # dropout rate: the share of cells to delete, 0 to 1
@@ -21,12 +25,12 @@ def dropout_mask(
     device=None   # where to draw them; the generator's device when None
 )->torch.Tensor: # booleans: True where a cell stays
     "One random number for each cell, True where it exceeds `p` (claim D1)"
-    if not 0 <= p <= 1: raise ValueError(f"the dropout rate is {p}; it is the share of cells to delete, between 0 and 1")
+    _check_rate(p)
     if device is None and generator is not None: device = generator.device
     u = torch.rand(shape, generator=generator, device=device)
     return u > p if p > 0 else torch.ones_like(u, dtype=torch.bool)
 
-# %% ../nbs/08_dropout.ipynb #677ace2b
+# %% ../nbs/08_dropout.ipynb #55a3298e
 def dropout(
     x:torch.Tensor,      # activations, any shape
     p:float=0.5,         # dropout rate, 0 to 1
@@ -36,35 +40,37 @@ def dropout(
     generator:torch.Generator|None=None # source of the random numbers; PyTorch's own when None
 )->torch.Tensor: # shape, dtype and device of `x`; differentiable
     "Set a random part of the activations to zero (claims D1, D7; Hinton and others 2012, arXiv:1207.0580)"
-    if not 0 <= p <= 1: raise ValueError(f"the dropout rate is {p}; it is the share of cells to delete, between 0 and 1")
+    _check_rate(p)
     if not training: return x
     if mask is None: mask = dropout_mask(x.shape, p, generator, x.device)
     factor = 1 / (1 - p) if scale and p < 1 else 1
     return x * (mask.to(x.dtype) * factor)
 
-# %% ../nbs/08_dropout.ipynb #a27d1cbd
+# %% ../nbs/08_dropout.ipynb #0d6e4f65
 class Dropout(nn.Module):
     "Dropout as a layer: active while training, absent otherwise (claims D3, D7)"
     def __init__(self,
         p:float=0.5,      # dropout rate, 0 to 1
         scale:bool=True,  # divide what stays by 1 - p?
-        generator:torch.Generator|None=None # source of the random numbers, on the device of the input; PyTorch's own when None
+        generator:torch.Generator|None=None # of the random numbers, on the input's device; PyTorch's own when None
     ):
         super().__init__()
-        if not 0 <= p <= 1: raise ValueError(f"the dropout rate is {p}; it is the share of cells to delete, between 0 and 1")
+        _check_rate(p)
         self.p, self.scale, self.generator = p, scale, generator
 
     def mask_shape(self, x): return x.shape
     def forward(self, x:torch.Tensor)->torch.Tensor:
         if not self.training: return x
-        return dropout(x, self.p, scale=self.scale, mask=dropout_mask(self.mask_shape(x), self.p, self.generator, x.device))
+        mask = dropout_mask(self.mask_shape(x), self.p, self.generator, x.device)
+        return dropout(x, self.p, scale=self.scale, mask=mask)
     def extra_repr(self)->str: return f'p={self.p}' + ('' if self.scale else ', scale=False')
 
-# %% ../nbs/08_dropout.ipynb #96d6dffe
+# %% ../nbs/08_dropout.ipynb #228f84d6
 class Dropout2d(Dropout):
     "Dropout of whole channels; PyTorch has it as `nn.Dropout2d` (Tompson and others 2015, arXiv:1411.4280)"
     def mask_shape(self, x):
-        if x.ndim != 4: raise ValueError(f"Dropout2d wants pictures (batch, channels, height, width), not {tuple(x.shape)}")
+        if x.ndim != 4:
+            raise ValueError(f"Dropout2d wants pictures (batch, channels, height, width), not {tuple(x.shape)}")
         return *x.shape[:2], 1, 1
 
 # %% ../nbs/08_dropout.ipynb #a55959be
@@ -101,7 +107,22 @@ def mean_and_doubt(
     entropy = lambda p: -(p * p.clamp_min(1e-30).log()).sum(-1)
     return mean, entropy(mean) - entropy(log_p.exp()).mean(0)
 
-# %% ../nbs/08_dropout.ipynb #90e89ec8
+# %% ../nbs/08_dropout.ipynb #1c8fd2e4
+def _dropout_blocks(sheet, x): # rate, random numbers, mask, product, the library's version, means
+    p = sheet.put(0.5, 'rate', at='A4', fmt='0.0', name='dropout_rate', scale=False)
+    train = sheet.put(1, 'training? 1 or 0', at='F4', scale=False)
+    xs = sheet.put(x, 'picture', at='A8')
+    labels = 'random numbers: press F9', 'mask: 1 where they exceed the rate', 'picture times mask'
+    d = sheet.dropout(xs, p, rescale=False, right_of=xs, label=labels)
+    def library(i, j): # scaled, and with a switch
+        return f'IF({train.ref(absolute=True)}=1,{d.out.ref(i, j)}/(1-{p.ref(absolute=True)}),{xs.ref(i, j)})'
+    label = 'as libraries do: divided by 1 - rate, and off when not training'
+    scaled = sheet.formula(x.shape, library, label, right_of=d.out)
+    def mean_of(i): return f'AVERAGE({(xs, d.out, scaled)[i].area()})'
+    means = sheet.formula((3,), mean_of, 'means of picture, product, library', at='P4', fmt='0.00', scale=False)
+    return p, train, d, scaled, means
+
+# %% ../nbs/08_dropout.ipynb #064a52b8
 def dropout_sheet(
     book # the `Book` that gets the sheet
 )->list: # `Check`s: they read the random numbers from the file and compute the rest
@@ -109,21 +130,64 @@ def dropout_sheet(
     from ddl_lesson8.digits import draw_seven
     from ddl_lesson8.spreadsheet import Check
     x = draw_seven(dtype=torch.float64)
-    sheet = book.sheet('dropout', zoom=60, about='Random numbers, a mask and what it leaves; change the rate, press F9')
+    about = 'Random numbers, a mask and what it leaves; change the rate, press F9'
+    sheet = book.sheet('dropout', zoom=60, cell=30, about=about)
     sheet.text('A1', 'Dropout', 'title')
-    p = sheet.put(0.5, 'rate', at='A4', fmt='0.0', name='dropout_rate', scale=False)
-    train = sheet.put(1, 'training? 1 or 0', at='F4', scale=False)
-    xs = sheet.put(x, 'picture', at='A8')
-    d = sheet.dropout(xs, p, rescale=False, right_of=xs, label='picture times mask')
-    library = lambda i, j: f'IF({train.ref(absolute=True)}=1,{d.out.ref(i, j)}/(1-{p.ref(absolute=True)}),{xs.ref(i, j)})'
-    scaled = sheet.formula(x.shape, library, 'as libraries do: divided by 1 - rate, and off when not training', right_of=d.out)
-    def means(i): return f'AVERAGE({(xs, d.out, scaled)[i].area()})'
-    mean = sheet.formula((3,), means, 'mean of picture, product, scaled', at='P4', fmt='0.000', scale=False)
+    p, train, d, scaled, means = _dropout_blocks(sheet, x)
     mask = lambda read: read(d.u) > read(p)
     ours = lambda scale: lambda read: dropout(x, read(p).item(), bool(read(train)) or not scale, scale, mask(read))
-    theirs = lambda scale: lambda read: x.masked_fill(~mask(read), 0) / (1 - read(p) if scale else 1) # F.dropout, given the mask
-    both = lambda f, g: lambda read: torch.stack([x.mean(), f(read).mean(), g(read).mean()])
+    theirs = lambda scale: lambda read: x.masked_fill(~mask(read), 0) / (1 - read(p) if scale else 1) # F.dropout's rule
+    both = lambda f: lambda read: torch.stack([x.mean(), f(False)(read).mean(), f(True)(read).mean()])
     return [Check('mask', d.mask, from_scratch=lambda read: mask(read).double()),
             Check('product', d.out, from_scratch=ours(False), PyTorch=theirs(False)),
             Check('scaled', scaled, from_scratch=ours(True), PyTorch=theirs(True)),
-            Check('means', mean, from_scratch=both(ours(False), ours(True)), PyTorch=both(theirs(False), theirs(True)))]
+            Check('means', means, from_scratch=both(ours), PyTorch=both(theirs))]
+
+# %% ../nbs/08_dropout.ipynb #7cea4191
+def _check_course_dropout(my_course_dropout): # exercise 1
+    u = torch.tensor([0.1, 0.5, 0.5005, 0.502, 0.9])
+    after = my_course_dropout(torch.full((5,), 2.), u, 0.5)
+    assert torch.is_tensor(after) and after.shape == (5,), 'one number for each activation'
+    assert not torch.allclose(after[3:], u[3:]) and not torch.allclose(after[3:], 2 * u[3:]), \
+        'the random number stays in the mask; the result is the activation itself'
+    assert not (after == 4).any(), 'the sheet scales nothing'
+    assert after[3] == 2 and after[4] == 2, 'a random number above the threshold keeps its cell'
+    assert after[0] == 0 and after[1] == 0, 'a random number up to the rate drops its cell'
+    assert after[2] == 0, 'look at u = 0.5005: which threshold has the sheet?'
+    assert my_course_dropout(torch.ones(1), torch.tensor([0.3]), 0.2) == 1, 'right for a rate of 0.5; what about 0.2?'
+
+# %% ../nbs/08_dropout.ipynb #4b300428
+def _check_one_rate(my_one_rate): # exercise 2
+    assert abs(my_one_rate(0.3, 0.) - 0.3) < 1e-6, 'a second layer that drops nothing changes nothing'
+    assert my_one_rate(0.8, 0.9) <= 1, 'no rate is above 1: the second layer can only drop what the first has left'
+    g = torch.Generator().manual_seed(0)
+    for p, q in ((0.2, 0.5), (0.6, 0.6), (0.9, 0.1)):
+        left = dropout(dropout(torch.ones(200_000), p, generator=g), q, generator=g) != 0
+        dropped = 1 - left.double().mean().item()
+        close = abs(my_one_rate(p, q) - dropped) < 0.01
+        assert close, f'rates {p} and {q}: {dropped:.1%} of 200,000 cells were dropped'
+
+# %% ../nbs/08_dropout.ipynb #72fb3f9f
+def _check_repair(my_repair): # exercise 3
+    g = torch.Generator().manual_seed(0)
+    for p in (0.8, 0.5, 0.1):
+        h = torch.tensor([1., 2., -4.])
+        trained_on = torch.stack([dropout(h, p, scale=False, generator=g) for _ in range(20_000)]).mean(0)
+        repaired = my_repair(h, p)
+        assert torch.is_tensor(repaired) and repaired.shape == h.shape, 'one number for each activation'
+        assert torch.allclose(repaired, trained_on, atol=0.1), \
+            f'at rate {p} a 1 was {trained_on[0]:.2f} on average in training; you make {repaired[0]:.2f} of it'
+
+# %% ../nbs/08_dropout.ipynb #2b44a72e
+def _check_word_dropout(my_word_dropout): # exercise 4
+    h = torch.arange(1., 3001).reshape(1000, 3)
+    ratio = my_word_dropout(h, 0.2, torch.Generator().manual_seed(0)) / h
+    assert ratio.shape == h.shape, 'the shape stays as it is'
+    assert ((ratio == 0).all(1) | (ratio != 0).all(1)).all(), 'a row must go as a whole, or stay as a whole'
+    assert (ratio == 0).any(), 'no row was deleted'
+    assert (ratio != 0).any(), 'every row was deleted: a random number for each row is wanted'
+    share = (ratio[:, 0] == 0).double().mean().item()
+    assert abs(share - 0.2) < 0.05, f'at a rate of 0.2 you deleted {share:.0%} of the rows'
+    assert torch.allclose(ratio[ratio != 0], torch.tensor(1.25)), 'what stays keeps the mean only if it is scaled'
+    again = my_word_dropout(h, 0.2, torch.Generator().manual_seed(0)) / h
+    assert torch.equal(ratio, again), 'the same generator state must delete the same rows: use the generator'

@@ -1233,7 +1233,7 @@ class Dropout(NamedTuple):
     mask: Block # 1 where a cell stays
     out: Block  # result
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #ea0ade6a
+# %% ../nbs/tools/20_spreadsheet.ipynb #a4854dff
 @patch
 @delegates(Sheet.formula, but=['shape', 'fn', 'array', 'name', 'fmt', 'scale'])
 def dropout(self:Sheet,
@@ -1242,19 +1242,20 @@ def dropout(self:Sheet,
     train:Block|None=None,  # one cell: 1 while training, 0 after; always training when None
     u:Block|None=None,      # random numbers in 0..1, shaped like `x`; `RAND()` when None
     rescale:bool=True,      # divide what stays by 1 - p, as PyTorch does?
-    label:str='dropout',
+    label:str|tuple='dropout', # of the result; or three: of the random numbers, the mask, the result
     **kwargs
 )->Dropout: # three blocks
     "Write dropout: random numbers, mask, result"
+    label_u, label_mask, label = (f'{label}: random numbers', f'{label}: mask', label) if isinstance(label, str) else label
     single = not p.shape and (train is None or not train.shape)
     _need(single, f"{label!r}: the rate and the switch are single cells; put() a number for each")
     _need(u is None or u.shape == x.shape, f"{label!r}: random numbers must be shaped like {x.shape}, not {u}")
     rate = p.ref(absolute=True, on=self)
     beside = {k: v for k, v in kwargs.items() if k not in ('at', 'below', 'right_of')}
     if u is None:
-        u = self.formula(x.shape, lambda *i: 'RAND()', f'{label}: random numbers', **kwargs)
+        u = self.formula(x.shape, lambda *i: 'RAND()', label_u, **kwargs)
         kwargs = dict(beside, right_of=u)
-    mask = self.formula(x.shape, lambda *i: f'IF({u.ref(*i, on=self)}>{rate},1,0)', f'{label}: mask', fmt='0', **kwargs)
+    mask = self.formula(x.shape, lambda *i: f'IF({u.ref(*i, on=self)}>{rate},1,0)', label_mask, fmt='0', **kwargs)
     def cell(*i):
         kept = f'{x.ref(*i, on=self)}*{mask.ref(*i)}' + (f'/(1-{rate})' if rescale else '')
         kept = f'IF({mask.ref(*i)}=0,0,{kept})'

@@ -1,10 +1,12 @@
 "Dropout against PyTorch: equal numbers, equal distribution, gradients, devices, and what happens to generators"
-import copy, math
+import copy, math, re, zipfile
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from ddl_lesson8 import dropout as chapter
 from ddl_lesson8.dropout import Dropout, Dropout2d, dropout, dropout_mask, dropout_on, dropout_sheet, mean_and_doubt, predict_samples
+from ddl_lesson8.exercises import check_exercise
 from ddl_lesson8.spreadsheet import Book, crosscheck, read_range
 
 fixed = settings(derandomize=True, deadline=None, max_examples=30)
@@ -106,9 +108,37 @@ def test_sheet(tmp_path):
     for _ in range(2): assert crosscheck(path, checks)           # each recalculation draws new numbers
     off = read_range(path, checks[2].where, changes={'dropout!F4': 0})
     assert torch.equal(off, read_range(path, book['dropout'].blocks[2]))
+    widths = re.findall(r'<col [^>]*width="([\d.]+)"', zipfile.ZipFile(path).read('xl/worksheets/sheet1.xml').decode())
+    assert len(set(widths)) == 1                                  # all cells are square
 
 @cuda
 def test_cuda():
     x, g = torch.ones(1000, 1000, device='cuda'), torch.Generator('cuda').manual_seed(0)
     for out in (dropout(x, 0.3, generator=g), Dropout(0.3)(x), Dropout(0.3, generator=g)(x)):
         assert out.device == x.device and abs((out == 0).double().mean() - 0.3) < 0.005
+
+# the exercises: right answers pass, wrong ones get a hint that does not give the answer away
+
+def words(h, p, generator): return h * dropout_mask((len(h), 1), p, generator) / (1 - p)
+RIGHT = {'_check_course_dropout': [lambda x, u, p: torch.where(torch.where(u > p + 0.001, u, 0.) == 0, 0., x), lambda x, u, p: x * (u > p + 0.001)],
+         '_check_one_rate': [lambda p, q: 1 - (1 - p) * (1 - q), lambda p, q: p + q - p * q],
+         '_check_repair': [lambda h, p: h * (1 - p)],
+         '_check_word_dropout': [words, lambda h, p, g: dropout(h, p, mask=torch.rand(len(h), 1, generator=g) > p)]}
+WRONG = {'_check_course_dropout': [(lambda x, u, p: torch.where(u > p + 0.001, u, 0.), 'stays in the mask'), (lambda x, u, p: x * torch.where(u > p + 0.001, u, 0.), 'stays in the mask'),
+                                   (lambda x, u, p: x * (u > p), '0.5005'), (lambda x, u, p: x * (u > p + 0.001) / (1 - p), 'scales nothing'), (lambda x, u, p: x * (u < p), 'keeps its cell'),
+                                   (lambda x, u, p: x * (u > 0.501), '0.2'), (lambda x, u, p: x, 'drops its cell')],
+         '_check_one_rate': [(lambda p, q: p + q, 'above 1'), (lambda p, q: p * q, 'changes nothing'), (lambda p, q: (p + q) / 2, 'changes nothing'), (lambda p, q: max(p, q), 'of 200,000 cells'),
+                             (lambda p, q: 'p', 'Error')],
+         '_check_repair': [(lambda h, p: h / (1 - p), 'on average'), (lambda h, p: h * p, 'on average'), (lambda h, p: h, 'on average'), (lambda h, p: (h * (1 - p)).sum(), 'one number')],
+         '_check_word_dropout': [(lambda h, p, g: dropout(h, p, generator=g), 'as a whole'), (lambda h, p, g: h * dropout_mask((len(h), 1), p, g), 'scaled'), (lambda h, p, g: words(h, p, None), 'generator'),
+                                 (lambda h, p, g: words(h, 1 - p, g), 'of the rows'), (lambda h, p, g: h, 'no row'), (lambda h, p, g: dropout(h, p, mask=dropout_mask((1, 3), p, g)), 'as a whole'),
+                                 (lambda h, p, g: h * 0, 'every row')]}
+
+@pytest.mark.parametrize('check', RIGHT)
+def test_exercises(check):
+    checker = getattr(chapter, check)
+    torch.manual_seed(1)
+    for answer in RIGHT[check]: assert check_exercise(answer, checker), check_exercise(answer, checker)
+    for answer, hint in WRONG[check]:
+        outcome = check_exercise(answer, checker)
+        assert outcome.state == 'not yet' and hint in outcome.hint, outcome
