@@ -126,7 +126,7 @@ def mish(
     "x times the tanh of its softplus (Misra, 2019; claim A4)"
     return x * tanh(softplus(x))
 
-# %% ../nbs/09_activations.ipynb #b1a4c456
+# %% ../nbs/09_activations.ipynb #29e2eaba
 @in_float32
 def hardsigmoid(
     x:torch.Tensor # numbers of any shape
@@ -148,7 +148,8 @@ def hardtanh(
 )->torch.Tensor: # between min_val and max_val
     "Three straight pieces in place of tanh"
     if min_val >= max_val: raise ValueError(f"min_val={min_val} must be smaller than max_val={max_val}")
-    return torch.where(x <= min_val, torch.full_like(x, min_val), torch.where(x >= max_val, torch.full_like(x, max_val), x))
+    return torch.where(x <= min_val, torch.full_like(x, min_val),
+                       torch.where(x >= max_val, torch.full_like(x, max_val), x))
 
 def relu6(
     x:torch.Tensor # numbers of any shape
@@ -156,8 +157,9 @@ def relu6(
     "ReLU that stops at 6"
     return hardtanh(x, 0., 6.)
 
-# %% ../nbs/09_activations.ipynb #aa7b3866
-ACTIVATIONS = {f.__name__: f for f in (identity, sigmoid, tanh, relu, leaky_relu, elu, selu, gelu, silu, softplus, mish, hardsigmoid, hardtanh, hardswish, relu6)}
+# %% ../nbs/09_activations.ipynb #72a04597
+ACTIVATIONS = {f.__name__: f for f in (identity, sigmoid, tanh, relu, leaky_relu, elu, selu, gelu, silu, softplus, mish,
+                                       hardsigmoid, hardtanh, hardswish, relu6)}
 
 # %% ../nbs/09_activations.ipynb #e282066d
 @torch.no_grad()
@@ -193,7 +195,7 @@ def log_softmax(
     x = x - x.amax(dim, keepdim=True).detach()
     return x - x.exp().sum(dim, keepdim=True).log()
 
-# %% ../nbs/09_activations.ipynb #51e4ef25
+# %% ../nbs/09_activations.ipynb #5778fc7e
 def reduced(
     losses:torch.Tensor,  # one for each row or element
     reduction:str,        # 'mean', 'sum' or 'none'
@@ -208,7 +210,8 @@ def reduced(
 def check_same_shape(input, target):
     "Raise `ValueError` when prediction and target do not have the same shape"
     if input.shape != target.shape:
-        raise ValueError(f"the prediction has shape {tuple(input.shape)} and the target {tuple(target.shape)}; make them equal, for example with .squeeze(-1)")
+        raise ValueError(f"the prediction has shape {tuple(input.shape)} and the target {tuple(target.shape)}; make "
+                         "them equal, for example with .squeeze(-1)")
 
 # %% ../nbs/09_activations.ipynb #de40cb4a
 @in_float32
@@ -235,7 +238,7 @@ def l1_loss(
     losses = (input - target).abs()
     return reduced(losses, reduction) if weight is None else reduced(losses * weight, reduction, weight.sum())
 
-# %% ../nbs/09_activations.ipynb #bb195fcc
+# %% ../nbs/09_activations.ipynb #86ca4c52
 @in_float32
 def cross_entropy(
     input:torch.Tensor,            # scores, (classes,), (batch, classes) or (batch, classes, …)
@@ -246,11 +249,13 @@ def cross_entropy(
     label_smoothing:float=0.       # share of the target that is spread over all classes
 )->torch.Tensor: # one number, or one for each target
     "Minus the log share of the right class (claim A5)"
-    if not 0 <= label_smoothing <= 1: raise ValueError(f"label_smoothing is {label_smoothing}; it is a share between 0 and 1")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share between 0 and 1")
     log_share = log_softmax(input.movedim(min(1, input.ndim - 1), -1), -1) # (…, classes)
     weight = log_share.new_ones(log_share.shape[-1]) if weight is None else weight
     if target.is_floating_point():
-        if ignore_index >= 0: raise ValueError("ignore_index names a class id; these targets are shares, set the rows to zero instead")
+        if ignore_index >= 0:
+            raise ValueError("ignore_index names a class id; these targets are shares, set the rows to zero instead")
         return _share_loss(log_share, target.movedim(min(1, input.ndim - 1), -1), weight, reduction, label_smoothing)
     kept = target != ignore_index
     right = torch.where(kept, target, 0)
@@ -259,7 +264,7 @@ def cross_entropy(
     if label_smoothing: losses = (1 - label_smoothing) * losses - label_smoothing * (weight * log_share).mean(-1)
     return reduced(torch.where(kept, losses, 0), reduction, torch.where(kept, weight[right], 0).sum())
 
-# %% ../nbs/09_activations.ipynb #8c4b8ddf
+# %% ../nbs/09_activations.ipynb #a37d85a1
 def _share_loss(log_share, target, weight, reduction, label_smoothing): # targets that are shares themselves
     check_same_shape(log_share, target)
     target = target * (1 - label_smoothing) + label_smoothing / target.shape[-1]
@@ -270,7 +275,8 @@ def check_classes(
     log_share:torch.Tensor # (…, classes)
 ):
     "Raise `ValueError` for shapes that do not fit, `IndexError` for a class that does not exist (on the CPU)"
-    if target.shape != log_share.shape[:-1]: raise ValueError(f"targets {tuple(target.shape)} do not fit scores for {tuple(log_share.shape[:-1])} rows")
+    if target.shape != log_share.shape[:-1]:
+        raise ValueError(f"targets {tuple(target.shape)} do not fit scores for {tuple(log_share.shape[:-1])} rows")
     n = log_share.shape[-1]
     if target.device.type == 'cpu' and target.numel() and not (0 <= target.min() and target.max() < n):
         raise IndexError(f"classes run from {target.min()} to {target.max()}, but there are only {n}: 0..{n - 1}")
@@ -290,7 +296,7 @@ def binary_cross_entropy_with_logits(
     losses = (1 - target) * input - (1 + ((1 if pos_weight is None else pos_weight) - 1) * target) * log_yes
     return reduced(losses if weight is None else losses * weight, reduction)
 
-# %% ../nbs/09_activations.ipynb #10f400cd
+# %% ../nbs/09_activations.ipynb #b5a1c28e
 class _BinaryLoss(torch.autograd.Function):
     "Binary cross-entropy of shares with PyTorch's limits"
     @staticmethod
@@ -312,24 +318,29 @@ def binary_cross_entropy(
 )->torch.Tensor: # one number, or one for each element
     "Binary cross-entropy of shares; raises `ValueError` for a number that is no share"
     check_same_shape(input, target)
-    if input.device.type == 'cpu' and not ((input >= 0) & (input <= 1)).all(): raise ValueError("shares lie between 0 and 1; for scores use binary_cross_entropy_with_logits")
+    if input.device.type == 'cpu' and not ((input >= 0) & (input <= 1)).all():
+        raise ValueError("shares lie between 0 and 1; for scores use binary_cross_entropy_with_logits")
     losses = _BinaryLoss.apply(input, target)
     return reduced(losses if weight is None else losses * weight, reduction)
 
-# %% ../nbs/09_activations.ipynb #fe875dc9
-LOSSES = {f.__name__: f for f in (mse_loss, l1_loss, cross_entropy, binary_cross_entropy, binary_cross_entropy_with_logits)}
+# %% ../nbs/09_activations.ipynb #4f6ddafd
+LOSSES = {f.__name__: f for f in (mse_loss, l1_loss, cross_entropy, binary_cross_entropy,
+                                  binary_cross_entropy_with_logits)}
 
-# %% ../nbs/09_activations.ipynb #412ff95e
+# %% ../nbs/09_activations.ipynb #c319aefa
 CELL_FORMULAS = dict( # each activation as the formula of one cell
-    identity='{x}', sigmoid='1/(1+EXP(-{x}))', tanh='TANH({x})', relu='MAX(0,{x})', leaky_relu='IF({x}>0,{x},0.01*{x})', elu='IF({x}>0,{x},EXP({x})-1)',
-    selu='1.05070098735548*IF({x}>0,{x},1.67326324235438*(EXP({x})-1))', gelu='{x}*0.5*(1+ERF({x}/SQRT(2)))', silu='{x}/(1+EXP(-{x}))', softplus='LN(1+EXP({x}))',
-    mish='{x}*TANH(LN(1+EXP({x})))', hardsigmoid='MAX(0,MIN(1,{x}/6+0.5))', hardtanh='MAX(-1,MIN(1,{x}))', hardswish='{x}*MAX(0,MIN(1,{x}/6+0.5))', relu6='MAX(0,MIN(6,{x}))')
+    identity='{x}', sigmoid='1/(1+EXP(-{x}))', tanh='TANH({x})', relu='MAX(0,{x})', leaky_relu='IF({x}>0,{x},0.01*{x})',
+    elu='IF({x}>0,{x},EXP({x})-1)', selu='1.05070098735548*IF({x}>0,{x},1.67326324235438*(EXP({x})-1))',
+    gelu='{x}*0.5*(1+ERF({x}/SQRT(2)))', silu='{x}/(1+EXP(-{x}))', softplus='LN(1+EXP({x}))',
+    mish='{x}*TANH(LN(1+EXP({x})))', hardsigmoid='MAX(0,MIN(1,{x}/6+0.5))', hardtanh='MAX(-1,MIN(1,{x}))',
+    hardswish='{x}*MAX(0,MIN(1,{x}/6+0.5))', relu6='MAX(0,MIN(6,{x}))')
 
-# %% ../nbs/09_activations.ipynb #2af7676b
-CHARTS = {'levels off on both sides': ('sigmoid', 'tanh', 'hardsigmoid', 'hardtanh'), 'relatives of ReLU': ('relu', 'leaky_relu', 'elu', 'selu', 'softplus'),
+# %% ../nbs/09_activations.ipynb #dabd0d25
+CHARTS = {'levels off on both sides': ('sigmoid', 'tanh', 'hardsigmoid', 'hardtanh'),
+          'relatives of ReLU': ('relu', 'leaky_relu', 'elu', 'selu', 'softplus'),
           'dips before it rises': ('gelu', 'silu', 'mish', 'hardswish'), 'for comparison': ('identity', 'relu6')}
 
-# %% ../nbs/09_activations.ipynb #f81fb300
+# %% ../nbs/09_activations.ipynb #243b0c2e
 def activations_sheet(
     book # a `Book`; the sheets 'activations' and 'losses' are added to it
 )->list: # of `Check`
@@ -339,19 +350,23 @@ def activations_sheet(
 def _curves_sheet(book):
     from ddl_lesson8.spreadsheet import Check
     x = torch.linspace(-6, 6, 49, dtype=torch.float64)
-    sheet = book.sheets['activations'] = _chart_sheet(book, 'activations', 'Each activation as a formula over a range, with charts')
+    sheet = book.sheets['activations'] = _chart_sheet(book, 'activations',
+                                                      'Each activation as a formula over a range, with charts')
     column = sheet.put(x, 'x', at='A3', fmt='0.00', vertical=True, scale=False)
     blocks, checks = {}, []
     for name, formula in CELL_FORMULAS.items():
         scale = 'signed' if ACTIVATIONS[name](x).min() < 0 else True
-        blocks[name] = sheet.formula(x.shape, lambda i: formula.format(x=column.ref(i)), name, fmt='0.00', vertical=True, scale=scale)
+        blocks[name] = sheet.formula(x.shape, lambda i: formula.format(x=column.ref(i)), name, fmt='0.00',
+                                     vertical=True, scale=scale)
         loose = 1e-9 if name == 'gelu' else None # spreadsheet engines compute ERF to about ten digits
-        checks.append(Check(name, blocks[name], rtol=loose, from_scratch=ACTIVATIONS[name](x), PyTorch=getattr(nn.functional, name, identity)(x)))
+        checks.append(Check(name, blocks[name], rtol=loose, from_scratch=ACTIVATIONS[name](x),
+                            PyTorch=getattr(nn.functional, name, identity)(x)))
     for i, (title, names) in enumerate(CHARTS.items()):
-        sheet.charts.append((title, column, [blocks[n] for n in names], column.box.bottom + 3 + 14 * (i // 2), 1 + 18 * (i % 2)))
+        sheet.charts.append((title, column, [blocks[n] for n in names], column.box.bottom + 3 + 14 * (i // 2),
+                             1 + 18 * (i % 2)))
     return checks
 
-# %% ../nbs/09_activations.ipynb #8fe697a7
+# %% ../nbs/09_activations.ipynb #601b3c9c
 def _chart_sheet(book, name, about):
     "A sheet that also draws line charts; charts have no results, so they are written after everything else"
     from ddl_lesson8.spreadsheet import Sheet
@@ -359,7 +374,8 @@ def _chart_sheet(book, name, about):
         charts = ()
         def _write(self, ws, styles):
             super()._write(ws, styles)
-            for title, x, ys, row, col in self.charts: ws.add_chart(_line_chart(ws, title, x, ys), ws.cell(row, col).coordinate)
+            for title, x, ys, row, col in self.charts:
+                ws.add_chart(_line_chart(ws, title, x, ys), ws.cell(row, col).coordinate)
     sheet = ChartSheet(book, name, 100, about, 26, 'B3')
     sheet.charts = []
     return sheet
@@ -374,45 +390,57 @@ def _line_chart(ws, title, x, ys):
     where = Reference(ws, min_col=x.col, min_row=x.row, max_row=x.box.bottom)
     for y, color in zip(ys, ('0072B2', 'D55E00', '009E73', 'CC79A7', 'E69F00')):
         line = Series(Reference(ws, min_col=y.col, min_row=y.row, max_row=y.box.bottom), where, title=y.label)
-        line.marker.symbol, line.smooth, line.graphicalProperties.line.solidFill, line.graphicalProperties.line.width = 'none', False, color, 22_000
+        line.marker.symbol, line.smooth, stroke = 'none', False, line.graphicalProperties.line
+        stroke.solidFill, stroke.width = color, 22_000
         chart.series.append(line)
     return chart
 
-# %% ../nbs/09_activations.ipynb #e6aca404
+# %% ../nbs/09_activations.ipynb #0c94e9fd
 def _losses_sheet(book):
     from ddl_lesson8.spreadsheet import Check
     x = torch.tensor([[2., 1., -1., 0.5], [0., 3., 0.25, -2.], [1., 1., 1., 1.]], dtype=torch.float64)
     y = torch.tensor([0, 2, 3])
-    sheet = book.sheet('losses', about='Softmax and cross-entropy step by step with EXP and LN; squared, absolute and binary losses')
+    sheet = book.sheet('losses', about='Softmax and cross-entropy step by step with EXP and LN; squared, absolute and '
+                                       'binary losses')
     scores = sheet.put(x, 'scores', at='A3', fmt='0.00', scale='signed')
     target = sheet.put(y, 'class', right_of=scores, vertical=True)
     row = lambda block, i: block.area(rows=(i, i + 1), absolute=True)
     top = sheet.formula((3,), lambda i: f'MAX({row(scores, i)})', 'largest', right_of=target, fmt='0.00', vertical=True)
-    exps = sheet.formula((3, 4), lambda i, j: f'EXP({scores.ref(i, j)}-{top.ref(i)})', 'EXP(score - largest)', right_of=top, fmt='0.000')
-    share = sheet.formula((3, 4), lambda i, j: f'{exps.ref(i, j)}/SUM({row(exps, i)})', 'softmax: divided by the sum', right_of=exps, fmt='0.000')
-    each = sheet.formula((3,), lambda i: f'-LN(INDEX({row(share, i)},{target.ref(i)}+1))', '-LN(share)', right_of=share, fmt='0.000', vertical=True)
-    loss = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})', 'cross-entropy', right_of=each, fmt='0.0000', scale=False)
+    exps = sheet.formula((3, 4), lambda i, j: f'EXP({scores.ref(i, j)}-{top.ref(i)})', 'EXP(score - largest)',
+                         right_of=top, fmt='0.000')
+    share = sheet.formula((3, 4), lambda i, j: f'{exps.ref(i, j)}/SUM({row(exps, i)})', 'softmax: divided by the sum',
+                          right_of=exps, fmt='0.000')
+    each = sheet.formula((3,), lambda i: f'-LN(INDEX({row(share, i)},{target.ref(i)}+1))', '-LN(share)', right_of=share,
+                         fmt='0.000', vertical=True)
+    loss = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})', 'cross-entropy', right_of=each,
+                         fmt='0.0000', scale=False)
     safe = sheet.cross_entropy(scores, target, label='in one formula', right_of=loss, fmt='0.0000', scale=False)
     f, shifted = nn.functional, (x - x.amax(1, keepdim=True)).exp()
-    checks = [Check('EXP(score - largest)', exps, from_scratch=shifted), Check('softmax', share, from_scratch=softmax(x), PyTorch=f.softmax(x, 1)),
-              Check('-LN(share)', each, from_scratch=cross_entropy(x, y, reduction='none'), PyTorch=f.cross_entropy(x, y, reduction='none'))]
+    checks = [Check('EXP(score - largest)', exps, from_scratch=shifted),
+              Check('softmax', share, from_scratch=softmax(x), PyTorch=f.softmax(x, 1)),
+              Check('-LN(share)', each, from_scratch=cross_entropy(x, y, reduction='none'),
+                    PyTorch=f.cross_entropy(x, y, reduction='none'))]
     checks += [Check(b.label, b, from_scratch=cross_entropy(x, y), PyTorch=f.cross_entropy(x, y)) for b in (loss, safe)]
     return checks + _number_losses(sheet, scores)
 
 def _number_losses(sheet, above):
     from ddl_lesson8.spreadsheet import Check
-    x, y = torch.tensor([[2.5, -1., 0.3, 4.]], dtype=torch.float64), torch.tensor([[3., 0., 1., 0.]], dtype=torch.float64)
+    x, y = (torch.tensor([row], dtype=torch.float64) for row in ([2.5, -1., 0.3, 4.], [3., 0., 1., 0.]))
     yes = (y > 0).double()
     a = sheet.put(x, 'predictions', below=above, fmt='0.00', scale=False)
     b = sheet.put(y, 'targets', right_of=a, fmt='0.00', scale=False)
-    c = sheet.formula((1, 4), lambda i, j: f'IF({b.ref(i, j)}>0,1,0)', 'target above 0?', right_of=b, fmt='0', scale=False)
+    c = sheet.formula((1, 4), lambda i, j: f'IF({b.ref(i, j)}>0,1,0)', 'target above 0?', right_of=b, fmt='0',
+                      scale=False)
     squared, absolute = sheet.mse(a, b, right_of=c, fmt='0.0000'), sheet.mae(a, b, fmt='0.0000')
     terms = lambda i, j: f'LN(1+EXP({a.ref(i, j)}))-{c.ref(i, j)}*{a.ref(i, j)}'
     each = sheet.formula((1, 4), terms, 'LN(1+EXP(p)) - y p', fmt='0.000', scale=False)
-    binary = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})', 'binary cross-entropy', fmt='0.0000', scale=False)
+    binary = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})', 'binary cross-entropy', fmt='0.0000',
+                           scale=False)
     f, logits = nn.functional, binary_cross_entropy_with_logits
-    return [Check('squared error', squared, from_scratch=mse_loss(x, y), PyTorch=f.mse_loss(x, y)), Check('absolute error', absolute, from_scratch=l1_loss(x, y), PyTorch=f.l1_loss(x, y)),
-            Check('binary cross-entropy', binary, from_scratch=logits(x, yes), PyTorch=f.binary_cross_entropy_with_logits(x, yes))]
+    return [Check('squared error', squared, from_scratch=mse_loss(x, y), PyTorch=f.mse_loss(x, y)),
+            Check('absolute error', absolute, from_scratch=l1_loss(x, y), PyTorch=f.l1_loss(x, y)),
+            Check('binary cross-entropy', binary, from_scratch=logits(x, yes),
+                  PyTorch=f.binary_cross_entropy_with_logits(x, yes))]
 
 # %% ../nbs/09_activations.ipynb #fb192b0c
 class Inputs(nn.Module):
@@ -444,3 +472,60 @@ class FourParts(nn.Module):
         self.inputs, self.middle, self.output = inputs, middle, output
 
     def forward(self, *x): return self.output(self.middle(self.inputs(*x)))
+
+# %% ../nbs/09_activations.ipynb #40f4a477
+def _check_leaky(my_leaky):
+    x = torch.tensor([-2., -0.5, 0., 3.])
+    found = my_leaky(x, 0.1)
+    assert isinstance(found, torch.Tensor) and found.shape == x.shape, 'one number for each input is wanted'
+    assert not torch.equal(found, x.clamp(min=0)), 'that is ReLU itself: nothing comes through below zero'
+    assert not torch.equal(found, torch.minimum(x, 0.1 * x)), 'the smaller of the two bends the wrong way'
+    assert torch.equal(found[2:], x[2:]), 'from zero on, the input stays as it is'
+    assert torch.allclose(found[:2], torch.tensor([-0.2, -0.05])), 'below zero the input is multiplied by the slope'
+    for slope in (0., 0.01, 0.5, 1.):
+        wanted = nn.functional.leaky_relu(x, slope)
+        assert torch.allclose(my_leaky(x, slope), wanted), f'right for slope 0.1, wrong for slope {slope}'
+
+# %% ../nbs/09_activations.ipynb #b1c5cac1
+def _check_log_sigmoid(my_log_sigmoid):
+    x = torch.tensor([-30., -1., 0., 2.], dtype=torch.float64)
+    right = nn.functional.logsigmoid
+    found = my_log_sigmoid(x)
+    assert not torch.allclose(found, -right(x)), 'right up to its sign'
+    assert not torch.allclose(found, x.sigmoid()), 'that is the sigmoid; its logarithm is wanted'
+    assert torch.allclose(found, right(x)), 'wrong for ordinary scores; the sigmoid is 1 / (1 + exp(-x))'
+    far = torch.tensor([-1000., 1000.], requires_grad=True)
+    found = my_log_sigmoid(far)
+    assert found.isfinite().all(), 'the sigmoid of -1000 is 0 in the computer, so never take its logarithm'
+    assert torch.allclose(found, right(far)), 'finite for a score of -1000, but far off: it should be about -1000'
+    slope = torch.autograd.grad(found.sum(), far)[0]
+    assert slope.isfinite().all(), 'the value is right at -1000, the slope is none; what is exponentiated there?'
+
+# %% ../nbs/09_activations.ipynb #b1646eb1
+def _check_softmax(my_softmax):
+    x = torch.tensor([[1., 2., 4.], [0., 0., -1.]])
+    found = my_softmax(x, 1.)
+    assert found.shape == x.shape, f'a share for each score is wanted, not {tuple(found.shape)}'
+    assert torch.allclose(found.sum(1), torch.ones(2)), 'shares of a row add up to 1: along which axis did you sum?'
+    assert torch.allclose(found, x.softmax(1)), 'at temperature 1 it is the ordinary softmax'
+    assert my_softmax(x, 0.01).max() < 1.01 and not my_softmax(x, 0.01).isnan().any(), 'cold scores overflow'
+    assert my_softmax(x, 0.01)[0, 2] > 0.99, 'near 0 the largest score takes all: is it a factor or a divisor?'
+    assert torch.allclose(my_softmax(x, 1e9), torch.full((2, 3), 1 / 3)), 'at a high temperature all shares are equal'
+    assert torch.allclose(my_softmax(x, 2.), (x / 2).softmax(1)), 'right at the ends, wrong at temperature 2'
+    assert my_softmax(1e4 * x, 1.).isfinite().all(), 'scores of 40,000 overflow; what may be subtracted first?'
+
+# %% ../nbs/09_activations.ipynb #bc88399b
+def _check_bias(my_bias):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = [nn.Linear(n, m, dtype=torch.float64) for n, m in ((2, 3), (3, 5), (5, 4))]
+    first, second, third = layers
+    try: found = my_bias(*layers)
+    except RuntimeError as e: raise AssertionError(f'shapes do not fit ({e}); a bias goes through the *later* matrices')
+    assert found.shape == (4,), f'the last layer has 4 outputs, so there are 4 biases, not {tuple(found.shape)}'
+    assert not torch.allclose(found, third.bias), 'that is the last bias alone; what became of the first two?'
+    late = third.weight @ second.bias + third.bias
+    assert not torch.allclose(found, late), 'the first bias got lost'
+    once = third.weight @ second.weight @ first.bias
+    assert not torch.allclose(found, once), 'the first bias is right; the other two got lost'
+    assert torch.allclose(found, collapse(layers).bias), 'what comes out of the stack for an input of zeros?'

@@ -94,7 +94,7 @@ def _pair(n, name, least=1):
     if min(h, w) < least: raise ValueError(f"{name} is {(h, w)}; it must be at least {least} in both directions")
     return h, w
 
-# %% ../nbs/07_conv_matmul.ipynb #53c52c42
+# %% ../nbs/07_conv_matmul.ipynb #a0babe07
 def conv_entries(
     weight_shape:tuple, # shape of the kernels, (out_channels, in_channels / groups, height, width)
     input_size:int|tuple, # height and width of the image, in cells
@@ -102,7 +102,7 @@ def conv_entries(
     padding:int|tuple=0,  # rows and columns of zeros added on each side
     dilation:int|tuple=1, # distance between the window's cells
     groups:int=1          # groups of channels that do not see each other
-)->tuple: # rows, columns, index of the weight (int64, in the matrix's order); (n_outputs, n_inputs); output (channels, height, width)
+)->tuple: # rows, columns, index of the weight there (int64); shape of the matrix; shape of the output
     "Which weight of a convolution stands where in its matrix (claim M4)"
     out_ch, in_ch, kh, kw = weight_shape
     (h, w), (sh, sw), (dh, dw) = _pair(input_size, 'input_size'), _pair(stride, 'stride'), _pair(dilation, 'dilation')
@@ -110,7 +110,8 @@ def conv_entries(
     if groups < 1 or out_ch % groups: raise ValueError(f"{out_ch} output channels do not divide into {groups} groups")
     out_h, out_w = (h + 2*ph - dh*(kh - 1) - 1) // sh + 1, (w + 2*pw - dw*(kw - 1) - 1) // sw + 1
     if min(out_h, out_w) < 1:
-        raise ValueError(f"a {kh}x{kw} kernel with dilation {(dh, dw)} does not fit into {h}x{w} cells with padding {(ph, pw)}")
+        raise ValueError(f"a {kh}x{kw} kernel with dilation {(dh, dw)} does not fit into {h}x{w} cells "
+                         f"with padding {(ph, pw)}")
     o, y, x, c, i, j = torch.meshgrid(*map(torch.arange, (out_ch, out_h, out_w, in_ch, kh, kw)), indexing='ij')
     row, col = y*sh + i*dh - ph, x*sw + j*dw - pw           # the cell of the image that is read
     channel = o // (out_ch // groups) * in_ch + c           # of this input channel
@@ -128,7 +129,7 @@ def conv_sources(
     rows, cols, weights, shape, _ = conv_entries(*args, **kwargs)
     return torch.full(shape, -1).index_put((rows, cols), weights)
 
-# %% ../nbs/07_conv_matmul.ipynb #0d045eab
+# %% ../nbs/07_conv_matmul.ipynb #b309af18
 def conv_matrix(
     weight:torch.Tensor,  # kernels, (out_channels, in_channels / groups, height, width)
     input_size:int|tuple, # height and width of the image, in cells
@@ -145,7 +146,8 @@ def conv_matrix(
     if layout != 'dense': raise ValueError(f"layout is {layout!r}; choose 'dense' or 'csr'")
     n_bytes = shape[0] * shape[1] * weight.element_size()
     if n_bytes > 2**32:
-        raise ValueError(f"the dense matrix has {shape[0]:,} x {shape[1]:,} cells, {n_bytes / 2**30:,.0f} GiB; use layout='csr'")
+        raise ValueError(f"the dense matrix has {shape[0]:,} x {shape[1]:,} cells, {n_bytes / 2**30:,.0f} GiB; "
+                         "use layout='csr'")
     return weight.new_zeros(shape).index_put((rows, cols), values)
 
 # %% ../nbs/07_conv_matmul.ipynb #c9e43a28
@@ -211,7 +213,7 @@ def conv_violation(
     copies = [matrix[source == k] for k in source[source >= 0].unique()]
     return zeros, max((c.max() - c.min()).item() for c in copies)
 
-# %% ../nbs/07_conv_matmul.ipynb #e9fbe6fb
+# %% ../nbs/07_conv_matmul.ipynb #5c81d3b5
 def conv_transpose2d_matmul(
     y:torch.Tensor,       # (batch, out_channels, height, width): the size of the convolution's output
     weight:torch.Tensor,  # the convolution's kernels, (out_channels, in_channels / groups, height, width)
@@ -226,7 +228,8 @@ def conv_transpose2d_matmul(
     matrix = conv_matrix(weight, input_size, stride, padding, dilation, groups, layout)
     n = y[0].numel()
     if n != matrix.shape[0]:
-        raise ValueError(f"y has {n} numbers for each image; the convolution of {input_size} cells gives {matrix.shape[0]}")
+        raise ValueError(f"y has {n} numbers for each image; "
+                         f"the convolution of {input_size} cells gives {matrix.shape[0]}")
     x = matrix.t() @ y.flatten(1).T
     return x.T.unflatten(1, (weight.shape[1] * groups, *_pair(input_size, 'input_size')))
 
@@ -280,3 +283,49 @@ def conv_matmul_sheet(
             Check('sliding window', window, from_scratch=ours[0, 0], PyTorch=y[0, 0]),
             Check('gradient of the image', back, from_scratch=conv_transpose2d_matmul(g4, w4, 3).view(9, 1),
                   PyTorch=F.conv_transpose2d(g4, w4).view(9, 1))]
+
+# %% ../nbs/07_conv_matmul.ipynb #180027ea
+def _check_fixed_zeros(my_fixed_zeros):
+    found = my_fixed_zeros(3, 2)
+    assert found != 16, '16 cells of the 4x9 matrix hold a weight; how many do not?'
+    assert found == 20, f'the 4x9 matrix of this chapter has 20 fixed zeros, not {found}'
+    for size, k in ((4, 4), (8, 3), (28, 5)):
+        right = matrix_counts((1, 1, k, k), size)['fixed_zeros']
+        hint = 'how many rows, and how many weights in each of them?'
+        assert my_fixed_zeros(size, k) == right, f'right for 3x3 and 2x2, wrong for {size}x{size} and {k}x{k}: {hint}'
+    assert my_fixed_zeros(10_000, 3) > 9e15, 'a formula has no trouble with an image of 10,000x10,000 cells'
+
+# %% ../nbs/07_conv_matmul.ipynb #65b8d9c7
+def _check_identity_kernel(my_identity_kernel):
+    kernel = my_identity_kernel()
+    assert isinstance(kernel, torch.Tensor) and kernel.shape == (1, 1, 3, 3), 'a tensor of shape (1, 1, 3, 3) is wanted'
+    assert not torch.equal(kernel[0, 0], torch.eye(3)), 'a kernel that is the identity matrix reads a diagonal of cells'
+    matrix = conv_matrix(kernel.double(), 5, padding=1)
+    assert (kernel != 0).sum() == 1, 'each row of the identity has a single 1, so how many weights may differ from 0?'
+    assert matrix.diag().any(), 'one weight is right, but it looks at a neighbour of the cell'
+    assert torch.equal(matrix, torch.eye(25, dtype=torch.float64)), 'the place is right, the number is not'
+
+# %% ../nbs/07_conv_matmul.ipynb #1875151d
+def _check_avg_pool(my_avg_pool_matrix):
+    matrix = my_avg_pool_matrix(6)
+    n_rows, n_cols = matrix.shape
+    assert n_cols == 36, f'the image has 36 cells, the matrix {n_cols} columns'
+    assert n_rows != 25, '25 rows are a window at each place; pooling windows do not overlap'
+    assert n_rows == 9, f'a 6x6 image has 9 windows, the matrix {n_rows} rows'
+    assert torch.allclose(matrix.sum(1), torch.ones(9, dtype=matrix.dtype)), 'weights of an average add up to 1'
+    image = torch.arange(36., dtype=matrix.dtype).view(1, 1, 6, 6).square()
+    pooled = F.avg_pool2d(image, 2).flatten()
+    assert torch.allclose(matrix @ image.flatten(), pooled), 'right sums, but which columns does the first row read?'
+    assert my_avg_pool_matrix(4).shape == (4, 16), 'right for 6x6 cells, wrong for 4x4'
+
+# %% ../nbs/07_conv_matmul.ipynb #db4dbebf
+def _check_two_in_one(my_two_in_one):
+    g = torch.Generator().manual_seed(0)
+    first, second, image = (torch.randint(-9, 10, (1, 1, n, n), generator=g).double() for n in (3, 3, 8))
+    try: matrix = my_two_in_one(first, second, 8)
+    except RuntimeError as e:
+        raise AssertionError(f'the shapes do not fit: how large is the image that the second kernel sees? ({e})')
+    assert matrix.shape == (16, 64), f'8x8 become 6x6, then 4x4 cells: 16 rows, 64 columns, not {tuple(matrix.shape)}'
+    result, swapped = (F.conv2d(F.conv2d(image, a), b).flatten() for a, b in ((first, second), (second, first)))
+    assert torch.allclose(result, swapped) # convolutions of one channel may change places
+    assert torch.equal(matrix @ image.flatten(), result), 'right shape, other numbers'

@@ -5,6 +5,7 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import activations as A
 from ddl_lesson8.activations import ACTIVATIONS, FourParts, Inputs, collapse
+from ddl_lesson8.exercises import check_exercise
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=80)
 settings.load_profile('book')
@@ -147,3 +148,37 @@ def test_sheet_agrees_and_keeps_its_charts(tmp_path):
     path = book.save(tmp_path/'activations.xlsx')
     assert crosscheck(path, checks).raise_if_different()
     assert len(openpyxl.load_workbook(path)['activations']._charts) == len(A.CHARTS)
+
+# ---- the checkers of the exercises
+
+def cold(x, t):
+    e = (x / t).exp()
+    return e / e.sum(1, keepdim=True)
+
+RIGHT = [(lambda x, slope: torch.maximum(x, slope * x), '_check_leaky'), (F.logsigmoid, '_check_log_sigmoid'),
+         (lambda x: -A.softplus(-x), '_check_log_sigmoid'), (lambda x: torch.stack([x, torch.zeros_like(x)]).log_softmax(0)[0], '_check_log_sigmoid'),
+         (lambda x, t: A.softmax(x / t), '_check_softmax'), (lambda a, b, c: c(b(a(torch.zeros(2, dtype=torch.float64)))), '_check_bias'),
+         (lambda a, b, c: c.weight @ (b.weight @ a.bias + b.bias) + c.bias, '_check_bias')]
+WRONG = [
+    (lambda x, slope: x.clamp(min=0), '_check_leaky', 'ReLU itself'), (lambda x, slope: torch.minimum(x, slope * x), '_check_leaky', 'wrong way'),
+    (lambda x, slope: torch.maximum(x, x - slope), '_check_leaky', 'multiplied by the slope'), (lambda x, slope: slope * x, '_check_leaky', 'from zero on'),
+    (lambda x, slope: torch.maximum(x, .1 * x), '_check_leaky', 'wrong for slope 0.0'), (lambda x, slope: x.max(), '_check_leaky', 'one number for each'),
+    (lambda x: x.sigmoid().log(), '_check_log_sigmoid', 'never take its logarithm'), (lambda x: x.sigmoid(), '_check_log_sigmoid', 'that is the sigmoid'),
+    (lambda x: -F.logsigmoid(x), '_check_log_sigmoid', 'its sign'), (lambda x: -(1 + x.exp()).log(), '_check_log_sigmoid', 'ordinary scores'),
+    (lambda x: -(1 + (-x).exp()).log(), '_check_log_sigmoid', 'never take'), (lambda x: x.sigmoid().clamp(min=1e-30).log(), '_check_log_sigmoid', 'far off'),
+    (lambda x: torch.where(x < -50, x, -(1 + (-x).exp()).log()), '_check_log_sigmoid', 'the slope is none'),
+    (lambda x, t: (x * t).softmax(1), '_check_softmax', 'a factor or a divisor'), (lambda x, t: (x / t).softmax(0), '_check_softmax', 'which axis'),
+    (cold, '_check_softmax', 'overflow'), (lambda x, t: x.softmax(1), '_check_softmax', 'a factor or a divisor'), (lambda x, t: x.softmax(1) / t, '_check_softmax', ''),
+    (lambda x, t: (x / t).softmax(1).sum(1), '_check_softmax', 'not (2,)'), (lambda x, t: (x / t**2).softmax(1), '_check_softmax', 'wrong at temperature 2'),
+    (lambda a, b, c: c.bias, '_check_bias', 'the first two'), (lambda a, b, c: a.bias + b.bias + c.bias, '_check_bias', 'shapes do not fit'),
+    (lambda a, b, c: c.weight @ b.bias + c.bias, '_check_bias', 'the first bias got lost'), (lambda a, b, c: a.bias, '_check_bias', 'not (3,)'),
+    (lambda a, b, c: c.weight @ b.weight @ a.bias, '_check_bias', 'other two got lost'), (lambda a, b, c: a.weight @ b.weight @ c.bias, '_check_bias', 'later'),
+    (lambda a, b, c: c.weight @ b.weight @ a.bias + c.bias, '_check_bias', 'input of zeros')]
+
+@pytest.mark.parametrize('answer, checker', RIGHT)
+def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(A, checker)), check_exercise(answer, getattr(A, checker))
+
+@pytest.mark.parametrize('answer, checker, hint', WRONG)
+def test_wrong_answers_get_a_hint(answer, checker, hint):
+    outcome = check_exercise(answer, getattr(A, checker))
+    assert outcome.state == 'not yet' and hint in outcome.hint, outcome

@@ -2,8 +2,10 @@
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
+from ddl_lesson8 import conv_matmul
 from ddl_lesson8.conv_matmul import (Polynomial, as_polynomial, coefficient, letters, conv_entries, conv_sources, conv_matrix, conv2d_matmul,
     conv2d_unfold, conv_out_shape, conv_transpose2d_matmul, conv_violation, matrix_counts, show_conv_matrix)
+from ddl_lesson8.exercises import check_exercise
 
 fixed = settings(derandomize=True, deadline=None, max_examples=25)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')
@@ -152,3 +154,43 @@ def test_draws():
     matplotlib.use('Agg')
     ax = show_conv_matrix(conv_sources((1, 1, 3, 3), 4), labels='')
     assert ax.get_xlabel() and ax.get_ylabel()
+
+# ---- the checkers of the exercises
+
+def zeros(size, k): return (size - k + 1)**2 * (size**2 - k**2)
+
+def one_at(i, j, value=1.):
+    kernel = torch.zeros(1, 1, 3, 3)
+    kernel[0, 0, i, j] = value
+    return kernel
+
+def pool(size, stride=2, weight=.25): return conv_matrix(torch.full((1, 1, 2, 2), weight), size, stride=stride)
+
+def pool_beside(size): # averages of cells that follow each other instead of a square
+    matrix = torch.zeros(size**2 // 4, size**2)
+    for i in range(len(matrix)): matrix[i, 4*i : 4*i + 4] = .25
+    return matrix
+
+def two(first, second, size): return conv_matrix(second, size - 2) @ conv_matrix(first, size)
+
+RIGHT = [(zeros, '_check_fixed_zeros'), (lambda: one_at(1, 1), '_check_identity_kernel'), (pool, '_check_avg_pool'), (two, '_check_two_in_one'),
+         (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b.flip(2, 3)), size), '_check_two_in_one')] # one 5x5 kernel
+WRONG = [
+    (lambda size, k: (size - k + 1)**2 * k**2, '_check_fixed_zeros', 'hold a weight'), (lambda size, k: 36, '_check_fixed_zeros', 'not 36'),
+    (lambda size, k: 20, '_check_fixed_zeros', 'right for 3x3'), (lambda size, k: (size - k + 1)**2 * size**2 - 16, '_check_fixed_zeros', 'how many rows'),
+    (lambda: torch.eye(3), '_check_identity_kernel', 'shape (1, 1, 3, 3)'), (lambda: torch.eye(3).view(1, 1, 3, 3), '_check_identity_kernel', 'a diagonal'),
+    (lambda: torch.ones(1, 1, 3, 3), '_check_identity_kernel', 'a single 1'), (lambda: one_at(0, 0), '_check_identity_kernel', 'a neighbour'),
+    (lambda: one_at(1, 1, 2.), '_check_identity_kernel', 'the number is not'),
+    (lambda size: pool(size, 1), '_check_avg_pool', 'do not overlap'), (lambda size: pool(size, weight=1.), '_check_avg_pool', 'add up to 1'),
+    (pool_beside, '_check_avg_pool', 'which columns'), (lambda size: pool(6), '_check_avg_pool', 'wrong for 4x4'), (lambda size: pool(size).T, '_check_avg_pool', '9 columns'),
+    (lambda a, b, size: conv_matrix(b, size) @ conv_matrix(a, size), '_check_two_in_one', 'how large is the image'),
+    (lambda a, b, size: conv_matrix(a, size), '_check_two_in_one', '16 rows'), (lambda a, b, size: two(a, a, size), '_check_two_in_one', 'other numbers'),
+    (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b), size), '_check_two_in_one', 'other numbers')]
+
+@pytest.mark.parametrize('answer, checker', RIGHT)
+def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(conv_matmul, checker)), check_exercise(answer, getattr(conv_matmul, checker))
+
+@pytest.mark.parametrize('answer, checker, hint', WRONG)
+def test_wrong_answers_get_a_hint(answer, checker, hint):
+    outcome = check_exercise(answer, getattr(conv_matmul, checker))
+    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
