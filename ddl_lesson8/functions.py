@@ -628,11 +628,11 @@ def _devsq(*args):
     mean, n = _average(pieces)
     return _finite(_total(pieces, lambda x: (x - mean[..., None]).square()), _first(_error(pieces), _code(n == 0, NUM)[..., None]))
 
-# %% ../nbs/tools/28c_functions.ipynb #9735de19
+# %% ../nbs/tools/28c_functions.ipynb #0711ba1e
 def _extreme(pair, reduce, worst):
     def of(num, mask):
         if mask is not None: num = torch.where(mask, num, worst)
-        if num.shape[-1] > 16: return reduce(num, -1)
+        if num.shape[-1] > 16: return reduce(num, -1).values
         out = num[..., 0]
         for k in range(1, num.shape[-1]): out = pair(out, num[..., k])
         return out
@@ -643,8 +643,8 @@ def _extreme(pair, reduce, worst):
         return _scalar(torch.where(none, 0., out) if _any(none) else out, _error(pieces))
     return compute
 
-function('MAX', 'r*', 1)(_extreme(torch.maximum, torch.amax, -math.inf))
-function('MIN', 'r*', 1)(_extreme(torch.minimum, torch.amin, math.inf));
+function('MAX', 'r*', 1)(_extreme(lambda a, b: torch.where(b > a, b, a), torch.max, -math.inf))
+function('MIN', 'r*', 1)(_extreme(lambda a, b: torch.where(b < a, b, a), torch.min, math.inf));
 
 # %% ../nbs/tools/28c_functions.ipynb #87e4061a
 @function('PRODUCT', 'r*', 1)

@@ -7,7 +7,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/sheet_module.html.md"""
 # %% auto #0
 __all__ = ['Window', 'Sheets', 'SheetModule', 'Fit']
 
-# %% ../nbs/tools/28_sheet_module.ipynb #b021c246
+# %% ../nbs/tools/28_sheet_module.ipynb #706e1547
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from .formulas import Array, Call, Chain, Fault, Name, Ref, TableRef, Unary, children, parse_formula, parse_tokens, rebuild, relative_tokens, unparse, walk
-from .functions import (BLANK, FAULT, FAULTS, FUNCTIONS, LEAVES, LOGICAL, NA, NULL, NUMBER, REF, TEXT, Cells, Context, NeedsCells, OneByOne, Place, build, cat_cells, common_shape,
+from .functions import (BLANK, FAULT, FAULTS, FUNCTIONS, LEAVES, LOCATORS, LOGICAL, NA, NULL, NUMBER, REF, TEXT, Cells, Context, NeedsCells, OneByOne, Place, build, cat_cells, common_shape,
                                    decode, encode, evaluate, function, is_range, letter_of, locate, meet)
 from .spreadsheet import MAX_COLS, MAX_ROWS, Area, SheetError, cell_name, parse_area, quote_sheet
 from .xlsx import ErrorValue, read_xlsx, rewrite_xlsx
@@ -48,7 +48,7 @@ def _families(file): # all formulas of a workbook
         try: yield _Family(sheet, parse_tokens(tokens), kind, size, rows, cols)
         except SheetError as e: raise SheetError(f"{_where(file.path, sheet, rows[0], cols[0])}: ={file.sheets[sheet].cells[rows[0], cols[0]].formula[:200]}: {e}") from None
 
-# %% ../nbs/tools/28_sheet_module.ipynb #3ff11b99
+# %% ../nbs/tools/28_sheet_module.ipynb #5bed5879
 class _Names:
     "Replaces defined names, tables and spilled ranges by what they stand for"
     def __init__(self, file):
@@ -79,6 +79,7 @@ class _Names:
     def name(self, node, sheet, row, col, depth):
         if '[' in (node.sheet or ''): raise SheetError(f"{node.sheet}!{node.name} is in another workbook, which is not supported")
         text = self.text(node, sheet)
+        if text is None and node.name.casefold() in self.tables: return self.table(TableRef(node.name, ''), sheet, row, col)
         if text is None: return Fault('#NAME?')
         tree = self.resolve(parse_formula(text.removeprefix('=')), sheet, row, col, depth + 1)
         return tree if is_range(tree) or not children(tree) else Call('\0ARRAY', (tree,))
@@ -159,7 +160,7 @@ class Window:
 
 LEAVES.append(Window)
 
-# %% ../nbs/tools/28_sheet_module.ipynb #c9cce997
+# %% ../nbs/tools/28_sheet_module.ipynb #9f589639
 class _Binder(Context):
     "Finds out, before anything is computed, where ranges lie"
     def __init__(self, family):
@@ -183,15 +184,16 @@ class _Binder(Context):
             return Unary(node.op, self.bind(node.arg, array, False))
         if isinstance(node, Chain):
             ranges = node.ops[0] in ' :,'
-            return Chain(node.ops, tuple(self.bind(t, array, ranges, read and node.ops[0] not in ' :') for t in node.terms))
+            return Chain(node.ops, tuple(self.bind(t, array, ranges, node.ops[0] not in ' :') for t in node.terms))
         if isinstance(node, Call): return Call(node.name, tuple(self.bind_argument(node, i, a, array, whole, read) for i, a in enumerate(node.args)))
         return node
 
     def bind_argument(self, node, i, arg, array, whole, read):
         letters = FUNCTIONS[node.name].letters if node.name in FUNCTIONS else 'v*'
         letter = letter_of(letters, i) if letters.rstrip('*') and (letters.endswith('*') or i < len(letters)) else 'v'
-        if node.name in ('ROW', 'COLUMN', 'ROWS', 'COLUMNS') or node.name == 'OFFSET' and i == 0: return self.bind(arg, array, True, False)
-        return self.bind(arg, array or letter == 'a', letter in 'ra' or whole and letter == 'p', read)
+        if node.name in ('ROW', 'COLUMN', 'ROWS', 'COLUMNS'): return self.bind(arg, True, True, not is_range(arg)) # only its place or its size
+        if node.name in LOCATORS and i == 0: return self.bind(arg, array or letter == 'a', True, read and node.name != 'OFFSET')
+        return self.bind(arg, array or letter == 'a', letter in 'ra' or whole and letter == 'p')
 
     def _static(self, node):
         try: locate(node, self); return True
@@ -637,7 +639,7 @@ def _contract(run, node, array):
     c = step.contractions[key]
     return c.compute(run.store) if c.useful else None
 
-# %% ../nbs/tools/28_sheet_module.ipynb #7a237f8e
+# %% ../nbs/tools/28_sheet_module.ipynb #abd97f07
 def _fit_size(x, size, where, kind): # the cells that formulas fill: what is too much is cut off, what is missing is #N/A
     (h, w), (r, c) = size, x.size[-2:]
     if kind == 'dynamic' and (r, c) != (h, w): raise SheetError(f"{where}: its result has {r} x {c} cells now, and had {h} x {w} when the file was saved")
@@ -660,8 +662,7 @@ def _compute(step, store, like, batch, generator, known): # the segment of a ste
         parts = [_compute(s, store, like, batch, generator, known) for s in step.split()]
         lifted = [p.map(lambda t: t[..., None, :]) for p in parts]
         return cat_cells(lifted, -1).map(lambda t: t[..., 0, :]).plain()
-    except SheetError as e: raise SheetError(f"{where}: {e}") from None
-    except (torch.cuda.OutOfMemoryError, NeedsCells): raise
+    except SheetError as e: raise SheetError(str(e) if str(e).startswith(str(step.plan.path)) else f"{where}: {e}") from None
     x = _fit_size(x, g.size, where, g.kind).plain()
     n = len(g.rows)
     flat = x.map(lambda t: t.expand(t.shape[:-3] + (n,) + t.shape[-2:]).flatten(-3))
