@@ -1,5 +1,5 @@
 "The lesson's workbook, the check of the course's workbook, and the command"
-import os, random, re, subprocess, sys, time, zipfile
+import os, random, re, shutil, subprocess, sys, time, zipfile
 from pathlib import Path
 import pytest, torch
 from ddl_lesson8 import workbook
@@ -319,6 +319,31 @@ def test_labels_can_be_read():
             if not after: continue
             room = sum(s.widths.get(k, s.cell) for k in range(c, min(after)))
             assert len(label) * 6 <= room + 12, f'{s.name}!{cell_name(r, c)}: {label!r} has {room} pixels'
+
+
+# another program
+
+def without_results(path, out): # the same formulas, and nothing to show for them
+    with zipfile.ZipFile(path) as z: content = {n: z.read(n) for n in z.namelist()}
+    n_removed = 0
+    for part in content:
+        if 'worksheets/sheet' in part:
+            content[part], n = re.subn(rb'</f><v>[^<]*</v>', rb'</f>', content[part])
+            n_removed += n
+    rewritten(content, out, {})
+    return n_removed
+
+
+@pytest.mark.skipif(shutil.which('soffice') is None, reason='LibreOffice is not installed')
+def test_libreoffice_computes_the_same_numbers(lesson, tmp_path, monkeypatch):
+    "LibreOffice computes every formula from nothing; its copy passes the whole check"
+    monkeypatch.setattr(workbook, 'lesson_book', lambda: lesson[1])
+    assert without_results(lesson[0], tmp_path/'lesson8.xlsx') > 5_000
+    profile = f'-env:UserInstallation=file://{tmp_path}/profile'
+    done = subprocess.run(['soffice', profile, '--headless', '--convert-to', 'xlsx', '--outdir', str(tmp_path/'out'), str(tmp_path/'lesson8.xlsx')], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    report = check_lesson_workbook(tmp_path/'out'/'lesson8.xlsx')
+    assert report, report
 
 
 # a machine that has only what the library itself needs
