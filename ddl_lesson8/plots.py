@@ -15,11 +15,23 @@ import torch
 # %% ../nbs/tools/25_plots.ipynb #5aaea70a
 from matplotlib.colors import LinearSegmentedColormap
 
-# %% ../nbs/tools/25_plots.ipynb #48838197
+# %% ../nbs/tools/25_plots.ipynb #f4f57938
 INK = LinearSegmentedColormap.from_list('ink', ['#fcfcff', '#f8696b'])
-COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000') # Okabe and Ito, safe for colour blindness
+COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000') # Okabe and Ito: for all eyes
 
-# %% ../nbs/tools/25_plots.ipynb #cabd32ee
+# %% ../nbs/tools/25_plots.ipynb #153fb5a5
+def _write_numbers(ax, x, fmt, dark): # each number into its cell, white where the colour is dark
+    for at in itertools.product(*map(range, x.shape)):
+        color = 'white' if dark(abs(x[at].item())) else 'black'
+        ax.text(at[1], at[0], format(x[at].item(), fmt), ha='center', va='center', fontsize=7, color=color)
+
+def _name_axes(ax): # rows and columns, in whole numbers
+    ax.set_xlabel('column', fontsize=8)
+    ax.set_ylabel('row', fontsize=8)
+    ax.tick_params(labelsize=8)
+    for axis in (ax.xaxis, ax.yaxis): axis.get_major_locator().set_params(integer=True)
+
+# %% ../nbs/tools/25_plots.ipynb #3eb591eb
 def show_grid(
     x:torch.Tensor,       # numbers, (height, width)
     ax=None,              # matplotlib axes; a new figure when None
@@ -31,24 +43,19 @@ def show_grid(
     ticks:bool=True       # rows and columns along the axes?
 ):  # the matplotlib axes
     "Draw a matrix as a grid of coloured cells"
-    if x.ndim != 2: raise ValueError(f"show_grid draws a matrix (height, width), not a tensor of shape {tuple(x.shape)}")
+    if x.ndim != 2: raise ValueError(f"show_grid draws a matrix (height, width), not a shape of {tuple(x.shape)}")
     x = x.detach().cpu().float()
-    if ax is None: _, ax = plt.subplots(figsize=(max(2, x.shape[1] * .28), max(1.6, x.shape[0] * .28)), layout='constrained')
+    size = max(2, x.shape[1] * .28), max(1.6, x.shape[0] * .28)
+    if ax is None: _, ax = plt.subplots(figsize=size, layout='constrained')
     top = vmax if vmax is not None else (x.abs().max().item() or 1.)
     ax.imshow(x, cmap='RdBu_r' if signed else INK, vmin=-top if signed else 0, vmax=top)
-    if numbers:
-        for (r, c), v in ((p, x[p].item()) for p in itertools.product(*map(range, x.shape))):
-            ax.text(c, r, format(v, fmt), ha='center', va='center', fontsize=7, color='white' if signed and abs(v) > .6 * top else 'black')
-    if ticks:
-        ax.set_xlabel('column', fontsize=8)
-        ax.set_ylabel('row', fontsize=8)
-        ax.tick_params(labelsize=8)
-        for axis in (ax.xaxis, ax.yaxis): axis.get_major_locator().set_params(integer=True)
+    if numbers: _write_numbers(ax, x, fmt, lambda v: signed and v > .6 * top)
+    if ticks: _name_axes(ax)
     else: ax.set(xticks=[], yticks=[])
     if title: ax.set_title(title, fontsize=10)
     return ax
 
-# %% ../nbs/tools/25_plots.ipynb #70c85d91
+# %% ../nbs/tools/25_plots.ipynb #63217637
 def show_grids(
     xs:list,                # matrices, or a tensor (n, height, width)
     titles:list|None=None,  # a title for each
@@ -63,8 +70,9 @@ def show_grids(
     kwargs.setdefault('ticks', False)
     n_cols = min(n_cols, len(xs))
     n_rows = -(-len(xs) // n_cols)
-    ratio = xs[0].shape[0] / xs[0].shape[1]
-    fig, axes = plt.subplots(n_rows, n_cols, figsize=(size * n_cols, (size * ratio + .3) * n_rows), layout='constrained', squeeze=False)
+    height = size * xs[0].shape[0] / xs[0].shape[1] + .3
+    figsize = size * n_cols, height * n_rows
+    fig, axes = plt.subplots(n_rows, n_cols, figsize=figsize, layout='constrained', squeeze=False)
     for i, ax in enumerate(axes.flat):
         if i < len(xs): show_grid(xs[i], ax=ax, title=titles[i] if titles else '', **kwargs)
         else: ax.set_axis_off()
@@ -73,7 +81,7 @@ def show_grids(
 # %% ../nbs/tools/25_plots.ipynb #7d55a1e4
 LINES = ('-', '--', '-.', ':', (0, (3, 1, 1, 1)), (0, (5, 1)), (0, (1, 1)))
 
-# %% ../nbs/tools/25_plots.ipynb #beb92311
+# %% ../nbs/tools/25_plots.ipynb #ec761e1a
 def show_lines(
     x,                 # numbers along the horizontal axis
     ys:dict,           # name -> numbers along the vertical axis
@@ -86,7 +94,8 @@ def show_lines(
     "Draw named curves with labelled axes"
     if ax is None: _, ax = plt.subplots(figsize=(6, 3.4), layout='constrained')
     for i, (name, y) in enumerate(ys.items()):
-        ax.plot(x, y, label=name, color=COLORS[i % len(COLORS)], linestyle=LINES[i % len(LINES)], marker=marker, markersize=4)
+        look = dict(color=COLORS[i % len(COLORS)], linestyle=LINES[i % len(LINES)], marker=marker, markersize=4)
+        ax.plot(x, y, label=name, **look)
     if 'x' in log: ax.set_xscale('log')
     if 'y' in log: ax.set_yscale('log')
     ax.set(xlabel=xlabel, ylabel=ylabel)

@@ -7,13 +7,14 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/to_workbook.html.md"""
 # %% auto #0
 __all__ = ['ACTIVATION_FORMULAS', 'WRITERS', 'Act', 'Writer', 'writes', 'Step', 'WorkbookModel', 'to_workbook']
 
-# %% ../nbs/tools/29_to_workbook.ipynb #ce6015a7
+# %% ../nbs/tools/29_to_workbook.ipynb #a4ba7d87
 import copy, math
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 import torch
+from fastcore.basics import patch
 from torch import nn
 from .spreadsheet import Block, Book, Check, Report, SheetError, crosscheck
 
@@ -21,13 +22,15 @@ from .spreadsheet import Block, Book, Check, Report, SheetError, crosscheck
 _SIGMOID = 'IF({r}<0,EXP({r})/(1+EXP({r})),1/(1+EXP(-{r})))'
 _SOFTPLUS = '(MAX(0,{r})+LN(1+EXP(-ABS({r}))))'
 
-# %% ../nbs/tools/29_to_workbook.ipynb #b0bd95e1
+# %% ../nbs/tools/29_to_workbook.ipynb #9fc4a5ea
 ACTIVATION_FORMULAS = { # class name -> formula; {r} is the input, other names in braces are attributes of the layer
-    'Identity': '{r}', 'ReLU': 'MAX(0,{r})', 'ReLU6': 'MIN(6,MAX(0,{r}))', 'LeakyReLU': 'IF({r}>0,{r},{negative_slope}*{r})',
-    'ELU': 'IF({r}>0,{r},{alpha}*(EXP(MIN(0,{r}))-1))', 'Sigmoid': _SIGMOID, 'LogSigmoid': '-(MAX(0,-{r})+LN(1+EXP(-ABS({r}))))',
-    'SELU': '{scale}*IF({r}>0,{r},{alpha}*(EXP(MIN(0,{r}))-1))', 'SiLU': '{r}*' + _SIGMOID, 'Tanh': 'TANH({r})',
-    'GELU': '{r}*NORM.DIST({r},0,1,TRUE)', 'Mish': '{r}*TANH(' + _SOFTPLUS + ')', 'Softplus': _SOFTPLUS, 'Softsign': '{r}/(1+ABS({r}))',
-    'Hardtanh': 'MIN({max_val},MAX({min_val},{r}))', 'Hardsigmoid': 'MIN(1,MAX(0,{r}/6+0.5))', 'Hardswish': '{r}*MIN(1,MAX(0,{r}/6+0.5))',
+    'Identity': '{r}', 'ReLU': 'MAX(0,{r})', 'ReLU6': 'MIN(6,MAX(0,{r}))',
+    'LeakyReLU': 'IF({r}>0,{r},{negative_slope}*{r})', 'ELU': 'IF({r}>0,{r},{alpha}*(EXP(MIN(0,{r}))-1))',
+    'SELU': '{scale}*IF({r}>0,{r},{alpha}*(EXP(MIN(0,{r}))-1))', 'Sigmoid': _SIGMOID,
+    'LogSigmoid': '-(MAX(0,-{r})+LN(1+EXP(-ABS({r}))))', 'SiLU': '{r}*' + _SIGMOID, 'Tanh': 'TANH({r})',
+    'GELU': '{r}*NORM.DIST({r},0,1,TRUE)', 'Mish': '{r}*TANH(' + _SOFTPLUS + ')', 'Softplus': _SOFTPLUS,
+    'Softsign': '{r}/(1+ABS({r}))', 'Hardtanh': 'MIN({max_val},MAX({min_val},{r}))',
+    'Hardsigmoid': 'MIN(1,MAX(0,{r}/6+0.5))', 'Hardswish': '{r}*MIN(1,MAX(0,{r}/6+0.5))',
     'SigmoidRange': '{low}+({high}-{low})*' + _SIGMOID}
 
 # %% ../nbs/tools/29_to_workbook.ipynb #825d72ee
@@ -42,7 +45,7 @@ def _activation(layer): # the formula of a layer and the constants in it
         formula, values['c'] = '0.5*{r}*(1+TANH({c}*({r}+0.044715*{r}^3)))', math.sqrt(2 / math.pi)
     return formula, {k: float(v) for k, v in values.items() if '{%s}' % k in formula}
 
-# %% ../nbs/tools/29_to_workbook.ipynb #62a96ab7
+# %% ../nbs/tools/29_to_workbook.ipynb #f8201a04
 class Act(NamedTuple):
     "An activation: its block on the sheet, and the tensor that PyTorch has there"
     block: Block
@@ -55,11 +58,14 @@ class Act(NamedTuple):
         return self.block.area(*channel, rows=(row, row + 1), absolute=True)
     @property
     def layout(self): # how to lay out a block like this one
-        return dict(vertical=True) if self.block.vertical else dict(pitch=self.pitch) if len(self.block.shape) == 3 else {}
+        if self.block.vertical: return dict(vertical=True)
+        return dict(pitch=self.pitch) if len(self.block.shape) == 3 else {}
     @property
-    def pitch(self): return self.block.origins[1][0] - self.block.origins[0][0] if len(self.block.origins) > 1 else None
+    def pitch(self): # rows from one channel to the next
+        tops = [row for row, _ in self.block.origins]
+        return tops[1] - tops[0] if len(tops) > 1 else None
 
-# %% ../nbs/tools/29_to_workbook.ipynb #abbba42f
+# %% ../nbs/tools/29_to_workbook.ipynb #39781566
 class Writer:
     "Writes layers onto a sheet, from left to right"
     def __init__(self,
@@ -70,22 +76,37 @@ class Writer:
         self.sheet = book.sheet('model', zoom=60, cell=24, about='Every activation is a formula, every weight a cell')
         self.parameters, self.steps, self.path, self.what, self.train, self.colors = {}, [], '', '', None, True
 
-    def put(self, value, label, key=None, **kwargs)->Block:
-        "Write numbers; those of a parameter are remembered under its key in the model's `state_dict`"
-        if not self.sheet.blocks: kwargs.setdefault('at', 'A5')
-        block = self.sheet.put(value, label, **dict(dict(scale=_colors(value), fmt='0.00'), **kwargs))
-        if key: self.parameters[self.path + key] = block; self.name(f'model.{self.path}{key}', block)
-        return block
+# %% ../nbs/tools/29_to_workbook.ipynb #2ba3b8d7
+@patch
+def put(self:Writer,
+    value,      # numbers, or a parameter
+    label:str,  # written above the block
+    key:str|None=None, # of a parameter in the layer's `state_dict`
+    **kwargs    # passed to `Sheet.put`
+)->Block: # where the numbers stand
+    "Write numbers; those of a parameter are remembered under its key in the model's `state_dict`"
+    if not self.sheet.blocks: kwargs.setdefault('at', 'A5')
+    block = self.sheet.put(value, label, **dict(dict(scale=_colors(value), fmt='0.00'), **kwargs))
+    if key:
+        self.parameters[self.path + key] = block
+        self.name(f'model.{self.path}{key}', block)
+    return block
 
-    def name(self, name, block): # a defined name, where Excel allows one that long
-        if sum(len(r) + 5 for r in block.ranges) < 8000 and len(name) < 200:
-            self.book._check_name(name); self.book.names[name] = block
+@patch
+def name(self:Writer,
+    name:str,   # as Excel shows it in its name box
+    block:Block # what it stands for
+):
+    "Define a name, where Excel allows one that long"
+    if sum(len(r) + 5 for r in block.ranges) < 8000 and len(name) < 200:
+        self.book._check_name(name)
+        self.book.names[name] = block
 
-# %% ../nbs/tools/29_to_workbook.ipynb #0ac8777b
+# %% ../nbs/tools/29_to_workbook.ipynb #6377d630
 def _count(self, n): # refuse what a spreadsheet program would choke on
     self.n_formulas += n
     if self.n_formulas > self.max_formulas:
-        raise SheetError(f"{self.n_formulas:,} formulas up to here, and the limit is max_formulas={self.max_formulas:,}")
+        raise SheetError(f"{self.n_formulas:,} formulas up to here; the limit is max_formulas={self.max_formulas:,}")
 
 def _formula(self, shape, fn, label='', **kwargs): # write formulas, after counting them
     self.count(math.prod(shape))
@@ -104,12 +125,14 @@ Writer.count, Writer.formula, Writer.const = _count, _formula, _const
 # %% ../nbs/tools/29_to_workbook.ipynb #3cfbaee7
 WRITERS = {} # class name -> function that writes such a layer
 
-# %% ../nbs/tools/29_to_workbook.ipynb #033da089
+# %% ../nbs/tools/29_to_workbook.ipynb #c7382380
 def writes(
     *names:str # class names of layers
 ):  # decorator
-    "Register `fn(writer, layer, x, y, relu)` for such layers: `x` is an `Act`, `y` PyTorch's output; it returns a `Block`"
-    def register(fn): WRITERS.update(dict.fromkeys(names, fn)); return fn
+    "Register `fn(writer, layer, x, y, relu)` for such layers: from the `Act` x and PyTorch's output y to a `Block`"
+    def register(fn):
+        WRITERS.update(dict.fromkeys(names, fn))
+        return fn
     return register
 
 # %% ../nbs/tools/29_to_workbook.ipynb #6f88c936
@@ -140,10 +163,11 @@ def _products(x, ws, c_in, o, c, rows, cols, dense): # window times kernel, for 
         return f'SUMPRODUCT({window},{ws.area(o, c, rows=_span(rows, 0), cols=_span(cols, 0), absolute=True)})'
     return '+'.join(f'{x.block.ref(c_in, r, k)}*{ws.ref(o, c, a, b, absolute=True)}' for a, r in rows for b, k in cols)
 
-# %% ../nbs/tools/29_to_workbook.ipynb #3208a018
+# %% ../nbs/tools/29_to_workbook.ipynb #6cae6a7a
 @writes('Conv2d')
 def _write_conv(w, layer, x, y, relu):
-    if layer.padding_mode != 'zeros': raise SheetError(f"padding_mode={layer.padding_mode!r} has no formula; only 'zeros' has")
+    if layer.padding_mode != 'zeros':
+        raise SheetError(f"padding_mode={layer.padding_mode!r} has no formula; only 'zeros' has")
     (n_out, n_in, kh, kw), (_, _, height, _) = layer.weight.shape, y.shape
     (sh, sw), (dh, dw), (ph, pw) = layer.stride, layer.dilation, _front_padding(layer)
     pitch = max(n_in * (kh + 1), height + 1)
@@ -151,8 +175,8 @@ def _write_conv(w, layer, x, y, relu):
     bias = None if layer.bias is None else w.put(layer.bias.view(-1, 1, 1), 'bias', 'bias', pitch=pitch)
     def cell(o, i, j):
         rows, cols = _window(i, x.block.shape[1], kh, sh, ph, dh), _window(j, x.block.shape[2], kw, sw, pw, dw)
-        first = o // (n_out // layer.groups) * n_in
-        terms = [_products(x, ws, first + c, o, c, rows, cols, (dh, dw) == (1, 1)) for c in range(n_in) if rows and cols]
+        first, dense = o // (n_out // layer.groups) * n_in, (dh, dw) == (1, 1)
+        terms = [_products(x, ws, first + c, o, c, rows, cols, dense) for c in range(n_in) if rows and cols]
         total = '+'.join(terms + ([] if bias is None else [bias.ref(o, 0, 0, absolute=True)])) or '0'
         return f'MAX(0,{total})' if relu else total
     return w.formula(y.shape[1:], cell, w.what, pitch=pitch)
@@ -192,16 +216,18 @@ def _write_adaptive(w, layer, x, y, relu):
         return f'{fn}({x.block.area(c % n, rows=span(i, h, out_h), cols=span(j, wd, out_w))})'
     return w.formula(y.shape[1:], cell, w.what, **x.layout)
 
-# %% ../nbs/tools/29_to_workbook.ipynb #e0e61b2a
+# %% ../nbs/tools/29_to_workbook.ipynb #48813148
 @writes('BatchNorm1d', 'BatchNorm2d')
 def _write_batch_norm(w, layer, x, y, relu):
-    if layer.running_mean is None: raise SheetError('keeps no running mean (track_running_stats=False), so it has no fixed formula')
+    if layer.running_mean is None:
+        raise SheetError('keeps no running mean (track_running_stats=False), so it has no fixed formula')
     picture = y.ndim == 4
     place = dict(pitch=x.pitch) if picture else x.layout
     def put(key, label):
         t = getattr(layer, key)
         return None if t is None else w.put(t.view(-1, 1, 1) if picture else t, label, key, **place)
-    mean, var, weight, bias = (put(*p) for p in (('running_mean', f'{w.what} mean'), ('running_var', 'variance'), ('weight', 'weight'), ('bias', 'bias')))
+    mean, var = put('running_mean', f'{w.what} mean'), put('running_var', 'variance')
+    weight, bias = put('weight', 'weight'), put('bias', 'bias')
     eps = w.const(layer.eps)
     def cell(*i):
         at = lambda b: b.ref(*((i[0], 0, 0) if picture else (i[1],)), absolute=True)
@@ -210,9 +236,11 @@ def _write_batch_norm(w, layer, x, y, relu):
         return f'MAX(0,{text})' if relu else text
     return w.formula(x.block.shape, cell, w.what, **x.layout)
 
-# %% ../nbs/tools/29_to_workbook.ipynb #8cbc246e
+# %% ../nbs/tools/29_to_workbook.ipynb #35c8de7c
 def _switch(w): # one cell for the whole model: is it training?
-    if w.train is None: w.train = w.put(0, 'training?', fmt='0', scale=False); w.name('training', w.train)
+    if w.train is None:
+        w.train = w.put(0, 'training?', fmt='0', scale=False)
+        w.name('training', w.train)
     return w.train
 
 @writes('Dropout', 'Dropout2d')
@@ -229,7 +257,7 @@ def _write_dropout(w, layer, x, y, relu):
         return f'IF({train.ref(absolute=True)}=1,IF({kept}=1,{x.block.ref(*i)}{scale},0),{x.block.ref(*i)})'
     return w.formula(x.block.shape, cell, w.what, **x.layout)
 
-# %% ../nbs/tools/29_to_workbook.ipynb #8128b7cf
+# %% ../nbs/tools/29_to_workbook.ipynb #e61f25a9
 @writes('Flatten')
 def _write_flatten(w, layer, x, y, relu):
     if y.ndim != 2: raise SheetError(f"gives {tuple(y.shape)}; a sheet flattens to (rows, features): use nn.Flatten()")
@@ -238,26 +266,32 @@ def _write_flatten(w, layer, x, y, relu):
 
 def _unravel(k, shape): # position k of a flattened tensor
     index = []
-    for n in reversed(shape): k, i = divmod(k, n); index.append(i)
+    for n in reversed(shape):
+        k, i = divmod(k, n)
+        index.append(i)
     return index[::-1]
 
-# %% ../nbs/tools/29_to_workbook.ipynb #1c9bf055
+# %% ../nbs/tools/29_to_workbook.ipynb #54545dc7
 @writes('Linear')
 def _write_linear(w, layer, x, y, relu):
     if y.ndim < 2: raise SheetError("wants rows of features, (rows, features); give x a batch dimension")
     layout = dict(vertical=x.block.vertical)
     ws = w.put(layer.weight, f'{w.what} weights', 'weight', **layout)
-    bias = None if layer.bias is None else w.put(layer.bias, 'bias', 'bias', **(dict(below=ws) if x.block.vertical else dict(right_of=ws, vertical=True)))
+    beside = dict(below=ws) if x.block.vertical else dict(right_of=ws, vertical=True)
+    bias = None if layer.bias is None else w.put(layer.bias, 'bias', 'bias', **beside)
     def cell(*i):
         *lead, o = i if y.ndim < 4 else (0, *i)
-        total = f"SUMPRODUCT({x.line(*lead)},{ws.area(rows=(o, o + 1), absolute=True)})" + ('' if bias is None else f'+{bias.ref(o, absolute=True)}')
+        total = f"SUMPRODUCT({x.line(*lead)},{ws.area(rows=(o, o + 1), absolute=True)})"
+        if bias is not None: total += f'+{bias.ref(o, absolute=True)}'
         return f'MAX(0,{total})' if relu else total
     return w.formula(y.shape[-3:], cell, w.what, right_of=ws if x.block.vertical else None, **layout)
 
-# %% ../nbs/tools/29_to_workbook.ipynb #b4527f67
+# %% ../nbs/tools/29_to_workbook.ipynb #6a8af499
 @writes('Softmax', 'LogSoftmax')
 def _write_softmax(w, layer, x, y, relu):
-    if y.ndim != 2 or layer.dim not in (None, 1, -1): raise SheetError(f"dim={layer.dim} over {tuple(y.shape)}: only the last dimension of (rows, features) has a formula")
+    if y.ndim != 2 or layer.dim not in (None, 1, -1):
+        known = 'only the last dimension of (rows, features) has a formula'
+        raise SheetError(f"dim={layer.dim} over {tuple(y.shape)}: {known}")
     def cell(b, k):
         line = x.line(b)
         if isinstance(layer, nn.Softmax): return f'EXP({x.ref(b, k)}-MAX({line}))/SUMPRODUCT(EXP({line}-MAX({line})))'
@@ -284,8 +318,8 @@ def _table_of(layer, *names): # (key, tensor) of the first attribute that the mo
         if found is not None: return (f'{name}.weight', found.weight) if isinstance(found, nn.Module) else (name, found)
     raise SheetError(f"has none of the attributes {', '.join(names)}")
 
-# %% ../nbs/tools/29_to_workbook.ipynb #4e8baecc
-def _id_columns(x): # ([(cell of row b, ids)], continuous input or None): ids may come as columns of one input, or as several inputs
+# %% ../nbs/tools/29_to_workbook.ipynb #9fb2faf4
+def _id_columns(x): # ([(cell of row b, ids)], continuous input or None); ids: columns of one input, or several inputs
     columns, cont = [], None
     for act in x if isinstance(x, list) else [x]:
         if act.value.is_floating_point(): cont = act
@@ -293,8 +327,9 @@ def _id_columns(x): # ([(cell of row b, ids)], continuous input or None): ids ma
         else: columns += [(lambda b, a=act, k=k: a.ref(b, k), act.value[:, k]) for k in range(act.value.shape[1])]
     return columns, cont
 
-# %% ../nbs/tools/29_to_workbook.ipynb #f4669d0a
-_SIDES = [('user', 'factors', 'user_factors', 'u_weight'), ('item', 'factors', 'item_factors', 'movie_factors', 'i_weight'),
+# %% ../nbs/tools/29_to_workbook.ipynb #39ef73d8
+_SIDES = [('user', 'factors', 'user_factors', 'u_weight'),
+          ('item', 'factors', 'item_factors', 'movie_factors', 'i_weight'),
           ('user', 'bias', 'user_bias', 'u_bias'), ('item', 'bias', 'item_bias', 'movie_bias', 'i_bias')]
 
 @writes('DotProduct', 'DotProductParams', 'DotProductBias', 'EmbeddingDotBias')
@@ -304,35 +339,45 @@ def _write_dot_bias(w, layer, x, y, relu):
     sides = _SIDES[:2] if type(layer).__name__ == 'DotProduct' else _SIDES
     tables = [(side, what, *_table_of(layer, *keys)) for side, what, *keys in sides]
     blocks = [w.put(t.view(len(t), -1), f'{side} {what}', key) for side, what, key, t in tables]
-    u, v, *biases = (_look_up(w, b, cell_of[side], x, (len(y),), f"this {side}'s {what}") for b, (side, what, *_) in zip(blocks, tables))
+    u, v, *biases = (_look_up(w, b, cell_of[side], x, (len(y),), f"this {side}'s {what}")
+                     for b, (side, what, *_) in zip(blocks, tables))
     line = lambda t, b: t.area(rows=(b, b + 1))
     def cell(b, *_): return '+'.join([f'SUMPRODUCT({line(u, b)},{line(v, b)})', *(t.ref(b, 0) for t in biases)])
-    return _ranged(w, layer, w.formula(y.shape, cell, 'dot product + biases' if biases else 'dot product', vertical=y.ndim == 1))
+    label = 'dot product + biases' if biases else 'dot product'
+    return _ranged(w, layer, w.formula(y.shape, cell, label, vertical=y.ndim == 1))
 
-# %% ../nbs/tools/29_to_workbook.ipynb #6e0a9c84
+# %% ../nbs/tools/29_to_workbook.ipynb #57f10e14
 def _ranged(w, layer, block): # the sigmoid at the end, where the model has a range
     y_range = getattr(layer, 'y_range', None)
     if y_range is None: return block
     low, high = (w.const(float(v)) for v in y_range)
-    text = ACTIVATION_FORMULAS['SigmoidRange']
-    return w.formula(block.shape, lambda *i: text.format(r=block.ref(*i), low=low, high=high), w.what, vertical=block.vertical)
+    def squeeze(*i): return ACTIVATION_FORMULAS['SigmoidRange'].format(r=block.ref(*i), low=low, high=high)
+    return w.formula(block.shape, squeeze, w.what, vertical=block.vertical)
 
-# %% ../nbs/tools/29_to_workbook.ipynb #74a674a6
+# %% ../nbs/tools/29_to_workbook.ipynb #68b1790b
+def _named_tables(layer): # (key, embedding) of a tabular model, or of the two sides of a deep recommender
+    if hasattr(layer, 'embeds'): return [(f'embeds.{k}', e) for k, e in enumerate(layer.embeds)]
+    return [(k, getattr(layer, k)) for k in ('u_weight', 'i_weight')]
+
 @writes('TabularModel', 'EmbeddingNN')
 def _write_tabular(w, layer, x, y, relu):
     (columns, cont), rows, own = _id_columns(x), len(y), w.path
-    named = [(f'embeds.{k}', e) for k, e in enumerate(layer.embeds)] if hasattr(layer, 'embeds') else [(k, getattr(layer, k)) for k in ('u_weight', 'i_weight')]
+    named = _named_tables(layer)
     tables = [w.put(e.weight, f'{name} table', f'{name}.weight') for name, e in named]
-    parts = [_look_up(w, t, cell, x, (rows,), f'rows of {name}') for t, (cell, _), (name, _) in zip(tables, columns, named)]
+    parts = [_look_up(w, t, cell, x, (rows,), f'rows of {name}')
+             for t, (cell, _), (name, _) in zip(tables, columns, named)]
     pieces = [(part, k) for part in parts for k in range(part.shape[1])]
     values = [e(ids) for (_, e), (_, ids) in zip(named, columns)]
     if cont is not None and cont.value.shape[1]:
-        if getattr(layer, 'bn_cont', None) is not None: cont = w.run(layer.bn_cont, cont, f'{own}bn_cont.', 'norm of numbers')
-        pieces, values = pieces + [(cont.block, k) for k in range(cont.value.shape[1])], values + [cont.value]
-    together = w.formula((rows, len(pieces)), lambda b, k: pieces[k][0].ref(b, pieces[k][1]), 'side by side', vertical=True)
-    return _finish_tabular(w, layer, w.walk(layer.layers, Act(together, torch.cat(values, 1)), f'{own}layers.'), y)
+        norm = getattr(layer, 'bn_cont', None)
+        if norm is not None: cont = w.run(norm, cont, f'{own}bn_cont.', 'norm of numbers')
+        pieces += [(cont.block, k) for k in range(cont.value.shape[1])]
+        values += [cont.value]
+    def piece(b, k): return pieces[k][0].ref(b, pieces[k][1])
+    together = Act(w.formula((rows, len(pieces)), piece, 'side by side', vertical=True), torch.cat(values, 1))
+    return _finish_tabular(w, layer, w.walk(layer.layers, together, f'{own}layers.'), y)
 
-# %% ../nbs/tools/29_to_workbook.ipynb #e48bd4ce
+# %% ../nbs/tools/29_to_workbook.ipynb #f0faae49
 def _finish_tabular(w, layer, out, y): # what may come after the layers: a range, and one dimension less
     w.path, w.what = '', type(layer).__name__
     if out.value.shape == y.shape and torch.allclose(out.value, y): return out.block
@@ -341,7 +386,8 @@ def _finish_tabular(w, layer, out, y): # what may come after the layers: a range
         out = Act(_ranged(w, layer, out.block), low + (high - low) * out.value.sigmoid())
     if out.value.shape != y.shape and out.value.numel() == y.numel():
         out = Act(w.formula(y.shape, lambda b: out.block.ref(b, 0), w.what, vertical=True), out.value.view(y.shape))
-    if out.value.shape != y.shape or not torch.allclose(out.value, y): raise SheetError("its forward does more than embed, concatenate and run `layers`")
+    if out.value.shape != y.shape or not torch.allclose(out.value, y):
+        raise SheetError("its forward does more than embed, concatenate and run `layers`")
     return out.block
 
 # %% ../nbs/tools/29_to_workbook.ipynb #d1db5073
@@ -362,10 +408,12 @@ def _walk(self, model, x, path): # write all layers of a Sequential
         x = self.run(layer, x, path, f"{path.rstrip('.')} {type(layer).__name__}{' + ReLU' * relu}".strip(), relu)
     return x
 
-# %% ../nbs/tools/29_to_workbook.ipynb #25e10c81
+# %% ../nbs/tools/29_to_workbook.ipynb #13353f5f
 def _run(self, layer, x, path, what, relu=False): # write one layer, and note what PyTorch gives there
     write = WRITERS.get(type(layer).__name__)
-    if write is None: raise SheetError(f"layer {what}: no formula is known for this kind of layer; those with one are {', '.join(sorted(WRITERS))}; others can be added with `writes`")
+    if write is None:
+        known = f"those with one are {', '.join(sorted(WRITERS))}; others can be added with `writes`"
+        raise SheetError(f"layer {what}: no formula is known for this kind of layer; {known}")
     y = layer(*[a.value for a in x]) if isinstance(x, list) else layer(x.value)
     if y.ndim > 4: raise SheetError(f"layer {what}: gives {tuple(y.shape)}; a sheet shows at most 4 dimensions")
     y, before, self.path, self.what = (y.relu() if relu else y), self.n_formulas, path, what
@@ -388,43 +436,51 @@ class Step(NamedTuple):
     n_formulas: int
     rtol: float         # relative difference allowed
 
-# %% ../nbs/tools/29_to_workbook.ipynb #a01869d4
-def _contents(sheet, w, model, title): # fill the first sheet
-    n = len(w.steps)
+# %% ../nbs/tools/29_to_workbook.ipynb #7d059f5e
+_HEADS = 'layer', 'shape', 'weights', 'formulas', 'cells', 'sum of cells', 'sum in PyTorch', 'difference'
+_HINT = 'Every activation is a formula and every weight a cell. Change any number on the sheet model: the rest follows.'
+
+def _contents(sheet, w, title): # fill the first sheet: the layers in words
     for col, width in zip('ABCDEFG', (34, 18, 12, 12, 22, 16, 16)): sheet.width(col, width)
     sheet.text('A1', title, 'title')
-    sheet.note('A2', 'Every activation is a formula and every weight a cell. Change any number on the sheet model: everything behind it follows.')
-    for col, head in zip('ABCDEFGH', ('layer', 'shape', 'weights', 'formulas', 'cells', 'sum of cells', 'sum in PyTorch', 'difference')): sheet.text(f'{col}4', head, 'label')
+    sheet.note('A2', _HINT)
+    for col, head in zip('ABCDEFGH', _HEADS): sheet.text(f'{col}4', head, 'label')
     for row, s in enumerate(w.steps, 5):
         sheet.text(f'A{row}', s.name, link='model')
         sheet.text(f'B{row}', ' x '.join(map(str, s.value.shape)) or '1')
         sheet.text(f'E{row}', s.block.range.split('!')[1])
-    column = dict(fmt='0', scale=False)
-    sheet.put(torch.tensor([[s.n_parameters] for s in w.steps]), at='C5', **column)
-    sheet.put(torch.tensor([[s.n_formulas] for s in w.steps]), at='D5', **column)
-    here = sheet.formula((n, 1), lambda i, _: f'SUM({w.steps[i].block.range})', at='F5', fmt='0.000000', scale=False)
-    there = sheet.put(torch.stack([s.value.double().sum() for s in w.steps]).view(n, 1), at='G5', fmt='0.000000', scale=False)
+
+# %% ../nbs/tools/29_to_workbook.ipynb #9a2e6e78
+def _sums(sheet, steps): # and in numbers that stay alive
+    n, look = len(steps), dict(fmt='0.000000', scale=False)
+    sheet.put(torch.tensor([[s.n_parameters] for s in steps]), at='C5', fmt='0', scale=False)
+    sheet.put(torch.tensor([[s.n_formulas] for s in steps]), at='D5', fmt='0', scale=False)
+    here = sheet.formula((n, 1), lambda i, _: f'SUM({steps[i].block.range})', at='F5', **look)
+    there = sheet.put(torch.stack([s.value.double().sum() for s in steps]).view(n, 1), at='G5', **look)
     sheet.formula((n, 1), lambda i, _: f'{here.ref(i, 0)}-{there.ref(i, 0)}', at='H5', fmt='0.0E+00', scale=False)
 
-# %% ../nbs/tools/29_to_workbook.ipynb #a9e4bb7a
+# %% ../nbs/tools/29_to_workbook.ipynb #7d03db03
 def _input_block(w, x, name): # an input on the sheet
     if x.ndim == 4 and len(x) != 1: raise SheetError(f"x has {len(x)} pictures; a workbook shows one: give x[:1]")
-    if not 1 <= x.ndim <= 4: raise SheetError(f"x has shape {tuple(x.shape)}; wanted (1, channels, height, width), (rows, features) or ids")
+    if not 1 <= x.ndim <= 4:
+        raise SheetError(f"x has shape {tuple(x.shape)}; wanted (1, channels, height, width), (rows, features) or ids")
     numbers = x.is_floating_point()
     block = w.put(x[0] if x.ndim == 4 else x, name.replace('_', ' '), fmt='0.0' if numbers else '0', scale=True,
                   vertical=x.ndim == 1 or numbers and x.ndim == 2)
     w.name(name, block)
     return Act(block, x)
 
-# %% ../nbs/tools/29_to_workbook.ipynb #3b25f58f
+# %% ../nbs/tools/29_to_workbook.ipynb #4117bc58
 def _predictions(w, out, labels): # names beside the outputs, and the one with the largest
     y, b = out.value, out.block
-    if y.ndim != 2 or len(labels) != y.shape[1]: raise SheetError(f"{len(labels)} labels for an output of shape {tuple(y.shape)}; wanted (rows, {len(labels)})")
+    n = len(labels)
+    if y.ndim != 2 or n != y.shape[1]:
+        raise SheetError(f"{n} labels for an output of shape {tuple(y.shape)}; wanted (rows, {n})")
     words = w.sheet.put([str(s) for s in labels], 'label', right_of=b, vertical=b.vertical)
     best = lambda i: f'INDEX({words.area(absolute=True)},MATCH(MAX({out.line(i)}),{out.line(i)},0))'
     return w.formula((len(y),), best, 'prediction', right_of=words, scale=False, fmt='General')
 
-# %% ../nbs/tools/29_to_workbook.ipynb #183c6bbe
+# %% ../nbs/tools/29_to_workbook.ipynb #4ac84883
 @dataclass
 class WorkbookModel:
     "A model that was written as a workbook"
@@ -436,40 +492,51 @@ class WorkbookModel:
     prediction: Block|None # where the label with the largest output stands
     n_formulas: int     # how many cells compute
 
-    def gather(self,
-        block:Block|str, # a block, or a parameter's key in the `state_dict`
-        read             # function that takes a range such as 'model!B5:D7' and returns its cells as a tensor
-    )->torch.Tensor: # in the block's shape
-        "Put the ranges of a block together, for example its values or gradients in a `SheetModule`"
-        block = self.parameters[block] if isinstance(block, str) else block
-        planes = torch.stack([torch.as_tensor(read(str(a))).reshape(a.shape) for a in block.areas])
-        return (planes.mT if block.vertical else planes).reshape(block.shape)
-
     def __repr__(self)->str: return repr(self.report)
     def _repr_html_(self)->str: return self.report._repr_html_()
 
-# %% ../nbs/tools/29_to_workbook.ipynb #cf315614
+# %% ../nbs/tools/29_to_workbook.ipynb #c048aef0
+@patch
+def gather(self:WorkbookModel,
+    block:Block|str, # a block, or a parameter's key in the `state_dict`
+    read             # function that takes a range such as 'model!B5:D7' and returns its cells as a tensor
+)->torch.Tensor: # in the block's shape
+    "Put the ranges of a block together, for example its values or gradients in a `SheetModule`"
+    block = self.parameters[block] if isinstance(block, str) else block
+    planes = torch.stack([torch.as_tensor(read(str(a))).reshape(a.shape) for a in block.areas])
+    return (planes.mT if block.vertical else planes).reshape(block.shape)
+
+# %% ../nbs/tools/29_to_workbook.ipynb #6bde0504
+def _write_inputs(w, x): # one activation, or a list of them
+    xs = [t.detach().cpu() for t in (x if isinstance(x, (tuple, list)) else [x])]
+    xs = [t.double() if t.is_floating_point() else t for t in xs]
+    acts = [_input_block(w, t, 'input' if len(xs) == 1 else f'input_{k}') for k, t in enumerate(xs, 1)]
+    return acts if len(acts) > 1 else acts[0]
+
+def _checks(steps): # every layer against PyTorch
+    return [Check(s.name, s.block, rtol=s.rtol, PyTorch=s.value) for s in steps if s.n_formulas]
+
+# %% ../nbs/tools/29_to_workbook.ipynb #5a4caa23
 @torch.no_grad()
 def to_workbook(
     model:nn.Module,      # `nn.Sequential`, nested or not, or one of the library's recommenders; left as it is
-    x:torch.Tensor|tuple, # one picture (1, channels, height, width), rows (rows, features), or ids; a tuple for several inputs
+    x:torch.Tensor|tuple, # one picture (1, channels, height, width), rows (rows, features), or ids; or a tuple of inputs
     path:str|Path,        # file to write
     labels:list|None=None,# names of the outputs; adds a cell with the predicted one
     title:str='',         # heading of the contents sheet
     max_formulas:int=250_000 # refuse larger models
 )->WorkbookModel: # the file, the report, and where everything is
-    "Write a model as a workbook of live formulas, and check every layer against PyTorch; raises `SheetError` naming layer and limit"
-    model = copy.deepcopy(model).cpu().double().eval()
-    book = Book()
-    contents, w = book.sheet('contents', about='The layers, and whether they agree with PyTorch', cell=24), Writer(book, max_formulas)
-    xs = [t.detach().cpu().double() if t.is_floating_point() else t.detach().cpu() for t in (x if isinstance(x, (tuple, list)) else [x])]
-    inputs = [_input_block(w, t, 'input' if len(xs) == 1 else f'input_{k}') for k, t in enumerate(xs, 1)]
-    w.sheet.text('A1', title or 'A model, live', 'title')
-    out = w.walk(model, inputs if len(xs) > 1 else inputs[0], '')
+    "Write a model as live formulas, and check every layer against PyTorch; `SheetError` names a layer that cannot be"
+    model, book, title = copy.deepcopy(model).cpu().double().eval(), Book(), title or 'A model, live'
+    contents = book.sheet('contents', about='The layers, and whether they agree with PyTorch', cell=24)
+    w = Writer(book, max_formulas)
+    inputs = _write_inputs(w, x)
+    w.sheet.text('A1', title, 'title')
+    out = w.walk(model, inputs, '')
     w.name('output', out.block)
     prediction = None if labels is None else _predictions(w, out, labels)
-    _contents(contents, w, model, title or 'A model, live')
-    checks = [Check(s.name, s.block, rtol=s.rtol, PyTorch=s.value) for s in w.steps if s.n_formulas]
-    report = crosscheck(book.save(path), checks).raise_if_different()
-    blocks = [a.block for a in inputs]
-    return WorkbookModel(Path(path), report, w.parameters, blocks if len(blocks) > 1 else blocks[0], out.block, prediction, w.n_formulas)
+    _contents(contents, w, title)
+    _sums(contents, w.steps)
+    report = crosscheck(book.save(path), _checks(w.steps)).raise_if_different()
+    blocks = [a.block for a in inputs] if isinstance(inputs, list) else inputs.block
+    return WorkbookModel(Path(path), report, w.parameters, blocks, out.block, prediction, w.n_formulas)
