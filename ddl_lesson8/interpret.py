@@ -32,18 +32,19 @@ class Latent(NamedTuple):
     def predictions(self)->torch.Tensor: # of every user for every item, (n_users, n_items)
         return in_range(self.scores(), self.y_range or None)
 
-# %% ../nbs/04_interpret.ipynb #7229e101
+# %% ../nbs/04_interpret.ipynb #52821a77
 def latent(
     model # a learner from `collab_learner`, or an `EmbeddingDotBias`
 )->Latent: # on the CPU, without gradients
     "Take factors and biases out of a trained model; raises `TypeError` for a model without them"
     model = getattr(model, 'model', model)
     if not all(hasattr(model, name) for name in ('u_weight', 'i_weight', 'u_bias', 'i_bias')):
-        raise TypeError(f"{type(model).__name__} has no factors and biases to read; use the dot product, collab_learner(use_nn=False)")
+        raise TypeError(f"{type(model).__name__} has no factors and biases to read; "
+                        "use the dot product, collab_learner(use_nn=False)")
     return Latent(model.weight(is_item=False), model.weight(), model.bias(is_item=False), model.bias(),
                   list(model.users.items), list(model.items.items), model.y_range)
 
-# %% ../nbs/04_interpret.ipynb #52602881
+# %% ../nbs/04_interpret.ipynb #23a44eda
 class NameTable(NamedTuple):
     "A small table: names of columns and their values"
     columns: dict # name -> list of values, all of one length
@@ -56,13 +57,14 @@ class NameTable(NamedTuple):
     def _repr_html_(self)->str:
         from html import escape
         head = ''.join(f'<th>{escape(c)}</th>' for c in self.columns)
-        body = ''.join('<tr>' + ''.join(f'<td>{escape(v)}</td>' for v in r) + '</tr>' for r in zip(*map(self._texts, self.columns.values())))
+        rows = zip(*map(self._texts, self.columns.values()))
+        body = ''.join('<tr>' + ''.join(f'<td>{escape(v)}</td>' for v in r) + '</tr>' for r in rows)
         return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
     @staticmethod
     def _texts(values)->list: return [f'{v:.2f}' if isinstance(v, float) else str(v) for v in values]
 
-# %% ../nbs/04_interpret.ipynb #0c59a9a0
+# %% ../nbs/04_interpret.ipynb #817a299f
 def extremes(
     values:torch.Tensor, # one for each name, for example biases
     names:list,          # of items or users
@@ -76,7 +78,8 @@ def extremes(
     ok = torch.arange(len(names)) if counts is None else (counts >= min_ratings).nonzero()[:, 0]
     if not len(ok): raise ValueError(f"no name has {min_ratings} ratings; the most is {int(counts.max())}")
     rows = ok[values[ok].argsort(descending=highest, stable=True)[:n]]
-    table = dict(name=[names[k] for k in rows.tolist()], value=values[rows].tolist(), **{k: v[rows].tolist() for k, v in columns.items()})
+    table = dict(name=[names[k] for k in rows.tolist()], value=values[rows].tolist())
+    table |= {heading: v[rows].tolist() for heading, v in columns.items()}
     return NameTable(dict(table, ratings=counts[rows].tolist()) if counts is not None else table)
 
 # %% ../nbs/04_interpret.ipynb #0a8ab18e
@@ -104,7 +107,7 @@ def centre(
     return found._replace(user=found.user - u, item=found.item - v,
                           user_bias=found.user_bias + (found.user - u) @ v, item_bias=found.item_bias + found.item @ u)
 
-# %% ../nbs/04_interpret.ipynb #b70a22af
+# %% ../nbs/04_interpret.ipynb #e712741d
 class PCA(NamedTuple):
     "Principal components of some vectors"
     points: torch.Tensor     # the vectors in the new coordinates, (n, k)
@@ -116,7 +119,8 @@ def pca(
     k:int=3         # components to keep
 )->PCA:
     "Principal component analysis by SVD, with fixed signs (claim C6); raises `ValueError` for impossible `k`"
-    if x.ndim != 2 or not 0 < k <= min(x.shape): raise ValueError(f"{k} components of a table {tuple(x.shape)}: choose 1 to {min(x.shape[-2:])}")
+    if x.ndim != 2 or not 0 < k <= min(x.shape):
+        raise ValueError(f"{k} components of a table {tuple(x.shape)}: choose 1 to {min(x.shape[-2:])}")
     centred = x - x.mean(0)
     u, s, v = torch.linalg.svd(centred, full_matrices=False)
     sign = v.gather(1, v.abs().argmax(1, keepdim=True)).sign()
@@ -172,7 +176,7 @@ def cosine_similarity(
     length_a, length_b = a.square().sum(1, keepdim=True).sqrt(), b.square().sum(1, keepdim=True).sqrt()
     return (a / length_a.clamp_min(1e-12)) @ (b / length_b.clamp_min(1e-12)).T
 
-# %% ../nbs/04_interpret.ipynb #a1ac898f
+# %% ../nbs/04_interpret.ipynb #3e22311d
 def nearest(
     vectors:torch.Tensor,   # one for each item, (n, n_factors); or of several models, (models, n, n_factors)
     rows:torch.Tensor,      # items whose neighbours are wanted
@@ -184,8 +188,11 @@ def nearest(
     if metric not in ('cosine', 'euclidean'): raise ValueError(f"metric {metric!r}: choose 'cosine' or 'euclidean'")
     models = vectors if vectors.ndim == 3 else vectors[None]
     allowed = torch.ones(models.shape[1], dtype=torch.bool) if allowed is None else allowed
-    if int(allowed.sum()) <= n: raise ValueError(f"{n} neighbours among {int(allowed.sum())} allowed items: ask for fewer ratings or fewer neighbours")
-    near = sum(cosine_similarity(m[rows], m) if metric == 'cosine' else -torch.cdist(m[rows], m) for m in models) / len(models)
+    if int(allowed.sum()) <= n:
+        raise ValueError(f"{n} neighbours among {int(allowed.sum())} allowed items: "
+                         "ask for fewer ratings or fewer neighbours")
+    def likeness(m): return cosine_similarity(m[rows], m) if metric == 'cosine' else -torch.cdist(m[rows], m)
+    near = sum(map(likeness, models)) / len(models)
     near = near.masked_fill(~allowed, -math.inf)
     near[torch.arange(len(rows)), rows] = -math.inf
     best = near.topk(n, dim=1)
@@ -243,7 +250,7 @@ def fold_in(
     system = vc @ v.transpose(1, 2) + prior.noise * torch.eye(items.shape[1])
     return m + (vc.transpose(1, 2) @ torch.linalg.solve(system, surprise[:, :, None]))[:, :, 0]
 
-# %% ../nbs/04_interpret.ipynb #e09b9638
+# %% ../nbs/04_interpret.ipynb #2b28b775
 def guess_from_metadata(
     meta:torch.Tensor,   # what is known of each user, (n_users, columns)
     found:Latent,        # what a model has learned
@@ -253,10 +260,11 @@ def guess_from_metadata(
     "Guess factors and bias from metadata by ridge regression (claim C10)"
     z = torch.cat([found.user, found.user_bias[:, None]], 1)
     x = meta - meta[people].mean(0)
-    weight = torch.linalg.solve(x[people].T @ x[people] + penalty * torch.eye(x.shape[1]), x[people].T @ (z[people] - z[people].mean(0)))
-    return z[people].mean(0) + x @ weight
+    known, average = x[people], z[people].mean(0)
+    weight = torch.linalg.solve(known.T @ known + penalty * torch.eye(x.shape[1]), known.T @ (z[people] - average))
+    return average + x @ weight
 
-# %% ../nbs/04_interpret.ipynb #eecf4254
+# %% ../nbs/04_interpret.ipynb #44c232c1
 def one_vote_each(
     ratings,           # `Ratings`
     groups:torch.Tensor, # group of each item, for example its genre, int64 (n_items,)
@@ -264,7 +272,65 @@ def one_vote_each(
 )->torch.Tensor: # stars above or below the usual, (n_items,)
     "Averages in which each user has one vote in each group of items (claim C15)"
     liking = ratings.rating - ratings.averages('user')[ratings.user]
-    _, ballot, n = (ratings.user * (groups.max() + 1) + groups[ratings.item]).unique(return_inverse=True, return_counts=True)
+    person_and_group = ratings.user * (groups.max() + 1) + groups[ratings.item]
+    _, ballot, n = person_and_group.unique(return_inverse=True, return_counts=True)
     vote = 1 / n[ballot]
     votes, total = (torch.zeros(ratings.n_items).index_add_(0, ratings.item, x) for x in (vote, vote * liking))
     return total / (votes + damping)
+
+# %% ../nbs/04_interpret.ipynb #f7b83ecc
+def _check_surprise(my_surprise):
+    from ddl_lesson8.data import Ratings
+    people, films = ['a', 'b'], ['x', 'y', 'z']
+    ratings = Ratings(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), torch.tensor([5., 2, 4]), people, films)
+    found = Latent(user=torch.eye(2), item=torch.tensor([[1., 2], [0, 1], [3, 3]]), user_bias=torch.tensor([.5, 0]),
+                   item_bias=torch.tensor([1., 2, 0]), users=people, items=films, y_range=None)
+    answer = my_surprise(ratings, found)
+    assert answer.shape == (3,), f'one number for each film makes (3,), not {tuple(answer.shape)}'
+    x, y = answer[:2].tolist()
+    assert abs(x + 2.5) > 1e-4, 'the sign is turned: a film that is rated higher than predicted has a positive surprise'
+    assert abs(x - 2.25) > 1e-4, "film 'x' was rated by 'a' only; what was predicted for 'b' does not count"
+    assert abs(x - 2.5) < 1e-4, "film 'x' was rated 5 by 'a' alone, and the model says 2.5"
+    assert abs(y - .5) > 1e-4, "film 'y' has two ratings: average, do not add up"
+    assert abs(y - .25) < 1e-4, "film 'y' has the average 3, and the model says 2.5 and 3"
+    inside = my_surprise(ratings, found._replace(y_range=(0., 5.5)))[:1]
+    right = 5 - 5.5 * torch.sigmoid(torch.tensor(2.5))
+    assert torch.allclose(inside, right), 'a prediction is in stars, inside the range; are yours before the sigmoid?'
+
+# %% ../nbs/04_interpret.ipynb #c8cd6b38
+def _check_rebuild(my_rebuild):
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(8, 3, generator=g, dtype=torch.float64) * torch.tensor([3., 2, 1]) + 5
+    answer = my_rebuild(x, 3)
+    assert answer.shape == x.shape, f'the shape of x is {tuple(x.shape)}, yours is {tuple(answer.shape)}'
+    moved = torch.allclose(answer, x - x.mean(0))
+    assert not moved, 'the directions are right, but the place is not: pca looks at differences from the average'
+    assert torch.allclose(answer, x), 'all three components must give x back; how do they turn the points back?'
+    lost = (my_rebuild(x, 2) - x).square().sum() / (x - x.mean(0)).square().sum()
+    assert lost > 1e-6, 'two components cannot hold everything; was k used?'
+    assert torch.allclose(1 - lost, pca(x, 2).share.sum()), 'two components lose more than they must'
+
+# %% ../nbs/04_interpret.ipynb #af7c5d60
+def _check_opposite(my_opposite):
+    vectors = torch.tensor([[1., 0], [2, .1], [-9, 9], [-.1, -.01], [0, .2]])
+    answer = int(my_opposite(vectors, 0))
+    assert answer not in (0, 1), f'row {answer} points the same way; you want the lowest cosine'
+    assert answer != 2, 'row 2 is far away because it is long; an angle does not care about lengths'
+    assert answer != 4, 'row 4 stands at a right angle; there are rows beyond that'
+    assert answer == 3, f'row 3 points away from row 0, and you found row {answer}'
+    assert int(my_opposite(vectors, 3)) == 1, 'right for row 0, wrong for row 3'
+
+# %% ../nbs/04_interpret.ipynb #25de8b59
+def _check_damped(my_damped):
+    from ddl_lesson8.data import Ratings
+    user, item, stars = torch.tensor([0, 1, 2, 0]), torch.tensor([0, 0, 0, 1]), torch.tensor([5., 5, 5, 1])
+    ratings = Ratings(user, item, stars, ['a', 'b', 'c'], ['x', 'y', 'z'])
+    answer = my_damped(ratings, 2)
+    assert answer.shape == (3,), f'one number for each film makes (3,), not {tuple(answer.shape)}'
+    assert not answer.isnan().any(), "film 'z' has no rating of its own, but the m others"
+    assert abs(answer[0] - 4.2) > 1e-4, 'the mean of all ratings, not of all films: an often rated film counts more'
+    assert abs(answer[0] - 4.6) < 1e-4, "film 'x' has the ratings 5, 5, 5, and two more of 4, which is the mean of all"
+    assert abs(answer[2] - 4) < 1e-4, "film 'z' has two ratings of 4"
+    assert torch.allclose(my_damped(ratings, 0)[:2], torch.tensor([5., 1])), 'with m=0 nothing is damped'
+    huge = my_damped(ratings, 1e6)
+    assert torch.allclose(huge, torch.tensor(4.), atol=1e-3), 'with a huge m all films come near the mean'
