@@ -520,7 +520,7 @@ def _checks(steps): # every layer against PyTorch
 @torch.no_grad()
 def to_workbook(
     model:nn.Module,      # `nn.Sequential`, nested or not, or one of the library's recommenders; left as it is
-    x:torch.Tensor|tuple, # one picture (1, channels, height, width), rows (rows, features), or ids; or a tuple of inputs
+    x:torch.Tensor|tuple, # one picture (1, channels, height, width), rows (rows, features), or ids; or several
     path:str|Path,        # file to write
     labels:list|None=None,# names of the outputs; adds a cell with the predicted one
     title:str='',         # heading of the contents sheet
