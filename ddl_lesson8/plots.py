@@ -19,11 +19,12 @@ from matplotlib.colors import LinearSegmentedColormap
 INK = LinearSegmentedColormap.from_list('ink', ['#fcfcff', '#f8696b'])
 COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000') # Okabe and Ito: for all eyes
 
-# %% ../nbs/tools/25_plots.ipynb #153fb5a5
+# %% ../nbs/tools/25_plots.ipynb #7e546535
 def _write_numbers(ax, x, fmt, dark): # each number into its cell, white where the colour is dark
     for at in itertools.product(*map(range, x.shape)):
-        color = 'white' if dark(abs(x[at].item())) else 'black'
-        ax.text(at[1], at[0], format(x[at].item(), fmt), ha='center', va='center', fontsize=7, color=color)
+        color, text = 'white' if dark(abs(x[at].item())) else 'black', format(x[at].item(), fmt)
+        if not text.strip('-0.'): text = text.removeprefix('-') # a zero has no sign
+        ax.text(at[1], at[0], text, ha='center', va='center', fontsize=7, color=color)
 
 def _name_axes(ax): # rows and columns, in whole numbers
     ax.set_xlabel('column', fontsize=8)
