@@ -341,7 +341,7 @@ def parse_formula(
     try: return parse_tokens(relative_tokens(formula, row, col))
     except SheetError as e: raise SheetError(f"={formula[:200]}: {e}") from None
 
-# %% ../nbs/tools/28b_formulas.ipynb #7a2bd7aa
+# %% ../nbs/tools/28b_formulas.ipynb #15618aa2
 def unparse(
     tree # of `parse_formula`
 )->str: # the formula in R1C1 notation, with all parentheses
@@ -353,7 +353,8 @@ def unparse(
     if isinstance(tree, TableRef): return f'{tree.table}[{tree.inner}]'
     if isinstance(tree, Array): return '{' + ';'.join(','.join(map(unparse, r)) for r in tree.rows) + '}'
     if isinstance(tree, Call): return f"{tree.name}({','.join(map(unparse, tree.args))})"
-    if isinstance(tree, Unary): return f"({unparse(tree.arg)}{tree.op})" if tree.op in '%#' else f"({tree.op}{unparse(tree.arg)})"
+    if isinstance(tree, Unary):
+        return f"({unparse(tree.arg)}{tree.op})" if tree.op in '%#' else f"({tree.op}{unparse(tree.arg)})"
     if isinstance(tree, Chain): return '(' + ''.join(o + unparse(t) for o, t in zip(('',) + tree.ops, tree.terms)) + ')'
     return '' if isinstance(tree, Empty) else str(tree) if isinstance(tree, Ref) else tree.value
 

@@ -19,9 +19,10 @@ import torch
 from .formulas import Array, Call, Chain, Empty, Fault, Logical, Number, Ref, Text, Unary, parse_formula, unparse
 from .spreadsheet import MAX_COLS, MAX_ROWS, SheetError
 
-# %% ../nbs/tools/28c_functions.ipynb #ecf09660
+# %% ../nbs/tools/28c_functions.ipynb #a8355b99
 NUMBER, TEXT, LOGICAL, BLANK, FAULT = range(5) # what a cell can be
-FAULTS = ('#NULL!', '#DIV/0!', '#VALUE!', '#REF!', '#NAME?', '#NUM!', '#N/A', '#SPILL!', '#CALC!', '#FIELD!', '#GETTING_DATA')
+FAULTS = ('#NULL!', '#DIV/0!', '#VALUE!', '#REF!', '#NAME?', '#NUM!', '#N/A', '#SPILL!', '#CALC!', '#FIELD!',
+          '#GETTING_DATA')
 NULL, DIV0, VALUE, REF, NAME, NUM, NA = range(1, 8) # an error's number; 0 is none
 
 # %% ../nbs/tools/28c_functions.ipynb #68080a22
@@ -59,7 +60,7 @@ def common_shape(
     if any(len(k) > 1 for k in sizes): raise ValueError(f'shapes that do not fit: {shapes}')
     return tuple(next(iter(k), 1) for k in sizes)
 
-# %% ../nbs/tools/28c_functions.ipynb #c5d7b620
+# %% ../nbs/tools/28c_functions.ipynb #f2bf02bf
 class Cells:
     "Values of many formulas: numbers, and what kind they are"
     __slots__ = 'num', 'kind', 'ref'
@@ -69,17 +70,19 @@ class Cells:
         ref:bool=False                # read from cells? Functions such as SUM treat those differently
     ): self.num, self.kind, self.ref = num, kind, ref
     @property
-    def size(self)->tuple: return tuple(self.num.shape) if self.kind is None or self.kind.shape == self.num.shape else common_shape(self.num.shape, self.kind.shape)
+    def size(self)->tuple:
+        return tuple(self.num.shape) if self.kind is None or self.kind.shape == self.num.shape else common_shape(self.num.shape, self.kind.shape)
     def plain(self)->'Cells': # without `kind` where all are numbers
         return Cells(self.num, ref=self.ref) if self.kind is not None and not self.kind.any() else self
     def map(self, fn)->'Cells': # the same change of shape for both tensors
         size = self.size
         if self.kind is None: return Cells(fn(self.num), ref=self.ref)
         return Cells(fn(self.num.expand(size)), fn(self.kind.expand(size)), self.ref)
-    def full_kind(self)->torch.Tensor: return torch.zeros_like(self.num, dtype=torch.int8) if self.kind is None else self.kind.expand(self.size)
+    def full_kind(self)->torch.Tensor:
+        return torch.zeros_like(self.num, dtype=torch.int8) if self.kind is None else self.kind.expand(self.size)
     def __repr__(self)->str: return f'Cells{self.size}'
 
-# %% ../nbs/tools/28c_functions.ipynb #8fd02444
+# %% ../nbs/tools/28c_functions.ipynb #4847f8e8
 def encode(
     value # number, text, truth value, None, or an error such as '#N/A' as a `Fault` or an `ErrorValue`
 )->tuple: # its number and its kind
@@ -88,7 +91,8 @@ def encode(
     if isinstance(value, bool): return float(value), LOGICAL
     if isinstance(value, (int, float)): return float(value), NUMBER
     if isinstance(value, Fault): return float(FAULTS.index(value.value) + 1), FAULT
-    if type(value).__name__ == 'ErrorValue': return (FAULTS.index(value) + 1. if value in FAULTS else float(VALUE)), FAULT
+    if type(value).__name__ == 'ErrorValue':
+        return (FAULTS.index(value) + 1. if value in FAULTS else float(VALUE)), FAULT
     return float(_TEXTS.id(str(value))), TEXT
 
 # %% ../nbs/tools/28c_functions.ipynb #a1765688
@@ -200,7 +204,7 @@ def elementwise(
     out = fn(*(torch.where(bad, safe, n) for n in nums))
     return build(out, _first(fault, bad.to(torch.int8) * NUM))
 
-# %% ../nbs/tools/28c_functions.ipynb #29947011
+# %% ../nbs/tools/28c_functions.ipynb #ebee48b7
 def _code(mask, code): return mask.to(torch.int8) * code
 
 def _power_fault(a, b): # 0^0 and 0^-1 are errors in Excel
@@ -216,15 +220,17 @@ def _power(a, b): # the exponent is almost always 2
     return torch.where(odd, -1., 1.) * torch.where(odd, -a, a) ** b if _any(odd) else a ** b
 
 ARITHMETIC = {'+': lambda a, b: elementwise(torch.add, a, b), '-': lambda a, b: elementwise(torch.sub, a, b),
-              '*': lambda a, b: elementwise(torch.mul, a, b), '^': lambda a, b: elementwise(_power, a, b, check=_power_fault),
+              '*': lambda a, b: elementwise(torch.mul, a, b), '^': lambda a, b: elementwise(_power, a, b,
+                  check=_power_fault),
               '/': lambda a, b: elementwise(torch.div, a, b, check=lambda a, b: _code(b == 0, DIV0))}
 
-# %% ../nbs/tools/28c_functions.ipynb #704a4c86
+# %% ../nbs/tools/28c_functions.ipynb #c6c3d719
 def _keys(x): # what is compared first (0 number, 1 text, 2 truth value), and then
     kind = x.full_kind()
     text = kind == TEXT
     num = x.num.detach().expand(x.size)
-    if _any(text): num = torch.where(text, _TEXTS.ranks(num)[torch.where(text, num, 0).long()] if _TEXTS.texts else num, num)
+    if _any(text):
+        num = torch.where(text, _TEXTS.ranks(num)[torch.where(text, num, 0).long()] if _TEXTS.texts else num, num)
     return kind, num
 
 def _fill_blank(kind, num, other): # a blank becomes what it is compared with
@@ -236,9 +242,10 @@ def _fill_blank(kind, num, other): # a blank becomes what it is compared with
     return torch.where(blank, other.to(torch.int8), kind), torch.where(blank & (other == TEXT), empty, num)
 
 def _faults(*values): # of values that need not be numbers
-    return _first(*(None if v.kind is None else torch.where(v.kind == FAULT, v.num.detach(), 0.).to(torch.int8) for v in values))
+    return _first(*(None if v.kind is None else torch.where(v.kind == FAULT, v.num.detach(), 0.).to(torch.int8)
+                    for v in values))
 
-# %% ../nbs/tools/28c_functions.ipynb #05546882
+# %% ../nbs/tools/28c_functions.ipynb #fc3eb6e5
 def _round15(x): # to 15 significant digits
     scale = 10. ** (14 - torch.floor(torch.log10(torch.where(x == 0, 1., x.abs()))))
     return torch.where(scale.isfinite() & (x * scale).isfinite(), torch.round(x * scale), x)
@@ -252,7 +259,8 @@ _COMPARE = {'=': torch.eq, '<>': torch.ne, '<': torch.lt, '>': torch.gt, '<=': t
 
 def _compare(op, a, b):
     a, b = align(a, b)
-    if a.kind is None and b.kind is None: return build(_COMPARE[op](*_snap(a.num.detach(), b.num.detach())).to(a.num.dtype), None, LOGICAL)
+    if a.kind is None and b.kind is None:
+        return build(_COMPARE[op](*_snap(a.num.detach(), b.num.detach())).to(a.num.dtype), None, LOGICAL)
     _TEXTS.id('')
     (ka, na), (kb, nb) = _keys(a), _keys(b)
     (ka, na), (kb, nb) = _fill_blank(ka, na, kb), _fill_blank(kb, nb, ka)
@@ -310,7 +318,7 @@ class Function(NamedTuple):
 
 FUNCTIONS = {} # name -> Function
 
-# %% ../nbs/tools/28c_functions.ipynb #15a911d0
+# %% ../nbs/tools/28c_functions.ipynb #1b284088
 def function(
     names:str,       # one or more names, with blanks between
     letters:str='',  # v, r, a or p for each argument; a star at the end repeats the last letter, two stars the last two
@@ -322,7 +330,8 @@ def function(
     def register(fn):
         plain = letters.rstrip('*')
         most = 255 if letters.endswith('*') else len(plain)
-        for name in names.split(): FUNCTIONS[name] = Function(fn, letters, len(plain) if least is None else least, most, context, raw)
+        for name in names.split():
+            FUNCTIONS[name] = Function(fn, letters, len(plain) if least is None else least, most, context, raw)
         return fn
     return register
 
@@ -401,7 +410,7 @@ def _meet_and_read(ctx, place): # the values of single cells
     fault = fault[..., None, None] > 0
     return Cells(torch.where(fault, VALUE, x.num), torch.where(fault, FAULT, x.full_kind()), True)
 
-# %% ../nbs/tools/28c_functions.ipynb #46ebd205
+# %% ../nbs/tools/28c_functions.ipynb #2dd7da05
 LEAVES = [Ref] # classes of leaves that stand for a range
 LOCATORS = {}  # name of a function -> function that finds its range
 
@@ -409,11 +418,12 @@ def is_range(
     node # of a tree
 )->bool: # does it stand for a range?
     "Can this node be located?"
-    if isinstance(node, Call): return node.name in LOCATORS and all(is_range(a) for a in LOCATORS[node.name][1](node.args))
+    if isinstance(node, Call):
+        return node.name in LOCATORS and all(is_range(a) for a in LOCATORS[node.name][1](node.args))
     if isinstance(node, Chain): return node.ops[0] in ' :' and all(map(is_range, node.terms))
     return isinstance(node, tuple(LEAVES))
 
-# %% ../nbs/tools/28c_functions.ipynb #3e6c329e
+# %% ../nbs/tools/28c_functions.ipynb #00b6fecc
 def locate(
     node,       # for which `is_range` holds
     ctx:Context # what formulas see
@@ -424,13 +434,12 @@ def locate(
     places = [locate(t, ctx) for t in node.terms]
     op = node.ops[0]
     low, high = (torch.minimum, torch.maximum) if op == ':' else (torch.maximum, torch.minimum)
-    top, left, bottom, right = (p.copy() for p in ([],) * 4)
-    for p in places: top.append(p.top); left.append(p.left); bottom.append(p.top + p.height); right.append(p.left + p.width)
+    top, left, bottom, right = zip(*((p.top, p.left, p.top + p.height, p.left + p.width) for p in places))
     fold = lambda f, xs: xs[0] if len(xs) == 1 else f(xs[0], fold(f, xs[1:]))
     t, l, b, r = fold(low, top), fold(low, left), fold(high, bottom), fold(high, right)
     return Place(places[0].sheet, t, l, (b - t).clamp(min=0), (r - l).clamp(min=0))
 
-# %% ../nbs/tools/28c_functions.ipynb #c74ff902
+# %% ../nbs/tools/28c_functions.ipynb #32990b42
 def evaluate(
     node,              # tree of a formula
     ctx:Context,       # what formulas see
@@ -443,16 +452,18 @@ def evaluate(
     if isinstance(node, (Number, Text, Logical)): return ctx.constant(node.value)
     if isinstance(node, Fault): return ctx.constant(node)
     if isinstance(node, Empty): return ctx.constant(None)
-    if isinstance(node, Array): return from_rows([[v if isinstance(v, Fault) else v.value for v in r] for r in node.rows], ctx.like)
+    if isinstance(node, Array):
+        return from_rows([[v if isinstance(v, Fault) else v.value for v in r] for r in node.rows], ctx.like)
     if isinstance(node, Unary): return _unary(node, ctx, array)
     if isinstance(node, Call): return _call(node, ctx, array, whole)
     if isinstance(node, Chain) and node.ops[0] == ',': return _union(node, ctx)
     if isinstance(node, Chain) and not is_range(node): return _chain(node, ctx, array)
     return _range(node, ctx, array or whole)
 
-# %% ../nbs/tools/28c_functions.ipynb #3b1a23d9
+# %% ../nbs/tools/28c_functions.ipynb #763868b0
 def _chain(node, ctx, array): # a + b - c
-    if node.ops[0] in ' :': raise SheetError(f"{node.ops[0]!r} stands between things that are no ranges: {unparse(node)[:100]}")
+    if node.ops[0] in ' :':
+        raise SheetError(f"{node.ops[0]!r} stands between things that are no ranges: {unparse(node)[:100]}")
     out = evaluate(node.terms[0], ctx, array)
     for op, term in zip(node.ops, node.terms[1:]): out = operate(op, out, evaluate(term, ctx, array))
     return out
@@ -510,7 +521,7 @@ def _apply(f, args, ctx, array, whole):
     values = [_argument(a, letter_of(f.letters, i), ctx, array, whole) for i, a in enumerate(args)]
     return f.fn(ctx, *values) if f.context else f.fn(*values)
 
-# %% ../nbs/tools/28c_functions.ipynb #5acfb73b
+# %% ../nbs/tools/28c_functions.ipynb #710c4ba7
 class SmallSheet(Context):
     "One formula beside a small sheet of values"
     def __init__(self,
@@ -522,7 +533,8 @@ class SmallSheet(Context):
         self.cells = from_rows(rows, self.like)
     def position(self, node):
         t, l, b, r = node.at(int(self.rows), int(self.cols))
-        b, r = min(b, max(t, self.cells.size[-2])) if b == MAX_ROWS else b, min(r, max(l, self.cells.size[-1])) if r == MAX_COLS else r
+        if b == MAX_ROWS: b = max(t, self.cells.size[-2]) # a whole column ends with the sheet
+        if r == MAX_COLS: r = max(l, self.cells.size[-1])
         one = lambda v: torch.tensor([v])
         return Place('', one(t), one(l), one(b - t + 1), one(r - l + 1))
     def read(self, place):
@@ -534,7 +546,7 @@ class SmallSheet(Context):
         kind = torch.where(inside, pick(self.cells.full_kind()), BLANK)
         return Cells(torch.where(inside, pick(self.cells.num), 0.), kind, True).plain()
 
-# %% ../nbs/tools/28c_functions.ipynb #e1e566d4
+# %% ../nbs/tools/28c_functions.ipynb #358fbabb
 def calculate(
     formula:str,        # without the equals sign
     rows=((None,),),    # rows of Python values that begin at A1
@@ -544,7 +556,8 @@ def calculate(
     "Compute one formula beside a small sheet"
     ctx = SmallSheet(rows, row)
     x = evaluate(parse_formula(formula, row, 100), ctx, array)
-    table = [[decode(*p) for p in zip(*r)] for r in zip(x.num.detach().expand(x.size)[0].tolist(), x.full_kind()[0].tolist())]
+    table = [[decode(*p) for p in zip(*r)]
+             for r in zip(x.num.detach().expand(x.size)[0].tolist(), x.full_kind()[0].tolist())]
     table = [[v.value if isinstance(v, Fault) else 0. if v is None else v for v in r] for r in table]
     return table if array else table[0][0]
 
@@ -565,7 +578,7 @@ def _first_along(mask, num): # the first error of the last dimension, kept as on
 def _scalar(num, fault=None, kind=NUMBER): # (..., n) or (..., n, 1) -> a value of one cell
     return build(num[..., None, None], None if fault is None else fault[..., None], kind)
 
-# %% ../nbs/tools/28c_functions.ipynb #a5ac67b7
+# %% ../nbs/tools/28c_functions.ipynb #e1325105
 def _count(num, mask): # how many of the last dimension count
     return num.new_full(num.shape[:-1], num.shape[-1]) if mask is None else mask.sum(-1).to(num.dtype)
 
@@ -580,7 +593,8 @@ def _total(pieces, fn=lambda x: x): # sum over all arguments; what does not coun
 
 def _finite(num, fault=None): # a sum that overflows is an error too
     bad = ~num.detach().isfinite()
-    return _scalar(torch.where(bad, 0., num), _first(fault, _code(bad, NUM)[..., None])) if _any(bad) else _scalar(num, fault)
+    return _scalar(torch.where(bad, 0., num), _first(fault, _code(bad, NUM)[..., None])) if _any(bad) else _scalar(num,
+        fault)
 
 @function('SUM', 'r*', 1)
 def _sum(*args): p = _pieces(args); return _finite(_total(p), _error(p))
@@ -592,12 +606,14 @@ def _sumsq(*args): p = _pieces(args); return _finite(_total(p, torch.square), _e
 def _count_numbers(*args):
     def one(x):
         if x.kind is None: return _count(x.num.flatten(-2), None)
-        kind = x.full_kind().flatten(-2)
-        if not x.ref and x.size[-2:] == (1, 1): return (((numbers_of(x)[1] if numbers_of(x)[1] is not None else torch.zeros_like(kind)).expand(x.size).flatten(-2)) == 0).sum(-1).to(x.num.dtype)
-        return (kind == NUMBER).sum(-1).to(x.num.dtype)
+        counts = x.full_kind() == NUMBER
+        if not x.ref and x.size[-2:] == (1, 1): # typed into the formula: whatever reads as a number
+            fault = numbers_of(x)[1]
+            counts = torch.ones_like(counts) if fault is None else (fault == 0).expand(x.size)
+        return counts.sum((-2, -1)).to(x.num.dtype)
     return _scalar(sum(map(one, args)))
 
-# %% ../nbs/tools/28c_functions.ipynb #384f97fc
+# %% ../nbs/tools/28c_functions.ipynb #95fbe739
 def _average(pieces): # mean, number of cells
     n = sum(_count(p[0], p[1]) for p in pieces)
     return _total(pieces) / n.clamp(min=1), n
@@ -619,14 +635,16 @@ def _deviation(ddof, root):
         return _finite(out, _first(_error(pieces), _code(few, DIV0)[..., None]))
     return compute
 
-for names, ddof, root in (('VAR VAR.S', 1, False), ('VARP VAR.P', 0, False), ('STDEV STDEV.S', 1, True), ('STDEVP STDEV.P', 0, True)):
+for names, ddof, root in (('VAR VAR.S', 1, False), ('VARP VAR.P', 0, False), ('STDEV STDEV.S', 1, True),
+                          ('STDEVP STDEV.P', 0, True)):
     function(names, 'r*', 1)(_deviation(ddof, root))
 
 @function('DEVSQ', 'r*', 1)
 def _devsq(*args):
     pieces = _pieces(args)
     mean, n = _average(pieces)
-    return _finite(_total(pieces, lambda x: (x - mean[..., None]).square()), _first(_error(pieces), _code(n == 0, NUM)[..., None]))
+    return _finite(_total(pieces, lambda x: (x - mean[..., None]).square()),
+                   _first(_error(pieces), _code(n == 0, NUM)[..., None]))
 
 # %% ../nbs/tools/28c_functions.ipynb #0711ba1e
 def _extreme(pair, reduce, worst):
@@ -646,11 +664,12 @@ def _extreme(pair, reduce, worst):
 function('MAX', 'r*', 1)(_extreme(lambda a, b: torch.where(b > a, b, a), torch.max, -math.inf))
 function('MIN', 'r*', 1)(_extreme(lambda a, b: torch.where(b < a, b, a), torch.min, math.inf));
 
-# %% ../nbs/tools/28c_functions.ipynb #87e4061a
+# %% ../nbs/tools/28c_functions.ipynb #6f8a7c2d
 @function('PRODUCT', 'r*', 1)
 def _product(*args):
     pieces, out, n = _pieces(args), 1., 0
-    for num, mask, _ in pieces: out = out * (num if mask is None else torch.where(mask, num, 1.)).prod(-1); n = n + _count(num, mask)
+    for num, mask, _ in pieces:
+        out = out * (num if mask is None else torch.where(mask, num, 1.)).prod(-1); n = n + _count(num, mask)
     return _finite(torch.where(n == 0, 0., out), _error(pieces))
 
 def _pool(args): # all numbers of all arguments in one row: values, mask, error
@@ -658,20 +677,22 @@ def _pool(args): # all numbers of all arguments in one row: values, mask, error
     lead = common_shape(*(p[0].shape[:-1] for p in pieces))
     grow = lambda t: t.expand(lead + t.shape[-1:])
     num = torch.cat([grow(p[0]) for p in pieces], -1)
-    mask = torch.cat([grow(torch.ones_like(p[0], dtype=torch.bool) if p[1] is None else p[1].expand(p[0].shape)) for p in pieces], -1)
+    mask = torch.cat([grow(torch.ones_like(p[0], dtype=torch.bool) if p[1] is None else p[1].expand(p[0].shape))
+                      for p in pieces], -1)
     return num, mask, _error(pieces)
 
 def _sorted(num, mask, descending=False): # those that count come first
     out = torch.where(mask, num, -math.inf if descending else math.inf)
     return out.sort(-1, descending=descending).values
 
-# %% ../nbs/tools/28c_functions.ipynb #fa36428b
+# %% ../nbs/tools/28c_functions.ipynb #6f2f6dd1
 @function('MEDIAN', 'r*', 1)
 def _median(*args):
     num, mask, fault = _pool(args)
     n = mask.sum(-1, keepdim=True)
     order = _sorted(num, mask)
-    low, high = (order.gather(-1, i.clamp(min=0)) for i in ((n - 1).div(2, rounding_mode='floor'), n.div(2, rounding_mode='floor').clamp(max=num.shape[-1] - 1)))
+    low, high = (order.gather(-1, i.clamp(min=0))
+                 for i in ((n - 1).div(2, rounding_mode='floor'), n.div(2, rounding_mode='floor').clamp(max=num.shape[-1] - 1)))
     none = n == 0
     return _scalar(torch.where(none, 0., (low + high) / 2).squeeze(-1), _first(fault, _code(none, NUM)))
 
@@ -692,7 +713,7 @@ def _nth(descending):
 function('LARGE', 'rv')(_nth(True))
 function('SMALL', 'rv')(_nth(False));
 
-# %% ../nbs/tools/28c_functions.ipynb #df02e6d6
+# %% ../nbs/tools/28c_functions.ipynb #e5f86d56
 @function('RANK RANK.EQ', 'vrv', 2)
 def _rank(x, values, ascending=None):
     num, mask, fault = _pool([values])
@@ -701,22 +722,29 @@ def _rank(x, values, ascending=None):
     a, b = num[..., None, None, :], xn[..., None]
     better = torch.where(up[..., None], a < b, a > b) & mask[..., None, None, :]
     absent = ~((a == b) & mask[..., None, None, :]).any(-1)
-    return build(better.sum(-1).to(xn.dtype) + 1, _first(xf, None if fault is None else fault[..., None], _code(absent, NA)))
+    return build(better.sum(-1).to(xn.dtype) + 1,
+                 _first(xf, None if fault is None else fault[..., None], _code(absent, NA)))
 
-# %% ../nbs/tools/28c_functions.ipynb #eb167b24
+# %% ../nbs/tools/28c_functions.ipynb #a1ea4271
 def _numbers_or_zero(x): # numbers, and errors of a range
     if x.kind is None: return x.num, None
     num, kind = x.num.expand(x.size), x.full_kind()
     return torch.where(kind == NUMBER, num, 0.), _first_along((kind == FAULT).flatten(-2), num.flatten(-2))
 
+def _differ(*values): # sizes of ranges that must be equal
+    return len({v.size[-2:] for v in values}) > 1
+
+def _problem(like, code):
+    return build(like.num.new_zeros(1, 1, 1), torch.full((1, 1, 1), code, dtype=torch.int8, device=like.num.device))
+
 @function('SUMPRODUCT', 'a*', 1)
 def _sumproduct(*args):
-    if len({a.size[-2:] for a in args}) > 1: return Cells(*(t for t in (lambda c: (c.num, c.kind))(build(args[0].num.new_zeros(1, 1, 1), torch.full((1, 1, 1), VALUE)))))
+    if _differ(*args): return _problem(args[0], VALUE)
     out, faults = None, []
     for num, fault in map(_numbers_or_zero, args): out = num if out is None else out * num; faults.append(fault)
     return _finite(out.sum((-2, -1)), _first(*faults))
 
-# %% ../nbs/tools/28c_functions.ipynb #2b4ce75f
+# %% ../nbs/tools/28c_functions.ipynb #bf3a57cc
 def _pairs(a, b): # numbers of both ranges with a common mask; error
     if a.size[-2] * a.size[-1] != b.size[-2] * b.size[-1]: return None
     (na, fa), (nb, fb) = _numbers_or_zero(a), _numbers_or_zero(b)
@@ -724,7 +752,7 @@ def _pairs(a, b): # numbers of both ranges with a common mask; error
     zero = lambda t: torch.where(mask, t.flatten(-2), 0.)
     return zero(na), zero(nb), mask, _first(fa, fb)
 
-def _no_pairs(a): return build(a.num.new_zeros(1, 1, 1), torch.full((1, 1, 1), NA, dtype=torch.int8, device=a.num.device))
+def _no_pairs(a): return _problem(a, NA)
 
 def _pairwise(fn):
     def compute(a, b):
@@ -734,7 +762,8 @@ def _pairwise(fn):
         return _finite(fn(x, y).sum(-1), _first(fault, _code(~mask.any(-1, keepdim=True), DIV0)))
     return compute
 
-for name, fn in {'SUMXMY2': lambda x, y: (x - y).square(), 'SUMX2MY2': lambda x, y: x.square() - y.square(), 'SUMX2PY2': lambda x, y: x.square() + y.square()}.items():
+for name, fn in {'SUMXMY2': lambda x, y: (x - y).square(), 'SUMX2MY2': lambda x, y: x.square() - y.square(),
+                 'SUMX2PY2': lambda x, y: x.square() + y.square()}.items():
     function(name, 'aa')(_pairwise(fn))
 
 # %% ../nbs/tools/28c_functions.ipynb #fe1a56a0
@@ -760,10 +789,11 @@ for names, fn, needs in (('CORREL PEARSON', lambda xx, yy, xy, n: xy / (xx.sqrt(
                          ('COVARIANCE.S', lambda xx, yy, xy, n: xy / (n - 1).clamp(min=1), lambda xx, yy, n: n < 2),
                          ('SLOPE', lambda xx, yy, xy, n: xy / yy, lambda xx, yy, n: yy <= 0)): function(names, 'aa')(_from_moments(fn, needs))
 
-# %% ../nbs/tools/28c_functions.ipynb #ed08cc29
+# %% ../nbs/tools/28c_functions.ipynb #e4c6c136
 def _pattern(text): # a text with * ? ~ as a regular expression
     parts = re.findall(r'~[*?~]|[*?]|[^*?~]+|~', text)
-    return re.compile(''.join({'*': '.*', '?': '.'}.get(p) or re.escape(p[1:] if p in ('~*', '~?', '~~') else p) for p in parts), re.I | re.S)
+    return re.compile(''.join({'*': '.*', '?': '.'}.get(p) or re.escape(p[1:] if p in ('~*', '~?', '~~') else p)
+                              for p in parts), re.I | re.S)
 
 _CONDITION = re.compile(r'(<=|>=|<>|=|<|>)?(.*)', re.S)
 
@@ -778,12 +808,13 @@ def _text_mask(num, kind, text): # cells whose text fits to a pattern
     pattern = _pattern(text)
     return is_text & (_by_text(num, is_text, lambda t: float(pattern.fullmatch(t) is not None)) == 1)
 
-# %% ../nbs/tools/28c_functions.ipynb #16bd525f
+# %% ../nbs/tools/28c_functions.ipynb #5d90db31
 def _equal_to(num, kind, value): # cells that hold a value
     if isinstance(value, float):
         same = (kind == NUMBER) & (num == value)
         is_text = kind == TEXT
-        return same | is_text & (_by_text(num, is_text, lambda t: float(_parse(t) == value)) == 1) if _any(is_text) else same
+        return same | is_text & (_by_text(num, is_text,
+                                          lambda t: float(_parse(t) == value)) == 1) if _any(is_text) else same
     if isinstance(value, bool): return (kind == LOGICAL) & (num == float(value))
     if isinstance(value, Fault): return (kind == FAULT) & (num == encode(value)[0])
     return _text_mask(num, kind, value)
@@ -799,7 +830,7 @@ def _fits(num, kind, condition): # cells that fit to a condition, a text
         want, num = float(_TEXTS.ranks(num)[int(want)]), _keys(Cells(num, kind))[1]
     return (kind == key) & _COMPARE[op](num, torch.as_tensor(want, dtype=num.dtype, device=num.device))
 
-# %% ../nbs/tools/28c_functions.ipynb #25a58b63
+# %% ../nbs/tools/28c_functions.ipynb #6a33611b
 def _where(values, condition): # (..., n, cells): which cells fit to each formula's own condition
     num, kind = values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2)
     want, what = condition.num.detach().expand(condition.size).flatten(-2), condition.full_kind().flatten(-2)
@@ -810,7 +841,8 @@ def _where(values, condition): # (..., n, cells): which cells fit to each formul
     out = torch.zeros_like(kind, dtype=torch.bool)
     for w, k in torch.stack([want, what.to(want.dtype)], -1).flatten(0, -2).unique(dim=0).tolist():
         value = decode(w, k)
-        fits = _fits(num, kind, value) if isinstance(value, str) else _equal_to(num, kind, 0. if value is None else value)
+        fits = _fits(num, kind, value) if isinstance(value, str) else _equal_to(num, kind,
+            0. if value is None else value)
         out |= fits & (want == w) & (what == k)
     return out
 
@@ -820,26 +852,23 @@ def _each(fn, condition): # a condition may itself be an array: one result for e
     rows = [cat_cells([fn(condition.map(lambda t: t[..., i:i + 1, j:j + 1])) for j in range(c)], -1) for i in range(r)]
     return cat_cells(rows, -2)
 
-# %% ../nbs/tools/28c_functions.ipynb #0e69c47e
+# %% ../nbs/tools/28c_functions.ipynb #ba671ea9
 @function('COUNTIF', 'rv')
-def _countif(values, condition): return _each(lambda c: _scalar(_where(values, c).sum(-1).to(values.num.dtype)), condition)
+def _countif(values, condition):
+    return _each(lambda c: _scalar(_where(values, c).sum(-1).to(values.num.dtype)), condition)
 
 def _all_fit(pairs): # every range has its condition
     mask = None
-    for values, condition in zip(pairs[::2], pairs[1::2]): w = _where(values, condition); mask = w if mask is None else mask & w
+    for values, condition in zip(pairs[::2], pairs[1::2]):
+        w = _where(values, condition); mask = w if mask is None else mask & w
     return mask
-
-def _differ(*values): # sizes of ranges that must be equal
-    return len({v.size[-2:] for v in values}) > 1
-
-def _problem(like, code): return build(like.num.new_zeros(1, 1, 1), torch.full((1, 1, 1), code, dtype=torch.int8, device=like.num.device))
 
 @function('COUNTIFS', 'rv**')
 def _countifs(*pairs):
     if len(pairs) % 2 or _differ(*pairs[::2]): return _problem(pairs[0], VALUE)
     return _scalar(_all_fit(pairs).sum(-1).to(pairs[0].num.dtype))
 
-# %% ../nbs/tools/28c_functions.ipynb #596084bf
+# %% ../nbs/tools/28c_functions.ipynb #e10f43bc
 def _masked(values, mask): # the numbers of a range under a mask, and the first error among them
     num, kind = values.num.expand(values.size).flatten(-2), values.full_kind().flatten(-2)
     num, kind, mask = torch.broadcast_tensors(num, kind, mask)
@@ -863,16 +892,19 @@ def _extreme_if(sign): # largest or smallest, 0 where there is none
     return finish
 
 _sum_if = lambda num, mask, fault: _finite(num.sum(-1), fault)
-for name, finish in {'SUMIFS': _sum_if, 'AVERAGEIFS': _mean_if, 'MAXIFS': _extreme_if(1), 'MINIFS': _extreme_if(-1)}.items(): function(name, 'rrv**')(_conditional(finish))
+for name, finish in {'SUMIFS': _sum_if, 'AVERAGEIFS': _mean_if, 'MAXIFS': _extreme_if(1),
+                     'MINIFS': _extreme_if(-1)}.items():
+    function(name, 'rrv**')(_conditional(finish))
 
-# %% ../nbs/tools/28c_functions.ipynb #6aa51205
+# %% ../nbs/tools/28c_functions.ipynb #c8400edf
 def _if_older(finish):
     def compute(ctx, args, array, whole):
         values, condition = evaluate(args[0], ctx, array, True), evaluate(args[1], ctx, array)
         target = values
         if len(args) > 2 and is_range(args[2]):
             first, place = (locate(a, ctx) for a in (args[0], args[2]))
-            target = ctx.read(place._replace(height=first.height, width=first.width)) if not same_size(first, place) else evaluate(args[2], ctx, array, True)
+            target = ctx.read(place._replace(height=first.height, width=first.width)) if not same_size(first,
+                place) else evaluate(args[2], ctx, array, True)
         elif len(args) > 2: raise SheetError('the third argument of SUMIF or AVERAGEIF is no range')
         return _each(lambda c: finish(*_masked(target, _where(values, c))), condition)
     return compute
@@ -882,24 +914,29 @@ def same_size(
     b:Place  # other ranges
 )->bool: # are they of the same size?
     "Have two places the same size?"
-    return torch.equal(*torch.broadcast_tensors(a.height, b.height)) and torch.equal(*torch.broadcast_tensors(a.width, b.width))
+    return torch.equal(*torch.broadcast_tensors(a.height, b.height)) and torch.equal(*torch.broadcast_tensors(a.width,
+        b.width))
 
-for name, finish in {'SUMIF': _sum_if, 'AVERAGEIF': _mean_if}.items(): function(name, 'rvr', 2, raw=True)(_if_older(finish))
+for name, finish in {'SUMIF': _sum_if, 'AVERAGEIF': _mean_if}.items():
+    function(name, 'rvr', 2, raw=True)(_if_older(finish))
 
-# %% ../nbs/tools/28c_functions.ipynb #9cbddcb1
+# %% ../nbs/tools/28c_functions.ipynb #6988808d
 @function('COUNTA', 'r*', 1)
-def _counta(*args): return _scalar(sum((a.full_kind().flatten(-2) != BLANK).sum(-1) if a.ref or a.size[-2:] != (1, 1) else torch.ones(1, device=a.num.device) for a in args).to(args[0].num.dtype))
+def _counta(*args): # an empty argument typed into the formula counts, a blank cell does not
+    typed = lambda a: not a.ref and a.size[-2:] == (1, 1)
+    return _scalar(sum(((a.full_kind() != BLANK) | typed(a)).sum((-2, -1)) for a in args).to(args[0].num.dtype))
 
 @function('COUNTBLANK', 'r')
 def _countblank(x):
     kind, num = x.full_kind().flatten(-2), x.num.detach().expand(x.size).flatten(-2)
     return _scalar(((kind == BLANK) | ((kind == TEXT) & (num == _TEXTS.id('')))).sum(-1).to(num.dtype))
 
-# %% ../nbs/tools/28c_functions.ipynb #bddfd436
+# %% ../nbs/tools/28c_functions.ipynb #15286119
 def _truth(x): # truth values, and errors
     if x.kind is None: return x.num.detach() != 0, None
     text = x.kind == TEXT
-    named = text & (_by_text(x.num, text, lambda t: {'TRUE': 1., 'FALSE': 0.}.get(t.upper(), 2.)) < 2) if _any(text) else text
+    named = text & (_by_text(x.num, text,
+                             lambda t: {'TRUE': 1., 'FALSE': 0.}.get(t.upper(), 2.)) < 2) if _any(text) else text
     value = _by_text(x.num, named, lambda t: float(t.upper() == 'TRUE')) if _any(named) else x.num.detach()
     return torch.where(text & ~named, 0., value) != 0, _first(_faults(x), _code(text & ~named, VALUE))
 
@@ -922,7 +959,8 @@ def _still_ref(mask, a, b): # does the result count as read from cells? Numbers 
 
 def _with_fault(x, fault): # errors over a value
     if not _any(fault): return x
-    return Cells(torch.where(fault > 0, fault.to(x.num.dtype), x.num), torch.where(fault > 0, FAULT, x.kind if x.kind is not None else 0).to(torch.int8), x.ref)
+    return Cells(torch.where(fault > 0, fault.to(x.num.dtype), x.num),
+                 torch.where(fault > 0, FAULT, x.kind if x.kind is not None else 0).to(torch.int8), x.ref)
 
 # %% ../nbs/tools/28c_functions.ipynb #f5629752
 @function('IF', 'vpp', 1, context=True)
@@ -953,7 +991,7 @@ def _ifs(ctx, *args):
     for test, value in reversed(list(zip(args[::2], args[1::2]))): out = _if(ctx, test, value, out)
     return out
 
-# %% ../nbs/tools/28c_functions.ipynb #8be0c615
+# %% ../nbs/tools/28c_functions.ipynb #d31d6be9
 @function('SWITCH', 'vvp**', 3, context=True)
 def _switch(ctx, x, *args):
     out = args[-1] if len(args) % 2 else ctx.constant(Fault('#N/A'))
@@ -965,23 +1003,25 @@ def _switch(ctx, x, *args):
 def _choose(ctx, index, *values):
     n, fault = numbers_of(index)
     n = n.detach().trunc()
-    if n.unique().numel() == 1 and 1 <= int(n.flatten()[0]) <= len(values) and not _any(fault): return values[int(n.flatten()[0]) - 1]
+    if n.unique().numel() == 1 and 1 <= int(n.flatten()[0]) <= len(values) and not _any(fault):
+        return values[int(n.flatten()[0]) - 1]
     if _differ(*values): raise OneByOne
     out = ctx.constant(Fault('#VALUE!'))
     for k, v in enumerate(values, 1): index_k, v2, out = align(index, v, out); out = choose(n == k, v2, out)
     return _with_fault(out, fault)
 
-# %% ../nbs/tools/28c_functions.ipynb #b11cea04
+# %% ../nbs/tools/28c_functions.ipynb #2ac0e1f4
 def _logical(combine, neutral):
     def compute(*args):
         out, faults, n = None, [], 0
         for x in args:
             kind, num = x.full_kind().flatten(-2), x.num.detach().expand(x.size).flatten(-2)
             if not x.ref and x.size[-2:] == (1, 1):
-                truth, fault = _truth(x)
-                if x.kind is not None and _any((x.kind == TEXT)): fault = _first(fault, None)
-                truth, fault, counts = truth.expand(x.size).flatten(-2), None if fault is None else fault.expand(x.size).flatten(-2), torch.ones_like(kind, dtype=torch.bool)
-            else: truth, fault, counts = num != 0, _first_along(kind == FAULT, num), (kind == NUMBER) | (kind == LOGICAL)
+                truth, fault = (None if t is None else t.expand(x.size).flatten(-2) for t in _truth(x))
+                counts = torch.ones_like(kind, dtype=torch.bool)
+            else:
+                truth, fault = num != 0, _first_along(kind == FAULT, num)
+                counts = (kind == NUMBER) | (kind == LOGICAL)
             part = combine(torch.where(counts, truth, neutral))
             out = part if out is None else combine(torch.stack(torch.broadcast_tensors(out, part), -1))
             faults.append(fault)
@@ -996,7 +1036,7 @@ function('XOR', 'r*', 1)(_logical(lambda t: t.sum(-1) % 2 == 1, False))
 @function('NOT', 'v')
 def _not(x): truth, fault = _truth(x); return build((~truth).to(x.num.dtype), fault, LOGICAL)
 
-# %% ../nbs/tools/28c_functions.ipynb #ea679f10
+# %% ../nbs/tools/28c_functions.ipynb #25d6a468
 def _is(test): # a question about kinds
     def compute(x): return build(test(x.full_kind(), x.num.detach().expand(x.size)).to(x.num.dtype), None, LOGICAL)
     return compute
@@ -1004,25 +1044,31 @@ def _is(test): # a question about kinds
 for name, test in {'ISNUMBER': lambda k, n: k == NUMBER, 'ISTEXT': lambda k, n: k == TEXT, 'ISNONTEXT': lambda k, n: k != TEXT, 'ISLOGICAL': lambda k, n: k == LOGICAL, 'ISBLANK': lambda k, n: k == BLANK,
                    'ISERROR': lambda k, n: k == FAULT, 'ISNA': lambda k, n: (k == FAULT) & (n == NA), 'ISERR': lambda k, n: (k == FAULT) & (n != NA)}.items(): function(name, 'v')(_is(test))
 
-for name, value in {'TRUE': True, 'FALSE': False, 'PI': math.pi, 'NA': Fault('#N/A')}.items(): function(name, '', context=True)(lambda ctx, value=value: ctx.constant(value))
+for name, value in {'TRUE': True, 'FALSE': False, 'PI': math.pi, 'NA': Fault('#N/A')}.items():
+    function(name, '', context=True)(lambda ctx, value=value: ctx.constant(value))
 
 @function('N', 'v')
-def _n(x): keep = (x.full_kind() != TEXT) & (x.full_kind() != BLANK); return choose(keep, elementwise(torch.clone, choose(keep, x, Cells(torch.zeros_like(x.num)))), Cells(torch.zeros_like(x.num)))
+def _n(x): # a text or a blank is 0
+    zero, kind = Cells(torch.zeros_like(x.num)), x.full_kind()
+    return elementwise(torch.clone, choose((kind != TEXT) & (kind != BLANK), x, zero))
 
 @function('CONCATENATE CONCAT', 'r*', 1)
 def _concatenate(*args):
-    flat = [a.map(lambda t, i=i, j=j: t[..., i:i + 1, j:j + 1]) for a in args for i in range(a.size[-2]) for j in range(a.size[-1])]
+    flat = [a.map(lambda t, i=i, j=j: t[..., i:i + 1, j:j + 1]) for a in args for i in range(a.size[-2])
+            for j in range(a.size[-1])]
     return _by_element(lambda *a: ''.join(map(as_text, a)), *flat)
 
-# %% ../nbs/tools/28c_functions.ipynb #3c130e51
-def _unary_function(names, fn, check=None, safe=1.): function(names, 'v')(lambda x: elementwise(fn, x, check=check, safe=safe))
+# %% ../nbs/tools/28c_functions.ipynb #96fc5383
+def _unary_function(names, fn, check=None, safe=1.):
+    function(names, 'v')(lambda x: elementwise(fn, x, check=check, safe=safe))
 
 _UNARY = {'ABS': torch.abs, 'SIGN': torch.sign, 'INT': torch.floor, 'EXP': torch.exp, 'LN': torch.log, 'LOG10': torch.log10, 'SQRT': torch.sqrt, 'SIN': torch.sin, 'COS': torch.cos, 'TAN': torch.tan,
           'TANH': torch.tanh, 'SINH': torch.sinh, 'COSH': torch.cosh, 'ASIN': torch.asin, 'ACOS': torch.acos, 'ATAN': torch.atan, 'ASINH': torch.asinh, 'ACOSH': torch.acosh, 'ATANH': torch.atanh,
           'RADIANS': torch.deg2rad, 'DEGREES': torch.rad2deg}
-for name, fn in _UNARY.items(): _unary_function(name, fn, safe=0.5 if name in ('ASIN', 'ACOS', 'ATANH') else 2. if name == 'ACOSH' else 1.)
+for name, fn in _UNARY.items():
+    _unary_function(name, fn, safe=0.5 if name in ('ASIN', 'ACOS', 'ATANH') else 2. if name == 'ACOSH' else 1.)
 
-# %% ../nbs/tools/28c_functions.ipynb #9a03efd6
+# %% ../nbs/tools/28c_functions.ipynb #df0b4d6c
 def _sqrt(x): # at 0 the slope is infinite: take 0 there, so that other cells keep their gradients
     zero = x.detach() == 0
     return torch.where(zero, x, torch.where(zero, 1., x).sqrt()) if _any(zero) else x.sqrt()
@@ -1041,7 +1087,8 @@ _binary('POWER', _power, _power_fault)
 _binary('MOD', lambda n, d: n - d * torch.floor(n / d), lambda n, d: _code(d == 0, DIV0))
 _binary('QUOTIENT', lambda n, d: torch.trunc(n / d), lambda n, d: _code(d == 0, DIV0))
 _binary('ATAN2', lambda x, y: torch.atan2(y, x), lambda x, y: _code((x == 0) & (y == 0), DIV0))
-_binary('LOG', lambda x, base: torch.log(x) / torch.log(base), lambda x, base: _code((x > 0) & (base == 1), DIV0) + _code((x <= 0) | (base <= 0), NUM), default=10)
+_binary('LOG', lambda x, base: torch.log(x) / torch.log(base), lambda x,
+        base: _code((x > 0) & (base == 1), DIV0) + _code((x <= 0) | (base <= 0), NUM), default=10)
 
 # %% ../nbs/tools/28c_functions.ipynb #510a5b69
 def _scaled(step): # rounding at a number of decimal digits
@@ -1063,7 +1110,7 @@ _binary('ROUNDUP', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.ceil
 _binary('ROUNDDOWN', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())))
 _binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())), default=0)
 
-# %% ../nbs/tools/28c_functions.ipynb #2aa4d47d
+# %% ../nbs/tools/28c_functions.ipynb #c6cfef5e
 def _normal(cumulative):
     def compute(x, mean, sd):
         z = (x - mean) / sd
@@ -1086,23 +1133,26 @@ _unary_function('NORM.S.INV NORMSINV', torch.special.ndtri, _outside, 0.5)
 
 @function('NORM.INV NORMINV', 'vvv')
 def _norm_inv(p, mean, sd):
-    return elementwise(lambda p, m, s: m + s * torch.special.ndtri(p), p, mean, sd, check=lambda p, m, s: _outside(p) | _code(s <= 0, NUM), safe=0.5)
+    return elementwise(lambda p, m, s: m + s * torch.special.ndtri(p), p, mean, sd, check=lambda p, m,
+                       s: _outside(p) | _code(s <= 0, NUM), safe=0.5)
 
-# %% ../nbs/tools/28c_functions.ipynb #d52a1fc1
+# %% ../nbs/tools/28c_functions.ipynb #768efe2c
 @function('RAND', '', context=True)
 def _rand(ctx): return Cells(ctx.random((len(ctx.rows), 1, 1)))
 
 @function('RANDBETWEEN', 'vv', context=True)
 def _randbetween(ctx, low, high):
     u = Cells(ctx.random((len(ctx.rows), 1, 1)))
-    return elementwise(lambda u, a, b: a.ceil() + torch.floor(u * (b.floor() - a.ceil() + 1)), u, low, high, check=lambda u, a, b: _code(b < a, NUM))
+    return elementwise(lambda u, a, b: a.ceil() + torch.floor(u * (b.floor() - a.ceil() + 1)), u, low, high,
+                       check=lambda u, a, b: _code(b < a, NUM))
 
-# %% ../nbs/tools/28c_functions.ipynb #5c12fd6c
+# %% ../nbs/tools/28c_functions.ipynb #5c476429
 @function('MMULT', 'aa')
 def _mmult(a, b):
     if a.size[-1] != b.size[-2] or any(x.kind is not None and _any(x.kind != NUMBER) for x in (a, b)):
         faults = _first(*(None if x.kind is None else _first_along((x.full_kind() == FAULT).flatten(-2), x.num.expand(x.size).flatten(-2)) for x in (a, b)))
-        return _problem(a, VALUE) if faults is None else build(a.num.new_zeros(1, 1, 1), torch.where(faults > 0, faults, VALUE)[..., None])
+        return _problem(a, VALUE) if faults is None else build(a.num.new_zeros(1, 1, 1),
+                                                               torch.where(faults > 0, faults, VALUE)[..., None])
     return build(a.num @ b.num)
 
 @function('TRANSPOSE', 'a')
@@ -1113,10 +1163,12 @@ def _minverse(x):
     if x.size[-1] != x.size[-2] or x.kind is not None: return _problem(x, VALUE)
     singular = torch.linalg.det(x.num.detach()) == 0
     eye = torch.eye(x.size[-1]).to(x.num)
-    return build(torch.linalg.inv(torch.where(singular[..., None, None], eye, x.num)), _code(singular, NUM)[..., None, None].expand(x.size))
+    return build(torch.linalg.inv(torch.where(singular[..., None, None], eye, x.num)),
+                 _code(singular, NUM)[..., None, None].expand(x.size))
 
 @function('MDETERM', 'a')
-def _mdeterm(x): return _problem(x, VALUE) if x.size[-1] != x.size[-2] or x.kind is not None else _scalar(torch.linalg.det(x.num))
+def _mdeterm(x):
+    return _problem(x, VALUE) if x.size[-1] != x.size[-2] or x.kind is not None else _scalar(torch.linalg.det(x.num))
 
 # %% ../nbs/tools/28c_functions.ipynb #00931148
 def take(
@@ -1132,7 +1184,7 @@ def take(
         return flat.expand(lead + flat.shape[-1:]).gather(-1, at.flatten(-2)).reshape(at.shape)
     return Cells(pick(x.num.expand(x.size)), None if x.kind is None else pick(x.full_kind()), x.ref)
 
-# %% ../nbs/tools/28c_functions.ipynb #12cc4674
+# %% ../nbs/tools/28c_functions.ipynb #c468cfda
 def _line(x): # a row or column of values as keys: kind and number, both (..., n, 1, 1, length)
     kind, num = _keys(x)
     return kind.flatten(-2)[..., None, None, :], num.flatten(-2)[..., None, None, :]
@@ -1149,11 +1201,12 @@ def _same(values, x, wildcards): # (..., n, r, c, length): where is it?
     for i in ids[(x.full_kind() == TEXT)].unique().tolist():
         text = _TEXTS.texts[int(i)]
         if not re.search(r'[*?~]', text): continue
-        fits = _text_mask(values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2), text)[..., None, None, :]
+        fits = _text_mask(values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2),
+                          text)[..., None, None, :]
         same = torch.where(((kx == TEXT) & (ids[..., None] == i)), fits, same)
     return same
 
-# %% ../nbs/tools/28c_functions.ipynb #90f8f01b
+# %% ../nbs/tools/28c_functions.ipynb #9ff297a2
 def _at_edge(mask, last): # first or last position where a mask holds, and does it hold anywhere?
     n = mask.shape[-1]
     at = (mask.to(torch.int8).flip(-1) if last else mask.to(torch.int8)).argmax(-1)
@@ -1168,14 +1221,16 @@ def _nearest(values, x, below, last=False): # next smaller or next larger item, 
 def _sorted_match(values, x, falling=False): # in ascending order: the last that is not larger (as MATCH)
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
     if not falling: return _at_edge((kv == kx) & (nv <= nx), True)
-    return _at_edge((kv == kx) & (nv >= nx) & (((kv == kx) & (nv < nx)).cumsum(-1) == 0), True) # stops at the first that is smaller
+    # stops at the first that is smaller
+    return _at_edge((kv == kx) & (nv >= nx) & (((kv == kx) & (nv < nx)).cumsum(-1) == 0), True)
 
-# %% ../nbs/tools/28c_functions.ipynb #3f179262
+# %% ../nbs/tools/28c_functions.ipynb #347ee4b9
 def _position(at, found, x, extra=None): # positions as values, counted from 1
     fault = _first(_faults(x), extra, _code(~found, NA))
     return build((at + 1).to(x.num.dtype), fault)
 
-def _split_by(mode, fn): # arguments such as the match type are the same for all formulas, or the formulas are computed one by one
+# arguments such as the match type are the same for all formulas, or the formulas are computed one by one
+def _split_by(mode, fn):
     values = mode.detach().unique()
     if len(values) > 1: raise OneByOne
     return fn(float(values))
@@ -1220,7 +1275,7 @@ def _xlookup(ctx, x, values, results, missing=None, mode=None, search=None):
     if missing is None: missing = ctx.constant(Fault('#N/A'))
     return _with_fault(choose(absent, *align(missing, out)), _faults(x))
 
-# %% ../nbs/tools/28c_functions.ipynb #e267a81c
+# %% ../nbs/tools/28c_functions.ipynb #9ad51017
 def _table_lookup(upright):
     def compute(x, table, number, approximate=None):
         rows, cols = table.size[-2:]
@@ -1245,7 +1300,8 @@ def _lookup(x, values, results=None):
         upright = rows >= cols
         results = values.map(lambda t: t[..., :, -1:] if upright else t[..., -1:, :])
         values = values.map(lambda t: t[..., :, :1] if upright else t[..., :1, :])
-    if not _is_line(values) or not _is_line(results) or max(results.size[-2:]) < max(values.size[-2:]): return _problem(x, NA)
+    if not _is_line(values) or not _is_line(results) or max(results.size[-2:]) < max(values.size[-2:]):
+        return _problem(x, NA)
     at, found = _sorted_match(values, x)
     return _with_fault(take(results, at), _first(_faults(x), _code(~found, NA)))
 
@@ -1270,7 +1326,7 @@ def _index(x, row, col=None, area=None):
     j = torch.arange(cols, device=device) if whole_row else c - 1
     return _with_fault(take(x, i * cols + j), fault)
 
-# %% ../nbs/tools/28c_functions.ipynb #b841de07
+# %% ../nbs/tools/28c_functions.ipynb #0cd8dce5
 def _whole_number(arg, ctx, default): # an argument of OFFSET or INDEX for each formula, (..., n)
     if arg is None or isinstance(arg, Empty): return default
     num, fault = numbers_of(evaluate(arg, ctx))
@@ -1281,13 +1337,15 @@ def _locate_offset(ctx, base, rows, cols, height=None, width=None):
     p = locate(base, ctx)
     top, left = p.top + _whole_number(rows, ctx, 0), p.left + _whole_number(cols, ctx, 0)
     h, w = (_whole_number(a, ctx, d) for a, d in ((height, p.height), (width, p.width)))
-    top, left = torch.where(h < 0, top + h + 1, top), torch.where(w < 0, left + w + 1, left) # a negative size counts backwards
+    # a negative size counts backwards
+    top, left = torch.where(h < 0, top + h + 1, top), torch.where(w < 0, left + w + 1, left)
     return Place(p.sheet, *torch.broadcast_tensors(top, left, h.abs(), w.abs()))
 
 def _locate_index(ctx, base, row, col=None, area=None):
     p = locate(base, ctx)
     h, w = p.sizes()
-    r, c = _index_numbers((h, w), _whole_number(row, ctx, None if col is not None else torch.zeros_like(p.top)), _whole_number(col, ctx, None))
+    r, c = _index_numbers((h, w), _whole_number(row, ctx, None if col is not None else torch.zeros_like(p.top)),
+                          _whole_number(col, ctx, None))
     outside = (r < 0) | (c < 0) | (r > h) | (c > w)
     one = torch.ones_like(p.top)
     height, width = torch.where(r == 0, h, one), torch.where(c == 0, w, one)
@@ -1300,7 +1358,7 @@ LOCATORS |= {'OFFSET': (_locate_offset, _first_argument), 'INDEX': (_locate_inde
 @function('OFFSET', 'rvvvv', 3, raw=True)
 def _offset(ctx, args, array, whole): return ctx.read(locate(Call('OFFSET', args), ctx))
 
-# %% ../nbs/tools/28c_functions.ipynb #f4ef3695
+# %% ../nbs/tools/28c_functions.ipynb #35b69ee5
 def _along(ctx, args, array, whole, axis): # ROW and COLUMN
     if not args: start, n = (ctx.rows, ctx.cols)[axis], 1
     elif not is_range(args[0]): raise SheetError(f"{('ROW', 'COLUMN')[axis]} wants a range")
@@ -1308,7 +1366,8 @@ def _along(ctx, args, array, whole, axis): # ROW and COLUMN
         place = locate(args[0], ctx)
         start, n = ((place.top, place.left)[axis], place.sizes()[axis] if array or whole else 1)
     line = torch.arange(n, device=ctx.like.device)
-    return Cells((start[..., None] + line).to(ctx.like.dtype)[..., :, None] if axis == 0 else (start[..., None] + line).to(ctx.like.dtype)[..., None, :])
+    numbers = (start[..., None] + line).to(ctx.like.dtype)
+    return Cells(numbers[..., :, None] if axis == 0 else numbers[..., None, :])
 
 function('ROW', 'r', 0, raw=True)(lambda ctx, args, array, whole: _along(ctx, args, array, whole, 0))
 function('COLUMN', 'r', 0, raw=True)(lambda ctx, args, array, whole: _along(ctx, args, array, whole, 1))

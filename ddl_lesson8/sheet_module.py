@@ -20,7 +20,7 @@ from .sheet_plan import (CLOCK, RANDOM, Names, Plan, bind_family, calls_in, cell
 from .spreadsheet import MAX_COLS, MAX_ROWS, Area, SheetError, cell_name, parse_area, quote_sheet
 from .xlsx import ErrorValue, read_xlsx, rewrite_xlsx
 
-# %% ../nbs/tools/28_sheet_module.ipynb #ea0707fd
+# %% ../nbs/tools/28_sheet_module.ipynb #af032d69
 class Sheets:
     "A computed workbook: read ranges from it"
     def __init__(self, module, plan, store): self.module, self.plan, self.store = module, plan, store
@@ -36,7 +36,8 @@ class Sheets:
         "Numbers of a range; raises `SheetError` where a text or an error stands"
         areas, single = self.module.find(where)
         parts = [self._numbers(a) for a in areas]
-        if len(parts) > 1 and len({p.shape[-2:] for p in parts}) > 1: raise SheetError(f"{self.module.path}: {where!r} has ranges of different sizes: {', '.join(map(str, areas))}")
+        if len(parts) > 1 and len({p.shape[-2:] for p in parts}) > 1:
+            raise SheetError(f"{self.module.path}: {where!r} has ranges of different sizes: {', '.join(map(str, areas))}")
         lead = common_shape(*(p.shape[:-2] for p in parts))
         out = parts[0] if len(parts) == 1 else torch.stack([p.expand(lead + p.shape[-2:]) for p in parts], -3)
         return out[..., 0, 0] if single else out
@@ -61,14 +62,15 @@ class Sheets:
         if len(areas) > 1: return [self.values(a) for a in areas]
         x = self.cells(areas[0])
         if x.num.dim() > 3: raise SheetError(f"{self.module.path}: {where!r} has a batch dimension; read it as numbers")
-        table = [[_python(*p) for p in zip(*row)] for row in zip(x.num.detach().expand(x.size)[0].tolist(), x.full_kind()[0].tolist())]
+        table = [[_python(*p) for p in zip(*row)]
+                 for row in zip(x.num.detach().expand(x.size)[0].tolist(), x.full_kind()[0].tolist())]
         return table[0][0] if single else table
 
 def _python(num, kind):
     value = decode(num, kind)
     return ErrorValue(value.value) if isinstance(value, Fault) else value
 
-# %% ../nbs/tools/28_sheet_module.ipynb #55b103d8
+# %% ../nbs/tools/28_sheet_module.ipynb #47b59205
 class SheetModule(nn.Module):
     "A workbook as a module"
     def __init__(self, file, parameters=None, dtype=torch.float64, rand='frozen', seed=0):
@@ -97,32 +99,39 @@ class SheetModule(nn.Module):
         except SheetError as e: raise SheetError(f"{cell_at(self.path, f.sheet, f.rows[0], f.cols[0])}: {e}") from None
 
     def _read_constants(self, fixed, dtype): # numbers and kinds of all cells without a formula
-        frozen = {(f.sheet, int(r) + i, int(c) + j) for f in fixed for r, c in zip(f.rows, f.cols) for i in range(f.size[0]) for j in range(f.size[1])}
-        filled = {(g.sheet, int(r) + i, int(c) + j) for g in self.groups for r, c in zip(g.rows, g.cols) for i in range(g.size[0]) for j in range(g.size[1])}
+        frozen = {(f.sheet, int(r) + i, int(c) + j) for f in fixed for r,
+                  c in zip(f.rows, f.cols) for i in range(f.size[0]) for j in range(f.size[1])}
+        filled = {(g.sheet, int(r) + i, int(c) + j) for g in self.groups for r,
+                  c in zip(g.rows, g.cols) for i in range(g.size[0]) for j in range(g.size[1])}
         self.constants, values = {}, []
         for sheet in self.file.sheets.values():
             for (row, col), cell in sheet.cells.items():
                 key = sheet.name, row, col
                 if key in filled or cell.formula is not None and key not in frozen: continue
-                if cell.formula is not None and cell.value is None: raise SheetError(f"{cell_at(self.path, *key)}: ={cell.formula[:40]} has no saved result to keep; use rand='seed'")
+                if cell.formula is not None and cell.value is None:
+                    raise SheetError(f"{cell_at(self.path, *key)}: ={cell.formula[:40]} has no saved result to keep; use rand='seed'")
                 if cell.value is None: continue
                 self.constants[key] = len(values)
                 values.append(encode(cell.value))
-        self.register_buffer('numbers', torch.tensor([v[0] for v in values] or [0.], dtype=torch.float64).to(dtype), persistent=False)
-        self.register_buffer('kinds', torch.tensor([v[1] for v in values] or [BLANK], dtype=torch.int8), persistent=False)
+        self.register_buffer('numbers', torch.tensor([v[0] for v in values] or [0.], dtype=torch.float64).to(dtype),
+                             persistent=False)
+        self.register_buffer('kinds', torch.tensor([v[1] for v in values] or [BLANK], dtype=torch.int8),
+                             persistent=False)
 
     @classmethod
     def load(cls,
         path,                 # a workbook, .xlsx or .xlsm
-        parameters=None,      # ranges or defined names of the cells to train; None: those that Excel's Solver may change, if it was used
+        # ranges or defined names of the cells to train; None: those that Excel's Solver may change, if it was used
+        parameters=None,
         dtype=torch.float64,  # of all numbers; `torch.float32` is the other choice
-        rand='frozen',        # random cells: 'frozen' keeps the saved results, 'seed' draws them, 'fed' expects them among the inputs
+        # random cells: 'frozen' keeps the saved results, 'seed' draws them, 'fed' expects them among the inputs
+        rand='frozen',
         seed=0                # of the random numbers
     )->'SheetModule': # with one `nn.Parameter` for each range
         "Read a workbook; raises `SheetError` for what is not supported, with the cells"
         return cls(read_xlsx(path), parameters, dtype, rand, seed)
 
-# %% ../nbs/tools/28_sheet_module.ipynb #8c7cf0c9
+# %% ../nbs/tools/28_sheet_module.ipynb #0fa306f0
 def _find(self, where): # -> list of Areas, is it a single cell?
     if isinstance(where, Area): return [where], False
     if isinstance(where, (list, tuple)): return [a for w in where for a in self.find(w)[0]], False
@@ -130,7 +139,8 @@ def _find(self, where): # -> list of Areas, is it a single cell?
     try: tree = self.names.resolve(parse_formula(where.strip()), self.default_sheet(), 1, 1)
     except SheetError as e: raise SheetError(f"{self.path}: {where!r}: {e}") from None
     terms = tree.terms if isinstance(tree, Chain) and set(tree.ops) == {','} else (tree,)
-    if not all(isinstance(t, Ref) for t in terms): raise SheetError(f"{self.path}: {where!r} is no range, and no name of one{self._known(where)}")
+    if not all(isinstance(t, Ref) for t in terms):
+        raise SheetError(f"{self.path}: {where!r} is no range, and no name of one{self._known(where)}")
     areas = [self._area(t, where) for t in terms]
     return areas, len(areas) == 1 and areas[0].shape == (1, 1) and ':' not in where
 
@@ -138,7 +148,8 @@ def _area(self, ref, where):
     top, left, bottom, right = ref.at(1, 1)
     rows, cols = sorted((top, bottom)), sorted((left, right))
     last = self.plan(()).index.last
-    return Area(ref.sheet, rows[0], cols[0], min(rows[1], last[0]) if rows == [1, MAX_ROWS] else rows[1], min(cols[1], last[1]) if cols == [1, MAX_COLS] else cols[1])
+    return Area(ref.sheet, rows[0], cols[0], min(rows[1], last[0]) if rows == [1, MAX_ROWS] else rows[1],
+                min(cols[1], last[1]) if cols == [1, MAX_COLS] else cols[1])
 
 def _known(self, where): # help for a wrong name
     sheet, bang, _ = where.rpartition('!')
@@ -146,26 +157,30 @@ def _known(self, where): # help for a wrong name
     close = difflib.get_close_matches(sheet.strip("'") if bang else where.upper(), words, 1, 0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; the sheets are {', '.join(self.file.sheets)}"
 
-def _default_sheet(self): return next(iter(self.file.sheets)) if len(self.file.sheets) == 1 else self.file.active_sheet or next(iter(self.file.sheets))
+def _default_sheet(self):
+    return next(iter(self.file.sheets)) if len(self.file.sheets) == 1 else self.file.active_sheet or next(iter(self.file.sheets))
 
 SheetModule.find, SheetModule._area, SheetModule._known, SheetModule.default_sheet = _find, _area, _known, _default_sheet
 
-# %% ../nbs/tools/28_sheet_module.ipynb #d3def61b
+# %% ../nbs/tools/28_sheet_module.ipynb #b04a0d2f
 def _make_parameters(self, wanted): # a parameter for each range
     self.areas = {}
     if wanted is None: wanted = [a for s in self.file.solver.values() for a in s.adjustable]
     for where in [wanted] if isinstance(wanted, str) else wanted:
         for area in self.find(where)[0]:
             key = str(area).replace('.', '_')
-            if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()): raise SheetError(f"{self.path}: {area} is a parameter already")
-            values = [[self._start(area.sheet, r, c) for c in range(area.left, area.right + 1)] for r in range(area.top, area.bottom + 1)]
+            if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
+                raise SheetError(f"{self.path}: {area} is a parameter already")
+            values = [[self._start(area.sheet, r, c) for c in range(area.left, area.right + 1)]
+                      for r in range(area.top, area.bottom + 1)]
             self.register_parameter(key, nn.Parameter(torch.tensor(values, dtype=torch.float64).to(self.numbers)))
             self.areas[key] = area
 
 def _start(self, sheet, row, col): # the number in a cell that becomes a parameter
     cell = self.file.sheets[sheet].cells.get((row, col))
     if cell is None: return 0.
-    what = f'the formula ={cell.formula[:40]}' if cell.formula is not None else None if type(cell.value) in (int, float) or cell.value is None else repr(cell.value)
+    what = f'the formula ={cell.formula[:40]}' if cell.formula is not None else None if type(cell.value) in (int,
+        float) or cell.value is None else repr(cell.value)
     if what: raise SheetError(f"{cell_at(self.path, sheet, row, col)} holds {what}; a parameter must be a number")
     return float(cell.value or 0.)
 
@@ -175,12 +190,13 @@ def _parameter(self,
     "The parameter that stands in a range"
     areas = self.find(where)[0]
     found = [getattr(self, k) for k, a in self.areas.items() if a in areas]
-    if len(found) != 1 or len(areas) != 1: raise SheetError(f"{self.path}: {where!r} is {len(areas)} ranges, {len(found)} of them parameters; the parameters are {', '.join(map(str, self.areas.values())) or 'none'}")
+    if len(found) != 1 or len(areas) != 1:
+        raise SheetError(f"{self.path}: {where!r} is {len(areas)} ranges, {len(found)} of them parameters; the parameters are {', '.join(map(str, self.areas.values())) or 'none'}")
     return found[0]
 
 SheetModule._make_parameters, SheetModule._start, SheetModule.parameter = _make_parameters, _start, _parameter
 
-# %% ../nbs/tools/28_sheet_module.ipynb #6b393f5c
+# %% ../nbs/tools/28_sheet_module.ipynb #6c841d09
 def _plan(self, given): # the order of computation when these areas are given
     given = tuple(getattr(self, 'areas', {}).values()) + tuple(given)
     if given not in self.plans: self.plans[given] = Plan(self.path, self.constants, self.groups, given)
@@ -190,7 +206,8 @@ def _shaped(self, area, where, value): # an input as (..., 1, rows * columns)
     t = torch.as_tensor(value, dtype=self.numbers.dtype, device=self.numbers.device)
     if area.shape == (1, 1) and t.shape[-2:] != (1, 1): t = t[..., None, None]
     if t.dim() == 1 and 1 in area.shape and len(t) == max(area.shape): t = t.reshape(area.shape)
-    if t.shape[-2:] != area.shape: raise SheetError(f"{self.path}: {where!r} has {area.shape[0]} x {area.shape[1]} cells, and its tensor the shape {tuple(t.shape)}")
+    if t.shape[-2:] != area.shape:
+        raise SheetError(f"{self.path}: {where!r} has {area.shape[0]} x {area.shape[1]} cells, and its tensor the shape {tuple(t.shape)}")
     return t.flatten(-2)
 
 def _inputs(self, inputs): # areas and their tensors
@@ -198,19 +215,22 @@ def _inputs(self, inputs): # areas and their tensors
     for where, value in (inputs or {}).items():
         found = self.find(where)[0]
         if len(found) != 1: raise SheetError(f"{self.path}: {where!r} is {len(found)} ranges; give each its own tensor")
-        if any(a.sheet == found[0].sheet and a.meets(found[0]) for a in areas): raise SheetError(f"{self.path}: the inputs overlap at {found[0]}")
+        if any(a.sheet == found[0].sheet and a.meets(found[0]) for a in areas):
+            raise SheetError(f"{self.path}: the inputs overlap at {found[0]}")
         areas.append(found[0]); tensors.append(self._shaped(found[0], where, value))
     return areas, tensors
 
 SheetModule.plan, SheetModule._shaped, SheetModule._inputs = _plan, _shaped, _inputs
 
-# %% ../nbs/tools/28_sheet_module.ipynb #74751895
+# %% ../nbs/tools/28_sheet_module.ipynb #8ced8f64
 def _forward(self,
-    inputs:dict|None=None, # tensors by range or name, (..., rows, columns); they replace what stands there, formulas too
+    # tensors by range or name, (..., rows, columns); they replace what stands there, formulas too
+    inputs:dict|None=None,
     want=None              # compute only what these ranges need
 )->Sheets: # the computed workbook
     "Compute the workbook"
-    if self.numbers.dtype not in (torch.float32, torch.float64): raise SheetError(f"{self.path}: numbers of type {self.numbers.dtype} cannot hold a workbook; use float32 or float64")
+    if self.numbers.dtype not in (torch.float32, torch.float64):
+        raise SheetError(f"{self.path}: numbers of type {self.numbers.dtype} cannot hold a workbook; use float32 or float64")
     areas, tensors = self._inputs(inputs)
     plan = self.plan(areas)
     self._check_fed(plan)
@@ -220,10 +240,12 @@ def _forward(self,
     given = [getattr(self, k).flatten() for k in self.areas] + tensors
     store = [Cells(num, kind)] + [Cells(t) for t in given] + [None] * len(plan.steps)
     try: batch = common_shape((), *(t.shape[:-1] for t in given))
-    except ValueError: raise SheetError(f"{self.path}: the batch dimensions of the inputs do not fit: {', '.join(str(tuple(t.shape[:-1])) for t in tensors)}") from None
+    except ValueError:
+        raise SheetError(f"{self.path}: the batch dimensions of the inputs do not fit: {', '.join(str(tuple(t.shape[:-1])) for t in tensors)}") from None
     generator = torch.Generator().manual_seed(self.seed) if self.random and self.rand == 'seed' else None
     like, known = self.numbers[:0].new_zeros(()), {}
-    steps = range(len(plan.steps)) if want is None else plan.wanted([a for w in ([want] if isinstance(want, str) else want) for a in self.find(w)[0]])
+    steps = range(len(plan.steps)) if want is None else plan.wanted([a
+                                                                     for w in ([want] if isinstance(want, str) else want) for a in self.find(w)[0]])
     for k in steps: store[plan.first_step + k] = compute_step(plan.steps[k], store, like, batch, generator, known)
     return Sheets(self, plan, store)
 
@@ -240,8 +262,9 @@ def _values(self, where): return self.forward(want=where).values(where)
 
 SheetModule.forward, SheetModule._check_fed, SheetModule.__getitem__, SheetModule.values = _forward, _check_fed, _getitem, _values
 
-# %% ../nbs/tools/28_sheet_module.ipynb #48e823f7
-def _direction(slope, steps): # L-BFGS: minus the slope, bent by what the last steps taught; steps: pairs (move, change of slope)
+# %% ../nbs/tools/28_sheet_module.ipynb #0189843d
+# L-BFGS: minus the slope, bent by what the last steps taught; steps: pairs (move, change of slope)
+def _direction(slope, steps):
     d, weights = -slope, []
     for s, y in reversed(steps):
         a = (s @ d) / (s @ y)
@@ -259,7 +282,7 @@ def _shorten(loss, x, f, slope, d, low, high): # the first step that brings the 
         if f_new <= f + 1e-4 * float(slope @ (new - x)): return new, f_new, slope_new
         t /= 2
 
-# %% ../nbs/tools/28_sheet_module.ipynb #706cc00b
+# %% ../nbs/tools/28_sheet_module.ipynb #236e2ccc
 def _lbfgs(loss, x, low, high, steps, tol): # minimise within bounds; returns the place, and the value after each step
     (f, slope), memory, history = loss(x), [], []
     if not math.isfinite(f): loss(x, strict=True) # says which cell is an error
@@ -267,7 +290,8 @@ def _lbfgs(loss, x, low, high, steps, tol): # minimise within bounds; returns th
         history.append(f)
         free = ~((x <= low) & (slope > 0) | (x >= high) & (slope < 0))
         if not free.any() or float((slope * free).abs().max()) <= tol: break
-        d = _direction(slope * free, [(s * free, y * free) for s, y in memory if (s * free) @ (y * free) > 1e-300]) * free
+        d = _direction(slope * free, [(s * free, y * free) for s,
+                                      y in memory if (s * free) @ (y * free) > 1e-300]) * free
         if not memory: d = d / max(1., float(slope.norm()))
         found = _shorten(loss, x, f, slope, d, low, high) if float(d @ slope) < 0 else None
         if found is None and not memory: break
@@ -296,24 +320,27 @@ class Fit(NamedTuple):
     steps: int
     def __repr__(self)->str: return f'Fit(value={self.value:.6g}, steps={self.steps})'
 
-# %% ../nbs/tools/28_sheet_module.ipynb #5f44299f
+# %% ../nbs/tools/28_sheet_module.ipynb #a060f57c
 def _solver(self): # settings of the Solver, with the sheet
     found = self.file.solver
     if not found: raise SheetError(f"{self.path}: has no Solver settings; name an objective")
     sheet = self.file.active_sheet if self.file.active_sheet in found else next(iter(found))
     s = found[sheet]
-    if not s.objective: raise SheetError(f"{self.path}: the Solver settings of sheet {sheet!r} have no objective; name one")
+    if not s.objective:
+        raise SheetError(f"{self.path}: the Solver settings of sheet {sheet!r} have no objective; name one")
     return sheet, s
 
 def _on(self, where, sheet): # the areas of an address on the Solver's sheet
     text = str(where).removeprefix('=')
-    return self.find(text if '!' in text or text.upper() in {n for _, n in self.file.names} else f'{quote_sheet(sheet)}!{text}')[0]
+    return self.find(text if '!' in text
+                     or text.upper() in {n for _, n in self.file.names} else f'{quote_sheet(sheet)}!{text}')[0]
 
 def _solver_bounds(self, sheet, s): # pairs of an area and (low, high), numbers or tensors
     out = []
     for left, op, right in s.constraints:
         areas = self._on(left, sheet)
-        inside = all(any(p.sheet == a.sheet and p.top <= a.top and p.left <= a.left and a.bottom <= p.bottom and a.right <= p.right for p in self.areas.values()) for a in areas)
+        inside = all(any(p.sheet == a.sheet and p.top <= a.top and p.left <= a.left and a.bottom <= p.bottom
+                         and a.right <= p.right for p in self.areas.values()) for a in areas)
         if op not in ('<=', '>=', '=') or not inside:
             raise SheetError(f"{self.path}: the Solver's constraint {left} {op} {right or ''} is no bound of a cell that changes; only bounds are supported")
         try: limit = float(right)
@@ -323,19 +350,21 @@ def _solver_bounds(self, sheet, s): # pairs of an area and (low, high), numbers 
 
 SheetModule._solver, SheetModule._on, SheetModule._solver_bounds = _solver, _on, _solver_bounds
 
-# %% ../nbs/tools/28_sheet_module.ipynb #9c0f7f5f
+# %% ../nbs/tools/28_sheet_module.ipynb #ac2263a4
 def _chosen(self, parameters): # keys of the parameters to change
     if parameters is None: keys = list(self.areas)
     else:
         areas = [a for w in ([parameters] if isinstance(parameters, str) else parameters) for a in self.find(w)[0]]
         keys = [k for k, a in self.areas.items() if a in areas]
         lost = [a for a in areas if a not in self.areas.values()]
-        if lost: raise SheetError(f"{self.path}: {lost[0]} is no parameter; load the workbook with parameters=[..., {str(lost[0])!r}]")
+        if lost:
+            raise SheetError(f"{self.path}: {lost[0]} is no parameter; load the workbook with parameters=[..., {str(lost[0])!r}]")
     if not keys: raise SheetError(f"{self.path}: there is nothing to fit; load the workbook with parameters=[...]")
     return keys
 
 def _limits(self, keys, bounds, nonnegative): # lowest and highest value of each number, flat
-    low, high = ({k: torch.full_like(getattr(self, k), v, requires_grad=False) for k in keys} for v in (-math.inf, math.inf))
+    low, high = ({k: torch.full_like(getattr(self, k), v, requires_grad=False) for k in keys}
+                 for v in (-math.inf, math.inf))
     for area, (lo, hi) in bounds:
         for k in keys:
             p = self.areas[k]
@@ -346,13 +375,15 @@ def _limits(self, keys, bounds, nonnegative): # lowest and highest value of each
             high[k][rows, cols] = torch.minimum(high[k][rows, cols], torch.as_tensor(hi).to(low[k]))
     low, high = (torch.cat([d[k].flatten() for k in keys]) for d in (low, high))
     if nonnegative: low = torch.where(low.isinf(), 0., low)
-    if (low > high).any(): raise SheetError(f"{self.path}: a lower bound of {float(low[low > high][0]):g} lies above its upper bound of {float(high[low > high][0]):g}")
+    if (low > high).any():
+        raise SheetError(f"{self.path}: a lower bound of {float(low[low > high][0]):g} lies above its upper bound of {float(high[low > high][0]):g}")
     return low, high
 
 SheetModule._chosen, SheetModule._limits = _chosen, _limits
 
-# %% ../nbs/tools/28_sheet_module.ipynb #68294f83
-def _loss(self, objective, keys, goal, target, inputs): # function of the flat parameters: what is minimised, and its slope
+# %% ../nbs/tools/28_sheet_module.ipynb #13d6af36
+# function of the flat parameters: what is minimised, and its slope
+def _loss(self, objective, keys, goal, target, inputs):
     tensors = [getattr(self, k) for k in keys]
     def set_to(x):
         with torch.no_grad():
@@ -370,12 +401,13 @@ def _loss(self, objective, keys, goal, target, inputs): # function of the flat p
         f = {'min': out, 'max': -out, 'value': (out - (target or 0.)) ** 2}[goal]
         if not f.requires_grad: raise SheetError(f"{self.path}: {objective!r} does not depend on the parameters")
         grads = torch.autograd.grad(f, tensors, allow_unused=True)
-        return f.item(), torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(tensors, grads)])
+        return f.item(), torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p,
+                                    g in zip(tensors, grads)])
     return loss, value, set_to
 
 SheetModule._loss = _loss
 
-# %% ../nbs/tools/28_sheet_module.ipynb #b9a27301
+# %% ../nbs/tools/28_sheet_module.ipynb #2f246fdf
 def _fit(self,
     objective=None,       # a cell, or a function of `Sheets` that returns one number; None: the Solver's settings
     parameters=None,      # ranges or names of the parameters to change; all when None
@@ -395,19 +427,22 @@ def _fit(self,
         objective, goal, target = str(self._on(s.objective, sheet)[0]), s.goal, s.value
         parameters = parameters or [str(a) for w in s.adjustable for a in self._on(w, sheet)]
         limits, nonnegative = limits + self._solver_bounds(sheet, s), s.nonnegative
-    if goal not in ('min', 'max', 'value') or optimizer not in ('lbfgs', 'adam'): raise SheetError(f"goal={goal!r}, optimizer={optimizer!r}: use 'min', 'max' or 'value', and 'lbfgs' or 'adam'")
+    if goal not in ('min', 'max', 'value') or optimizer not in ('lbfgs', 'adam'):
+        raise SheetError(f"goal={goal!r}, optimizer={optimizer!r}: use 'min', 'max' or 'value', and 'lbfgs' or 'adam'")
     keys = self._chosen(parameters)
     low, high = self._limits(keys, limits, nonnegative)
     loss, value, set_to = self._loss(objective, keys, goal, target, inputs)
     start = torch.cat([getattr(self, k).detach().flatten() for k in keys])
-    try: x, history = _lbfgs(loss, start.clamp(low, high), low, high, steps, tol) if optimizer == 'lbfgs' else _adam(loss, start.clamp(low, high), low, high, steps, lr)
+    try:
+        x, history = _lbfgs(loss, start.clamp(low, high), low, high, steps,
+                            tol) if optimizer == 'lbfgs' else _adam(loss, start.clamp(low, high), low, high, steps, lr)
     except BaseException: set_to(start); raise
     set_to(x)
     return Fit(float(value().detach()), history, len(history) - 1)
 
 SheetModule.fit = _fit
 
-# %% ../nbs/tools/28_sheet_module.ipynb #c8e34775
+# %% ../nbs/tools/28_sheet_module.ipynb #ffab27d4
 def _results(sheets): # value by (sheet, row, column) of all cells with formulas
     out = {}
     for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:]):
@@ -423,7 +458,8 @@ def _save(self,
 )->Path: # the workbook
     "Write the parameters and the recalculated results into a copy of the workbook"
     areas, tensors = self._inputs(inputs)
-    if any(t.dim() > 1 for t in tensors): raise SheetError(f"{self.path}: a workbook holds no batch; give one input at a time")
+    if any(t.dim() > 1 for t in tensors):
+        raise SheetError(f"{self.path}: a workbook holds no batch; give one input at a time")
     with torch.no_grad(): values = _results(self.forward(inputs))
     for area, t in [(a, getattr(self, k).detach()) for k, a in self.areas.items()] + list(zip(areas, tensors)):
         values |= {(area.sheet, *at): v for at, v in zip(area.cells(), t.flatten().tolist())}

@@ -21,7 +21,7 @@ from .functions import (BLANK, FAULT, FAULTS, FUNCTIONS, LEAVES, LOCATORS, NA, N
                                    function, is_range, letter_of, locate, meet)
 from .spreadsheet import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #1ee4bef1
+# %% ../nbs/tools/28d_sheet_plan.ipynb #2a593f0a
 class Family(NamedTuple): # formulas that are equal in R1C1 form
     sheet: str
     tree: object
@@ -40,14 +40,16 @@ def read_families(file): # all formulas of a workbook
             try: tokens = relative_tokens(cell.formula, row, col)
             except SheetError as e: raise SheetError(f"{cell_at(file.path, sheet.name, row, col)}: {e}") from None
             r0, c0, r1, c1 = cell.ref or (row, col, row, col)
-            own = (row, col) if any(t in (('op', '#'), ('function', '_xlfn.ANCHORARRAY(')) or t[0] == 'table' for t in tokens) else None
+            own = (row, col) if any(t in (('op', '#'), ('function', '_xlfn.ANCHORARRAY(')) or t[0] == 'table'
+                                    for t in tokens) else None
             found.setdefault((sheet.name, cell.kind, (r1 - r0 + 1, c1 - c0 + 1), own, tokens), []).append((row, col))
     for (sheet, kind, size, _, tokens), places in found.items():
         rows, cols = np.array(sorted(places)).T
         try: yield Family(sheet, parse_tokens(tokens), kind, size, rows, cols)
-        except SheetError as e: raise SheetError(f"{cell_at(file.path, sheet, rows[0], cols[0])}: ={file.sheets[sheet].cells[rows[0], cols[0]].formula[:200]}: {e}") from None
+        except SheetError as e:
+            raise SheetError(f"{cell_at(file.path, sheet, rows[0], cols[0])}: ={file.sheets[sheet].cells[rows[0], cols[0]].formula[:200]}: {e}") from None
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #a9b52d45
+# %% ../nbs/tools/28d_sheet_plan.ipynb #41009770
 class Names:
     "Replaces defined names, tables and spilled ranges by what they stand for"
     def __init__(self, file):
@@ -67,7 +69,8 @@ class Names:
         return rebuild(tree, one)
 
     def ref(self, ref, sheet):
-        if ref.sheet and ('[' in ref.sheet or ':' in ref.sheet): raise SheetError(f"{ref.sheet!r}! is another workbook or several sheets at once, which is not supported")
+        if ref.sheet and ('[' in ref.sheet or ':' in ref.sheet):
+            raise SheetError(f"{ref.sheet!r}! is another workbook or several sheets at once, which is not supported")
         own = self.sheet(ref.sheet or sheet)
         return Fault('#REF!') if own is None else Ref(own, ref.top, ref.left, ref.bottom, ref.right, ref.relative)
 
@@ -76,16 +79,18 @@ class Names:
         return next((self.file.names[k] for k in keys if k in self.file.names), None)
 
     def name(self, node, sheet, row, col, depth):
-        if '[' in (node.sheet or ''): raise SheetError(f"{node.sheet}!{node.name} is in another workbook, which is not supported")
+        if '[' in (node.sheet or ''):
+            raise SheetError(f"{node.sheet}!{node.name} is in another workbook, which is not supported")
         text = self.text(node, sheet)
-        if text is None and node.name.casefold() in self.tables: return self.table(TableRef(node.name, ''), sheet, row, col)
+        if text is None and node.name.casefold() in self.tables:
+            return self.table(TableRef(node.name, ''), sheet, row, col)
         if text is None: return Fault('#NAME?')
         tree = self.resolve(parse_formula(text.removeprefix('=')), sheet, row, col, depth + 1)
         return tree if is_range(tree) or not children(tree) else Call('\0ARRAY', (tree,))
 
 function('\0ARRAY', 'a')(lambda x: x) # a name is computed as an array
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #97390be7
+# %% ../nbs/tools/28d_sheet_plan.ipynb #beccf032
 def _table_parts(inner): # "[#This Row],[a]:[b]" -> (items, columns)
     inner = inner.strip()
     if not inner.startswith('['):
@@ -118,7 +123,9 @@ def _table(self, node, sheet, row, col): # where the cells of a table lie
     numbers = [names.index(c.casefold()) for c in columns] or [0, c1 - c0]
     left, right = c0 + min(numbers), c0 + max(numbers)
     data = r0 + table.header_rows, r1 - table.totals_rows
-    if '#this row' in items: return Ref(table.sheet, 0, left, 0, right, (True, False, True, False)) if data[0] <= row <= data[1] else Fault('#VALUE!')
+    if '#this row' in items:
+        return Ref(table.sheet, 0, left, 0, right,
+                   (True, False, True, False)) if data[0] <= row <= data[1] else Fault('#VALUE!')
     rows = {'#all': (r0, r1), '#data': data, '#headers': (r0, data[0] - 1), '#totals': (data[1] + 1, r1)}
     spans = [rows[i] for i in items] or [data]
     top, bottom = min(s[0] for s in spans), max(s[1] for s in spans)
@@ -132,7 +139,7 @@ def _spilled(self, node, row, col): # what the formula in a cell fills
 
 Names.table, Names.spilled = _table, _spilled
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #0254f4a4
+# %% ../nbs/tools/28d_sheet_plan.ipynb #7c76c982
 RANDOM, CLOCK = {'RAND', 'RANDBETWEEN', 'RANDARRAY'}, {'NOW', 'TODAY'} # change at every recalculation
 
 def calls_in(tree): return {n.name for n in walk(tree) if isinstance(n, Call)}
@@ -143,8 +150,11 @@ def check_supported(path, families): # an error that lists every unknown functio
         for name in calls_in(f.tree) - FUNCTIONS.keys() - CLOCK - {'RANDARRAY'} if f.kind != 'table' else ['a what-if table']:
             unknown.setdefault(name, []).extend((f.sheet, r, c) for r, c in zip(f.rows, f.cols))
     if not unknown: return
-    def cells(places): return ', '.join(f'{quote_sheet(s)}!{cell_name(r, c)}' for s, r, c in places[:5]) + (f' and {len(places) - 5:,} more' if len(places) > 5 else '')
-    raise SheetError(f"{path}: not supported: " + '; '.join(f'{name} in {cells(p)}' for name, p in sorted(unknown.items())))
+    def cells(places):
+        return ', '.join(f'{quote_sheet(s)}!{cell_name(r, c)}' for s, r,
+                         c in places[:5]) + (f' and {len(places) - 5:,} more' if len(places) > 5 else '')
+    raise SheetError(f"{path}: not supported: " + '; '.join(f'{name} in {cells(p)}' for name,
+                                                            p in sorted(unknown.items())))
 
 # %% ../nbs/tools/28d_sheet_plan.ipynb #5dfb2273
 @dataclass(frozen=True)
@@ -159,7 +169,7 @@ class Window:
 
 LEAVES.append(Window)
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #58af4d86
+# %% ../nbs/tools/28d_sheet_plan.ipynb #b130304a
 class _Binder(Context):
     "Finds out, before anything is computed, where ranges lie"
     def __init__(self, family):
@@ -175,23 +185,31 @@ class _Binder(Context):
         if is_range(node) and not isinstance(node, Fault):
             try:
                 place = locate(node, self)
-                if not (isinstance(node, Call) and node.name == 'INDEX' and place.bad().any()): # INDEX knows its own errors
-                    return self.window(place, array or whole or not read, read, NULL if isinstance(node, Chain) and node.ops[0] == ' ' else REF)
+                # INDEX knows its own errors
+                if not (isinstance(node, Call) and node.name == 'INDEX' and place.bad().any()):
+                    return self.window(place, array or whole or not read, read,
+                                       NULL if isinstance(node, Chain) and node.ops[0] == ' ' else REF)
             except NeedsCells: pass
         if isinstance(node, Unary):
-            if node.op == '@' and is_range(node.arg): return Unary('@', self.bind(node.arg, array, array, read)) if not self._static(node.arg) else self.bind(node.arg, False, False)
+            if node.op == '@' and is_range(node.arg):
+                return Unary('@', self.bind(node.arg, array, array,
+                                            read)) if not self._static(node.arg) else self.bind(node.arg, False, False)
             return Unary(node.op, self.bind(node.arg, array, False))
         if isinstance(node, Chain):
             ranges = node.ops[0] in ' :,'
             return Chain(node.ops, tuple(self.bind(t, array, ranges, node.ops[0] not in ' :') for t in node.terms))
-        if isinstance(node, Call): return Call(node.name, tuple(self.bind_argument(node, i, a, array, whole, read) for i, a in enumerate(node.args)))
+        if isinstance(node, Call):
+            return Call(node.name, tuple(self.bind_argument(node, i, a, array, whole, read) for i,
+                                         a in enumerate(node.args)))
         return node
 
     def bind_argument(self, node, i, arg, array, whole, read):
         letters = FUNCTIONS[node.name].letters if node.name in FUNCTIONS else 'v*'
         letter = letter_of(letters, i) if letters.rstrip('*') and (letters.endswith('*') or i < len(letters)) else 'v'
-        if node.name in ('ROW', 'COLUMN', 'ROWS', 'COLUMNS'): return self.bind(arg, True, True, not is_range(arg)) # only its place or its size
-        if node.name in LOCATORS and i == 0: return self.bind(arg, array or letter == 'a', True, read and node.name != 'OFFSET')
+        # only its place or its size
+        if node.name in ('ROW', 'COLUMN', 'ROWS', 'COLUMNS'): return self.bind(arg, True, True, not is_range(arg))
+        if node.name in LOCATORS and i == 0:
+            return self.bind(arg, array or letter == 'a', True, read and node.name != 'OFFSET')
         return self.bind(arg, array or letter == 'a', letter in 'ra' or whole and letter == 'p')
 
     def _static(self, node):
@@ -210,7 +228,7 @@ class _Binder(Context):
         self.faults.append(fault)
         return Window(len(self.places) - 1, place.sheet, 0, 0, read)
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #fa9e0a3a
+# %% ../nbs/tools/28d_sheet_plan.ipynb #4b0215ee
 @dataclass
 class Group:
     "Formulas with the same tree, whatever cells they see"
@@ -223,20 +241,25 @@ class Group:
     tops: np.ndarray   # (windows, formulas)
     lefts: np.ndarray
     windows: list      # of `Window`
-    def take(self, i): return Group(self.sheet, self.tree, self.kind, self.size, self.rows[i], self.cols[i], self.tops[:, i], self.lefts[:, i], self.windows)
+    def take(self, i):
+        return Group(self.sheet, self.tree, self.kind, self.size, self.rows[i], self.cols[i], self.tops[:, i],
+                     self.lefts[:, i], self.windows)
 
 def bind_family(family): # groups of one family: those whose ranges have the same sizes
     binder = _Binder(family)
     try: tree = binder.bind(family.tree, family.kind in ('array', 'dynamic'), family.kind in ('array', 'dynamic'))
     except OneByOne:
         if len(family.rows) == 1: raise SheetError(f"{unparse(family.tree)}: its ranges have no size") from None
-        for i in range(len(family.rows)): yield from bind_family(family._replace(rows=family.rows[i:i + 1], cols=family.cols[i:i + 1]))
+        for i in range(len(family.rows)):
+            yield from bind_family(family._replace(rows=family.rows[i:i + 1], cols=family.cols[i:i + 1]))
         return
     n, none = len(family.rows), np.zeros((0, len(family.rows)), dtype=np.int64)
     stack = lambda xs: np.stack([x.numpy() for x in xs]) if xs else none
     h, w = (stack([getattr(p, a) for p in binder.places]) for a in ('height', 'width'))
-    tops, lefts, faults = stack([p.top for p in binder.places]), stack([p.left for p in binder.places]), stack(binder.faults)
-    kinds, which = np.unique(np.concatenate([np.where(faults > 0, -1, h), np.where(faults > 0, -1, w), faults]), axis=1, return_inverse=True) if len(h) and n > 1 else (none, np.zeros(n, dtype=int))
+    tops, lefts, faults = stack([p.top for p in binder.places]), stack([p.left
+        for p in binder.places]), stack(binder.faults)
+    kinds, which = np.unique(np.concatenate([np.where(faults > 0, -1, h), np.where(faults > 0, -1, w), faults]),
+                             axis=1, return_inverse=True) if len(h) and n > 1 else (none, np.zeros(n, dtype=int))
     for k in range(int(which.max()) + 1):
         i = np.flatnonzero(which.reshape(-1) == k)
         first = i[0]
@@ -249,7 +272,8 @@ def bind_family(family): # groups of one family: those whose ranges have the sam
             return new
         new = rebuild(tree, one)
         order = list(kept)
-        yield Group(family.sheet, new, family.kind, family.size, family.rows[i], family.cols[i], tops[order][:, i], lefts[order][:, i], list(kept.values()))
+        yield Group(family.sheet, new, family.kind, family.size, family.rows[i], family.cols[i], tops[order][:, i],
+                    lefts[order][:, i], list(kept.values()))
 
 def merge_groups(groups): # those with equal trees become one
     found = {}
@@ -259,9 +283,10 @@ def merge_groups(groups): # those with equal trees become one
         g = same[0]
         rows, cols, tops, lefts = map(cat, ('rows', 'cols', 'tops', 'lefts'))
         order = np.lexsort((cols, rows))
-        yield Group(g.sheet, g.tree, g.kind, g.size, rows[order], cols[order], tops[:, order], lefts[:, order], g.windows)
+        yield Group(g.sheet, g.tree, g.kind, g.size, rows[order], cols[order], tops[:, order], lefts[:, order],
+                    g.windows)
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #d11129a1
+# %% ../nbs/tools/28d_sheet_plan.ipynb #6ebb63cd
 class _Index:
     "Numbers for cells: 0 is a blank cell"
     def __init__(self, cells): # dict: sheet -> set of (row, col)
@@ -269,10 +294,12 @@ class _Index:
         self.bounds = {}
         top = [1, 1]
         for sheet, places in cells.items():
-            keys = np.unique(np.fromiter((r * (MAX_COLS + 1) + c for r, c in places), dtype=np.int64, count=len(places)))
+            keys = np.unique(np.fromiter((r * (MAX_COLS + 1) + c for r, c in places), dtype=np.int64,
+                                         count=len(places)))
             self.keys[sheet], self.ids[sheet] = keys, np.arange(n, n + len(keys))
             n += len(keys)
-            if len(keys): top = [max(top[0], int(keys[-1]) // (MAX_COLS + 1)), max(top[1], int((keys % (MAX_COLS + 1)).max()))]
+            if len(keys):
+                top = [max(top[0], int(keys[-1]) // (MAX_COLS + 1)), max(top[1], int((keys % (MAX_COLS + 1)).max()))]
         self.n, self.last = n, tuple(top)
     def of(self, sheet, rows, cols): # arrays of positions -> numbers
         keys, want = self.keys.get(sheet), rows * (MAX_COLS + 1) + cols
@@ -280,10 +307,12 @@ class _Index:
         at = np.searchsorted(keys, want).clip(max=len(keys) - 1)
         return np.where(keys[at] == want, self.ids[sheet][at], 0)
     def clip(self, height, width): # a whole column ends at the last row in use
-        return min(height, self.last[0]) if height == MAX_ROWS else height, min(width, self.last[1]) if width == MAX_COLS else width
+        return min(height, self.last[0]) if height == MAX_ROWS else height, min(width,
+            self.last[1]) if width == MAX_COLS else width
     def windows(self, sheet, tops, lefts, height, width): # (n,) -> (n, height, width)
         h, w = self.clip(height, width)
-        if len(tops) * h * w > 200_000_000: raise SheetError(f"{sheet}: {len(tops):,} formulas read ranges of {h:,} x {w:,} cells, which is too much")
+        if len(tops) * h * w > 200_000_000:
+            raise SheetError(f"{sheet}: {len(tops):,} formulas read ranges of {h:,} x {w:,} cells, which is too much")
         r, c = tops[:, None, None] + np.arange(h)[:, None], lefts[:, None, None] + np.arange(w)
         return self.of(sheet, *np.broadcast_arrays(r, c))
     def name(self, i): # address of a cell by its number
@@ -311,7 +340,7 @@ def _unique_windows(tops, lefts): # distinct ranges, and which one each formula 
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     return first, inverse.reshape(-1)
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #6bd27375
+# %% ../nbs/tools/28d_sheet_plan.ipynb #d70991e5
 class _Graph:
     "What must be computed before what: formulas, and the windows through which they see each other"
     def __init__(self, index, groups, given):
@@ -336,7 +365,8 @@ class _Graph:
     def outputs(self, g): return self.index.windows(g.sheet, g.rows, g.cols, *g.size)
     def _window(self, k, g, j, w, sources, targets):
         first, inverse = _unique_windows(g.tops[j], g.lefts[j])
-        owners = self.owner[self.index.windows(w.sheet, g.tops[j][first], g.lefts[j][first], w.height, w.width)].reshape(len(first), -1)
+        owners = self.owner[self.index.windows(w.sheet, g.tops[j][first], g.lefts[j][first], w.height,
+                                               w.width)].reshape(len(first), -1)
         u, at = np.nonzero(owners >= 0)
         if not len(u): return
         sources += [owners[u, at], self.nodes + inverse]
@@ -408,7 +438,7 @@ class _Circle(Exception):
         more = f' and {len(names) - 8} more' if len(names) > 8 else ''
         super().__init__(f"these cells wait for each other in a circle: {' -> '.join(names[:8])}{more}")
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #17fd42c5
+# %% ../nbs/tools/28d_sheet_plan.ipynb #04388227
 class _Reader:
     "Where the values of many ranges stand in the store, made once and used in every forward pass"
     def __init__(self, slots, starts): # slots (n, h, w); starts of the segments
@@ -432,12 +462,14 @@ class _Reader:
         if self.runs[k]: return t.narrow(-1, int(local[0]), len(local))
         return t.index_select(-1, self.on(device, k))
     def on(self, device, k): # an index tensor on the device
-        if (device, k) not in self.tensors: self.tensors[device, k] = torch.as_tensor(self.order if k is None else self.parts[k], device=device)
+        if (device, k) not in self.tensors:
+            self.tensors[device, k] = torch.as_tensor(self.order if k is None else self.parts[k], device=device)
         return self.tensors[device, k]
     def read(self, store): # -> Cells (..., n, h, w)
         parts = [store[s] for s in self.segments]
         nums = [self.pick(p.num, k, p.num.device) for k, p in enumerate(parts)]
-        kinds = None if all(p.kind is None for p in parts) else [self.pick(p.full_kind(), k, p.num.device) for k, p in enumerate(parts)]
+        kinds = None if all(p.kind is None for p in parts) else [self.pick(p.full_kind(), k, p.num.device) for k,
+                                                                 p in enumerate(parts)]
         def join(ts):
             if len(ts) == 1: t = ts[0]
             else:
@@ -447,7 +479,7 @@ class _Reader:
             return t.reshape(t.shape[:-1] + self.shape)
         return Cells(join(nums), None if kinds is None else join(kinds), True).plain()
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #25f579fa
+# %% ../nbs/tools/28d_sheet_plan.ipynb #cd852a46
 class _Step:
     "Formulas that are computed at once"
     def __init__(self, group, plan, readers=None):
@@ -457,18 +489,22 @@ class _Step:
         self.needs = {s for r in self.readers.values() for s in r.segments}
         self.dynamic, self.singles, self.contractions = bool(_dynamic_sheets(group.tree)), None, {}
     def split(self): # the same, one by one
-        if self.singles is None: self.singles = [_Step(self.group.take(np.array([i])), self.plan) for i in range(len(self.group.rows))]
+        if self.singles is None:
+            self.singles = [_Step(self.group.take(np.array([i])), self.plan) for i in range(len(self.group.rows))]
         return self.singles
 
 class Plan:
     "The order of computation for one choice of cells that are given"
-    def __init__(self, path, constants, groups, given): # constants: dict (sheet, row, col) -> number in the table of constants; given: list of Areas
+    # constants: dict (sheet, row, col) -> number in the table of constants; given: list of Areas
+    def __init__(self, path, constants, groups, given):
         self.path = path
         cells = {}
         for sheet, row, col in constants: cells.setdefault(sheet, set()).add((row, col))
         for a in given: cells.setdefault(a.sheet, set()).update(a.cells())
         for g in groups:
-            for r, c in zip(g.rows.tolist(), g.cols.tolist()): cells.setdefault(g.sheet, set()).update((r + i, c + j) for i in range(g.size[0]) for j in range(g.size[1]))
+            for r, c in zip(g.rows.tolist(), g.cols.tolist()):
+                cells.setdefault(g.sheet,
+                                 set()).update((r + i, c + j) for i in range(g.size[0]) for j in range(g.size[1]))
         self.index = _Index(cells)
         area = lambda a: self.index.windows(a.sheet, np.array([a.top]), np.array([a.left]), *a.shape).reshape(-1)
         given_ids = [area(a) for a in given]
@@ -478,7 +514,7 @@ class Plan:
         graph = _Graph(self.index, groups, np.flatnonzero(taken))
         self.slot, self.starts, self.steps, n = np.zeros(self.index.n, dtype=np.int64), [0], [], 1
         keys = list(constants)
-        ids = np.array([0] + [int(self.index.of(s, np.array(r), np.array(c))) for s, r, c in keys]) if len(keys) < 50 else self._constant_ids(keys)
+        ids = self._constant_ids(keys)
         keep = ~taken[ids] & (graph.owner[ids] < 0)
         keep[0] = True
         self.constants = np.array([-1] + [constants[k] for k in keys])[keep]
@@ -511,10 +547,12 @@ class Plan:
             out[i] = self.index.of(s, r, c)
         return out
     def reader(self, sheet, tops, lefts, height, width):
-        if len(tops) > 1 and (tops == tops[0]).all() and (lefts == lefts[0]).all(): tops, lefts = tops[:1], lefts[:1] # all see the same
+        # all see the same
+        if len(tops) > 1 and (tops == tops[0]).all() and (lefts == lefts[0]).all(): tops, lefts = tops[:1], lefts[:1]
         return _Reader(self.slot[self.index.windows(sheet, tops, lefts, height, width)], self.starts)
     def area_reader(self, area):
-        if area not in self.readers: self.readers[area] = self.reader(area.sheet, np.array([area.top]), np.array([area.left]), *area.shape)
+        if area not in self.readers:
+            self.readers[area] = self.reader(area.sheet, np.array([area.top]), np.array([area.left]), *area.shape)
         return self.readers[area]
     def wanted(self, areas): # numbers of the steps that these areas need
         todo, found = {s for a in areas for s in self.area_reader(a).segments}, set()
@@ -525,7 +563,7 @@ class Plan:
             todo |= set(range(s + self.first_step)) if self.steps[s].dynamic else self.steps[s].needs
         return sorted(found)
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #403917b5
+# %% ../nbs/tools/28d_sheet_plan.ipynb #d6b92dd7
 class _Run(Context):
     "What the formulas of one step see"
     def __init__(self, step, store, like, batch, generator, known):
@@ -538,14 +576,16 @@ class _Run(Context):
         return self.seen[node.index]
     def position(self, node):
         g, whole = self.step.group, lambda v: torch.full((len(g.rows),), v, device=self.like.device)
-        return Place(node.sheet, *(torch.from_numpy(t[node.index]).to(self.like.device) for t in (g.tops, g.lefts)), whole(node.height), whole(node.width))
+        return Place(node.sheet, *(torch.from_numpy(t[node.index]).to(self.like.device) for t in (g.tops, g.lefts)),
+                     whole(node.height), whole(node.width))
     def read(self, place): # a range that depends on values
         h, w = place.sizes()
         plan, bad = self.step.plan, place.bad()
         top, left = (torch.where(bad, 1, t).cpu().numpy() for t in (place.top, place.left))
         shape = np.broadcast_shapes(top.shape, left.shape)
         top, left = (np.broadcast_to(t, shape).reshape(-1) for t in (top, left))
-        if bad.all(): x = build(torch.zeros(shape + (1, 1), dtype=self.like.dtype), torch.full(shape + (1, 1), REF))
+        if bad.all():
+            x = build(self.like.new_zeros(shape + (1, 1)), torch.full(shape + (1, 1), REF, device=self.like.device))
         else:
             reader = _Reader(plan.slot[plan.index.windows(place.sheet, top, left, h, w)], plan.starts)
             self._check(reader, place)
@@ -561,7 +601,8 @@ class _Run(Context):
         if not full: return x.map(lambda t: t.reshape(shape + t.shape[-2:]))
         if full != shape[:-1]: raise OneByOne
         flat = int(np.prod(full))
-        pick = lambda t: torch.stack([t.reshape((flat, flat, n) + t.shape[-2:])[b, b] for b in range(flat)]).reshape(full + (n,) + t.shape[-2:])
+        pick = lambda t: torch.stack([t.reshape((flat, flat, n) + t.shape[-2:])[b, b]
+                                      for b in range(flat)]).reshape(full + (n,) + t.shape[-2:])
         return x.map(pick)
     def _check(self, reader, place):
         late = [s for s in reader.segments if self.store[s] is None]
@@ -572,14 +613,16 @@ class _Run(Context):
                              f"{quote_sheet(g.sheet)}!{cell_name(int(g.rows[0]), int(g.cols[0]))}, which is not computed before it; use a fixed range instead of one that is computed")
     def shortcut(self, node, array): return _contract(self, node, array)
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #9a16dcd0
+# %% ../nbs/tools/28d_sheet_plan.ipynb #e12fdd06
 def _two_windows(node, array): # the two ranges of SUMPRODUCT(a, b), or SUM(a*b) in an array formula
     if not isinstance(node, Call): return None
     pair = node.args if node.name == 'SUMPRODUCT' else None
     inner = node.args[0] if len(node.args) == 1 else None
-    if (node.name == 'SUM' and array or node.name == 'SUMPRODUCT') and isinstance(inner, Chain) and inner.ops == ('*',): pair = inner.terms
+    if (node.name == 'SUM' and array or node.name == 'SUMPRODUCT') and isinstance(inner, Chain) and inner.ops == ('*',):
+        pair = inner.terms
     if pair is None or len(pair) != 2 or not all(isinstance(w, Window) and w.read for w in pair): return None
-    return pair if (pair[0].height, pair[0].width) == (pair[1].height, pair[1].width) and pair[0].height * pair[0].width > 1 else None
+    return pair if (pair[0].height, pair[0].width) == (pair[1].height,
+                                                       pair[1].width) and pair[0].height * pair[0].width > 1 else None
 
 def _grid(tops, lefts): # (first, number, step) of rows and columns, if the ranges lie in a regular grid
     out = []
@@ -589,7 +632,7 @@ def _grid(tops, lefts): # (first, number, step) of rows and columns, if the rang
         out.append((int(values[0]), len(values), int(gaps[0]) if len(gaps) else 1))
     return out if out[0][1] * out[1][1] == len(tops) else None
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #501b51c4
+# %% ../nbs/tools/28d_sheet_plan.ipynb #bb30e5ca
 class _Contraction:
     "Many formulas, each the product of two ranges: distinct ranges of both sides, and which pair each formula wants"
     def __init__(self, step, pair):
@@ -602,22 +645,24 @@ class _Contraction:
         n = len(g.rows)
         if n < 8 or u[0] * u[1] > 4 * n: return
         self.useful = True
-        if u[0] < u[1] or len(self.sides[0][1]) == len(self.sides[1][1]) and False: self.sides.reverse()
+        if u[0] < u[1]: self.sides.reverse()
         (a, tops, lefts, ia), (b, btops, blefts, ib) = self.sides
         self.n = len(btops) * len(tops)
         at = ib * len(tops) + ia
         self.order = None if len(at) == self.n and (at == np.arange(self.n)).all() else torch.from_numpy(at)
-        self.kernel = plan.reader(b.sheet, btops, blefts, b.height, b.width) if len(btops) > 1 else plan.reader(b.sheet, btops[:1], blefts[:1], b.height, b.width)
+        self.kernel = plan.reader(b.sheet, btops, blefts, b.height, b.width)
         grid = _grid(tops, lefts)
         h, w = plan.index.clip(a.height, a.width)
         if grid and len(tops) > 1 and grid[0][2] <= h and grid[1][2] <= w:
             (r, nr, self.sr), (c, nc, self.sc) = grid
-            self.image = plan.reader(a.sheet, np.array([r]), np.array([c]), (nr - 1) * self.sr + h, (nc - 1) * self.sc + w)
+            self.image = plan.reader(a.sheet, np.array([r]), np.array([c]), (nr - 1) * self.sr + h,
+                                     (nc - 1) * self.sc + w)
         else: self.image, self.windows = None, plan.reader(a.sheet, tops, lefts, a.height, a.width)
     def compute(self, store): # Cells (..., formulas, 1, 1), or None where something is no number
         kernel = self.kernel.read(store)
         x = (self.image or self.windows).read(store)
-        if any(c.kind is not None and bool(((c.kind != NUMBER) & (c.kind != BLANK)).any()) for c in (kernel, x)): return None
+        if any(c.kind is not None and bool(((c.kind != NUMBER) & (c.kind != BLANK)).any()) for c in (kernel, x)):
+            return None
         if self.image is None or kernel.num.dim() > 3: return self._matmul(store, x, kernel)
         image, lead = x.num[..., 0, :, :], x.num.shape[:-3]
         out = F.conv2d(image.reshape((-1, 1) + image.shape[-2:]), kernel.num[:, None], stride=(self.sr, self.sc))
@@ -638,10 +683,12 @@ def _contract(run, node, array):
     c = step.contractions[key]
     return c.compute(run.store) if c.useful else None
 
-# %% ../nbs/tools/28d_sheet_plan.ipynb #27d008d7
-def _fit_size(x, size, where, kind): # the cells that formulas fill: what is too much is cut off, what is missing is #N/A
+# %% ../nbs/tools/28d_sheet_plan.ipynb #7d805944
+# the cells that formulas fill: what is too much is cut off, what is missing is #N/A
+def _fit_size(x, size, where, kind):
     (h, w), (r, c) = size, x.size[-2:]
-    if kind == 'dynamic' and (r, c) != (h, w): raise SheetError(f"{where}: its result has {r} x {c} cells now, and had {h} x {w} when the file was saved")
+    if kind == 'dynamic' and (r, c) != (h, w):
+        raise SheetError(f"{where}: its result has {r} x {c} cells now, and had {h} x {w} when the file was saved")
     if (r, c) == (h, w): return x
     if (h, w) == (1, 1): return x.map(lambda t: t[..., :1, :1])
     x = x.map(lambda t: t[..., :h if r > 1 else 1, :w if c > 1 else 1])
@@ -657,11 +704,13 @@ def compute_step(step, store, like, batch, generator, known): # the segment of a
     array = g.kind in ('array', 'dynamic')
     try: x = evaluate(g.tree, run, array, array)
     except OneByOne:
-        if len(g.rows) == 1: raise SheetError(f"{where}: the size of its range must be the same for the whole batch") from None
+        if len(g.rows) == 1:
+            raise SheetError(f"{where}: the size of its range must be the same for the whole batch") from None
         parts = [compute_step(s, store, like, batch, generator, known) for s in step.split()]
         lifted = [p.map(lambda t: t[..., None, :]) for p in parts]
         return cat_cells(lifted, -1).map(lambda t: t[..., 0, :]).plain()
-    except SheetError as e: raise SheetError(str(e) if str(e).startswith(str(step.plan.path)) else f"{where}: {e}") from None
+    except SheetError as e:
+        raise SheetError(str(e) if str(e).startswith(str(step.plan.path)) else f"{where}: {e}") from None
     x = _fit_size(x, g.size, where, g.kind).plain()
     n = len(g.rows)
     flat = x.map(lambda t: t.expand(t.shape[:-3] + (n,) + t.shape[-2:]).flatten(-3))
