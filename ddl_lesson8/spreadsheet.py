@@ -1395,11 +1395,16 @@ def _compare(got, want): # (largest relative difference, its flat position); nan
     diff = ((got - want).abs() / (scale or 1.)).flatten().nan_to_num(nan=math.inf)
     return diff.max().item(), diff.argmax().item()
 
-# %% ../nbs/tools/20_spreadsheet.ipynb #9075b579
+# %% ../nbs/tools/20_spreadsheet.ipynb #33434fb2
+def _unravel(flat, shape): # index of the flat-th element; torch.unravel_index takes a second to import what it needs
+    index = []
+    for n in reversed(shape):
+        flat, i = divmod(flat, n)
+        index.insert(0, i)
+    return index
+
 def _cell_at(areas, where, shape, flat): # address of the flat-th element
-    if isinstance(where, Block):
-        index = [int(i) for i in torch.unravel_index(torch.tensor(flat), shape)] if shape else []
-        return f'{quote_sheet(where.sheet.name)}!{where.ref(*index)}'
+    if isinstance(where, Block): return f'{quote_sheet(where.sheet.name)}!{where.ref(*_unravel(flat, shape))}'
     h, w = areas[0].shape
     plane, rest = divmod(flat, h * w)
     return f'{quote_sheet(areas[plane].sheet)}!{cell_name(areas[plane].top + rest // w, areas[plane].left + rest % w)}'

@@ -333,12 +333,13 @@ def _expected(given, own): # what PyTorch computes from the inputs, and from the
     drawn = {'random numbers': u.clamp(0, 1 - 2**-53), 'dropout mask': mask}
     return course_network(x, w1[:, None], w2.reshape(2, 2, 3, 3), dense, mask) | drawn | counts
 
-# %% ../nbs/tools/21_workbook.ipynb #31f0ca61
+# %% ../nbs/tools/21_workbook.ipynb #fcaa5c96
 def _differences(part, sheet, name, got, want, row): # compare a block of one calculation; the row keeps the worst cell
     if isinstance(got, str): return [f'{got} ({name})']
     want = want[part.name].reshape(got.shape)
     gap = ((got - want).abs() / (want.abs().max().item() or 1.)).nan_to_num(nan=math.inf)
-    k, i, j = (int(v) for v in torch.unravel_index(gap.argmax(), gap.shape))
+    k, rest = divmod(gap.argmax().item(), gap[0].numel())
+    i, j = divmod(rest, gap.shape[2])
     a = parse_area(part.ranges[k])
     where, worst = _name(sheet, (a.top + i * part.step, a.left + j * part.step)), gap[k, i, j].item()
     if worst >= row.diff: row.diff, row.worst = worst, where

@@ -166,7 +166,7 @@ def test_a_missing_sheet_is_a_difference(course, tmp_path):
 
 @needs_course
 def test_the_course_agrees_in_under_three_seconds():
-    code = 'import sys, time; from ddl_lesson8.workbook import main; status = main(sys.argv[1:]); print(time.process_time()); sys.exit(status)'
+    code = 'import sys, time; from ddl_lesson8.workbook import main; status = main(sys.argv[1:]); assert "sympy" not in sys.modules; print(time.process_time()); sys.exit(status)'
     done = subprocess.run([sys.executable, '-c', code, str(COURSE_FILE)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'all 25 comparisons agree' in done.stdout
