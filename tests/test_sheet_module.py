@@ -1,0 +1,394 @@
+"A workbook as a module gives what Excel documents, what ironcalc and LibreOffice give, and the gradients of PyTorch"
+import math, os, re, zipfile
+from pathlib import Path
+import pytest, torch
+import torch.nn.functional as N
+from hypothesis import HealthCheck, given, settings, strategies as st
+from ddl_lesson8.sheet_module import SheetModule
+from ddl_lesson8.spreadsheet import Book, SheetError, cell_name, read_range
+from ddl_lesson8.xlsx import ErrorValue, read_xlsx
+from formula_fuzz import (COL, DATA, OTHER, HOME, SOFFICE, Dice, F, books, excused, from_ironcalc, from_libreoffice, from_module, many, places, plain,
+                          same, smooth_book, stored, write, write_cases)
+from formula_table import CASES, DIV, FUNCTIONS, NA, NUM, VALUE, Case
+
+LONG = os.environ.get('DDL_LESSON8_LONG') == '1'
+DATA_DIR = Path(os.environ.get('DDL_LESSON8_DATA', 'no such folder'))
+COURSE_FILE = next((p for p in (DATA_DIR/'conv-example.xlsx', DATA_DIR.parent/'xl'/'conv-example.xlsx') if p.exists()), None)
+needs_course = pytest.mark.skipif(COURSE_FILE is None, reason="the course's conv-example.xlsx is not in the folder that DDL_LESSON8_DATA names")
+DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU'))]
+DOUBLE = torch.float64
+
+
+def at(k): return f'case{k}x', *HOME
+
+
+# what Excel documents
+
+@pytest.fixture(scope='module')
+def table(tmp_path_factory):
+    "All cases of the table in one workbook, computed once"
+    path = write_cases(tmp_path_factory.mktemp('table')/'cases.xlsx', CASES)
+    return path, from_module(path, [at(k) for k in range(len(CASES))])
+
+
+@pytest.mark.parametrize('k', range(len(CASES)), ids=lambda k: CASES[k].formula)
+def test_documented_results(table, k):
+    got, case = table[1][at(k)], CASES[k]
+    assert same(got, case.result, case.digits), f'={case.formula} gives {got!r}; Excel documents {case.result!r}'
+
+
+def test_every_function_of_the_list_has_a_case():
+    used = set(re.findall(r'[A-Z][A-Z0-9.]*(?=\()', ' '.join(re.sub(r'"[^"]*"', '', c.formula) for c in CASES)))
+    assert FUNCTIONS <= used
+
+
+# Where an engine and Excel's documentation say different things: (formula, what Excel says, why it is sure).
+MS = 'https://support.microsoft.com/en-us/office/'
+IRONCALC_DIFFERS = {
+    '1/3&""': 'numbers have 15 significant digits in Excel (Excel specifications and limits: number precision)',
+    '1E+21&""': 'the General format turns to 1E+21 (' + MS + 'display-numbers-in-scientific-exponential-notation)',
+    '10^400': 'a number too large is #NUM! (' + MS + 'how-to-correct-a-num-error)',
+    'SUM((A1:A3,C1:C3))': 'a comma in parentheses joins two references (' + MS + 'calculation-operators-and-precedence-in-excel)',
+    'SUM(A1:B2 B2:C3)': 'a space gives the cells that two references share (the same page)',
+    'SUM(A1:B2 D1:E2)': '#NULL! where they share none (' + MS + 'how-to-correct-a-null-error)',
+    'SUMXMY2(A1:A7,B1:B6)': 'arrays of different sizes give #N/A (' + MS + 'sumxmy2-function)',
+    'CORREL(A1:A5,B1:B4)': 'arrays of different sizes give #N/A (' + MS + 'correl-function)',
+    'SUMIF(A2:A5,">160000",B2)': 'the sum range takes the size of the range (' + MS + 'sumif-function)',
+    'SUMIF(A1:A10,">b",B1:B10)': 'symbols sort before letters (sort order of text, ' + MS + 'sort-data-in-a-range-or-table)',
+    'SUMIF(A1:A10,"~~",B1:B10)': 'a tilde protects a tilde (' + MS + 'using-wildcard-characters-in-searches)',
+    'SUMIF(A1:A10,"<>x",B1:B10)': 'all cells that are not this text, blanks and numbers too (' + MS + 'countif-function)',
+    'COUNTIF(A1:A10,"<>x")': 'the same',
+    'OR(TRUE,1/0)': 'all arguments are looked at (' + MS + 'or-function); an error among them is the result',
+    'SUM(A1:INDEX(A1:C3,2,2))': 'INDEX gives a reference (' + MS + 'index-function)',
+    'MATCH(40,B2:B5,-1)': 'the example on ' + MS + 'match-function: not in descending order',
+    'SUM(XLOOKUP("b",A1:A3,B1:C3))': 'XLOOKUP gives a whole row (' + MS + 'xlookup-function)',
+    'VLOOKUP("Apples",A2:B5,0,FALSE)': 'a column below 1 gives #VALUE! (' + MS + 'vlookup-function)',
+    'rate*2': 'a name may stand for a constant (' + MS + 'define-and-use-names-in-formulas)', 'twice': 'or for a formula (the same page)'}
+
+
+def test_ironcalc_agrees_with_the_documentation_but_for_known_cases(table):
+    wrong = {k: v for k, v in from_ironcalc(table[0], [at(k) for k in range(len(CASES))]).items() if not same(v, CASES[int(k[0][4:-1])].result, CASES[int(k[0][4:-1])].digits)}
+    assert {CASES[int(s[4:-1])].formula for s, _, _ in wrong} <= set(IRONCALC_DIFFERS)
+
+
+MORE = [Case(*c) for c in [ # differences that random formulas found
+    ('(A1-3)%', -.02, {'A1': [[1]]}), ('1&(1=2)', '1FALSE'), ('AND("x",TRUE)', VALUE), ('AND("3",TRUE)', VALUE), ('AND(FALSE,1/0)', DIV), ('SUMXMY2(A1:A3,B1:B3)', 1, {'A1': [[1, None], [5, 'x'], [3, 4]]}),
+    ('CORREL(A1:A3,{sheet}!B1:B3)', 1, {'A1': [[1, 2], [2, 4], [3, 6]]}), ('COUNTIF(A1:A3,"<>7")', 2, {'A1': [['7'], ['a'], [None]]}), ('MATCH(CHOOSE(1,A2,"a"),A1:A3,0)', 2, {'A1': [['a'], ['b'], ['c']]}), ('ROUND(-0.25,0)&""', '0'),
+    ('SUM(INDEX(A1:A3,2),5)', 5, {'A1': [[1], [True], ['x']]}), ('HLOOKUP(0,A1:C2,2,FALSE)', NA, {'A1': [[1, None, 'x'], [2, 3, 4]]}), ('IF("3",1,2)', VALUE), ('SUM(IFERROR(1/0,""),5)', VALUE), ('COUNTIF(A1:A3,-2.5)', 1, {'A1': [['-2.5'], ['a'], [2]]})]]
+
+
+def test_differences_that_random_formulas_found(tmp_path):
+    got = from_module(write_cases(tmp_path/'m.xlsx', MORE), [at(k) for k in range(len(MORE))])
+    assert {c.formula: got[at(k)] for k, c in enumerate(MORE) if not same(got[at(k)], c.result)} == {}
+
+
+# random workbooks
+
+def differences(path, sheets, engine=from_ironcalc, excuse=excused, digits=1e-9):
+    "(formula, ours, theirs) of each formula that differs and whose precedents do not"
+    spots = places(sheets)
+    ours, theirs = from_module(path, spots), engine(path, spots)
+    text = {p: sheets[p[0]][p[1:]].text for p in spots}
+    bad = {p for p in spots if not same(plain(ours[p]), plain(theirs[p]), digits)}
+    own = lambda p: [(p[0], int(r), COL) for r in re.findall(r'(?<![\w!$])H(\d+)', text[p])]
+    tainted = set()
+    for p in sorted(bad, key=lambda p: (p[0], p[1])):
+        if excuse(text[p], ours[p], theirs[p]) or any(q in tainted for q in own(p)): tainted.add(p)
+    return [(p, text[p], ours[p], theirs[p]) for p in spots if p in bad - tainted]
+
+
+@pytest.mark.parametrize('first', range(0, 6000 if LONG else 50, 50))
+def test_random_formulas_agree_with_ironcalc(tmp_path, first):
+    sheets = many(range(first, first + 50))
+    assert differences(write(tmp_path/'r.xlsx', sheets), sheets) == []
+
+
+@settings(max_examples=400 if LONG else 12, deadline=None, derandomize=not LONG, suppress_health_check=list(HealthCheck))
+@given(books())
+def test_small_random_workbooks_agree_with_ironcalc(tmp_path_factory, sheets):
+    assert differences(write(tmp_path_factory.getbasetemp()/'h.xlsx', sheets), sheets) == []
+
+
+def loose(formula, ours, theirs):
+    "LibreOffice has no truth values among its numbers' kinds, other codes for errors, no XLOOKUP before 24.8, and counts text as 0 in places"
+    kind = lambda v: isinstance(v, (ErrorValue, bool, str)) or v is None
+    new = re.search(r'XLOOKUP|XMATCH', formula)
+    return bool(kind(ours) or kind(theirs) or new or re.search(r'TRUE|FALSE|[DE]\$?\d|[CDE]\d:|COUNT|IFERROR|<|>|=|"', formula))
+
+
+@pytest.mark.skipif(not SOFFICE, reason='LibreOffice is not installed')
+def test_a_sample_agrees_with_libreoffice(tmp_path):
+    sheets = many(range(90000, 90060))
+    path = write(tmp_path/'l.xlsx', sheets, saved='')
+    assert differences(path, sheets, from_libreoffice, loose) == []
+    strict = [p for p in places(sheets) if not loose(sheets[p[0]][p[1:]].text, 0., 0.)]
+    assert len(strict) > 100
+
+
+# gradients
+
+@settings(max_examples=60 if LONG else 8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 10**6))
+def test_gradcheck_of_random_smooth_sheets(tmp_path_factory, seed):
+    cells, n = smooth_book(Dice(seed)), 3
+    module = SheetModule.load(write(tmp_path_factory.getbasetemp()/'g.xlsx', {DATA: cells}))
+    x = torch.tensor([[cells[r, c] for c in (1, 2)] for r in range(1, n + 1)], dtype=DOUBLE, requires_grad=True)
+    f = lambda t: module({f'{DATA}!A1:B{n}': t})[f'{DATA}!H1:H6']
+    assert torch.autograd.gradcheck(f, x, atol=1e-6, rtol=1e-5)
+    three = torch.stack([x.detach() + k / 8 for k in range(3)])
+    assert torch.allclose(f(three), torch.stack([f(t) for t in three]), rtol=1e-12)
+    got = SheetModule.load(module.path, dtype=torch.float32)[f'{DATA}!H1:H6']
+    assert got.dtype == torch.float32 and torch.allclose(got.double(), f(x), rtol=1e-3, atol=1e-4)
+
+
+def conv_book(path, seed=0):
+    "A picture, a kernel, relu, pool and a dense layer, as a workbook; its tensors"
+    g = torch.Generator().manual_seed(seed)
+    x, k, w = (torch.randn(s, generator=g, dtype=DOUBLE) for s in ((1, 9, 9), (2, 1, 3, 3), (2, 4, 4)))
+    book = Book()
+    s = book.sheet('net')
+    picture, kernel = s.put(x, 'x', name='picture'), s.put(k, 'kernel')
+    pooled = s.max_pool2d(s.conv2d(picture, kernel, relu=True), 2, ceil_mode=True)
+    out = s.linear(pooled, s.put(w[None], 'w', across=True, name='dense'), label='out')
+    book.save(path)
+    return book, picture, kernel, out, x, k, w
+
+
+def by_hand(x, k, w): return (N.max_pool2d(N.conv2d(x, k).relu(), 2, ceil_mode=True) * w).sum((-3, -2, -1))
+
+
+@pytest.mark.parametrize('device', DEVICES)
+@pytest.mark.parametrize('dtype', [torch.float32, DOUBLE])
+def test_a_network_has_the_values_and_gradients_of_the_same_model_by_hand(tmp_path, device, dtype):
+    book, picture, kernel, out, x, k, w = conv_book(tmp_path/'net.xlsx')
+    module = SheetModule.load(tmp_path/'net.xlsx', [*picture.ranges, *kernel.ranges], dtype=dtype).to(device)
+    got = module[out.ranges[0]]
+    got.sum().backward()
+    leaves = [t.to(device, dtype).requires_grad_() for t in (x, k)]
+    want = by_hand(*leaves, w.to(device, dtype))
+    want.sum().backward()
+    tol = dict(rtol=1e-12, atol=1e-12) if dtype == DOUBLE else dict(rtol=1e-4, atol=1e-4)
+    assert got.device.type == device and got.dtype == dtype and torch.allclose(got.flatten(), want.flatten(), **tol)
+    assert torch.allclose(module.parameter(picture.ranges[0]).grad, leaves[0].grad[0], **tol)
+    for c, r in enumerate(kernel.ranges): assert torch.allclose(module.parameter(r).grad, leaves[1].grad[c, 0], **tol)
+
+
+@pytest.mark.parametrize('device', DEVICES)
+def test_a_batch_of_pictures_through_one_sheet(tmp_path, device):
+    *_, out, x, k, w = conv_book(tmp_path/'net.xlsx')
+    module = SheetModule.load(tmp_path/'net.xlsx').to(device)
+    many = torch.randn(17, 1, 9, 9, dtype=DOUBLE, device=device)
+    got = module({'picture': many[:, 0]})[out.ranges[0]]
+    assert got.shape[0] == 17 and torch.allclose(got.flatten(), by_hand(many, k.to(device), w.to(device)).flatten(), rtol=1e-12)
+    assert module({'picture': many[:, 0].reshape(17, 1, 9, 9)})[out.ranges[0]].shape[:2] == (17, 1)
+    assert torch.allclose(module[out.ranges[0]].flatten().cpu(), by_hand(x, k, w).flatten(), rtol=1e-12) # nothing sticks
+
+
+# errors
+
+def small(path, cells, names=(), **kwargs): return SheetModule.load(write(path, {'s': {tuple(read): v for read, v in cells.items()}}, names), **kwargs)
+
+
+def test_a_circle_names_its_cells(tmp_path):
+    cells = {(1, 1): F('B1+1'), (1, 2): F('SUM(C1:C2)'), (2, 3): F('A1*2'), (5, 5): F('A1')}
+    with pytest.raises(SheetError) as e: small(tmp_path/'c.xlsx', cells)()
+    assert all(c in str(e.value) for c in ('c.xlsx', 'A1', 'B1', 'C2')) and 'E5' not in str(e.value)
+    assert small(tmp_path/'d.xlsx', {(1, 1): F('IF(TRUE,1,B1)'), (1, 2): F('2')})['s!A1'].item() == 1
+
+
+def test_everything_unsupported_is_listed_with_its_cells(tmp_path):
+    cells = {(1, 1): F('WEBSERVICE("x")'), (2, 1): F('1+FOURIER(B1)'), (3, 1): F('FOURIER(B2)'), (4, 1): F('SUM(1,2)')}
+    with pytest.raises(SheetError) as e: small(tmp_path/'u.xlsx', cells)
+    assert all(c in str(e.value) for c in ('u.xlsx', 'WEBSERVICE', 'FOURIER', 'A1', 'A2', 'A3')) and 'A4' not in str(e.value)
+
+
+@pytest.mark.parametrize('formula', ['1+', 'SUM(1', '(1', '1)', '"x', '{1,2', '*2', 'A1:', 'SUM(1,,2))'])
+def test_a_broken_formula_names_its_cell(tmp_path, formula):
+    with pytest.raises(SheetError, match='b.xlsx.*B2'): small(tmp_path/'b.xlsx', {(2, 2): F(formula)})
+
+
+def test_texts_and_errors_are_no_numbers(tmp_path):
+    m = small(tmp_path/'t.xlsx', {(1, 1): 1.5, (1, 2): 'word', (2, 1): F('A1/0'), (2, 2): True, (3, 1): None, (3, 2): F('B1&"s"')})
+    with pytest.raises(SheetError, match='B1 holds the text'): m['s!A1:B1']
+    with pytest.raises(SheetError, match='A2 holds the error #DIV/0!'): m['s!A2']
+    assert m.values('s!A1:B3') == [[1.5, 'word'], [DIV, True], [None, 'words']] and m['s!B2'].item() == 1
+    for bad, problem in (('nope!A1', 'nope'), ('rate', 'rate'), ('s!A1:B', 'A1:B')):
+        with pytest.raises(SheetError, match=problem): m[bad]
+    with pytest.raises(SheetError, match='2 x 1|shape'): m({'s!A1:A2': torch.zeros(3)})
+
+
+# chance
+
+def test_random_cells(tmp_path):
+    path = tmp_path/'r.xlsx'
+    cells = {(r, 1): F('RAND()') for r in range(1, 51)} | {(r, 2): F(f'RANDBETWEEN(1,6)+0*A{r}') for r in range(1, 51)} | {(1, 3): F('SUM(A1:A50)'), (2, 3): F('NORM.INV(RAND(),5,2)')}
+    write(path, {'s': cells}, saved='<v>0.25</v>')
+    frozen = SheetModule.load(path)
+    assert frozen['s!A1:A50'].unique().tolist() == [.25] and frozen['s!C1'].item() == 12.5
+    a, b, c = (SheetModule.load(path, rand='seed', seed=k) for k in (0, 0, 1))
+    u = a()['s!A1:A50']
+    assert torch.equal(u, b()['s!A1:A50']) and not torch.equal(u, c()['s!A1:A50']) and torch.equal(a()['s!A1:A50'], u)
+    assert (u >= 0).all() and (u < 1).all() and len(u.unique()) == 50 and math.isclose(a()['s!C1'].item(), u.sum().item(), rel_tol=1e-12)
+    assert set(a()['s!B1:B50'].flatten().tolist()) <= {1., 2, 3, 4, 5, 6} and len(a()['s!B1:B50'].unique()) > 3
+    fed = SheetModule.load(path, rand='fed')
+    with pytest.raises(SheetError, match='A1|random'): fed()
+    computed = fed({'s!A1:A50': torch.full((50, 1), .5, dtype=DOUBLE), 's!B1:B50': torch.ones(50, 1, dtype=DOUBLE), 's!C2': torch.tensor(5., dtype=DOUBLE)})
+    assert computed['s!C1'].item() == 25
+
+
+# parameters, fit, save
+
+def line_book(path, **solver):
+    "y = a x + b with noise; D1 holds the sum of squares"
+    g = torch.Generator().manual_seed(0)
+    x = torch.linspace(-2, 2, 9, dtype=DOUBLE)
+    y = 1.5 * x - .75 + .1 * torch.randn(9, generator=g, dtype=DOUBLE)
+    cells = {(r, 1): v for r, v in enumerate(x.tolist(), 1)} | {(r, 2): v for r, v in enumerate(y.tolist(), 1)}
+    cells |= {(r, 3): F(f'$F$1*A{r}+$F$2') for r in range(1, 10)} | {(1, 4): F('SUMXMY2(B1:B9,C1:C9)'), (1, 6): 0., (2, 6): 0.}
+    names = [(f'solver_{k}', 'fit', str(v)) for k, v in solver.items()]
+    write(path, {'fit': cells}, names)
+    design = torch.stack([x, torch.ones(9, dtype=DOUBLE)], 1)
+    return torch.linalg.lstsq(design, y[:, None]).solution.flatten()
+
+
+@pytest.mark.parametrize('optimizer, steps, tol', [('lbfgs', 60, 1e-6), ('adam', 3000, 1e-3)])
+def test_fit_finds_the_least_squares(tmp_path, optimizer, steps, tol):
+    best = line_book(tmp_path/'fit.xlsx')
+    m = SheetModule.load(tmp_path/'fit.xlsx', ['fit!F1:F2'])
+    before = m['fit!D1'].item()
+    m.fit('fit!D1', optimizer=optimizer, steps=steps)
+    assert torch.allclose(m.parameter('fit!F1:F2').flatten(), best, atol=tol) and m['fit!D1'].item() < before
+
+
+SOLVER = dict(opt='fit!$D$1', adj='fit!$F$1:$F$2', typ=2, val=0, num=0, neg=2)
+
+
+@pytest.mark.parametrize('optimizer, steps', [('lbfgs', 100), ('adam', 3000)])
+def test_fit_takes_the_settings_of_the_solver(tmp_path, optimizer, steps):
+    best = line_book(tmp_path/'s.xlsx', **SOLVER)
+    m = SheetModule.load(tmp_path/'s.xlsx')
+    m.fit(optimizer=optimizer, steps=steps)
+    assert torch.allclose(torch.cat([p.flatten() for p in m.parameters()]), best, atol=1e-3)
+    line_book(tmp_path/'b.xlsx', **{**SOLVER, 'num': 2, 'lhs1': 'fit!$F$1', 'rel1': 1, 'rhs1': 1.25, 'lhs2': 'fit!$F$2', 'rel2': 3, 'rhs2': -.5})
+    m = SheetModule.load(tmp_path/'b.xlsx')
+    m.fit(optimizer=optimizer, steps=steps)
+    assert torch.allclose(torch.cat([p.flatten() for p in m.parameters()]).double(), torch.tensor([1.25, -.5], dtype=DOUBLE), atol=1e-3)
+    line_book(tmp_path/'n.xlsx', **{**SOLVER, 'neg': 1})
+    m = SheetModule.load(tmp_path/'n.xlsx')
+    m.fit(optimizer=optimizer, steps=steps)
+    assert abs(torch.cat([p.flatten() for p in m.parameters()])[1].item()) < 1e-6
+
+
+def test_fit_reaches_a_value_and_a_maximum(tmp_path):
+    line_book(tmp_path/'v.xlsx', **{**SOLVER, 'typ': 3, 'val': 9})
+    m = SheetModule.load(tmp_path/'v.xlsx')
+    m.fit(steps=100)
+    assert math.isclose(m['fit!D1'].item(), 9, abs_tol=1e-3)
+    m = small(tmp_path/'x.xlsx', {(1, 1): .3, (1, 2): F('3-(A1-1)^2')}, [('solver_opt', 's', '$B$1'), ('solver_adj', 's', '$A$1'), ('solver_typ', 's', '1')])
+    m.fit(steps=50)
+    assert math.isclose(m['s!A1'].item(), 1, abs_tol=1e-4)
+    with pytest.raises(SheetError, match='Solver|objective'): SheetModule.load(write(tmp_path/'no.xlsx', {'s': {(1, 1): 1., (1, 2): F('A1')}}), ['s!A1']).fit()
+
+
+def test_parameters_are_a_state(tmp_path):
+    line_book(tmp_path/'p.xlsx')
+    a, b = (SheetModule.load(tmp_path/'p.xlsx', ['fit!F1:F2', 'fit!B1:B9']) for _ in range(2))
+    assert len(list(a.parameters())) == 2 and all(p.dtype == DOUBLE for p in a.parameters())
+    with torch.no_grad(): a.parameter('fit!F1:F2').fill_(.5)
+    b.load_state_dict(a.state_dict())
+    assert torch.equal(b['fit!C1:C9'], a['fit!C1:C9']) and torch.equal(b['fit!F1:F2'].flatten(), torch.full((2,), .5, dtype=DOUBLE))
+    for bad in ('fit!C1', 'fit!C1:C3', 'nope!A1'):
+        with pytest.raises(SheetError): SheetModule.load(tmp_path/'p.xlsx', [bad])
+
+
+def test_save_writes_the_parameters_and_the_results_and_nothing_else(tmp_path):
+    openpyxl = pytest.importorskip('openpyxl')
+    from openpyxl.chart import LineChart, Reference
+    from openpyxl.comments import Comment
+    wb = openpyxl.Workbook()
+    ws = wb.active
+    ws.title = 'my model'
+    for row in ([1, 2], ['=A1*2', '=SUM(A1:B1)&"x"'], ['=A1>1', '=1/(A1-3)']): ws.append(row)
+    ws['A1'].comment = Comment('trained', 'me')
+    chart = LineChart()
+    chart.add_data(Reference(ws, min_col=1, min_row=1, max_row=3))
+    ws.add_chart(chart, 'D2')
+    wb.create_sheet('other')['A1'] = 7
+    wb.save(tmp_path/'in.xlsx')
+    m = SheetModule.load(tmp_path/'in.xlsx', ["'my model'!A1"])
+    with torch.no_grad(): next(m.parameters()).fill_(3.)
+    m.save(tmp_path/'out.xlsx')
+    parts = []
+    for p in ('in.xlsx', 'out.xlsx'):
+        with zipfile.ZipFile(tmp_path/p) as z: parts.append({n: z.read(n) for n in z.namelist()})
+    assert [n for n in parts[0] if parts[0][n] != parts[1][n]] == ['xl/worksheets/sheet1.xml'] and list(parts[0]) == list(parts[1])
+    cells = read_xlsx(tmp_path/'out.xlsx').sheets['my model'].cells
+    assert {k: c.value for k, c in cells.items()} == {(1, 1): 3., (1, 2): 2., (2, 1): 6., (2, 2): '5x', (3, 1): True, (3, 2): DIV} and cells[2, 2].formula == 'SUM(A1:B1)&"x"'
+    assert SheetModule.load(tmp_path/'in.xlsx')["'my model'!A1"].item() == 1
+    again = SheetModule.load(tmp_path/'out.xlsx')
+    assert again.values("'my model'!A1:B3") == [[3., 2.], [6., '5x'], [True, DIV]]
+
+
+# references of every kind
+
+def test_names_tables_whole_columns_and_other_sheets(tmp_path):
+    openpyxl = pytest.importorskip('openpyxl')
+    from openpyxl.workbook.defined_name import DefinedName
+    from openpyxl.worksheet.table import Table
+    wb = openpyxl.Workbook()
+    ws = wb.active
+    ws.title = 'sales'
+    for row in (['net', 'tax rate', 'gross'], [10, .1, '=Sales[[#This Row],[net]]*(1+Sales[[#This Row],[tax rate]])'], [20, .2, '=Sales[[#This Row],[net]]*(1+Sales[[#This Row],[tax rate]])'], [30, .3, '=A4*(1+B4)']): ws.append(row)
+    ws.add_table(Table(displayName='Sales', ref='A1:C4'))
+    other = wb.create_sheet("it's")
+    for row in (['=SUM(Sales[net])', '=SUM(sales!A:A)', '=SUM(sales!2:2)'], ['=SUM(Sales[[net]:[tax rate]])', '=COLUMNS(Sales)', '=ROWS(Sales[#All])'], ['=factor*sales!A2', '=COUNTA(Sales[#Headers])', "=SUM(sales!A2:'sales'!A3)"], ['=sales!A2:A4*1', '=SUM(total)', '=here']): other.append(row)
+    wb.defined_names['factor'] = DefinedName('factor', attr_text='2.5')
+    wb.defined_names['total'] = DefinedName('total', attr_text='sales!$A$2:$A$4')
+    wb.defined_names['here'] = DefinedName('here', attr_text='factor*10')
+    wb.save(tmp_path/'t.xlsx')
+    m = SheetModule.load(tmp_path/'t.xlsx')
+    assert m.values("'it''s'!A1:C4") == [[60., 60., 10 + .1 + 11.], [60.6, 3., 4.], [25., 3., 30.], [30., 60., 25.]]
+    assert m['total'].flatten().tolist() == [10, 20, 30] and m['sales!C2:C4'].flatten().tolist() == pytest.approx([11, 24, 39])
+
+
+def test_arrays_of_several_cells(tmp_path):
+    cells = {(1, 1): 1., (1, 2): 2., (2, 1): 3., (2, 2): 4., (1, 4): F('MMULT(A1:B2,A1:B2)', 'D1:E2'), (1, 7): F('A1:B1*10', 'G1:I1'), (4, 1): F('TRANSPOSE(A1:B2)', 'A4:B5'), (7, 1): F('SUM(D1:E2)')}
+    m = small(tmp_path/'a.xlsx', cells)
+    assert m.values('s!D1:E2') == [[7., 10.], [15., 22.]] and m.values('s!G1:I1') == [[10., 20., NA]] and m.values('s!A4:B5') == [[1., 3.], [2., 4.]] and m['s!A7'].item() == 54
+
+
+# the course's own workbook
+
+@needs_course
+def test_the_courses_workbook_agrees_with_its_saved_results():
+    file = read_xlsx(COURSE_FILE)
+    computed = SheetModule.load(COURSE_FILE)()
+    n, worst = 0, 0.
+    for name, sheet in file.sheets.items():
+        formulas = {k: c.value for k, c in sheet.cells.items() if c.formula is not None}
+        (top, left), (bottom, right) = map(min, zip(*formulas)), map(max, zip(*formulas))
+        table = computed.values(f"'{name}'!{cell_name(top, left)}:{cell_name(bottom, right)}")
+        for (r, c), want in formulas.items():
+            got = table[r - top][c - left]
+            assert type(got) is type(want)
+            if isinstance(want, float): worst = max(worst, abs(got - want) / max(abs(want), 1e-9))
+            else: assert got == want
+            n += 1
+    assert n == 9336 and worst < 1e-12
+
+
+@needs_course
+def test_the_courses_workbook_has_the_gradient_of_its_model():
+    name = "'conv-example'"
+    read = lambda a: read_range(COURSE_FILE, f'{name}!{a}', blank=0.)
+    x = read('A2:AB29')[None, None].requires_grad_()
+    k1 = torch.stack([read('AD11:AF13'), read('AD38:AF40')])[:, None]
+    k2 = torch.stack([torch.stack([read('BI11:BK13'), read('BI15:BK17')]), torch.stack([read('BI38:BK40'), read('BI42:BK44')])])
+    dense = torch.stack([read('DN4:EL26')[::2, ::2], read('DN33:EL55')[::2, ::2]])
+    hidden = N.conv2d(N.pad(N.conv2d(x, k1).relu(), (0, 1)), k2).relu()
+    out = (N.max_pool2d(hidden, 2, ceil_mode=True)[0] * dense).sum()
+    out.backward()
+    m = SheetModule.load(COURSE_FILE, [f'{name}!A2:AB29'])
+    got = m[f'{name}!EN4']
+    got.backward()
+    assert math.isclose(got.item(), out.item(), rel_tol=1e-12) and torch.allclose(next(m.parameters()).grad, x.grad[0, 0], rtol=1e-10, atol=1e-10)
