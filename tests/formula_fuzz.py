@@ -123,8 +123,11 @@ def plain(text): # numbers inside a text to 12 digits: ironcalc writes up to 17 
 
 
 def excused(formula, ours, theirs):
-    "Is this difference one of ironcalc's own? (AND and OR stop at the first answer there; Excel looks at all, so that an error counts)"
-    return bool(re.search(r'(?<![\w.])(AND|OR)\(', formula)) and isinstance(ours, ErrorValue)
+    """Is this difference one of ironcalc's own? There AND and OR stop at the first answer (Excel looks at all, so that an error counts), MATCH
+    finds nothing that CHOOSE picked, and texts are ordered by their codes (Excel ignores hyphens)."""
+    logic = re.search(r'(?<![\w.])(AND|OR)\(', formula) and isinstance(ours, ErrorValue)
+    picked = re.search(r'MATCH\(\(?CHOOSE\(', formula) and theirs == '#N/A'
+    return bool(logic or picked or re.search(r'&[^,]*[<>]|[<>][^,]*&', formula) and isinstance(ours, bool) and isinstance(theirs, bool))
 
 
 def same(a, b, digits=1e-12):
