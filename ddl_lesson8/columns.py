@@ -60,7 +60,7 @@ class PlainFrame:
     def __len__(self)->int: return len(next(iter(self.data.values()), ()))
     def __getitem__(self, name)->PlainColumn: return PlainColumn(name, self.data[name])
 
-# %% ../nbs/tools/27b_columns.ipynb #0b49741a
+# %% ../nbs/tools/27b_columns.ipynb #31f692a4
 def as_frame(
     table # data frame of pandas, polars or pyarrow; a dict of columns; or a list of dicts, one for each row
 ):  # `PlainFrame`, or narwhals data frame: one interface for all libraries
@@ -75,10 +75,12 @@ def as_frame(
     try: return nw.from_native(table, eager_only=True)
     except TypeError as e:
         hint = '; call .collect() on it first' if 'Lazy' in type(table).__name__ else ''
-        raise TypeError(f"a table is a data frame of pandas, polars or pyarrow, not {type(table).__name__}{hint}") from e
+        what = type(table).__name__ + hint
+        raise TypeError(f"a table is a data frame of pandas, polars or pyarrow, not {what}") from e
 
 def _column_values(values): # a column of another library in a dict: its plain values
-    return values.tolist() if hasattr(values, 'tolist') and not isinstance(values, (np.ndarray, torch.Tensor)) else values
+    return values.tolist() if hasattr(values,
+                                      'tolist') and not isinstance(values, (np.ndarray, torch.Tensor)) else values
 
 # %% ../nbs/tools/27b_columns.ipynb #e5d4261d
 def check_columns(
@@ -172,7 +174,7 @@ def cont_cat_split(
         (cont if kind == 'fraction' or many else cat).append(name)
     return cont, cat
 
-# %% ../nbs/tools/27b_columns.ipynb #c1ad848b
+# %% ../nbs/tools/27b_columns.ipynb #c8409e10
 def date_parts(
     dates:np.ndarray,  # datetime64, (n,); `NaT` where missing
     time:bool=False    # hours, minutes and seconds too?
@@ -185,14 +187,18 @@ def date_parts(
     month, last = count(months) % 12 + 1, (days + 1).astype('datetime64[M]') != months
     first = days == months.astype('datetime64[D]')
     parts = dict(Year=count(dates.astype('datetime64[Y]')) + 1970, Month=month, Week=(in_year(thursday) - 1) // 7 + 1,
-                 Day=count(days - months.astype('datetime64[D]')) + 1, Dayofweek=(count(days) + 3) % 7, Dayofyear=in_year(days))
-    ends = dict(Is_month_end=last, Is_month_start=first, Is_quarter_end=last & (month % 3 == 0), Is_quarter_start=first & (month % 3 == 1),
-                Is_year_end=last & (month == 12), Is_year_start=first & (month == 1))
+                 Day=count(days - months.astype('datetime64[D]')) + 1, Dayofweek=(count(days) + 3) % 7,
+                 Dayofyear=in_year(days))
+    ends = dict(Is_month_end=last, Is_month_start=first, Is_quarter_end=last & (month % 3 == 0),
+                Is_quarter_start=first & (month % 3 == 1), Is_year_end=last & (month == 12),
+                Is_year_start=first & (month == 1))
     clock = count(seconds) % 86400
     hours = dict(Hour=clock // 3600, Minute=clock // 60 % 60, Second=clock % 60) if time else {}
     gone = np.isnat(dates)
     blank = lambda v: np.where(gone, np.nan, v) if gone.any() else v
-    return {k: blank(v) for k, v in parts.items()} | {k: v & ~gone for k, v in ends.items()} | {k: blank(v) for k, v in hours.items()} \
+    return {k: blank(v) for k, v in parts.items()} | {k: v & ~gone
+                                                      for k, v in ends.items()} | {k: blank(v)
+                                                          for k, v in hours.items()} \
         | dict(Elapsed=np.where(gone, np.nan, count(seconds).astype(float)))
 
 # %% ../nbs/tools/27b_columns.ipynb #e30d88d4
@@ -242,7 +248,7 @@ def add_datepart(
     prefix = re.sub('[Dd]ate$', '', field_name) if prefix is None else prefix
     return with_columns(frame, {prefix + k: v for k, v in parts.items()}, [field_name] if drop else [])
 
-# %% ../nbs/tools/27b_columns.ipynb #a6c7a480
+# %% ../nbs/tools/27b_columns.ipynb #cdbdb73f
 def split_rows(
     table,             # data frame of pandas, polars or pyarrow
     how:str='random',  # 'random', 'time' or 'group'
@@ -260,14 +266,17 @@ def split_rows(
         if column is None: raise ValueError(f"a split by {how} needs the name of a column")
         check_columns(frame, [column], f'split by {how}')
         codes, values = factorize(frame[column])
-        if (codes < 0).any(): raise ValueError(f"column '{column}', row {int((codes < 0).argmax())}: no {how} to split by")
-        order = sorted(range(len(values)), key=values.__getitem__) if how == 'time' else torch.randperm(len(values), generator=g).tolist()
+        if (codes < 0).any():
+            raise ValueError(f"column '{column}', row {int((codes < 0).argmax())}: no {how} to split by")
+        order = sorted(range(len(values)),
+                       key=values.__getitem__) if how == 'time' else torch.randperm(len(values), generator=g).tolist()
         keep = _last_groups(torch.from_numpy(codes), torch.tensor(order), valid, by_rows=how == 'time')
     keep, rows = keep.numpy(), np.arange(n)
-    if keep.all() or not keep.any(): raise ValueError(f"splitting {n} rows by {how} with valid={valid} leaves one side empty")
+    if keep.all() or not keep.any():
+        raise ValueError(f"splitting {n} rows by {how} with valid={valid} leaves one side empty")
     return rows[~keep], rows[keep]
 
-# %% ../nbs/tools/27b_columns.ipynb #32c33909
+# %% ../nbs/tools/27b_columns.ipynb #273ef991
 def _last_groups(
     codes:torch.Tensor, # group of each row, (n,)
     order:torch.Tensor, # groups, earliest first
@@ -275,7 +284,8 @@ def _last_groups(
     by_rows:bool        # a share of the rows, or of the groups?
 )->torch.Tensor: # True for rows of the last groups, (n,)
     "Whole groups from the end of an order, near the wanted share"
-    size = codes.bincount(minlength=len(order))[order].double() if by_rows else torch.ones(len(order), dtype=torch.float64)
+    size = codes.bincount(minlength=len(order))[order].double() if by_rows else torch.ones(len(order),
+        dtype=torch.float64)
     before = size.cumsum(0) - size
     last = torch.zeros(len(order), dtype=torch.bool)
     last[order] = (before + size / 2) >= (1 - valid) * size.sum()
@@ -301,7 +311,7 @@ def _kind(
     "What a category is made of; yes and no count as 1 and 0"
     return 'text' if isinstance(value, str) else 'number'
 
-# %% ../nbs/tools/27b_columns.ipynb #b6be2ce7
+# %% ../nbs/tools/27b_columns.ipynb #c8e42ede
 def _categories(
     series # column of an opened table
 )->tuple: # codes (n,), plain values
@@ -309,10 +319,12 @@ def _categories(
     try:
         codes, values = factorize(series)
         values = [_plain(v) for v in values]
-    except TypeError as e: raise ValueError(f"column '{series.name}' holds {e}; categories are text, numbers, yes/no or dates") from None
+    except TypeError as e:
+        raise ValueError(f"column '{series.name}' holds {e}; categories are text, numbers, yes/no or dates") from None
     kinds = {_kind(v): v for v in values}
     if len(kinds) > 1:
-        raise ValueError(f"column '{series.name}' mixes text ({kinds['text']!r}) with numbers ({kinds['number']!r}); make it one or the other")
+        raise ValueError(f"column '{series.name}' mixes text ({kinds['text']!r}) with numbers ({kinds['number']!r}); "
+                         "make it one or the other")
     return codes, values
 
 # %% ../nbs/tools/27b_columns.ipynb #1d8efaab
@@ -346,7 +358,7 @@ def _number(value, row, name)->float: # NaN where missing
     if isinstance(value, (bool, int, float, np.number)): return float(value)
     raise ValueError(f"column '{name}', row {row}: {value!r} is no number; is it a category?")
 
-# %% ../nbs/tools/27b_columns.ipynb #a7fae9b5
+# %% ../nbs/tools/27b_columns.ipynb #a770cfe0
 class ColumnPrep:
     "Turn tables into tensors by rules learned from training rows"
     def __init__(self,
@@ -356,12 +368,16 @@ class ColumnPrep:
         y_kind:str|None=None # 'number' or 'class'; by the column's type when None
     ):
         as_list = lambda names: [names] if isinstance(names, str) else list(names)
-        self.cat_names, self.cont_names, self.y_names, self.y_kind = as_list(cat_names), as_list(cont_names), as_list(y_names), y_kind
+        self.cat_names, self.cont_names = as_list(cat_names), as_list(cont_names)
+        self.y_names, self.y_kind = as_list(y_names), y_kind
         every = self.cat_names + self.cont_names + self.y_names
         twice = sorted({str(n) for n in every if every.count(n) > 1})
-        if twice: raise ValueError(f"column {', '.join(twice)} has two roles: a column is a category, continuous, or the target")
+        if twice:
+            raise ValueError(f"column {', '.join(twice)} has two roles: "
+                             "a column is a category, continuous, or the target")
         if not self.cat_names + self.cont_names: raise ValueError("name at least one category or continuous column")
-        if y_kind not in (None, 'number', 'class'): raise ValueError(f"y_kind is {y_kind!r}; choose 'number' or 'class'")
+        if y_kind not in (None, 'number', 'class'):
+            raise ValueError(f"y_kind is {y_kind!r}; choose 'number' or 'class'")
         self.classes, self.numbers, self.y_classes = {}, {}, None # filled by `fit`
 
     @property
@@ -374,10 +390,11 @@ class ColumnPrep:
 
     def __repr__(self)->str:
         cats = [f'{n}: {len(self.classes[n])} classes' for n in self.all_cat_names if n in self.classes]
-        nums = [f"{n}: median {v['median']:.6g}, mean {v['mean']:.6g}, std {v['std']:.6g}" for n, v in self.numbers.items()]
+        nums = [f"{n}: median {v['median']:.6g}, mean {v['mean']:.6g}, std {v['std']:.6g}"
+                for n, v in self.numbers.items()]
         return '\n'.join(['ColumnPrep' + ('' if cats + nums else ', not fitted'), *cats, *nums])
 
-# %% ../nbs/tools/27b_columns.ipynb #dc3cdea8
+# %% ../nbs/tools/27b_columns.ipynb #57052489
 def _fit_numbers(
     x:np.ndarray, # numbers, NaN where missing, (n,)
     name:str      # of the column
@@ -388,7 +405,8 @@ def _fit_numbers(
     median = float(np.median(x[~gone]))
     filled = np.where(gone, median, x)
     std = float(filled.std())
-    return dict(median=median, mean=float(filled.mean()), std=std if std > 1e-12 * abs(median) else 1., flag=bool(gone.any()))
+    return dict(median=median, mean=float(filled.mean()), std=std if std > 1e-12 * abs(median) else 1.,
+                flag=bool(gone.any()))
 
 # %% ../nbs/tools/27b_columns.ipynb #b386f0f5
 class ReadTable:
@@ -414,14 +432,14 @@ class ReadTable:
         counts = np.bincount(codes[rows] + 1, minlength=len(values) + 1)[1:]
         return sorted({v for v, n in zip(values, counts) if n})
 
-# %% ../nbs/tools/27b_columns.ipynb #1c7d9d89
+# %% ../nbs/tools/27b_columns.ipynb #2ff0b412
 @patch
 def fit(
     self:ColumnPrep, # filled in place
     table,           # data frame with the training rows, or a dict of columns
     rows=None        # row numbers to learn from; all when None
 )->ColumnPrep: # the same object
-    "Learn classes, medians, means and spreads from training rows; raise `ValueError` naming the column that cannot be used"
+    "Learn classes, medians, means and spreads from rows; raise `ValueError` naming the column that cannot be used"
     frame, names = as_frame(table), self.cat_names + self.cont_names + self.y_names
     check_columns(frame, names, 'fit')
     frame = take_rows(frame, names, rows)
@@ -440,7 +458,7 @@ def decide_y_kind(self:ColumnPrep,
     if self.y_kind == 'class' and len(self.y_names) > 1:
         raise ValueError(f"several targets must all be numbers; {', '.join(self.y_names)} are not")
 
-# %% ../nbs/tools/27b_columns.ipynb #00998264
+# %% ../nbs/tools/27b_columns.ipynb #c5855fe1
 @patch
 def learn(self:ColumnPrep, # filled in place
     read:ReadTable, # with the target where that is a class
@@ -452,12 +470,14 @@ def learn(self:ColumnPrep, # filled in place
     self.classes = {n: [UNKNOWN] + read.classes(n, rows) for n in self.cat_names}
     self.numbers = {n: _fit_numbers(read.nums[n][part], n) for n in self.cont_names}
     taken = [f for f in self.flags if f in self.cat_names + self.cont_names + self.y_names]
-    if taken: raise ValueError(f"the flag for missing values would be called '{taken[0]}', but there is such a column; rename it")
+    if taken:
+        raise ValueError(f"the flag for missing values would be called '{taken[0]}', "
+                         "and there is such a column already; rename it")
     self.classes |= {f: [UNKNOWN, False, True] for f in self.flags}
     if self.y_names and self.y_kind == 'class': self.y_classes = read.classes(self.y_names[0], rows)
     return self
 
-# %% ../nbs/tools/27b_columns.ipynb #2db41d1e
+# %% ../nbs/tools/27b_columns.ipynb #ca395ccc
 def _ids(
     read:ReadTable,
     name,         # of the category
@@ -467,17 +487,19 @@ def _ids(
     codes, values = read.cats[name]
     known = {c: i for i, c in enumerate(classes) if i}
     if values and len(classes) > 1 and _kind(values[0]) != _kind(classes[1]):
-        raise ValueError(f"column '{name}' held {_kind(classes[1])} such as {classes[1]!r} when fitted, now it holds {values[0]!r}")
+        raise ValueError(f"column '{name}' held {_kind(classes[1])} such as {classes[1]!r} when fitted, now it holds "
+                         f"{values[0]!r}")
     return np.array([known.get(v, 0) for v in values] + [0], dtype=np.int64)[codes]
 
-# %% ../nbs/tools/27b_columns.ipynb #7a112225
+# %% ../nbs/tools/27b_columns.ipynb #262fd96b
 @patch
 def apply(self:ColumnPrep,
     read:ReadTable,     # with the inputs
     dtype=torch.float32 # of the continuous columns
 )->tuple: # x_cat int64 (n, categories and flags), x_cont (n, continuous)
     "Prepare a table that is read already"
-    if not self.classes and not self.numbers: raise RuntimeError("this ColumnPrep has learned nothing yet; call fit first")
+    if not self.classes and not self.numbers:
+        raise RuntimeError("this ColumnPrep has learned nothing yet; call fit first")
     x_cat = np.empty((read.n, len(self.all_cat_names)), dtype=np.int64)
     x_cont = np.empty((read.n, len(self.cont_names)))
     for j, n in enumerate(self.cat_names): x_cat[:, j] = _ids(read, n, self.classes[n])
@@ -486,7 +508,8 @@ def apply(self:ColumnPrep,
         gone = np.isnan(x)
         if told['flag']: x_cat[:, self.all_cat_names.index(f'{n}_na')] = 1 + gone
         elif gone.any():
-            warnings.warn(f"column '{n}' had no missing value in training; the median {told['median']:.6g} stands in", stacklevel=3)
+            warnings.warn(f"column '{n}' had no missing value in training; the median {told['median']:.6g} stands in",
+                          stacklevel=3)
         x_cont[:, j] = (np.where(gone, told['median'], x) - told['mean']) / told['std']
     return torch.from_numpy(x_cat), torch.from_numpy(x_cont).to(dtype)
 
@@ -501,7 +524,7 @@ def __call__(
     check_columns(frame, self.cat_names + self.cont_names, 'prepare')
     return self.apply(ReadTable(self, frame), dtype)
 
-# %% ../nbs/tools/27b_columns.ipynb #694d3253
+# %% ../nbs/tools/27b_columns.ipynb #d5476ad8
 @patch
 def apply_target(self:ColumnPrep,
     read:ReadTable,     # with the target
@@ -510,7 +533,8 @@ def apply_target(self:ColumnPrep,
     "The target of a table that is read already"
     for n in self.y_names:
         gone = read.cats[n][0] < 0 if self.y_kind == 'class' else np.isnan(read.nums[n])
-        if gone.any(): raise ValueError(f"column '{n}', row {int(gone.argmax())}: the target is missing; leave such rows out")
+        if gone.any():
+            raise ValueError(f"column '{n}', row {int(gone.argmax())}: the target is missing; leave such rows out")
     if self.y_kind == 'number': return torch.from_numpy(np.stack([read.nums[n] for n in self.y_names], 1)).to(dtype)
     name = self.y_names[0]
     ids = _ids(read, name, [UNKNOWN] + self.y_classes) - 1
@@ -551,24 +575,26 @@ def parts(
     cut = lambda part: tuple(t[torch.as_tensor(part)] for t in whole)
     return [None if part is None or not len(part) else cut(part) for part in rows]
 
-# %% ../nbs/tools/27b_columns.ipynb #58aa14a8
+# %% ../nbs/tools/27b_columns.ipynb #6cb5d0a5
 @patch
 def to_dict(self:ColumnPrep)->dict: # plain values
     "All that was learned"
-    return dict(format='ddl_lesson8 columns 1', cat_names=self.cat_names, cont_names=self.cont_names, y_names=self.y_names,
-                y_kind=self.y_kind, classes=self.classes, numbers=self.numbers, y_classes=self.y_classes)
+    return dict(format='ddl_lesson8 columns 1', cat_names=self.cat_names, cont_names=self.cont_names,
+                y_names=self.y_names, y_kind=self.y_kind, classes=self.classes, numbers=self.numbers,
+                y_classes=self.y_classes)
 
 @patch(cls_method=True)
 def from_dict(cls:ColumnPrep,
     state:dict # made by `ColumnPrep.to_dict`
 )->ColumnPrep:
     "The reverse of `to_dict`; raise `ValueError` for anything else"
-    if not isinstance(state, dict) or state.get('format') != 'ddl_lesson8 columns 1': raise ValueError("this is no saved ColumnPrep")
+    if not isinstance(state, dict) or state.get('format') != 'ddl_lesson8 columns 1':
+        raise ValueError("this is no saved ColumnPrep")
     prep = cls(state['cat_names'], state['cont_names'], state['y_names'], state['y_kind'])
     prep.classes, prep.numbers, prep.y_classes = state['classes'], state['numbers'], state['y_classes']
     return prep
 
-# %% ../nbs/tools/27b_columns.ipynb #5c17406f
+# %% ../nbs/tools/27b_columns.ipynb #f41a18cb
 @patch
 def save(self:ColumnPrep,
     path:str|Path # JSON file to write; an older one is replaced only when the new one is complete
@@ -588,7 +614,8 @@ def load(cls:ColumnPrep,
 )->ColumnPrep:
     "Read a fitted `ColumnPrep`; raise `ValueError` when the file is something else"
     try: state = json.loads(Path(path).read_text(encoding='utf-8'))
-    except (UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f"{Path(path).name} is no saved ColumnPrep: {e}") from e
+    except (UnicodeDecodeError, json.JSONDecodeError) as e:
+        raise ValueError(f"{Path(path).name} is no saved ColumnPrep: {e}") from e
     return cls.from_dict(state)
 
 # %% ../nbs/tools/27b_columns.ipynb #48b54b1e

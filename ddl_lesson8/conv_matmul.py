@@ -6,11 +6,11 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/conv_matmul.html.md"""
 
 # %% auto #0
 __all__ = ['Polynomial', 'as_polynomial', 'letters', 'coefficient', 'show_conv_matrix', 'conv_entries', 'conv_sources',
-           'conv_matrix', 'conv2d_matmul', 'conv_out_shape', 'matrix_counts', 'conv_violation',
+           'conv_out_shape', 'conv_matrix', 'conv2d_matmul', 'matrix_counts', 'conv_violation',
            'conv_transpose2d_matmul', 'conv2d_unfold', 'conv_matmul_sheet']
 
-# %% ../nbs/07_conv_matmul.ipynb #c391d047
-import warnings
+# %% ../nbs/07_conv_matmul.ipynb #9d7b5e6b
+import math, warnings
 import torch
 import torch.nn.functional as F
 from collections import Counter
@@ -129,7 +129,20 @@ def conv_sources(
     rows, cols, weights, shape, _ = conv_entries(*args, **kwargs)
     return torch.full(shape, -1).index_put((rows, cols), weights)
 
-# %% ../nbs/07_conv_matmul.ipynb #b309af18
+# %% ../nbs/07_conv_matmul.ipynb #557fe096
+def conv_out_shape(
+    weight:torch.Tensor,  # kernels, (out_channels, in_channels / groups, height, width)
+    input_size:tuple,     # height and width of the image, in cells
+    stride:int|tuple=1,   # cells the window moves at a time
+    padding:int|tuple=0,  # rows and columns of zeros added on each side
+    dilation:int|tuple=1  # distance between the window's cells
+)->tuple: # channels, height and width of the output
+    "Shape of a convolution's output for one image"
+    options = _pair(stride, 'stride'), _pair(padding, 'padding', 0), _pair(dilation, 'dilation')
+    sizes = zip(weight.shape[2:], input_size, *options)
+    return weight.shape[0], *((n + 2*p - d*(k - 1) - 1) // s + 1 for k, n, s, p, d in sizes)
+
+# %% ../nbs/07_conv_matmul.ipynb #5bdc499e
 def conv_matrix(
     weight:torch.Tensor,  # kernels, (out_channels, in_channels / groups, height, width)
     input_size:int|tuple, # height and width of the image, in cells
@@ -140,15 +153,21 @@ def conv_matrix(
     layout:str='dense'    # 'dense', or 'csr' for a sparse matrix (compressed rows)
 )->torch.Tensor: # (n_outputs, n_inputs), in the dtype and on the device of `weight`; differentiable
     "The matrix that does what `F.conv2d` does to a flattened image (claim M4)"
+    if layout not in ('dense', 'csr'): raise ValueError(f"layout is {layout!r}; choose 'dense' or 'csr'")
+    if layout == 'dense': _check_dense(weight, _pair(input_size, 'input_size'), stride, padding, dilation, groups)
     rows, cols, source, shape, _ = conv_entries(weight.shape, input_size, stride, padding, dilation, groups)
     rows, cols, values = rows.to(weight.device), cols.to(weight.device), weight.flatten()[source.to(weight.device)]
     if layout == 'csr': return _csr(rows, cols, values, shape)
-    if layout != 'dense': raise ValueError(f"layout is {layout!r}; choose 'dense' or 'csr'")
-    n_bytes = shape[0] * shape[1] * weight.element_size()
-    if n_bytes > 2**32:
-        raise ValueError(f"the dense matrix has {shape[0]:,} x {shape[1]:,} cells, {n_bytes / 2**30:,.0f} GiB; "
-                         "use layout='csr'")
     return weight.new_zeros(shape).index_put((rows, cols), values)
+
+# %% ../nbs/07_conv_matmul.ipynb #237603a6
+def _check_dense(weight, input_size, stride, padding, dilation, groups, largest=2**32): # before anything is computed
+    n_out = max(0, math.prod(conv_out_shape(weight, input_size, stride, padding, dilation)))
+    n_in = weight.shape[1] * groups * math.prod(input_size)
+    n_bytes = n_out * n_in * weight.element_size()
+    if n_bytes > largest:
+        raise ValueError(f"the dense matrix has {n_out:,} x {n_in:,} cells, {n_bytes / 2**30:,.0f} GiB; "
+                         "use layout='csr'")
 
 # %% ../nbs/07_conv_matmul.ipynb #c9e43a28
 def _csr(rows, cols, values, shape):
@@ -176,19 +195,6 @@ def conv2d_matmul(
     matrix = conv_matrix(weight, x.shape[-2:], stride, padding, dilation, groups, layout)
     out = (matrix @ x.flatten(1).T).T.unflatten(1, conv_out_shape(weight, x.shape[-2:], stride, padding, dilation))
     return out if bias is None else out + bias[:, None, None]
-
-# %% ../nbs/07_conv_matmul.ipynb #557fe096
-def conv_out_shape(
-    weight:torch.Tensor,  # kernels, (out_channels, in_channels / groups, height, width)
-    input_size:tuple,     # height and width of the image, in cells
-    stride:int|tuple=1,   # cells the window moves at a time
-    padding:int|tuple=0,  # rows and columns of zeros added on each side
-    dilation:int|tuple=1  # distance between the window's cells
-)->tuple: # channels, height and width of the output
-    "Shape of a convolution's output for one image"
-    options = _pair(stride, 'stride'), _pair(padding, 'padding', 0), _pair(dilation, 'dilation')
-    sizes = zip(weight.shape[2:], input_size, *options)
-    return weight.shape[0], *((n + 2*p - d*(k - 1) - 1) // s + 1 for k, n, s, p, d in sizes)
 
 # %% ../nbs/07_conv_matmul.ipynb #58ed47f1
 def matrix_counts(

@@ -51,16 +51,17 @@ class EntityEmbedding(TransformerMixin, BaseEstimator):
         tags.input_tags.string = tags.input_tags.categorical = True
         return tags
 
-# %% ../nbs/05b_entities.ipynb #51cbff09
+# %% ../nbs/05b_entities.ipynb #d64db61b
 @patch
 def _checked(self:EntityEmbedding, X, y=None, reset=False):
     "Let scikit-learn check shapes and names, then go on with named columns"
     frame = hasattr(X, 'columns')
-    checked = validate_data(self, X, *(() if y is None else (y,)), reset=reset, skip_check_array=frame, **({} if frame else dict(dtype=None)))
+    checked = validate_data(self, X, *(() if y is None else (y,)), reset=reset, skip_check_array=frame,
+                            **({} if frame else dict(dtype=None)))
     X, y = checked if isinstance(checked, tuple) else (checked, None)
     return named_table(X), None if y is None else np.asarray(y).ravel() if np.ndim(y) < 2 else np.asarray(y)[:, 0]
 
-# %% ../nbs/05b_entities.ipynb #94343ab8
+# %% ../nbs/05b_entities.ipynb #a7df4107
 @patch
 def fit(self:EntityEmbedding,
     X, # data frame or array, (n, columns)
@@ -74,8 +75,9 @@ def fit(self:EntityEmbedding,
     kind = 'number' if type_of_target(y).startswith('continuous') or np.asarray(y).dtype.kind in 'iuf' else 'class'
     scaled = {'target': (y - y.mean()) / (y.std() or 1.) if kind == 'number' else y}
     rows = np.arange(len(y)), np.arange(0)
-    self.learner_ = tabular_learner(table | scaled, 'target', cat, cont, rows, layers=self.layers, emb_szs=self.emb_szs, use_bn=False,
-                                    bn_cont=False, y_kind=kind, batch_size=self.batch_size, device='cpu', seed=self.seed)
+    self.learner_ = tabular_learner(table | scaled, 'target', cat, cont, rows, layers=self.layers, emb_szs=self.emb_szs,
+                                    use_bn=False, bn_cont=False, y_kind=kind, batch_size=self.batch_size, device='cpu',
+                                    seed=self.seed)
     self.learner_.progress = False
     self.learner_.fit_one_cycle(self.epochs, self.lr)
     return self

@@ -132,7 +132,7 @@ def _calendar(
         before_holiday=np.array([t in HOLIDAYS for t in tomorrow]).astype(int),
         school_holiday=np.array([any(a <= parts(d) <= b for a, b in SCHOOL_HOLIDAYS) for d in days]).astype(int))
 
-# %% ../nbs/tools/27_tables.ipynb #73468f62
+# %% ../nbs/tools/27_tables.ipynb #9893b1b5
 def planted_shops(
     seed:int=0,              # another seed, other shops and other noise
     n_shops:int=160,         # shops, shared evenly by the sixteen states
@@ -140,7 +140,7 @@ def planted_shops(
     keep:float=1.,           # share of shop days kept, drawn at random; the paper kept a quarter
     noise:float=.08,         # standard deviation of the noise in log sales
     own:float=.15,           # standard deviation of the shops' own levels in log sales
-    scatter:float=60.        # standard deviation of a shop's distance from its state's centre, in kilometres and each direction
+    scatter:float=60.        # spread of a shop's distance from its state's centre, in kilometres, each way
 )->PlantedShops: # the table and its truth
     "Daily sales of shops in the sixteen German states, with place given only as a name (claims T7 to T10)"
     if n_shops < 16: raise ValueError(f"n_shops is {n_shops}; each of the 16 states needs a shop")
@@ -225,7 +225,7 @@ def _model_names(
         names[f'{a}{b}{rng.integers(100, 999)} {c}{d}'] = None
     return list(names)
 
-# %% ../nbs/tools/27_tables.ipynb #1a09bf33
+# %% ../nbs/tools/27_tables.ipynb #6f18b85f
 def planted_auction(
     n:int=20_000,        # number of sales
     seed:int=0,          # another seed, other models and other noise
@@ -248,9 +248,10 @@ def planted_auction(
     unread = rng.random(n) < .2 + .4 * (age > 12)
     columns = dict(
         sale_date=date.astype('datetime64[ms]'), product_size=np.array(SIZES)[model_size[model]],
-        coupler=np.where(hydraulic, *COUPLERS), model_description=names[model], enclosure=np.array(ENCLOSURES)[enclosure],
-        tyre_size=np.array(TYRES)[tyre], year_made=np.where(rng.random(n) < .08, np.nan, year - age),
-        hours=np.where(unread, np.nan, hours), sale_price=np.exp(rule + rng.normal(0, noise, n)).round())
+        coupler=np.where(hydraulic, *COUPLERS), model_description=names[model],
+        enclosure=np.array(ENCLOSURES)[enclosure], tyre_size=np.array(TYRES)[tyre],
+        year_made=np.where(rng.random(n) < .08, np.nan, year - age), hours=np.where(unread, np.nan, hours),
+        sale_price=np.exp(rule + rng.normal(0, noise, n)).round())
     return PlantedAuction(columns, dict(zip(names.tolist(), value.tolist())), rule, noise)
 
 # %% ../nbs/tools/27_tables.ipynb #fd97e071
@@ -258,7 +259,7 @@ ROSSMANN_FILES = {'train.csv': ['Store', 'DayOfWeek', 'Date', 'Sales', 'Open', '
                   'store_states.csv': ['Store', 'State']}
 ROSSMANN_FEATURES = ['store', 'day_of_week', 'promotion', 'year', 'month', 'day', 'state']
 
-# %% ../nbs/tools/27_tables.ipynb #5f572653
+# %% ../nbs/tools/27_tables.ipynb #9d19bdb2
 def _read_csv(
     folder:Path, # where the files are
     name:str     # one of `ROSSMANN_FILES`
@@ -267,14 +268,15 @@ def _read_csv(
     pd = import_extra('pandas')
     path, need = folder/name, ROSSMANN_FILES[name]
     if not path.is_file():
-        raise FileNotFoundError(f"{name} is not in the folder {folder}; put {', '.join(ROSSMANN_FILES)} there: the first two come "
+        raise FileNotFoundError(f"{name} is not in the folder {folder}; put {', '.join(ROSSMANN_FILES)} there: the "
+                                "first two come "
                                 "from the Rossmann Store Sales competition, the third from its forum")
     head = pd.read_csv(path, nrows=0).columns
     gone = [c for c in need if c not in head]
     if gone: raise ValueError(f"{path}: no column {', '.join(gone)}; it has {', '.join(head)}")
     return pd.read_csv(path, usecols=need)
 
-# %% ../nbs/tools/27_tables.ipynb #0a4e3be3
+# %% ../nbs/tools/27_tables.ipynb #75daa962
 def load_rossmann(
     folder:str|Path # folder with `train.csv`, `store.csv` and `store_states.csv`
 ):  # pandas data frame: date, the columns of `ROSSMANN_FEATURES`, sales; sorted by date, then store
@@ -284,14 +286,18 @@ def load_rossmann(
     if not folder.is_dir(): raise FileNotFoundError(f"no folder {folder}; it should hold {', '.join(ROSSMANN_FILES)}")
     train, stores, states = (_read_csv(folder, name) for name in ROSSMANN_FILES)
     unknown = sorted(set(train['Store']) - set(stores['Store'])) or sorted(set(train['Store']) - set(states['Store']))
-    if unknown: raise ValueError(f"store {unknown[0]} of train.csv is missing in store.csv or store_states.csv ({len(unknown)} in all)")
-    t = train[(train['Sales'] > 0) & train['Open'].notna()].merge(states, on='Store', how='left', validate='many_to_one')
+    if unknown:
+        raise ValueError(f"store {unknown[0]} of train.csv is missing in store.csv or store_states.csv "
+                         f"({len(unknown)} in all)")
+    t = train[(train['Sales'] > 0) & train['Open'].notna()].merge(states, on='Store', how='left',
+                                                                  validate='many_to_one')
     date = pd.to_datetime(t['Date'], format='%Y-%m-%d')
-    out = pd.DataFrame(dict(date=date, store=t['Store'], day_of_week=t['DayOfWeek'], promotion=t['Promo'], year=date.dt.year,
-                            month=date.dt.month, day=date.dt.day, state=t['State'], sales=t['Sales'].astype(float)))
+    out = pd.DataFrame(dict(date=date, store=t['Store'], day_of_week=t['DayOfWeek'], promotion=t['Promo'],
+                            year=date.dt.year, month=date.dt.month, day=date.dt.day, state=t['State'],
+                            sales=t['Sales'].astype(float)))
     return out.sort_values(['date', 'store'], ignore_index=True)
 
-# %% ../nbs/tools/27_tables.ipynb #0b30c72f
+# %% ../nbs/tools/27_tables.ipynb #1839ea7b
 def write_rossmann(
     folder:str|Path, # where to write; made if it does not exist
     seed:int=0,      # seed of `planted_shops`
@@ -302,8 +308,9 @@ def write_rossmann(
     folder, s = Path(folder), planted_shops(seed, **kwargs)
     folder.mkdir(parents=True, exist_ok=True)
     t, number = s.table(), {name: i + 1 for i, name in enumerate(sorted(s.shop_names))}
-    train = pd.DataFrame(dict(Store=t['shop'].map(number), DayOfWeek=t['date'].dt.day_of_week + 1, Date=t['date'].dt.strftime('%Y-%m-%d'),
-                              Sales=t['sales'].round().astype(int), Customers=0, Open=1, Promo=t['promotion'], StateHoliday='0',
+    train = pd.DataFrame(dict(Store=t['shop'].map(number), DayOfWeek=t['date'].dt.day_of_week + 1,
+                              Date=t['date'].dt.strftime('%Y-%m-%d'), Sales=t['sales'].round().astype(int), Customers=0,
+                              Open=1, Promo=t['promotion'], StateHoliday='0',
                               SchoolHoliday=t['school_holiday'])).iloc[::-1] # the real file runs backwards in time
     stores = pd.DataFrame(dict(Store=[number[n] for n in s.shop_names], StoreType='a', Assortment='a'))
     states = pd.DataFrame(dict(Store=stores['Store'], State=[list(STATE_CODES.values())[i] for i in s.shop_state]))

@@ -23,7 +23,7 @@ from .collab import emb_sz_rule
 from .learner import Data, Learner, FORMAT, seeded
 from .tables import import_extra
 
-# %% ../nbs/05_tabular.ipynb #42c0d11f
+# %% ../nbs/05_tabular.ipynb #8593ad91
 def tabular_emb_szs(
     prep:ColumnPrep,       # fitted
     sz_dict:dict|None=None # name of a category -> embedding size, where the rule shall not decide
@@ -31,7 +31,8 @@ def tabular_emb_szs(
     "Embedding sizes for the categories of a table, by `emb_sz_rule` or by your wish"
     sz_dict = sz_dict or {}
     strange = [n for n in sz_dict if n not in prep.all_cat_names]
-    if strange: raise ValueError(f"sz_dict names {', '.join(strange)}; the categories are {', '.join(prep.all_cat_names)}")
+    if strange:
+        raise ValueError(f"sz_dict names {', '.join(strange)}; the categories are {', '.join(prep.all_cat_names)}")
     return [(len(prep.classes[n]), sz_dict.get(n, emb_sz_rule(len(prep.classes[n])))) for n in prep.all_cat_names]
 
 # %% ../nbs/05_tabular.ipynb #a2da814f
@@ -79,7 +80,7 @@ class LinBnDrop(nn.Sequential):
         linear = [nn.Linear(n_in, n_out, bias=not bn)] + ([act] if act is not None else [])
         super().__init__(*(linear + norm + drop if lin_first else norm + drop + linear))
 
-# %% ../nbs/05_tabular.ipynb #c1d6e13c
+# %% ../nbs/05_tabular.ipynb #5d2ce23e
 class TabularModel(nn.Module):
     "Embeddings and continuous columns through a few linear layers (claims T3, T4)"
     def __init__(self,
@@ -103,7 +104,7 @@ class TabularModel(nn.Module):
         self.n_emb, self.n_cont = sum(size for _, size in emb_szs), n_cont
         self.bn_cont = nn.BatchNorm1d(n_cont) if bn_cont else None
         self.layers = nn.Sequential(*tabular_layers(self.n_emb + n_cont, out_sz, list(layers), ps, use_bn, bn_final,
-                                                   nn.ReLU() if act_cls is None else act_cls, lin_first),
+                                                   nn.ReLU(inplace=True) if act_cls is None else act_cls, lin_first),
                                     *([SigmoidRange(*y_range)] if y_range is not None else []))
 
     def forward(self,
@@ -111,11 +112,12 @@ class TabularModel(nn.Module):
         x_cont:torch.Tensor|None=None # continuous columns, (n, continuous)
     )->torch.Tensor: # (n, out_sz)
         parts = []
-        if self.n_emb: parts.append(self.emb_drop(torch.cat([e(ids) for e, ids in zip(self.embeds, x_cat.unbind(1))], 1)))
+        if self.n_emb:
+            parts.append(self.emb_drop(torch.cat([e(ids) for e, ids in zip(self.embeds, x_cat.unbind(1))], 1)))
         if self.n_cont: parts.append(x_cont if self.bn_cont is None else self.bn_cont(x_cont))
         return self.layers(torch.cat(parts, 1) if len(parts) > 1 else parts[0])
 
-# %% ../nbs/05_tabular.ipynb #8d621499
+# %% ../nbs/05_tabular.ipynb #3f08f47b
 def tabular_layers(
     n_in:int,      # inputs of the first layer
     out_sz:int,    # outputs of the last
@@ -128,7 +130,9 @@ def tabular_layers(
 )->list: # one `LinBnDrop` for each hidden layer and one for the output
     "The layers of a `TabularModel` after its inputs"
     ps = [ps or 0.] * len(layers) if not isinstance(ps, (list, tuple)) else list(ps)
-    if len(ps) != len(layers): raise ValueError(f"{len(ps)} dropout rates for {len(layers)} hidden layers; give one for each, or a single number")
+    if len(ps) != len(layers):
+        raise ValueError(f"{len(ps)} dropout rates for {len(layers)} hidden layers; "
+                         "give one for each, or a single number")
     if n_in < 1: raise ValueError("the model has no inputs: it needs a category or a continuous column")
     sizes, last = [n_in, *layers, out_sz], len(layers)
     return [LinBnDrop(sizes[i], sizes[i + 1], bn=use_bn and (i < last or bn_final), p=[*ps, 0.][i],
@@ -163,7 +167,7 @@ class TabularLearner(Learner):
         if self.prep.y_kind == 'number': return dict(zip(self.prep.y_names, out))
         return dict(sorted(zip(self.prep.y_classes, out), key=lambda kv: -kv[1]))
 
-# %% ../nbs/05_tabular.ipynb #162377f0
+# %% ../nbs/05_tabular.ipynb #bfc26807
 def tabular_learner(
     table,               # data frame of pandas, polars or pyarrow
     y_names,             # column to predict, or a list of number columns
@@ -196,8 +200,9 @@ def tabular_learner(
     prep = ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
     parts = prep.parts(table, train, valid, fit=True)
     out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
-    config = dict(emb_szs=tabular_emb_szs(prep, emb_szs), n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers), ps=ps,
-                  embed_p=embed_p, y_range=y_range, use_bn=use_bn, bn_final=bn_final, bn_cont=bn_cont, lin_first=lin_first)
+    config = dict(emb_szs=tabular_emb_szs(prep, emb_szs), n_cont=len(prep.cont_names), out_sz=out_sz,
+                  layers=list(layers), ps=ps, embed_p=embed_p, y_range=y_range, use_bn=use_bn, bn_final=bn_final,
+                  bn_cont=bn_cont, lin_first=lin_first)
     with seeded(seed): model = TabularModel(**config, act_cls=act_cls)
     data = Data(*parts, batch_size=batch_size)
     loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
@@ -221,7 +226,7 @@ def shuffled_column(
         if n == name: x_cont[:, j] = x_cont[order, j]
     return x_cat, x_cont
 
-# %% ../nbs/05_tabular.ipynb #9b483dde
+# %% ../nbs/05_tabular.ipynb #632fe7f4
 def permutation_importance(
     learn:TabularLearner,  # trained
     table,                 # raw rows with the target, not used for training
@@ -233,18 +238,21 @@ def permutation_importance(
     *x, y = *prep(table), prep.target(table)
     loss = lambda inputs: learn.validate((*inputs, y))['loss']
     orders = [torch.randperm(len(y), generator=g) for _ in range(n_repeats)]
-    grown = {name: torch.tensor([loss(shuffled_column(prep, name, o, *x)) for o in orders]) - loss(x) for name in prep.cat_names + prep.cont_names}
-    return dict(sorted(((k, (v.mean().item(), v.std(correction=0).item())) for k, v in grown.items()), key=lambda kv: -kv[1][0]))
+    grown = {name: torch.tensor([loss(shuffled_column(prep, name, o, *x)) for o in orders]) - loss(x)
+             for name in prep.cat_names + prep.cont_names}
+    return dict(sorted(((k, (v.mean().item(), v.std(correction=0).item())) for k, v in grown.items()),
+                       key=lambda kv: -kv[1][0]))
 
-# %% ../nbs/05_tabular.ipynb #b38887d5
+# %% ../nbs/05_tabular.ipynb #b1edc740
 def save_tabular(
     learn:TabularLearner, # trained or not
     path:str|Path         # file to write
 )->Path: # the file
     "Save a learner with its preparation; see `load_tabular`"
-    return Learner.save(learn, path, extra=dict(prep=learn.prep.to_dict(), config=learn.config, batch_size=learn.data.batch_size))
+    return Learner.save(learn, path, extra=dict(prep=learn.prep.to_dict(), config=learn.config,
+                                                batch_size=learn.data.batch_size))
 
-# %% ../nbs/05_tabular.ipynb #cb10df78
+# %% ../nbs/05_tabular.ipynb #76a6fca9
 def load_tabular(
     path:str|Path,     # file written by `save_tabular`
     table=None,        # raw rows with the target, to train on; not needed to predict
@@ -256,7 +264,9 @@ def load_tabular(
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f"there is no saved learner at {path}")
     try: saved = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as e: raise ValueError(f"{path.name} is no saved learner, or is damaged, or holds objects that could run code: {type(e).__name__}") from e
+    except Exception as e:
+        raise ValueError(f"{path.name} is no saved learner, or is damaged, or holds objects that could run code: "
+                         f"{type(e).__name__}") from e
     extra = saved.get('extra') if isinstance(saved, dict) and saved.get('format') == FORMAT else None
     if not extra or 'prep' not in extra: raise ValueError(f"{path.name} was not written by save_tabular")
     prep, config = ColumnPrep.from_dict(extra['prep']), dict(extra['config'])
@@ -266,12 +276,13 @@ def load_tabular(
     nothing = (torch.zeros(1, len(prep.all_cat_names), dtype=torch.int64), torch.zeros(1, len(prep.cont_names)),
                torch.zeros(1, dtype=torch.int64) if classes else torch.zeros(1, config['out_sz']))
     parts = [nothing, None] if table is None else prep.parts(table, *(splits or (np.arange(len(table)), None)))
-    learn = TabularLearner(Data(*parts, batch_size=extra['batch_size']), model, loss_func or (nn.CrossEntropyLoss() if classes else nn.MSELoss()), device=device)
+    learn = TabularLearner(Data(*parts, batch_size=extra['batch_size']), model,
+                           loss_func or (nn.CrossEntropyLoss() if classes else nn.MSELoss()), device=device)
     learn.prep, learn.config = prep, extra['config']
     learn.load(path)
     return learn
 
-# %% ../nbs/05_tabular.ipynb #97bb73af
+# %% ../nbs/05_tabular.ipynb #f76450a0
 def sheet_model(
     seed:int=0 # of the data and the network
 )->tuple: # trained TabularLearner, table of four raw rows
@@ -282,14 +293,16 @@ def sheet_model(
     date = t['date'].astype('datetime64[D]').astype(int)
     columns = dict(state=t['state'].tolist(), day=days[(date + 3) % 7].tolist(), promotion=t['promotion'].tolist(),
                    days=(date - date[0]).tolist(), log_sales=np.log(t['sales']))
-    learn = tabular_learner(columns, 'log_sales', ['state', 'day'], ['promotion', 'days'], layers=(4,), emb_szs=dict(state=2, day=2),
-                            y_range=(7.5, 9.5), use_bn=False, bn_cont=False, batch_size=64, device='cpu', seed=seed)
+    learn = tabular_learner(columns, 'log_sales', ['state', 'day'], ['promotion', 'days'], layers=(4,),
+                            emb_szs=dict(state=2, day=2), y_range=(7.5, 9.5), use_bn=False, bn_cont=False,
+                            batch_size=64, device='cpu', seed=seed)
     learn.fit_one_cycle(20, 3e-2)
     first = {(s, d): i for i, (s, d) in reversed(list(enumerate(zip(columns['state'], columns['day']))))}
-    rows = [first[k] for k in (('Bayern', 'Saturday'), ('Hamburg', 'Monday'), ('Sachsen', 'Monday'), ('Saarland', 'Thursday'))]
+    rows = [first[k] for k in (('Bayern', 'Saturday'), ('Hamburg', 'Monday'), ('Sachsen', 'Monday'),
+                               ('Saarland', 'Thursday'))]
     return learn, {k: [v[i] for i in rows] for k, v in columns.items()}
 
-# %% ../nbs/05_tabular.ipynb #97fbe2aa
+# %% ../nbs/05_tabular.ipynb #3dfcb9a6
 def tabular_sheet(
     book # a `Book`; a sheet 'tabular' is added
 )->list: # `Check`s with the from-scratch and the PyTorch tensors
@@ -299,32 +312,42 @@ def tabular_sheet(
     w = [m[0].weight.detach() for m in list(model.layers)[:2]]
     b = [m[0].bias.detach() for m in list(model.layers)[:2]]
     tables = [e.weight.detach() for e in model.embeds]
-    s = book.sheet('tabular', zoom=85, cell=52, about='Four rows of a table through embeddings and two layers to a prediction')
+    s = book.sheet('tabular', zoom=85, cell=52,
+                   about='Four rows of a table through embeddings and two layers to a prediction')
     s.text('A1', 'A network for a table: look up, put side by side, multiply, cut off, multiply', 'title')
     words = [s.put(rows[n], n, at=at, vertical=True) for n, at in (('state', 'A4'), ('day', 'D4'))]
-    raw = s.put(torch.tensor([rows['promotion'], rows['days']], dtype=torch.float64).T, 'promotion, days', at='G4', fmt='0', scale=False)
-    stats = s.put(torch.tensor([[prep.numbers[n][k] for n in prep.cont_names] for k in ('mean', 'std')], dtype=torch.float64),
+    raw = s.put(torch.tensor([rows['promotion'], rows['days']], dtype=torch.float64).T, 'promotion, days', at='G4',
+                fmt='0', scale=False)
+    stats = s.put(torch.tensor([[prep.numbers[n][k] for n in prep.cont_names] for k in ('mean', 'std')],
+                               dtype=torch.float64),
                   'mean and spread in training', at='G11', fmt='0.00', scale=False)
-    vocab = [s.put(prep.classes[n], f'classes of {n}', at=at, vertical=True) for n, at in (('state', 'A18'), ('day', 'G18'))]
-    emb = [s.put(t, f'embedding of {n}', at=at, fmt='0.00', scale='signed') for n, t, at in zip(prep.cat_names, tables, ('D18', 'J18'))]
+    vocab = [s.put(prep.classes[n], f'classes of {n}', at=at, vertical=True)
+             for n, at in (('state', 'A18'), ('day', 'G18'))]
+    emb = [s.put(t, f'embedding of {n}', at=at, fmt='0.00', scale='signed')
+           for n, t, at in zip(prep.cat_names, tables, ('D18', 'J18'))]
     ids = [s.match(x, v, f'id of {n}', at=at) for x, v, n, at in zip(words, vocab, prep.cat_names, ('J4', 'L4'))]
-    looked = [s.index(e, i, f'{n} looked up', at=at, fmt='0.00', scale='signed') for e, i, n, at in zip(emb, ids, prep.cat_names, ('N4', 'Q4'))]
-    scaled = s.formula((4, 2), lambda i, j: f"({raw.ref(i, j)}-{stats.ref(0, j, absolute=True)})/{stats.ref(1, j, absolute=True)}",
+    looked = [s.index(e, i, f'{n} looked up', at=at, fmt='0.00', scale='signed')
+              for e, i, n, at in zip(emb, ids, prep.cat_names, ('N4', 'Q4'))]
+    stat = lambda k, j: stats.ref(k, j, absolute=True)
+    scaled = s.formula((4, 2), lambda i, j: f'({raw.ref(i, j)}-{stat(0, j)})/{stat(1, j)}',
                        'continuous, scaled', at='T4', fmt='0.00', scale='signed')
     parts = [blk for blk in (*looked, scaled) for _ in range(2)]
     x = s.formula((4, 6), lambda i, j: parts[j].ref(i, j % 2), 'side by side', at='N11', fmt='0.00', scale='signed')
-    layers = [(s.put(w[k], f'weights {k + 1}', at=a, fmt='0.00', scale='signed'), s.put(b[k], f'biases {k + 1}', at=c, fmt='0.00', scale='signed'))
+    layers = [(s.put(w[k], f'weights {k + 1}', at=a, fmt='0.00', scale='signed'),
+               s.put(b[k], f'biases {k + 1}', at=c, fmt='0.00', scale='signed'))
               for k, (a, c) in enumerate((('N18', 'N24'), ('U18', 'U24')))]
     hidden = s.linear(x, *layers[0], relu=True, label='linear, ReLU', at='U11', fmt='0.00')
     last = s.linear(hidden, *layers[1], label='linear', at='Z11', fmt='0.00', scale=False)
     low, high = learn.config['y_range']
-    out = s.formula((4, 1), lambda i, j: f'{low}+({high}-{low})/(1+EXP(-{last.ref(i, j)}))', f'log sales, in {low} to {high}', at='AB11', fmt='0.000',
-                    name='tabular_log_sales')
+    out = s.formula((4, 1), lambda i, j: f'{low}+({high}-{low})/(1+EXP(-{last.ref(i, j)}))',
+                    f'log sales, in {low} to {high}', at='AB11', fmt='0.000', name='tabular_log_sales')
     sales = s.formula((4, 1), lambda i, j: f'EXP({out.ref(i, j)})', 'sales', at='AB18', fmt='0', scale=False)
-    s.note('A27' if len(prep.classes['state']) < 9 else f"A{19 + len(prep.classes['state'])}", 'Change a state or a day above: every number to the right follows.')
-    return tabular_checks(learn, rows, dict(ids=ids, looked=looked, scaled=scaled, x=x, hidden=hidden, out=out, sales=sales))
+    s.note('A27' if len(prep.classes['state']) < 9 else f"A{19 + len(prep.classes['state'])}",
+           'Change a state or a day above: every number to the right follows.')
+    return tabular_checks(learn, rows, dict(ids=ids, looked=looked, scaled=scaled, x=x, hidden=hidden, out=out,
+                                            sales=sales))
 
-# %% ../nbs/05_tabular.ipynb #e2733481
+# %% ../nbs/05_tabular.ipynb #010adf78
 def tabular_checks(
     learn:TabularLearner, # the sheet's model, in float64
     rows:dict,            # the sheet's raw rows
@@ -340,12 +363,15 @@ def tabular_checks(
     by_hand = torch.cat([t[i] for t, i in zip(tables, x_cat.T)] + [x_cont], 1)
     with torch.no_grad(): out, first = model(x_cat, x_cont), model.layers[0](inputs)
     scratch = tabular_forward(x_cat, x_cont, tables, w, b, learn.config['y_range'])
-    checks = [Check(f'tabular: id of {n}', blk, from_scratch=torch.tensor([learn.prep.classes[n].index(v) for v in rows[n]]), PyTorch=x_cat[:, k])
+    checks = [Check(f'tabular: id of {n}', blk,
+                    from_scratch=torch.tensor([learn.prep.classes[n].index(v) for v in rows[n]]), PyTorch=x_cat[:, k])
               for k, (n, blk) in enumerate(zip(learn.prep.cat_names, blocks['ids']))]
-    checks += [Check(f'tabular: {n} looked up', blk, from_scratch=t[x_cat[:, k]], PyTorch=model.embeds[k](x_cat[:, k]).detach())
+    checks += [Check(f'tabular: {n} looked up', blk, from_scratch=t[x_cat[:, k]],
+                     PyTorch=model.embeds[k](x_cat[:, k]).detach())
                for k, (n, t, blk) in enumerate(zip(learn.prep.cat_names, tables, blocks['looked']))]
     return checks + [Check('tabular: side by side', blocks['x'], from_scratch=by_hand, PyTorch=inputs),
-                     Check('tabular: hidden layer', blocks['hidden'], from_scratch=(by_hand @ w[0].T + b[0]).clamp(min=0), PyTorch=first),
+                     Check('tabular: hidden layer', blocks['hidden'],
+                           from_scratch=(by_hand @ w[0].T + b[0]).clamp(min=0), PyTorch=first),
                      Check('tabular: log sales', blocks['out'], from_scratch=scratch, PyTorch=out),
                      Check('tabular: sales', blocks['sales'], from_scratch=scratch.exp(), PyTorch=out.exp())]
 
@@ -361,16 +387,17 @@ def embedding_features(
     rows = [e(x_cat[:, j].to(e.weight.device)).double().cpu() for j, e in enumerate(embeds)]
     return torch.cat([*rows, x_cont.double()], 1).numpy()
 
-# %% ../nbs/05_tabular.ipynb #3a12a882
+# %% ../nbs/05_tabular.ipynb #55e4a0fe
 def embedding_of(
     learn:TabularLearner, # trained
     name:str              # a category
 )->torch.Tensor: # its embeddings without the unknown, in the order of `prep.classes[name][1:]`, (classes, size)
     "The embedding matrix of a category"
-    if name not in learn.prep.all_cat_names: raise ValueError(f"{name!r} is no category; the categories are {', '.join(learn.prep.all_cat_names)}")
+    if name not in learn.prep.all_cat_names:
+        raise ValueError(f"{name!r} is no category; the categories are {', '.join(learn.prep.all_cat_names)}")
     return learn.model.embeds[learn.prep.all_cat_names.index(name)].weight.detach()[1:].cpu()
 
-# %% ../nbs/05_tabular.ipynb #ce0e0729
+# %% ../nbs/05_tabular.ipynb #c8c8e44f
 class OneHotModel(nn.Module):
     "The network without embeddings: one-hot rows straight into the hidden layers"
     def __init__(self,
@@ -382,7 +409,8 @@ class OneHotModel(nn.Module):
         super().__init__()
         self.register_buffer('starts', torch.tensor([0, *cards]).cumsum(0)[:-1], persistent=False)
         self.n_in = sum(cards)
-        self.layers = nn.Sequential(*tabular_layers(self.n_in, out_sz, list(layers), None, False, False, nn.ReLU(), True),
+        self.layers = nn.Sequential(*tabular_layers(self.n_in, out_sz, list(layers), None, False, False,
+                                                    nn.ReLU(inplace=True), True),
                                     *([SigmoidRange(*y_range)] if y_range is not None else []))
     def forward(self, x_cat:torch.Tensor, x_cont:torch.Tensor|None=None)->torch.Tensor:
         ones = torch.zeros(len(x_cat), self.n_in, device=x_cat.device).scatter_(1, x_cat + self.starts, 1.)
@@ -403,7 +431,7 @@ def root_mse(
     "Root of the mean squared error"
     return float(np.sqrt(np.square(np.asarray(pred) - np.asarray(target)).mean()))
 
-# %% ../nbs/05_tabular.ipynb #296abd08
+# %% ../nbs/05_tabular.ipynb #d38ab385
 def other_learners(
     n_trees:int,    # trees of the forest
     gbt_rounds:int, # rounds of boosting
@@ -417,12 +445,13 @@ def other_learners(
     from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
     from sklearn.neighbors import KNeighborsRegressor
     forest = lambda: RandomForestRegressor(n_trees, max_depth=35, random_state=seed, n_jobs=n_jobs)
-    boost = lambda: HistGradientBoostingRegressor(learning_rate=gbt_lr, max_iter=gbt_rounds, max_depth=gbt_depth, random_state=seed)
+    boost = lambda: HistGradientBoostingRegressor(learning_rate=gbt_lr, max_iter=gbt_rounds, max_depth=gbt_depth,
+                                                  random_state=seed)
     near = lambda **kw: KNeighborsRegressor(10, weights='distance', algorithm='brute', n_jobs=n_jobs, **kw)
     return {'nearest neighbours': (near(metric='hamming'), near(p=1)), 'random forest': (forest(), forest()),
             'gradient boosting': (boost(), boost())}
 
-# %% ../nbs/05_tabular.ipynb #2def0c9e
+# %% ../nbs/05_tabular.ipynb #e457630b
 def shop_networks(
     table,           # data frame with the column `log_sales`
     cat_names:list,  # categories
@@ -438,15 +467,15 @@ def shop_networks(
     "The paper's two networks: no batch norm, no dropout, a sigmoid at the end"
     y = as_frame(table)['log_sales'].to_numpy()[splits[0]]
     y_range = (float(y.min()) - .5, float(y.max()) + .5)
-    ee = tabular_learner(table, 'log_sales', cat_names, [], splits, layers=layers, emb_szs=emb_szs, y_range=y_range, use_bn=False,
-                         batch_size=batch_size, seed=seed, device=device)
+    ee = tabular_learner(table, 'log_sales', cat_names, [], splits, layers=layers, emb_szs=emb_szs, y_range=y_range,
+                         use_bn=False, batch_size=batch_size, seed=seed, device=device)
     ee.fit_one_cycle(epochs, lr)
     with seeded(seed): model = OneHotModel([len(ee.prep.classes[n]) for n in cat_names], 1, layers, y_range)
     one_hot = Learner(ee.data, model, nn.MSELoss(), device=device, seed=seed)
     one_hot.fit_one_cycle(epochs, lr)
     return ee, one_hot
 
-# %% ../nbs/05_tabular.ipynb #501cac2e
+# %% ../nbs/05_tabular.ipynb #6c6b6d58
 def compare_learners(
     table,                # data frame with the columns `sales` and `cat_names`
     cat_names:list,       # categories
@@ -473,10 +502,13 @@ def compare_learners(
     scores = {}
     for name, pair in other_learners(n_trees, gbt_rounds, gbt_lr, gbt_depth, seed, n_jobs).items():
         fitted = [m.fit(x[train], np.log(sales[train])) for m, x in zip(pair, (codes, features))]
-        scores[name] = {k: score(m.predict(x[valid])) for k, m, x in zip(('without', 'with'), fitted, (codes, features))}
-        if say: say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, {scores[name]['with'][0]:.3f} with embeddings")
+        scores[name] = {k: score(m.predict(x[valid]))
+                        for k, m, x in zip(('without', 'with'), fitted, (codes, features))}
+        if say:
+            say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, {scores[name]['with'][0]:.3f} with embeddings")
     inputs = ee.prep(take_rows(frame, cat_names, valid))
-    mean_of = lambda k: np.mean([np.exp(net[k].outputs(inputs).squeeze(1).double().cpu().numpy()) for net in nets], axis=0)
+    mean_of = lambda k: np.mean([np.exp(net[k].outputs(inputs).squeeze(1).double().cpu().numpy()) for net in nets],
+                                axis=0)
     scores['neural network'] = {k: score(np.log(mean_of(i))) for k, i in (('without', 1), ('with', 0))}
     return scores, ee
 
@@ -485,7 +517,7 @@ PAPER_MAPE = { # Guo and Berkhahn 2016, tables III (random split) and IV (split 
     'nearest neighbours': ((.315, .099), (.290, .116)), 'random forest': ((.167, .089), (.158, .108)),
     'gradient boosting': ((.122, .071), (.152, .115)), 'neural network': ((.070, .070), (.101, .093))}
 
-# %% ../nbs/05_tabular.ipynb #de2911d9
+# %% ../nbs/05_tabular.ipynb #318c0274
 class Comparison:
     "Errors of methods without and with embeddings, means over runs, beside the paper's"
     def __init__(self,
@@ -498,10 +530,12 @@ class Comparison:
         paper = lambda m, k: [f'{v:.3f}' for v in PAPER_MAPE[m][k]]
         return [[m, *pair(m, 0, '.3f'), *pair(m, 1, '.0f'), *paper(m, 0), *paper(m, 1)] for m in PAPER_MAPE]
     head = ['method', 'MAPE', 'with EE', 'RMSE', 'with EE', 'III: MAPE', 'with EE', 'IV: MAPE', 'with EE']
-    def __repr__(self)->str: return '\n'.join(r[0].ljust(20) + ''.join(c.rjust(11) for c in r[1:]) for r in [self.head, *self.rows()])
+    def __repr__(self)->str:
+        return '\n'.join(r[0].ljust(20) + ''.join(c.rjust(11) for c in r[1:]) for r in [self.head, *self.rows()])
     def _repr_html_(self)->str:
         row = lambda r, tag: '<tr>' + ''.join(f'<{tag}>{c}</{tag}>' for c in r) + '</tr>'
-        return f"<table><thead>{row(self.head, 'th')}</thead><tbody>{''.join(row(r, 'td') for r in self.rows())}</tbody></table>"
+        body = ''.join(row(r, 'td') for r in self.rows())
+        return f"<table><thead>{row(self.head, 'th')}</thead><tbody>{body}</tbody></table>"
 
 # %% ../nbs/05_tabular.ipynb #941ab997
 def pair_distances(
@@ -550,15 +584,17 @@ def rossmann_comparison(
                                  n_jobs=os.cpu_count(), say=say, **sizes)
     return Comparison([scores])
 
-# %% ../nbs/05_tabular.ipynb #4f20594b
+# %% ../nbs/05_tabular.ipynb #6a57ee56
 def rossmann_main(
     argv:list|None=None # arguments; those of the command line when None
 )->int: # 0 when all went well, 2 when the folder does not hold the files or a library is missing
     "The command `ddl8-rossmann FOLDER`: reproduce the paper's table on the real files"
     import argparse
-    parser = argparse.ArgumentParser('ddl8-rossmann', description='Compare four methods with and without entity embeddings on the Rossmann competition\'s files')
+    parser = argparse.ArgumentParser('ddl8-rossmann', description='Compare four methods with and without entity '
+                                     'embeddings on the Rossmann competition\'s files')
     parser.add_argument('folder', help='folder with train.csv, store.csv and store_states.csv')
-    parser.add_argument('--split', choices=['time', 'random'], default='time', help='how to choose the validation rows (default: time)')
+    parser.add_argument('--split', choices=['time', 'random'], default='time', help='how to choose the validation rows '
+                        '(default: time)')
     parser.add_argument('--sample', type=int, default=200_000, help='training rows (default: 200000, as in the paper)')
     parser.add_argument('--quick', action='store_true', help='smaller models and fewer rows')
     parser.add_argument('--seed', type=int, default=0)
@@ -569,3 +605,62 @@ def rossmann_main(
         return 2
     print(result)
     return 0
+
+# %% ../nbs/05_tabular.ipynb #e82df25e
+def _check_fill(my_fill):
+    nan = math.nan
+    train, new = torch.tensor([1., nan, 2., 9., 10.]), torch.tensor([nan, 4., nan, 100.])
+    try: filled, flag = my_fill(train, new)
+    except (TypeError, ValueError) as e: raise AssertionError(f'return two tensors, filled numbers and flag ({e})')
+    assert filled.shape == new.shape, 'the new rows are to be filled, one number for each of them'
+    assert not filled.isnan().any(), 'some numbers are missing still; does a median of nan help?'
+    assert new[0].isnan(), 'leave the given tensor as it is: fill a copy'
+    assert filled[1] == 4 and filled[3] == 100, 'only missing numbers are replaced'
+    assert filled[0] != 52, 'that is the median of the new rows, which the training must not depend on'
+    assert filled[0] in (2., 5.5, 9.), f'{filled[0]:g} is not in the middle of 1, 2, 9 and 10'
+    assert flag.bool().tolist() == [True, False, True, False], 'the flag is true where a number was missing, else false'
+    many = torch.tensor([1., 2., 60.])
+    assert my_fill(many, torch.tensor([nan]))[0] != 21, 'that is the mean: one large number moves it'
+    assert my_fill(many, torch.tensor([nan]))[0] == 2, 'the middle of 1, 2 and 60 is 2'
+
+# %% ../nbs/05_tabular.ipynb #548361e3
+def _check_ids(my_ids):
+    found = [int(i) for i in my_ids(['b', 'a', 'c', 'a'], ['a', 'b', 'c'])]
+    assert found != [0, 1, 2], 'sorted, but the first id is 0; that one is taken'
+    assert found != [2, 1, 3], 'numbered in the order of their first appearance; sort them'
+    assert found == [1, 2, 3], f'a, b and c are classes 1, 2 and 3, not {found}'
+    try: unseen = [int(i) for i in my_ids(['b', 'a'], ['z', 'b', 'A'])]
+    except (KeyError, ValueError): raise AssertionError("your function breaks at 'z', which `train` did not have")
+    assert unseen[1] == 2, 'a new value changed the number of an old one: are the classes learned from `train` alone?'
+    assert unseen == [0, 2, 0], f'values that were never seen get id 0; [z, b, A] became {unseen}'
+
+# %% ../nbs/05_tabular.ipynb #d172c5f1
+def _check_layer(my_layer):
+    ids, numbers = torch.tensor([[0, 1], [2, 0]]), torch.tensor([[10.], [20.]])
+    tables = [torch.tensor([[1., 2], [3, 4], [5, 6]]), torch.tensor([[7.], [8]])]
+    weight, bias = torch.tensor([[1., 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, -1]]), torch.tensor([0.5, 0, 0])
+    try: found = my_layer(ids, numbers, tables, weight, bias)
+    except RuntimeError as e: raise AssertionError(f'shapes do not fit ({e}); four inputs of a row meet a 3 x 4 matrix')
+    assert found.shape == (2, 3), f'two rows and three outputs make 2 x 3, not {tuple(found.shape)}'
+    plain = torch.tensor([[1.5, 18, -8], [5.5, 27, -14]])
+    assert not torch.equal(found, plain), 'right up to the ReLU'
+    assert not torch.equal(found, (plain - bias).clamp(min=0)), 'right but for the bias'
+    first = torch.tensor([[10.5, 10, 0], [20.5, 13, 0]])
+    assert not torch.equal(found, first), 'the continuous columns come after the embeddings'
+    assert torch.equal(found, plain.clamp(min=0)), 'right shape, other numbers: which table belongs to which ids?'
+
+# %% ../nbs/05_tabular.ipynb #ab2d4949
+def _check_importance(my_importance):
+    new = lambda: torch.Generator().manual_seed(0)
+    x = torch.randn(200, 3, generator=new())
+    y, before = 2 * x[:, 0] + 3 * x[:, 2] + 1, x.clone()
+    predict = lambda x: 2 * x[:, 0] + 3 * x[:, 2]
+    found = [float(my_importance(predict, x, y, j, new())) for j in range(3)]
+    assert torch.equal(x, before), 'the table itself was shuffled; shuffle a copy'
+    assert not any(abs(found[1] - f) < 1e-9 for f in (1., 1 / 200)), 'that is the error after; by how much did it grow?'
+    assert abs(found[1]) < 1e-6, f'nothing depends on column 1, so shuffling it changes nothing; you say {found[1]:.3g}'
+    assert found[0] > 0 and found[2] > 0, 'the error grows when a useful column is shuffled: after minus before'
+    assert found[0] > 1 and found[2] > 1, 'too little: are the errors squared, and was the column shuffled?'
+    assert found[2] > found[0], 'column 2 has the larger weight, so it matters more'
+    both = [float(my_importance(lambda x: x[:, 0] * x[:, 1], x, x[:, 0] * x[:, 1], j, new())) for j in (0, 1)]
+    assert min(both) > 0.5, 'rows were shuffled as a whole; one column only, the others stay in place'

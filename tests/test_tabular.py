@@ -5,7 +5,9 @@ import numpy as np, pandas as pd, pytest, torch
 from torch import nn
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
+from ddl_lesson8 import tabular
 from ddl_lesson8.columns import split_rows
+from ddl_lesson8.exercises import check_exercise
 from ddl_lesson8.spreadsheet import Book, crosscheck
 from ddl_lesson8.tables import planted_auction, write_rossmann
 from ddl_lesson8.tabular import (LinBnDrop, SigmoidRange, TabularModel, embedding_features, embedding_of, load_tabular, map_correlation,
@@ -243,3 +245,59 @@ def test_what_needs_an_extra_says_how_to_get_it(code):
 def test_the_command_without_extras(tmp_path):
     (tmp_path/'r').mkdir()
     without_extras(f"from ddl_lesson8.tabular import rossmann_main; sys.exit(rossmann_main([{str(tmp_path/'r')!r}]) - 2)")
+
+
+# ---- the checkers of the exercises
+
+def fill(train, new):
+    gone = new.isnan()
+    return torch.where(gone, train[~train.isnan()].quantile(.5), new), gone
+
+def fill_with(value): return lambda train, new: (torch.where(new.isnan(), value(train, new), new), new.isnan())
+
+def fill_in_place(train, new):
+    gone = new.isnan()
+    new[gone] = train.nanmedian()
+    return new, gone
+
+def ids(train, new):
+    classes = sorted(set(train))
+    return [classes.index(v) + 1 if v in classes else 0 for v in new]
+
+def layer(x_cat, x_cont, tables, w, b, act=torch.relu): return act(torch.cat([*(t[i] for t, i in zip(tables, x_cat.T)), x_cont], 1) @ w.T + b)
+
+def importance(predict, x, y, column, generator, rows=False, copy=True, minus=True, error=lambda e: e.square().mean()):
+    order, before = torch.randperm(len(x), generator=generator), error(predict(x) - y)
+    x = x.clone() if copy else x
+    if rows: x = x[order]
+    else: x[:, column] = x[order, column]
+    return error(predict(x) - y) - (before if minus else 0)
+
+RIGHT = [(fill, '_check_fill'), (fill_with(lambda t, n: t.nanmedian()), '_check_fill'), (ids, '_check_ids'), (layer, '_check_layer'),
+         (lambda *a: tabular_forward(*a[:3], [a[3], torch.eye(3)], [a[4], torch.zeros(3)]), '_check_layer'), (importance, '_check_importance')]
+WRONG = [
+    (lambda t, n: n, '_check_fill', 'two tensors'), (fill_with(lambda t, n: t.median()), '_check_fill', 'a median of nan'), (fill_in_place, '_check_fill', 'fill a copy'),
+    (fill_with(lambda t, n: n.nanquantile(.5)), '_check_fill', 'the new rows'), (fill_with(lambda t, n: t.nanmean()), '_check_fill', 'that is the mean'),
+    (fill_with(lambda t, n: n.nanmedian()), '_check_fill', 'not in the middle'), (lambda t, n: fill(t, t), '_check_fill', 'new rows are to be filled'),
+    (lambda t, n: (fill(t, n)[0], ~n.isnan()), '_check_fill', 'the flag is true'), (lambda t, n: (torch.full_like(n, 2.), n.isnan()), '_check_fill', 'only missing'),
+    (lambda t, n: [i - 1 for i in ids(t, n)], '_check_ids', 'that one is taken'), (lambda t, n: [list(dict.fromkeys(t)).index(v) + 1 for v in n], '_check_ids', 'first appearance'),
+    (lambda t, n: [sorted(set(t)).index(v) + 1 for v in n], '_check_ids', 'breaks at'), (lambda t, n: ids(t + n, n), '_check_ids', 'changed the number'),
+    (lambda t, n: [i or 3 for i in ids(t, n)], '_check_ids', 'get id 0'), (lambda t, n: ids(t, n)[::-1], '_check_ids', 'not [3, 2, 1]'),
+    (lambda *a: layer(*a, act=lambda x: x), '_check_layer', 'up to the ReLU'), (lambda *a: layer(*a[:4], 0), '_check_layer', 'but for the bias'),
+    (lambda c, n, t, w, b: (torch.cat([n, *(u[i] for u, i in zip(t, c.T))], 1) @ w.T + b).relu(), '_check_layer', 'after the embeddings'),
+    (lambda c, n, t, w, b: (torch.cat([t[0][c[:, 0]], n], 1) @ w.T + b).relu(), '_check_layer', 'do not fit'),
+    (lambda *a: layer(*a)[:, :1], '_check_layer', 'not (2, 1)'), (lambda c, n, t, w, b: layer(c, n, [t[0], t[1].flip(0)], w, b), '_check_layer', 'other numbers'),
+    (lambda *a: importance(*a, copy=False), '_check_importance', 'shuffle a copy'), (lambda *a: importance(*a, minus=False), '_check_importance', 'by how much'),
+    (lambda *a: -importance(*a), '_check_importance', 'after minus before'), (lambda *a: importance(*a, rows=True), '_check_importance', 'shuffling it changes nothing'),
+    (lambda p, x, y, c, g: importance(p, x, y, c, g) * 0, '_check_importance', 'a useful column'),
+    (lambda p, x, y, c, g: importance(p, x, y, c, g) / 200, '_check_importance', 'too little')]
+
+@pytest.mark.parametrize('answer, checker', RIGHT)
+def test_right_answers_are_accepted(answer, checker):
+    outcome = check_exercise(answer, getattr(tabular, checker))
+    assert outcome, outcome
+
+@pytest.mark.parametrize('answer, checker, hint', WRONG)
+def test_wrong_answers_get_a_hint(answer, checker, hint):
+    outcome = check_exercise(answer, getattr(tabular, checker))
+    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
