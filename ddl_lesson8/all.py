@@ -25,6 +25,7 @@ from .collab import *
 from .interpret import *
 from .tabular import *
 from .conv import *
+from .cnn import *
 from .conv_matmul import *
 from .dropout import *
 from .activations import *
