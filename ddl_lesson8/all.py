@@ -7,7 +7,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/all.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/tools/30_all.ipynb #ad688ad4
+# %% ../nbs/tools/30_all.ipynb #07a5f0fc
 from .claims import *
 from .exercises import *
 from .data import *
@@ -17,6 +17,7 @@ from .learner import *
 from .columns import *
 from .spreadsheet import *
 from .to_workbook import *
+from .sheet_module import *
 
 # %% ../nbs/tools/30_all.ipynb #f259badb
 from .parameters import *

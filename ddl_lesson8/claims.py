@@ -149,7 +149,7 @@ def notebook_title(
     lines = [l for c in cells if c['cell_type'] == 'markdown' for l in ''.join(c['source']).splitlines()]
     return next((l[2:].strip() for l in lines if l.startswith('# ')), Path(path).stem)
 
-# %% ../nbs/tools/24_claims.ipynb #1f6d01d2
+# %% ../nbs/tools/24_claims.ipynb #24c9e983
 LECTURE_PARTS = dict(P='parameters', E='embeddings', C='collaborative filtering', T='tabular data', V='convolutions',
                      M='the matrix proof', D='dropout', A='activations') # of the lecture, by the first letter of a claim's ID
 
@@ -177,7 +177,7 @@ class Ledger:
     def _repr_html_(self)->str:
         def row(c, nb):
             why = f'<br><small>{prose_html(c.because)}</small>' if c.because else ''
-            chapter = f'<a href="{nb.name}">{escape(notebook_title(nb))}</a>'
+            chapter = f'<a href="{nb.name}#claim-{c.id}">{escape(notebook_title(nb))}</a>'
             return c.id, prose_html(c.text), prose_html(c.measured) + why, c.verdict, chapter
         head = ('claim', 'what it says', 'what was measured', 'verdict', 'chapter')
         return html_table(head, [row(*pair) for pair in self.claims], 'ledger')
