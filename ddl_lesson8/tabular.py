@@ -302,7 +302,7 @@ def sheet_model(
                                ('Saarland', 'Thursday'))]
     return learn, {k: [v[i] for i in rows] for k, v in columns.items()}
 
-# %% ../nbs/05_tabular.ipynb #3dfcb9a6
+# %% ../nbs/05_tabular.ipynb #35500eaf
 def tabular_sheet(
     book # a `Book`; a sheet 'tabular' is added
 )->list: # `Check`s with the from-scratch and the PyTorch tensors
@@ -315,35 +315,35 @@ def tabular_sheet(
     s = book.sheet('tabular', zoom=85, cell=52,
                    about='Four rows of a table through embeddings and two layers to a prediction')
     s.text('A1', 'A network for a table: look up, put side by side, multiply, cut off, multiply', 'title')
+    s.note('A2', 'Change a state or a day: the numbers to the right follow. Class 0 is for a missing or new value.')
     words = [s.put(rows[n], n, at=at, vertical=True) for n, at in (('state', 'A4'), ('day', 'D4'))]
     raw = s.put(torch.tensor([rows['promotion'], rows['days']], dtype=torch.float64).T, 'promotion, days', at='G4',
                 fmt='0', scale=False)
     stats = s.put(torch.tensor([[prep.numbers[n][k] for n in prep.cont_names] for k in ('mean', 'std')],
                                dtype=torch.float64),
-                  'mean and spread in training', at='G11', fmt='0.00', scale=False)
-    vocab = [s.put(prep.classes[n], f'classes of {n}', at=at, vertical=True)
-             for n, at in (('state', 'A18'), ('day', 'G18'))]
+                  'mean and spread in training', at='G10', fmt='0.00', scale=False)
+    vocab = [s.put(['(missing)', *prep.classes[n][1:]], f'classes of {n}', at=at, vertical=True)
+             for n, at in (('state', 'A16'), ('day', 'G16'))]
     emb = [s.put(t, f'embedding of {n}', at=at, fmt='0.00', scale='signed')
-           for n, t, at in zip(prep.cat_names, tables, ('D18', 'J18'))]
-    ids = [s.match(x, v, f'id of {n}', at=at) for x, v, n, at in zip(words, vocab, prep.cat_names, ('J4', 'L4'))]
+           for n, t, at in zip(prep.cat_names, tables, ('D16', 'J16'))]
+    ids = [s.match(x, v, f'id of {n}', at=at, scale=False)
+           for x, v, n, at in zip(words, vocab, prep.cat_names, ('J4', 'L4'))]
     looked = [s.index(e, i, f'{n} looked up', at=at, fmt='0.00', scale='signed')
               for e, i, n, at in zip(emb, ids, prep.cat_names, ('N4', 'Q4'))]
     stat = lambda k, j: stats.ref(k, j, absolute=True)
     scaled = s.formula((4, 2), lambda i, j: f'({raw.ref(i, j)}-{stat(0, j)})/{stat(1, j)}',
                        'continuous, scaled', at='T4', fmt='0.00', scale='signed')
     parts = [blk for blk in (*looked, scaled) for _ in range(2)]
-    x = s.formula((4, 6), lambda i, j: parts[j].ref(i, j % 2), 'side by side', at='N11', fmt='0.00', scale='signed')
+    x = s.formula((4, 6), lambda i, j: parts[j].ref(i, j % 2), 'side by side', at='N10', fmt='0.00', scale='signed')
     layers = [(s.put(w[k], f'weights {k + 1}', at=a, fmt='0.00', scale='signed'),
                s.put(b[k], f'biases {k + 1}', at=c, fmt='0.00', scale='signed'))
-              for k, (a, c) in enumerate((('N18', 'N24'), ('U18', 'U24')))]
-    hidden = s.linear(x, *layers[0], relu=True, label='linear, ReLU', at='U11', fmt='0.00')
-    last = s.linear(hidden, *layers[1], label='linear', at='Z11', fmt='0.00', scale=False)
+              for k, (a, c) in enumerate((('N16', 'N22'), ('U16', 'U22')))]
+    hidden = s.linear(x, *layers[0], relu=True, label='linear, ReLU', at='U10', fmt='0.00')
+    last = s.linear(hidden, *layers[1], label='linear', at='Z10', fmt='0.00', scale=False)
     low, high = learn.config['y_range']
     out = s.formula((4, 1), lambda i, j: f'{low}+({high}-{low})/(1+EXP(-{last.ref(i, j)}))',
-                    f'log sales, in {low} to {high}', at='AB11', fmt='0.000', name='tabular_log_sales')
-    sales = s.formula((4, 1), lambda i, j: f'EXP({out.ref(i, j)})', 'sales', at='AB18', fmt='0', scale=False)
-    s.note('A27' if len(prep.classes['state']) < 9 else f"A{19 + len(prep.classes['state'])}",
-           'Change a state or a day above: every number to the right follows.')
+                    f'log sales, in {low} to {high}', at='AB10', fmt='0.000', name='tabular_log_sales')
+    sales = s.formula((4, 1), lambda i, j: f'EXP({out.ref(i, j)})', 'sales', at='AB16', fmt='0', scale=False)
     return tabular_checks(learn, rows, dict(ids=ids, looked=looked, scaled=scaled, x=x, hidden=hidden, out=out,
                                             sales=sales))
 
