@@ -8,8 +8,9 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/trained_cnn.html.md"""
 __all__ = ['older_cnn', 'newer_cnn', 'LayerCost', 'Summary', 'summary', 'Jitter', 'layer_outputs', 'confusion', 'edge_family',
            'nearest_edge', 'edge_likeness']
 
-# %% ../nbs/06b_trained_cnn.ipynb #16cc8700
-import math
+# %% ../nbs/06b_trained_cnn.ipynb #184b267d
+import itertools, math
+from functools import partial
 from html import escape
 from typing import NamedTuple
 import torch
@@ -17,14 +18,15 @@ import torch.nn.functional as F
 from torch import nn
 from .conv import Conv2d, MaxPool2d, conv_output_size, edge_kernels
 
-# %% ../nbs/06b_trained_cnn.ipynb #9ea74e8a
+# %% ../nbs/06b_trained_cnn.ipynb #dce0438c
 def _convolve(n_in, n_out, stride, norm, own)->list: # convolution, batch norm if wanted, ReLU
     conv = (Conv2d if own else nn.Conv2d)(n_in, n_out, 3, stride=stride, padding=1, bias=not norm)
     return [conv] + [nn.BatchNorm2d(n_out)] * norm + [nn.ReLU()]
 
 def _check_design(channels, **numbers): # refuse what cannot be built
     if not channels or any(not isinstance(c, int) or c < 1 for c in (*channels, *numbers.values())):
-        raise ValueError(f"channels is {channels!r}, and {numbers}; give at least one channel count, all whole numbers from 1 on")
+        raise ValueError(f"channels is {channels!r}, and {numbers}; "
+                         "give at least one channel count, all whole numbers from 1 on")
 
 # %% ../nbs/06b_trained_cnn.ipynb #7b7851c9
 def older_cnn(
@@ -57,19 +59,26 @@ def newer_cnn(
     layers = [layer for before, after in pairs for layer in _convolve(before, after, 2, norm, own)]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], n_out))
 
-# %% ../nbs/06b_trained_cnn.ipynb #370078f2
+# %% ../nbs/06b_trained_cnn.ipynb #a602be7c
 @torch.no_grad()
 def _trace(model, x)->list: # (name, layer, input, output) of each layer, in the order of computation
-    inputs, seen, now = (x if isinstance(x, tuple) else (x,)), [], ['']
-    modes, leaves = [(m, m.training) for m in model.modules()], [(n, m) for n, m in model.named_modules() if not list(m.children())]
+    inputs, seen, now = (x if isinstance(x, tuple) else (x,)), [], 'the model'
+    modes = [(m, m.training) for m in model.modules()]
     first = lambda t: t[0] if isinstance(t, (tuple, list)) and t else t
     def before(name, layer, args):
-        now[0] = f"layer {name or 'model'} ({type(layer).__name__})"
-        if isinstance(layer, (nn.Conv2d, Conv2d)) and args[0].ndim != 4: raise ValueError("give `x` a batch dimension first, for example x[None]")
+        nonlocal now
+        now = f"layer {name or 'model'} ({type(layer).__name__})"
+        if isinstance(layer, (nn.Conv2d, Conv2d)) and args[0].ndim != 4:
+            raise ValueError("give `x` a batch dimension first, for example x[None]")
     def after(name, layer, args, out): seen.append((name, layer, first(args), first(out)))
-    hooks = [h for name, m in leaves for h in (m.register_forward_pre_hook(lambda *a, n=name: before(n, *a)), m.register_forward_hook(lambda *a, n=name: after(n, *a)))]
+    hooks = []
+    for name, m in model.named_modules():
+        if list(m.children()): continue # layers only, not what holds them
+        hooks += [m.register_forward_pre_hook(partial(before, name)), m.register_forward_hook(partial(after, name))]
     try: model.eval()(*inputs)
-    except (RuntimeError, ValueError, TypeError) as e: raise ValueError(f"{now[0] or 'the model'} does not take what it gets from an input of shape {[tuple(t.shape) for t in inputs]}: {e}") from e
+    except (RuntimeError, ValueError, TypeError) as e:
+        shapes = ', '.join(str(tuple(t.shape)) for t in inputs)
+        raise ValueError(f"{now} does not take what it gets from an input of shape {shapes}: {e}") from e
     finally:
         for h in hooks: h.remove()
         for m, training in modes: m.training = training
@@ -92,7 +101,7 @@ class LayerCost(NamedTuple):
     n_parameters: int    # numbers that it learns
     n_multiplications: int|None # products with its weights; None when we cannot tell
 
-# %% ../nbs/06b_trained_cnn.ipynb #aa8504f4
+# %% ../nbs/06b_trained_cnn.ipynb #20512ed3
 class Summary:
     "Layers with their shapes, parameters and multiplications; shown as a table"
     def __init__(self, rows:list): self.rows = rows # `LayerCost`s
@@ -104,34 +113,40 @@ class Summary:
         return None if None in counts else sum(counts)
     def cells(self)->list: # lists of strings, names first and the sum last
         number = lambda n: '?' if n is None else f'{n:,}'
-        body = [[r.name, r.kind, ' x '.join(map(str, r.shape)), number(r.n_parameters), number(r.n_multiplications)] for r in self.rows]
-        return [['layer', 'kind', 'output', 'parameters', 'multiplications'], *body, ['', 'in all', '', number(self.n_parameters), number(self.n_multiplications)]]
-    def __repr__(self)->str: return '\n'.join(f'{a:<12}{b:<20}{c:<16}{d:>12}{e:>18}' for a, b, c, d, e in self.cells())
+        body = [[r.name, r.kind, ' x '.join(map(str, r.shape)), *map(number, r[3:])] for r in self.rows]
+        return [['layer', 'kind', 'output', 'parameters', 'multiplications'], *body,
+                ['', 'in all', '', number(self.n_parameters), number(self.n_multiplications)]]
+    def __repr__(self)->str:
+        return '\n'.join(f'{a:<12}{b:<20}{c:<16}{d:>12}{e:>18}' for a, b, c, d, e in self.cells())
     def _repr_html_(self)->str:
-        line = lambda tag, r: '<tr>' + ''.join(f'<{tag}{" style=text-align:right" if i > 2 else ""}>{escape(c)}</{tag}>' for i, c in enumerate(r)) + '</tr>'
+        style = [''] * 3 + [' style="text-align:right"'] * 2
+        line = lambda tag, r: ''.join(f'<{tag}{s}>{escape(c)}</{tag}>' for s, c in zip(style, r))
         head, *body = self.cells()
-        return f"<table><thead>{line('th', head)}</thead><tbody>{''.join(line('td', r) for r in body)}</tbody></table>"
+        rows = ''.join(f"<tr>{line('td', r)}</tr>" for r in body)
+        return f"<table><thead><tr>{line('th', head)}</tr></thead><tbody>{rows}</tbody></table>"
 
-# %% ../nbs/06b_trained_cnn.ipynb #76f40891
+# %% ../nbs/06b_trained_cnn.ipynb #140f759c
 def summary(
     model:nn.Module,      # any model; left as it is
     x:torch.Tensor|tuple  # a batch for it, a tuple for several inputs; one row is enough
 )->Summary: # displayed as a table
-    "Output shape, parameters and multiplications of each layer, for one row; `ValueError` names the layer that an input does not fit"
+    "Shape, parameters, multiplications of each layer, for one row; `ValueError` names the layer that does not fit"
     n, counted, rows = len(x[0] if isinstance(x, tuple) else x), set(), []
     def new(params): # numbers not counted before: a layer that is used twice learns once
         fresh = {id(p): p.numel() for p in params if id(p) not in counted}
         counted.update(fresh)
         return sum(fresh.values())
     for name, layer, inp, out in _trace(model, x):
-        if len(out) != n: raise ValueError(f"layer {name} ({type(layer).__name__}) gives {tuple(out.shape)} for a batch of {n}; the first dimension must be the batch")
-        rows.append(LayerCost(name, type(layer).__name__, tuple(out.shape[1:]), new(layer.parameters()), _multiplications(layer, inp, out)))
+        kind, shape = type(layer).__name__, tuple(out.shape)
+        if len(out) != n:
+            raise ValueError(f"layer {name} ({kind}) gives {shape} for a batch of {n}; the batch must come first")
+        rows.append(LayerCost(name, kind, shape[1:], new(layer.parameters()), _multiplications(layer, inp, out)))
     for name, m in model.named_modules(): # parameters outside of layers, or in layers that were not used
         left = new(m.parameters(recurse=False))
         if left: rows.append(LayerCost(name, type(m).__name__, (), left, None))
     return Summary(rows)
 
-# %% ../nbs/06b_trained_cnn.ipynb #2f760302
+# %% ../nbs/06b_trained_cnn.ipynb #8c022ff0
 class Jitter(nn.Module):
     "Turn, stretch, slant and move each picture at random while training; do nothing otherwise"
     def __init__(self,
@@ -141,7 +156,9 @@ class Jitter(nn.Module):
         shift:float=2.    # cells sideways and downwards, at most
     ):
         super().__init__()
-        if min(turn, stretch, slant, shift) < 0 or stretch >= 1: raise ValueError(f"turn={turn}, stretch={stretch}, slant={slant}, shift={shift}: none may be negative, and stretch must be below 1")
+        if min(turn, stretch, slant, shift) < 0 or stretch >= 1:
+            raise ValueError(f"turn={turn}, stretch={stretch}, slant={slant}, shift={shift}: "
+                             "none may be negative, and stretch must be below 1")
         self.turn, self.stretch, self.slant, self.shift = turn, stretch, slant, shift
 
     def forward(self, x): # (batch, channels, height, width), the same shape
@@ -149,7 +166,8 @@ class Jitter(nn.Module):
         n, (height, width) = len(x), x.shape[-2:]
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         angle, sx, sy, slant, dx, dy = (2 * torch.rand(6, n, dtype=wide.dtype, device=x.device) - 1)
-        angle, slant, sx, sy = angle * math.radians(self.turn), slant * self.slant, 1 + sx * self.stretch, 1 + sy * self.stretch
+        angle, slant = angle * math.radians(self.turn), slant * self.slant
+        sx, sy = 1 + sx * self.stretch, 1 + sy * self.stretch
         move = 2 * self.shift * torch.stack([dx / width, dy / height], 1)[:, :, None] # the grid runs from -1 to 1
         aspect = height / width
         rows = [angle.cos() * sx, (slant - angle.sin()) * sy * aspect, angle.sin() * sx / aspect, angle.cos() * sy]
@@ -166,7 +184,7 @@ def layer_outputs(
     "Activations of each layer, in evaluation mode"
     return {name: out for name, _, _, out in _trace(model, x)}
 
-# %% ../nbs/06b_trained_cnn.ipynb #1a33812b
+# %% ../nbs/06b_trained_cnn.ipynb #478cee7a
 def confusion(
     pred:torch.Tensor,   # scores (rows, classes), or class numbers (rows,)
     target:torch.Tensor, # true class numbers, (rows,)
@@ -176,7 +194,8 @@ def confusion(
     n = n or (pred.shape[1] if pred.ndim == 2 else int(torch.cat([pred, target]).max()) + 1)
     pred = pred.argmax(1) if pred.ndim == 2 else pred
     if pred.shape != target.shape: raise ValueError(f"{tuple(pred.shape)} answers for {tuple(target.shape)} targets")
-    if len(target) and not (0 <= min(pred.min(), target.min()) and max(pred.max(), target.max()) < n): raise ValueError(f"class numbers must lie in 0..{n - 1}")
+    both = torch.cat([pred, target])
+    if len(both) and (both.min() < 0 or both.max() >= n): raise ValueError(f"class numbers must lie in 0..{n - 1}")
     return (target * n + pred).bincount(minlength=n * n).view(n, n)
 
 # %% ../nbs/06b_trained_cnn.ipynb #48a11e1f
@@ -191,12 +210,12 @@ def edge_family(
     k = heavy[:, None] * torch.tensor([1, 0, -1], dtype=dtype, device=device)[:, None]
     return torch.stack([k, k.mT], 1) / k.flatten(1).norm(dim=1)[:, None, None, None]
 
-# %% ../nbs/06b_trained_cnn.ipynb #4d5929a1
+# %% ../nbs/06b_trained_cnn.ipynb #c3891dc3
 def nearest_edge(
     weight:torch.Tensor # kernels, (..., 3, 3)
 )->torch.Tensor: # the same shape
     "The edge kernel, of any kind, angle and strength, that is nearest to each kernel (claim V14)"
-    if weight.shape[-2:] != (3, 3): raise ValueError(f"edge kernels are 3 x 3; the weight has shape {tuple(weight.shape)}")
+    if weight.shape[-2:] != (3, 3): raise ValueError(f"edge kernels are 3 x 3, not of shape {tuple(weight.shape)}")
     family = edge_family(weight.dtype, weight.device).flatten(2)            # (kinds, directions, 9)
     shadows = torch.einsum('...k,fdk->...fd', weight.flatten(-2), family)   # how far along each direction
     best = shadows.norm(dim=-1).argmax(-1)                                  # the kind with the longest shadow
@@ -209,22 +228,24 @@ def edge_likeness(
     "Best cosine of each kernel with an edge kernel of any kind and angle; 0 for a kernel of zeros (claim V14)"
     return nearest_edge(weight).flatten(-2).norm(dim=-1) / weight.flatten(-2).norm(dim=-1).clamp_min(1e-30)
 
-# %% ../nbs/06b_trained_cnn.ipynb #5731c309
+# %% ../nbs/06b_trained_cnn.ipynb #f3040a33
 def _check_my_n_weights(my_n_weights):
     for n_in, n_out, k in ((1, 1, 1), (1, 16, 3), (16, 32, 3), (3, 8, 5)):
         want, got = sum(p.numel() for p in nn.Conv2d(n_in, n_out, k).parameters()), my_n_weights(n_in, n_out, k)
-        assert got != want - n_out, f'for {n_in} -> {n_out} channels, {k} x {k}: right for the kernels, but each output has a bias'
-        assert got == want, f'for {n_in} -> {n_out} channels, {k} x {k}: {got} is not it; how many numbers does one filter have?'
+        case = f'for {n_in} -> {n_out} channels, {k} x {k}'
+        assert got != want - n_out, f'{case}: right for the kernels, but each output has a bias'
+        assert got == want, f'{case}: {got} is not it; how many numbers does one filter have?'
 
-# %% ../nbs/06b_trained_cnn.ipynb #94e2aa9f
+# %% ../nbs/06b_trained_cnn.ipynb #79cae856
 def _check_my_multiplications(my_multiplications):
     for n_in, n_out, k, h, w in ((1, 1, 1, 2, 3), (1, 16, 3, 28, 28), (16, 32, 3, 14, 7)):
         layer, got = nn.Conv2d(n_in, n_out, k, padding=k // 2), my_multiplications(n_in, n_out, k, h, w)
         want = summary(layer, torch.zeros(1, n_in, h, w)).n_multiplications
         assert got != want // (h * w), f'{got} is what one place takes; there are {h} x {w}'
-        assert got == want, f'for {n_in} -> {n_out} channels, {k} x {k}, output {h} x {w}: {got} is not it; start with one place of one output'
+        case = f'for {n_in} -> {n_out} channels, {k} x {k}, output {h} x {w}'
+        assert got == want, f'{case}: {got} is not it; start with one place of one output'
 
-# %% ../nbs/06b_trained_cnn.ipynb #d326baa3
+# %% ../nbs/06b_trained_cnn.ipynb #8fd514fe
 def _check_my_shift(my_shift):
     x = torch.arange(1., 25).view(2, 1, 3, 4)
     kept = x.clone()
@@ -233,20 +254,23 @@ def _check_my_shift(my_shift):
         assert torch.equal(x, kept), 'the input was changed; work on a copy'
         assert y.shape == x.shape, f'shape {tuple(y.shape)}; it must stay {tuple(x.shape)}'
         want = torch.zeros_like(x)
-        for r, c in ((r, c) for r in range(3) for c in range(4) if 0 <= r - down < 3 and 0 <= c - right < 4): want[..., r, c] = x[..., r - down, c - right]
-        assert not torch.equal(y, x.roll((down, right), (2, 3))) or torch.equal(want, y), 'what leaves on one side comes in on the other; it must be gone'
+        for r, c in itertools.product(range(3), range(4)):
+            if 0 <= r - down < 3 and 0 <= c - right < 4: want[..., r, c] = x[..., r - down, c - right]
+        rolled = torch.equal(y, x.roll((down, right), (2, 3))) and not torch.equal(y, want)
+        assert not rolled, 'what leaves on one side comes in on the other; it must be gone'
         assert torch.equal(y, want), f'moved by {right} to the right and {down} down, cells are not where they belong'
 
-# %% ../nbs/06b_trained_cnn.ipynb #1a043af0
+# %% ../nbs/06b_trained_cnn.ipynb #d69b8506
 def _check_my_hit_rates(my_hit_rates):
     counts = torch.tensor([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
-    got = torch.as_tensor(my_hit_rates(counts))
+    by_digit, by_answer = (torch.tensor(t, dtype=torch.float64) for t in ([8 / 10, 3 / 4, 0], [8 / 9, 3 / 5, 0]))
+    got = torch.as_tensor(my_hit_rates(counts)).double()
     assert got.shape == (3,), f'{tuple(got.shape)} is the shape; one number for each digit is wanted'
     assert not got.isnan().any(), 'a digit without pictures: nothing divided by nothing; its share shall be 0'
-    assert not torch.allclose(got.double(), torch.tensor([8 / 9, 3 / 5, 0], dtype=torch.double)), 'that is the share of each answer that was right; ask for each true digit'
-    assert torch.allclose(got.double(), torch.tensor([.8, .75, 0], dtype=torch.double), atol=1e-6), 'for 8 and 2, 1 and 3: think of a row of the table'
+    assert not torch.allclose(got, by_answer), 'that is the share of right ones in each answer; ask for each true digit'
+    assert torch.allclose(got, by_digit, atol=1e-6), 'for 8 and 2, 1 and 3: think of a row of the table'
 
-# %% ../nbs/06b_trained_cnn.ipynb #4d75b33f
+# %% ../nbs/06b_trained_cnn.ipynb #0b19a9a7
 def _check_my_edge_angle(my_edge_angle):
     flat, upright = edge_family(torch.float64)[0]
     for degrees in (0, 30, 90, 135, 200, 340):
@@ -255,5 +279,5 @@ def _check_my_edge_angle(my_edge_angle):
             got = float(my_edge_angle(3 * (math.cos(a) * flat + math.sin(a) * upright) + extra))
             off, in_radians = ((v - degrees + 180) % 360 - 180 for v in (got, math.degrees(got)))
             assert degrees == 0 or abs(in_radians) > 1e-3, 'that is in radians'
-            assert abs(abs(off) - 180) > 1e-3, f'{degrees} degrees: {got:.1f} is the opposite direction; mind the signs of both dot products'
+            assert abs(abs(off) - 180) > 1e-3, f'{degrees} degrees: {got:.1f} is the opposite way; mind both signs'
             assert abs(off) < 1e-3, f'a filter at {degrees} degrees is not at {got:.1f}'
