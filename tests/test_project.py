@@ -92,3 +92,11 @@ def test_the_front_page_shows_the_ledgers_counts():
     cells = json.loads((ROOT/'nbs'/'index.ipynb').read_text(encoding='utf-8'))['cells']
     shown = [''.join(o.get('data', {}).get('text/plain', '')) for c in cells for o in c.get('outputs', [])]
     assert repr(Ledger(ROOT/'nbs').counts) in shown, 'run make notebooks, then make readme'
+
+
+@pytest.mark.parametrize('nb', NOTEBOOKS, ids=lambda p: p.stem)
+def test_alternative_texts_are_plain_yaml(nb):
+    "A colon and a space inside a plain value would make the whole text vanish from the page"
+    cells = json.loads(nb.read_text(encoding='utf-8'))['cells']
+    texts = re.findall(r'^#\| fig-alt: (.*)$', '\n'.join(''.join(c['source']) for c in cells), re.M)
+    assert not [t for t in texts if ': ' in t or ' #' in t]
