@@ -75,10 +75,12 @@ def test_shared_gradients_need_no_gradient():
 
 @pytest.mark.parametrize('kwargs', [{}, dict(padding_idx=0), dict(max_norm=1.)])
 def test_states_go_both_ways(kwargs):
-    ours, theirs = Embedding(5, 3, **kwargs), nn.Embedding(5, 3, **kwargs)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ours, theirs = Embedding(5, 3, **kwargs), nn.Embedding(5, 3, **kwargs)
     ours.load_state_dict(theirs.state_dict())
     ids = torch.tensor([[0, 4], [2, 2]])
-    assert torch.equal(ours(ids), theirs(ids))
+    torch.testing.assert_close(ours(ids), theirs(ids), rtol=1e-6, atol=0) # the norm of a row may round in another order
     with pytest.raises(RuntimeError, match='size mismatch'): ours.load_state_dict(nn.Embedding(5, 4).state_dict())
 
 @pytest.mark.parametrize('bad', [[5], [-1], [0, 99]])
