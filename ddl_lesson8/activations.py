@@ -423,6 +423,7 @@ def _losses_sheet(book):
     checks += [Check(b.label, b, from_scratch=cross_entropy(x, y), PyTorch=f.cross_entropy(x, y)) for b in (loss, safe)]
     return checks + _number_losses(sheet, scores)
 
+# %% ../nbs/09_activations.ipynb #0e0872ff
 def _number_losses(sheet, above):
     from ddl_lesson8.spreadsheet import Check
     x, y = (torch.tensor([row], dtype=torch.float64) for row in ([2.5, -1., 0.3, 4.], [3., 0., 1., 0.]))

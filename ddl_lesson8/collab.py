@@ -651,6 +651,7 @@ def ratings_sheet_errors(
     blocks = zip(by_hand, (guess, error, rows, cols, rmse, mean))
     return [Check(name, block, from_scratch=by_hand[name], PyTorch=by_torch[name]) for name, block in blocks]
 
+# %% ../nbs/03_collab.ipynb #0d02501a
 @torch.no_grad()
 def ratings_sheet_values(
     table:torch.Tensor,     # ratings, people down, 0 where there is none

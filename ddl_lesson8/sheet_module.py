@@ -66,6 +66,7 @@ class Sheets:
                  for row in zip(x.num.detach().expand(x.size)[0].tolist(), x.full_kind()[0].tolist())]
         return table[0][0] if single else table
 
+# %% ../nbs/tools/28_sheet_module.ipynb #f274fad6
 def _python(num, kind):
     value = decode(num, kind)
     return ErrorValue(value.value) if isinstance(value, Fault) else value

@@ -110,6 +110,7 @@ def _unescape(text): # an apostrophe protects the next character
     while i < len(text): i += text[i] == "'"; out += text[i:i + 1]; i += 1
     return out
 
+# %% ../nbs/tools/28d_sheet_plan.ipynb #d1ea1379
 def _table(self, node, sheet, row, col): # where the cells of a table lie
     inside = lambda t: t.sheet == sheet and t.ref[0] <= row <= t.ref[2] and t.ref[1] <= col <= t.ref[3]
     table = self.tables.get(node.table.casefold()) if node.table else next(filter(inside, self.tables.values()), None)
@@ -245,6 +246,7 @@ class Group:
         return Group(self.sheet, self.tree, self.kind, self.size, self.rows[i], self.cols[i], self.tops[:, i],
                      self.lefts[:, i], self.windows)
 
+# %% ../nbs/tools/28d_sheet_plan.ipynb #d74ec72f
 def bind_family(family): # groups of one family: those whose ranges have the same sizes
     binder = _Binder(family)
     try: tree = binder.bind(family.tree, family.kind in ('array', 'dynamic'), family.kind in ('array', 'dynamic'))
@@ -385,6 +387,7 @@ class _Graph:
             self.target = np.concatenate([self.target, np.full(len(before), self.nodes), mine]).astype(np.int64)
             self.nodes += 1
 
+# %% ../nbs/tools/28d_sheet_plan.ipynb #451d3e79
 def _dynamic_sheets(tree): # sheets that a formula may look at anywhere
     found = set()
     for node in walk(tree):
@@ -493,6 +496,7 @@ class _Step:
             self.singles = [_Step(self.group.take(np.array([i])), self.plan) for i in range(len(self.group.rows))]
         return self.singles
 
+# %% ../nbs/tools/28d_sheet_plan.ipynb #ee1b1bfe
 class Plan:
     "The order of computation for one choice of cells that are given"
     # constants: dict (sheet, row, col) -> number in the table of constants; given: list of Areas
@@ -675,6 +679,7 @@ class _Contraction:
         if self.order is not None: t = t.index_select(-1, self.order.to(t.device))
         return Cells(t[..., None, None]) if bool(t.detach().isfinite().all()) else None
 
+# %% ../nbs/tools/28d_sheet_plan.ipynb #0bd2b578
 def _contract(run, node, array):
     pair = _two_windows(node, array)
     if pair is None: return None
