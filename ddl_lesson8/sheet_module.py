@@ -12,23 +12,24 @@ import difflib, math
 from pathlib import Path
 from typing import NamedTuple
 import torch
+from fastcore.basics import patch
 from torch import nn
 from .formulas import Chain, Fault, Ref, parse_formula
 from .functions import BLANK, FAULT, TEXT, Cells, common_shape, decode, encode
-from .sheet_plan import (CLOCK, RANDOM, Names, Plan, bind_family, calls_in, cell_at, check_supported,
-                                    compute_step, merge_groups, read_families)
-from .spreadsheet import MAX_COLS, MAX_ROWS, Area, SheetError, cell_name, parse_area, quote_sheet
+from .sheet_groups import (CLOCK, RANDOM, Names, address, bind_family, calls_in, check_supported, in_cell,
+                                      merge_groups, read_families)
+from .sheet_plan import Plan, Run, compute_step
+from .spreadsheet import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area, quote_sheet
 from .xlsx import ErrorValue, read_xlsx, rewrite_xlsx
 
 # %% ../nbs/tools/28_sheet_module.ipynb #af032d69
 class Sheets:
     "A computed workbook: read ranges from it"
-    def __init__(self, module, plan, store): self.module, self.plan, self.store = module, plan, store
-    def cells(self, area)->Cells: # (..., 1, rows, columns)
-        reader = self.plan.area_reader(area)
-        missing = [s for s in reader.segments if self.store[s] is None]
-        if missing: raise SheetError(f"{self.module.path}: {area} was not asked for in `want`")
-        return reader.read(self.store)
+    def __init__(self,
+        module,    # the `SheetModule`
+        plan:Plan, # by which it was computed
+        store:list # of `Cells`: the results of all steps
+    ): self.module, self.plan, self.store = module, plan, store
 
     def __getitem__(self,
         where # a range such as 'conv1!A1:Z26', a cell, a defined name, or an `Area`
@@ -36,23 +37,12 @@ class Sheets:
         "Numbers of a range; raises `SheetError` where a text or an error stands"
         areas, single = self.module.find(where)
         parts = [self._numbers(a) for a in areas]
-        if len(parts) > 1 and len({p.shape[-2:] for p in parts}) > 1:
-            raise SheetError(f"{self.module.path}: {where!r} has ranges of different sizes: {', '.join(map(str, areas))}")
+        if len({p.shape[-2:] for p in parts}) > 1:
+            raise SheetError(f"{self.module.path}: {where!r} has ranges of different sizes: "
+                             f"{', '.join(map(str, areas))}")
         lead = common_shape(*(p.shape[:-2] for p in parts))
         out = parts[0] if len(parts) == 1 else torch.stack([p.expand(lead + p.shape[-2:]) for p in parts], -3)
         return out[..., 0, 0] if single else out
-
-    def _numbers(self, area):
-        x = self.cells(area)
-        if x.kind is not None:
-            bad = (x.full_kind() == TEXT) | (x.full_kind() == FAULT)
-            if bool(bad.any()):
-                at = bad.nonzero()[0].tolist()
-                value = decode(x.num.expand(x.size)[tuple(at)], x.full_kind()[tuple(at)])
-                what = f'the error {value.value}' if isinstance(value, Fault) else f'the text {value[:40]!r}'
-                batch = f' (element {at[:-3]} of the batch)' if at[:-3] else ''
-                raise SheetError(f"{self.module.path}: {quote_sheet(area.sheet)}!{cell_name(area.top + at[-2], area.left + at[-1])} holds {what} where a number should be{batch}")
-        return x.num[..., 0, :, :]
 
     def values(self,
         where # a range, a cell, a defined name, or an `Area`
@@ -72,68 +62,110 @@ def _python(num, kind):
     return ErrorValue(value.value) if isinstance(value, Fault) else value
 
 # %% ../nbs/tools/28_sheet_module.ipynb #47b59205
+@patch
+def cells(self:Sheets,
+    area:Area # what to read
+)->Cells: # (..., 1, rows, columns)
+    "Numbers and kinds of a range; raises `SheetError` where it was not computed"
+    reader = self.plan.area_reader(area)
+    if any(self.store[s] is None for s in reader.segments):
+        raise SheetError(f"{self.module.path}: {area} was not asked for in `want`")
+    return reader.read(self.store)
+
+@patch
+def _numbers(self:Sheets, area): # (..., rows, columns)
+    x = self.cells(area)
+    if x.kind is not None:
+        bad = (x.full_kind() == TEXT) | (x.full_kind() == FAULT)
+        if bool(bad.any()): self._refuse(area, x, bad.nonzero()[0].tolist())
+    return x.num[..., 0, :, :]
+
+@patch
+def _refuse(self:Sheets, area, x, at): # what stands there is no number
+    value = decode(x.num.expand(x.size)[tuple(at)], x.full_kind()[tuple(at)])
+    what = f'the error {value.value}' if isinstance(value, Fault) else f'the text {value[:40]!r}'
+    batch = f' (element {at[:-3]} of the batch)' if at[:-3] else ''
+    cell = address(area.sheet, area.top + at[-2], area.left + at[-1])
+    raise SheetError(f"{self.module.path}: {cell} holds {what} where a number should be{batch}")
+
+# %% ../nbs/tools/28_sheet_module.ipynb #0fa306f0
 class SheetModule(nn.Module):
     "A workbook as a module"
-    def __init__(self, file, parameters=None, dtype=torch.float64, rand='frozen', seed=0):
+    def __init__(self,
+        file,                # `XlsxFile`
+        parameters=None,     # as in `load`
+        dtype=torch.float64, # of all numbers
+        rand='frozen',       # as in `load`
+        seed=0               # of the random numbers
+    ):
         super().__init__()
         if rand not in ('frozen', 'seed', 'fed'): raise SheetError(f"rand={rand!r}: use 'frozen', 'seed' or 'fed'")
         self.file, self.path, self.rand, self.seed = file, file.path, rand, seed
-        self.names, self.groups, self.plans, self.frozen = Names(file), [], {}, []
+        self.names, self.plans, self.areas = Names(file), {}, {}
         families = [self._resolve(f) for f in read_families(file)]
         check_supported(file.path, families)
-        fixed = [f for f in families if calls_in(f.tree) & (CLOCK | (RANDOM if rand == 'frozen' else set()))]
-        self.random = [f for f in families if calls_in(f.tree) & RANDOM]
-        self.groups = list(merge_groups(g for f in families if f not in fixed for g in self._bind(f)))
+        keep = CLOCK | (RANDOM if rand == 'frozen' else set())
+        fixed = [f for f in families if calls_in(f.tree) & keep]
+        self.random = any(calls_in(f.tree) & RANDOM for f in families)
+        self.groups = list(merge_groups(g for f in families if not calls_in(f.tree) & keep for g in self._bind(f)))
         self._read_constants(fixed, dtype)
         self._make_parameters(parameters)
         self.plan(()) # finds circles
 
-    def extra_repr(self)->str: # inside the parentheses of its text
-        n = sum(len(g.rows) for g in self.groups)
-        return f"{Path(self.path).name}: {n:,} formulas in {len(self.groups)} groups; parameters {', '.join(map(str, self.areas.values())) or 'none'}"
-
-    def _resolve(self, f): # a family with its names replaced
-        try: return f._replace(tree=self.names.resolve(f.tree, f.sheet, int(f.rows[0]), int(f.cols[0])))
-        except SheetError as e: raise SheetError(f"{cell_at(self.path, f.sheet, f.rows[0], f.cols[0])}: {e}") from None
-    def _bind(self, f):
-        try: yield from bind_family(f)
-        except SheetError as e: raise SheetError(f"{cell_at(self.path, f.sheet, f.rows[0], f.cols[0])}: {e}") from None
-
-    def _read_constants(self, fixed, dtype): # numbers and kinds of all cells without a formula
-        frozen = {(f.sheet, int(r) + i, int(c) + j) for f in fixed for r,
-                  c in zip(f.rows, f.cols) for i in range(f.size[0]) for j in range(f.size[1])}
-        filled = {(g.sheet, int(r) + i, int(c) + j) for g in self.groups for r,
-                  c in zip(g.rows, g.cols) for i in range(g.size[0]) for j in range(g.size[1])}
-        self.constants, values = {}, []
-        for sheet in self.file.sheets.values():
-            for (row, col), cell in sheet.cells.items():
-                key = sheet.name, row, col
-                if key in filled or cell.formula is not None and key not in frozen: continue
-                if cell.formula is not None and cell.value is None:
-                    raise SheetError(f"{cell_at(self.path, *key)}: ={cell.formula[:40]} has no saved result to keep; use rand='seed'")
-                if cell.value is None: continue
-                self.constants[key] = len(values)
-                values.append(encode(cell.value))
-        self.register_buffer('numbers', torch.tensor([v[0] for v in values] or [0.], dtype=torch.float64).to(dtype),
-                             persistent=False)
-        self.register_buffer('kinds', torch.tensor([v[1] for v in values] or [BLANK], dtype=torch.int8),
-                             persistent=False)
-
     @classmethod
     def load(cls,
-        path,                 # a workbook, .xlsx or .xlsm
-        # ranges or defined names of the cells to train; None: those that Excel's Solver may change, if it was used
-        parameters=None,
-        dtype=torch.float64,  # of all numbers; `torch.float32` is the other choice
-        # random cells: 'frozen' keeps the saved results, 'seed' draws them, 'fed' expects them among the inputs
-        rand='frozen',
-        seed=0                # of the random numbers
+        path,                # a workbook, .xlsx or .xlsm
+        parameters=None,     # ranges or defined names of cells to train; None: those that Excel's Solver may change
+        dtype=torch.float64, # of all numbers; `torch.float32` is the other choice
+        rand='frozen',       # random cells: 'frozen' keeps saved results, 'seed' draws, 'fed' wants them as inputs
+        seed=0               # of the random numbers
     )->'SheetModule': # with one `nn.Parameter` for each range
         "Read a workbook; raises `SheetError` for what is not supported, with the cells"
         return cls(read_xlsx(path), parameters, dtype, rand, seed)
 
-# %% ../nbs/tools/28_sheet_module.ipynb #0fa306f0
-def _find(self, where): # -> list of Areas, is it a single cell?
+    def extra_repr(self)->str: # inside the parentheses of its text
+        "Formulas, groups and parameters"
+        n = sum(len(g.rows) for g in self.groups)
+        parameters = ', '.join(map(str, self.areas.values())) or 'none'
+        return f"{Path(self.path).name}: {n:,} formulas in {len(self.groups)} groups; parameters {parameters}"
+
+# %% ../nbs/tools/28_sheet_module.ipynb #b04a0d2f
+@patch
+def _resolve(self:SheetModule, f): # a family with its names replaced
+    row, col = int(f.rows[0]), int(f.cols[0])
+    with in_cell(self.path, f.sheet, row, col): return f._replace(tree=self.names.resolve(f.tree, f.sheet, row, col))
+
+@patch
+def _bind(self:SheetModule, f):
+    with in_cell(self.path, f.sheet, f.rows[0], f.cols[0]): return list(bind_family(f))
+
+# %% ../nbs/tools/28_sheet_module.ipynb #6c841d09
+def _filled(formulas): # set of (sheet, row, column) that families or groups fill
+    return {(f.sheet, int(r) + i, int(c) + j) for f in formulas for r, c in zip(f.rows, f.cols)
+            for i in range(f.size[0]) for j in range(f.size[1])}
+
+@patch
+def _read_constants(self:SheetModule, fixed, dtype): # numbers and kinds of all cells that are not computed
+    frozen, computed, found = _filled(fixed), _filled(self.groups), {}
+    for sheet in self.file.sheets.values():
+        for (row, col), cell in sheet.cells.items():
+            key = sheet.name, row, col
+            if key in computed or cell.formula is not None and key not in frozen: continue
+            if cell.value is not None: found[key] = encode(cell.value)
+            elif cell.formula is not None:
+                raise SheetError(f"{self.path}: {address(*key)}: ={cell.formula[:40]} has no saved result to keep; "
+                                 "use rand='seed'")
+    self.constants = {key: k for k, key in enumerate(found)}
+    numbers, kinds = zip(*found.values()) if found else ([0.], [BLANK])
+    self.register_buffer('numbers', torch.tensor(numbers, dtype=torch.float64).to(dtype), persistent=False)
+    self.register_buffer('kinds', torch.tensor(kinds, dtype=torch.int8), persistent=False)
+
+# %% ../nbs/tools/28_sheet_module.ipynb #8ced8f64
+@patch
+def find(self:SheetModule,
+    where # a range, a cell or a defined name as text; an `Area`; a block of this library; or a list of such
+)->tuple: # list of `Area`, and whether it is one cell that was named as a cell
+    "Where something lies; raises `SheetError` where it is no range"
     if isinstance(where, Area): return [where], False
     if isinstance(where, (list, tuple)): return [a for w in where for a in self.find(w)[0]], False
     if not isinstance(where, str): return [parse_area(a) for a in where.ranges], False
@@ -141,147 +173,162 @@ def _find(self, where): # -> list of Areas, is it a single cell?
     except SheetError as e: raise SheetError(f"{self.path}: {where!r}: {e}") from None
     terms = tree.terms if isinstance(tree, Chain) and set(tree.ops) == {','} else (tree,)
     if not all(isinstance(t, Ref) for t in terms):
-        raise SheetError(f"{self.path}: {where!r} is no range, and no name of one{self._known(where)}")
-    areas = [self._area(t, where) for t in terms]
+        raise SheetError(f"{self.path}: {where!r} is no range, and no name of one{self._suggestion(where)}")
+    areas = [self._area(t) for t in terms]
     return areas, len(areas) == 1 and areas[0].shape == (1, 1) and ':' not in where
 
-def _area(self, ref, where):
+@patch
+def default_sheet(self:SheetModule)->str: # its name
+    "The sheet of a range that names none: the one that Excel shows first"
+    return self.file.active_sheet or next(iter(self.file.sheets))
+
+# %% ../nbs/tools/28_sheet_module.ipynb #9ed71cb7
+@patch
+def _area(self:SheetModule, ref): # a whole column or row ends with the sheet
     top, left, bottom, right = ref.at(1, 1)
-    rows, cols = sorted((top, bottom)), sorted((left, right))
-    last = self.plan(()).index.last
+    rows, cols, last = sorted((top, bottom)), sorted((left, right)), self.plan(()).index.last
     return Area(ref.sheet, rows[0], cols[0], min(rows[1], last[0]) if rows == [1, MAX_ROWS] else rows[1],
                 min(cols[1], last[1]) if cols == [1, MAX_COLS] else cols[1])
 
-def _known(self, where): # help for a wrong name
+@patch
+def _suggestion(self:SheetModule, where): # help for a wrong name
     sheet, bang, _ = where.rpartition('!')
     words = list(self.file.sheets) if bang else [k for _, k in self.file.names]
     close = difflib.get_close_matches(sheet.strip("'") if bang else where.upper(), words, 1, 0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; the sheets are {', '.join(self.file.sheets)}"
 
-def _default_sheet(self):
-    return next(iter(self.file.sheets)) if len(self.file.sheets) == 1 else self.file.active_sheet or next(iter(self.file.sheets))
-
-SheetModule.find, SheetModule._area, SheetModule._known, SheetModule.default_sheet = _find, _area, _known, _default_sheet
-
-# %% ../nbs/tools/28_sheet_module.ipynb #b04a0d2f
-def _make_parameters(self, wanted): # a parameter for each range
-    self.areas = {}
+# %% ../nbs/tools/28_sheet_module.ipynb #6498d0ff
+@patch
+def _make_parameters(self:SheetModule, wanted): # a parameter for each range
     if wanted is None: wanted = [a for s in self.file.solver.values() for a in s.adjustable]
-    for where in [wanted] if isinstance(wanted, str) else wanted:
-        for area in self.find(where)[0]:
-            key = str(area).replace('.', '_')
-            if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
-                raise SheetError(f"{self.path}: {area} is a parameter already")
-            values = [[self._start(area.sheet, r, c) for c in range(area.left, area.right + 1)]
-                      for r in range(area.top, area.bottom + 1)]
-            self.register_parameter(key, nn.Parameter(torch.tensor(values, dtype=torch.float64).to(self.numbers)))
-            self.areas[key] = area
+    for area in self.find(wanted)[0]:
+        if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
+            raise SheetError(f"{self.path}: {area} is a parameter already")
+        numbers = torch.tensor([self._start(area.sheet, *at) for at in area.cells()], dtype=torch.float64)
+        key = str(area).replace('.', '_')
+        self.register_parameter(key, nn.Parameter(numbers.reshape(area.shape).to(self.numbers)))
+        self.areas[key] = area
 
-def _start(self, sheet, row, col): # the number in a cell that becomes a parameter
+@patch
+def _start(self:SheetModule, sheet, row, col): # the number in a cell that becomes a parameter
     cell = self.file.sheets[sheet].cells.get((row, col))
-    if cell is None: return 0.
-    what = f'the formula ={cell.formula[:40]}' if cell.formula is not None else None if type(cell.value) in (int,
-        float) or cell.value is None else repr(cell.value)
-    if what: raise SheetError(f"{cell_at(self.path, sheet, row, col)} holds {what}; a parameter must be a number")
-    return float(cell.value or 0.)
+    if cell is None or cell.formula is None and cell.value is None: return 0.
+    if cell.formula is None and type(cell.value) in (int, float): return float(cell.value)
+    what = repr(cell.value) if cell.formula is None else f'the formula ={cell.formula[:40]}'
+    raise SheetError(f"{self.path}: {address(sheet, row, col)} holds {what}; a parameter must be a number")
 
-def _parameter(self,
+# %% ../nbs/tools/28_sheet_module.ipynb #77b1ffd7
+@patch
+def parameter(self:SheetModule,
     where # the range of a parameter, or the defined name of one
 )->nn.Parameter: # (rows, columns)
     "The parameter that stands in a range"
     areas = self.find(where)[0]
     found = [getattr(self, k) for k, a in self.areas.items() if a in areas]
-    if len(found) != 1 or len(areas) != 1:
-        raise SheetError(f"{self.path}: {where!r} is {len(areas)} ranges, {len(found)} of them parameters; the parameters are {', '.join(map(str, self.areas.values())) or 'none'}")
-    return found[0]
+    if len(found) == 1 and len(areas) == 1: return found[0]
+    raise SheetError(f"{self.path}: {where!r} is {len(areas)} ranges, {len(found)} of them parameters; "
+                     f"the parameters are {', '.join(map(str, self.areas.values())) or 'none'}")
 
-SheetModule._make_parameters, SheetModule._start, SheetModule.parameter = _make_parameters, _start, _parameter
-
-# %% ../nbs/tools/28_sheet_module.ipynb #6c841d09
-def _plan(self, given): # the order of computation when these areas are given
-    given = tuple(getattr(self, 'areas', {}).values()) + tuple(given)
+# %% ../nbs/tools/28_sheet_module.ipynb #de80c91d
+@patch
+def plan(self:SheetModule, given): # the order of computation when these areas are given
+    given = (*self.areas.values(), *given)
     if given not in self.plans: self.plans[given] = Plan(self.path, self.constants, self.groups, given)
     return self.plans[given]
 
-def _shaped(self, area, where, value): # an input as (..., 1, rows * columns)
+@patch
+def _shaped(self:SheetModule, area, where, value): # an input as (..., rows * columns)
     t = torch.as_tensor(value, dtype=self.numbers.dtype, device=self.numbers.device)
     if area.shape == (1, 1) and t.shape[-2:] != (1, 1): t = t[..., None, None]
     if t.dim() == 1 and 1 in area.shape and len(t) == max(area.shape): t = t.reshape(area.shape)
-    if t.shape[-2:] != area.shape:
-        raise SheetError(f"{self.path}: {where!r} has {area.shape[0]} x {area.shape[1]} cells, and its tensor the shape {tuple(t.shape)}")
-    return t.flatten(-2)
+    if t.shape[-2:] == area.shape: return t.flatten(-2)
+    raise SheetError(f"{self.path}: {where!r} has {area.shape[0]} x {area.shape[1]} cells, "
+                     f"and its tensor the shape {tuple(t.shape)}")
 
-def _inputs(self, inputs): # areas and their tensors
+@patch
+def _inputs(self:SheetModule, inputs): # areas and their tensors
     areas, tensors = [], []
     for where, value in (inputs or {}).items():
         found = self.find(where)[0]
         if len(found) != 1: raise SheetError(f"{self.path}: {where!r} is {len(found)} ranges; give each its own tensor")
         if any(a.sheet == found[0].sheet and a.meets(found[0]) for a in areas):
             raise SheetError(f"{self.path}: the inputs overlap at {found[0]}")
-        areas.append(found[0]); tensors.append(self._shaped(found[0], where, value))
+        areas.append(found[0])
+        tensors.append(self._shaped(found[0], where, value))
     return areas, tensors
 
-SheetModule.plan, SheetModule._shaped, SheetModule._inputs = _plan, _shaped, _inputs
-
-# %% ../nbs/tools/28_sheet_module.ipynb #8ced8f64
-def _forward(self,
-    # tensors by range or name, (..., rows, columns); they replace what stands there, formulas too
-    inputs:dict|None=None,
-    want=None              # compute only what these ranges need
+# %% ../nbs/tools/28_sheet_module.ipynb #c63c7a8d
+@patch
+def forward(self:SheetModule,
+    inputs:dict|None=None, # tensors by range or name, (..., rows, columns); they replace formulas too
+    want=None              # compute only what these ranges need; everything when None
 )->Sheets: # the computed workbook
     "Compute the workbook"
-    if self.numbers.dtype not in (torch.float32, torch.float64):
-        raise SheetError(f"{self.path}: numbers of type {self.numbers.dtype} cannot hold a workbook; use float32 or float64")
     areas, tensors = self._inputs(inputs)
     plan = self.plan(areas)
     self._check_fed(plan)
+    run = self._start_run(plan, [getattr(self, k).flatten() for k in self.areas] + tensors)
+    steps = range(len(plan.steps)) if want is None else plan.wanted(self.find(want)[0])
+    for k in steps: run.store[plan.first_step + k] = compute_step(plan.steps[k], run)
+    return Sheets(self, plan, run.store)
+
+# %% ../nbs/tools/28_sheet_module.ipynb #421d1725
+@patch
+def _start_run(self:SheetModule, plan, given): # a store with the constants and what is given
+    if self.numbers.dtype not in (torch.float32, torch.float64):
+        raise SheetError(f"{self.path}: numbers of type {self.numbers.dtype} cannot hold a workbook; "
+                         "use float32 or float64")
     pick = torch.as_tensor(plan.constants.clip(min=0), device=self.numbers.device)
     num, kind = self.numbers[pick], self.kinds[pick]
     num[0], kind[0] = 0., BLANK
-    given = [getattr(self, k).flatten() for k in self.areas] + tensors
-    store = [Cells(num, kind)] + [Cells(t) for t in given] + [None] * len(plan.steps)
     try: batch = common_shape((), *(t.shape[:-1] for t in given))
     except ValueError:
-        raise SheetError(f"{self.path}: the batch dimensions of the inputs do not fit: {', '.join(str(tuple(t.shape[:-1])) for t in tensors)}") from None
+        shapes = ', '.join(str(tuple(t.shape[:-1])) for t in given if t.dim() > 1)
+        raise SheetError(f"{self.path}: the batch dimensions of the inputs do not fit: {shapes}") from None
     generator = torch.Generator().manual_seed(self.seed) if self.random and self.rand == 'seed' else None
-    like, known = self.numbers[:0].new_zeros(()), {}
-    steps = range(len(plan.steps)) if want is None else plan.wanted([a
-                                                                     for w in ([want] if isinstance(want, str) else want) for a in self.find(w)[0]])
-    for k in steps: store[plan.first_step + k] = compute_step(plan.steps[k], store, like, batch, generator, known)
-    return Sheets(self, plan, store)
+    store = [Cells(num, kind)] + [Cells(t) for t in given] + [None] * len(plan.steps)
+    return Run(store, self.numbers.new_zeros(()), batch, generator)
 
-def _check_fed(self, plan): # must random cells be given?
+@patch
+def _check_fed(self:SheetModule, plan): # must random cells be given?
     if self.rand != 'fed': return
     for step in plan.steps:
         if calls_in(step.group.tree) & RANDOM:
-            raise SheetError(f"{cell_at(self.path, step.group.sheet, step.group.rows[0], step.group.cols[0])} is random and was not given; with rand='fed' it must be among the inputs")
+            raise SheetError(f"{self.path}: {step.group.address()} is random and was not given; "
+                             "with rand='fed' it must be among the inputs")
 
-def _getitem(self, where): # a range, computed now
+# %% ../nbs/tools/28_sheet_module.ipynb #eb299e63
+@patch
+def __getitem__(self:SheetModule,
+    where # as in `Sheets`
+)->torch.Tensor: # (rows, columns), in the graph; without rows and columns for one cell
+    "Compute what a range needs, and read it"
     return self.forward(want=where)[where]
 
-def _values(self, where): return self.forward(want=where).values(where)
-
-SheetModule.forward, SheetModule._check_fed, SheetModule.__getitem__, SheetModule.values = _forward, _check_fed, _getitem, _values
+@patch
+def values(self:SheetModule,
+    where # as in `Sheets`
+): # list of rows of Python values; one value for one cell
+    "Compute what a range needs, and read it, whatever it is"
+    return self.forward(want=where).values(where)
 
 # %% ../nbs/tools/28_sheet_module.ipynb #0189843d
-# L-BFGS: minus the slope, bent by what the last steps taught; steps: pairs (move, change of slope)
-def _direction(slope, steps):
+def _direction(slope, steps): # minus the slope, bent by what the last steps taught: pairs (move, change of slope)
     d, weights = -slope, []
     for s, y in reversed(steps):
-        a = (s @ d) / (s @ y)
-        weights.append(a)
-        d = d - a * y
-    if steps: s, y = steps[-1]; d = d * ((s @ y) / (y @ y))
+        weights.append((s @ d) / (s @ y))
+        d = d - weights[-1] * y
+    if steps:
+        s, y = steps[-1]
+        d = d * ((s @ y) / (y @ y))
     for (s, y), a in zip(steps, reversed(weights)): d = d + s * (a - (y @ d) / (s @ y))
     return d
 
 def _shorten(loss, x, f, slope, d, low, high): # the first step that brings the value down enough, or None
-    t = 1.
-    for _ in range(40):
-        new = (x + t * d).clamp(low, high)
+    for k in range(40):
+        new = (x + d / 2 ** k).clamp(low, high)
         f_new, slope_new = loss(new)
         if f_new <= f + 1e-4 * float(slope @ (new - x)): return new, f_new, slope_new
-        t /= 2
 
 # %% ../nbs/tools/28_sheet_module.ipynb #236e2ccc
 def _lbfgs(loss, x, low, high, steps, tol): # minimise within bounds; returns the place, and the value after each step
@@ -291,8 +338,8 @@ def _lbfgs(loss, x, low, high, steps, tol): # minimise within bounds; returns th
         history.append(f)
         free = ~((x <= low) & (slope > 0) | (x >= high) & (slope < 0))
         if not free.any() or float((slope * free).abs().max()) <= tol: break
-        d = _direction(slope * free, [(s * free, y * free) for s,
-                                      y in memory if (s * free) @ (y * free) > 1e-300]) * free
+        pairs = [(s * free, y * free) for s, y in memory if (s * free) @ (y * free) > 1e-300]
+        d = _direction(slope * free, pairs) * free
         if not memory: d = d / max(1., float(slope.norm()))
         found = _shorten(loss, x, f, slope, d, low, high) if float(d @ slope) < 0 else None
         if found is None and not memory: break
@@ -313,57 +360,61 @@ def _adam(loss, x, low, high, steps, lr): # the same with Adam
         with torch.no_grad(): x.clamp_(low, high)
     return x.detach(), history + [loss(x.detach(), strict=True)[0]]
 
-# %% ../nbs/tools/28_sheet_module.ipynb #7d1bbb9f
+# %% ../nbs/tools/28_sheet_module.ipynb #1873b2e0
 class Fit(NamedTuple):
     "What `fit` did"
     value: float   # of the objective cell, at the end
     history: list  # what was minimised, after each step
-    steps: int
+    steps: int     # how many were made
     def __repr__(self)->str: return f'Fit(value={self.value:.6g}, steps={self.steps})'
 
-# %% ../nbs/tools/28_sheet_module.ipynb #a060f57c
-def _solver(self): # settings of the Solver, with the sheet
+# %% ../nbs/tools/28_sheet_module.ipynb #7d1bbb9f
+@patch
+def _solver(self:SheetModule): # settings of the Solver, with the sheet
     found = self.file.solver
     if not found: raise SheetError(f"{self.path}: has no Solver settings; name an objective")
     sheet = self.file.active_sheet if self.file.active_sheet in found else next(iter(found))
-    s = found[sheet]
-    if not s.objective:
-        raise SheetError(f"{self.path}: the Solver settings of sheet {sheet!r} have no objective; name one")
-    return sheet, s
+    if found[sheet].objective: return sheet, found[sheet]
+    raise SheetError(f"{self.path}: the Solver settings of sheet {sheet!r} have no objective; name one")
 
-def _on(self, where, sheet): # the areas of an address on the Solver's sheet
+@patch
+def _on(self:SheetModule, where, sheet): # the areas of an address on the Solver's sheet
     text = str(where).removeprefix('=')
-    return self.find(text if '!' in text
-                     or text.upper() in {n for _, n in self.file.names} else f'{quote_sheet(sheet)}!{text}')[0]
+    complete = '!' in text or text.upper() in {n for _, n in self.file.names}
+    return self.find(text if complete else f'{quote_sheet(sheet)}!{text}')[0]
 
-def _solver_bounds(self, sheet, s): # pairs of an area and (low, high), numbers or tensors
+@patch
+def _solver_bounds(self:SheetModule, sheet, settings): # pairs of an area and (low, high), numbers or tensors
     out = []
-    for left, op, right in s.constraints:
+    for left, op, right in settings.constraints:
         areas = self._on(left, sheet)
-        inside = all(any(p.sheet == a.sheet and p.top <= a.top and p.left <= a.left and a.bottom <= p.bottom
-                         and a.right <= p.right for p in self.areas.values()) for a in areas)
-        if op not in ('<=', '>=', '=') or not inside:
-            raise SheetError(f"{self.path}: the Solver's constraint {left} {op} {right or ''} is no bound of a cell that changes; only bounds are supported")
+        if op not in ('<=', '>=', '=') or not all(any(_covers(p, a) for p in self.areas.values()) for a in areas):
+            raise SheetError(f"{self.path}: the Solver's constraint {left} {op} {right or ''} is no bound of a cell "
+                             "that changes; only bounds are supported")
         try: limit = float(right)
         except ValueError: limit = self.forward()[self._on(right, sheet)[0]].detach()
         out += [(a, (limit if op != '<=' else -math.inf, limit if op != '>=' else math.inf)) for a in areas]
     return out
 
-SheetModule._solver, SheetModule._on, SheetModule._solver_bounds = _solver, _on, _solver_bounds
+def _covers(p, a): # does an area hold all of another?
+    return (p.sheet == a.sheet and p.top <= a.top and p.left <= a.left and a.bottom <= p.bottom and a.right <= p.right)
 
-# %% ../nbs/tools/28_sheet_module.ipynb #ac2263a4
-def _chosen(self, parameters): # keys of the parameters to change
-    if parameters is None: keys = list(self.areas)
-    else:
-        areas = [a for w in ([parameters] if isinstance(parameters, str) else parameters) for a in self.find(w)[0]]
-        keys = [k for k, a in self.areas.items() if a in areas]
+# %% ../nbs/tools/28_sheet_module.ipynb #a060f57c
+@patch
+def _chosen(self:SheetModule, parameters): # keys of the parameters to change
+    keys = list(self.areas)
+    if parameters is not None:
+        areas = self.find(parameters)[0]
         lost = [a for a in areas if a not in self.areas.values()]
         if lost:
-            raise SheetError(f"{self.path}: {lost[0]} is no parameter; load the workbook with parameters=[..., {str(lost[0])!r}]")
-    if not keys: raise SheetError(f"{self.path}: there is nothing to fit; load the workbook with parameters=[...]")
-    return keys
+            raise SheetError(f"{self.path}: {lost[0]} is no parameter; "
+                             f"load the workbook with parameters=[..., {str(lost[0])!r}]")
+        keys = [k for k, a in self.areas.items() if a in areas]
+    if keys: return keys
+    raise SheetError(f"{self.path}: there is nothing to fit; load the workbook with parameters=[...]")
 
-def _limits(self, keys, bounds, nonnegative): # lowest and highest value of each number, flat
+@patch
+def _limits(self:SheetModule, keys, bounds, nonnegative): # lowest and highest value of each number, flat
     low, high = ({k: torch.full_like(getattr(self, k), v, requires_grad=False) for k in keys}
                  for v in (-math.inf, math.inf))
     for area, (lo, hi) in bounds:
@@ -376,51 +427,53 @@ def _limits(self, keys, bounds, nonnegative): # lowest and highest value of each
             high[k][rows, cols] = torch.minimum(high[k][rows, cols], torch.as_tensor(hi).to(low[k]))
     low, high = (torch.cat([d[k].flatten() for k in keys]) for d in (low, high))
     if nonnegative: low = torch.where(low.isinf(), 0., low)
-    if (low > high).any():
-        raise SheetError(f"{self.path}: a lower bound of {float(low[low > high][0]):g} lies above its upper bound of {float(high[low > high][0]):g}")
-    return low, high
+    if not (low > high).any(): return low, high
+    raise SheetError(f"{self.path}: a lower bound of {float(low[low > high][0]):g} lies above its upper bound "
+                     f"of {float(high[low > high][0]):g}")
 
-SheetModule._chosen, SheetModule._limits = _chosen, _limits
+# %% ../nbs/tools/28_sheet_module.ipynb #ac2263a4
+class _Loss:
+    "The objective as a function of the flat parameters"
+    def __init__(self, module, objective, keys, goal, target, inputs):
+        self.module, self.objective, self.inputs = module, objective, inputs
+        self.goal, self.target, self.tensors = goal, target or 0., [getattr(module, k) for k in keys]
 
-# %% ../nbs/tools/28_sheet_module.ipynb #13d6af36
-# function of the flat parameters: what is minimised, and its slope
-def _loss(self, objective, keys, goal, target, inputs):
-    tensors = [getattr(self, k) for k in keys]
-    def set_to(x):
+    def set_to(self, x):
         with torch.no_grad():
-            for p, part in zip(tensors, x.split([p.numel() for p in tensors])): p.copy_(part.reshape(p.shape))
-    def value(): # of the objective, as one number
-        sheets = self.forward(inputs, want=None if callable(objective) else objective)
-        out = objective(sheets) if callable(objective) else sheets[objective]
+            for p, part in zip(self.tensors, x.split([p.numel() for p in self.tensors])): p.copy_(part.reshape(p.shape))
+
+    def value(self): # of the objective, as one number
+        f = self.objective
+        out = f(self.module(self.inputs)) if callable(f) else self.module(self.inputs, want=f)[f]
         return out.mean() if out.dim() else out
-    def loss(x, strict=False):
-        set_to(x)
-        try: out = value()
+
+    def __call__(self, x, strict=False): # what is minimised, and its slope
+        self.set_to(x)
+        try: out = self.value()
         except SheetError:
             if strict: raise
             return math.inf, torch.zeros_like(x)
-        f = {'min': out, 'max': -out, 'value': (out - (target or 0.)) ** 2}[goal]
-        if not f.requires_grad: raise SheetError(f"{self.path}: {objective!r} does not depend on the parameters")
-        grads = torch.autograd.grad(f, tensors, allow_unused=True)
-        return f.item(), torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p,
-                                    g in zip(tensors, grads)])
-    return loss, value, set_to
+        f = {'min': out, 'max': -out, 'value': (out - self.target) ** 2}[self.goal]
+        if not f.requires_grad:
+            raise SheetError(f"{self.module.path}: {self.objective!r} does not depend on the parameters")
+        grads = torch.autograd.grad(f, self.tensors, allow_unused=True)
+        grads = [torch.zeros_like(p) if g is None else g for p, g in zip(self.tensors, grads)]
+        return f.item(), torch.cat([g.flatten() for g in grads])
 
-SheetModule._loss = _loss
-
-# %% ../nbs/tools/28_sheet_module.ipynb #2f246fdf
-def _fit(self,
-    objective=None,       # a cell, or a function of `Sheets` that returns one number; None: the Solver's settings
-    parameters=None,      # ranges or names of the parameters to change; all when None
-    optimizer:str='lbfgs', # or 'adam'
-    steps:int=200,        # at most
-    lr:float=0.01,        # of Adam
-    goal:str='min',       # 'min', 'max', or 'value'
+# %% ../nbs/tools/28_sheet_module.ipynb #13d6af36
+@patch
+def fit(self:SheetModule,
+    objective=None,         # a cell, or a function of `Sheets` that returns one number; None: the Solver's settings
+    parameters=None,        # ranges or names of the parameters to change; all when None
+    optimizer:str='lbfgs',  # or 'adam'
+    steps:int=200,          # at most
+    lr:float=0.01,          # of Adam
+    goal:str='min',         # 'min', 'max', or 'value'
     target:float|None=None, # the value, where that is the goal
-    bounds:dict|None=None, # (lowest, highest) by range
-    inputs:dict|None=None, # as in `forward`; with a batch, the mean of the objective counts
-    tol:float=1e-9        # L-BFGS stops where no slope is steeper
-)->Fit: # what was reached
+    bounds:dict|None=None,  # (lowest, highest) by range
+    inputs:dict|None=None,  # as in `forward`; with a batch, the mean of the objective counts
+    tol:float=1e-9          # L-BFGS stops where no slope is steeper
+)->Fit: # what was reached; after an error the parameters are as they were
     "Change the parameters until the objective is as small, as large, or as near to a value as possible"
     limits, nonnegative = [(a, b) for w, b in (bounds or {}).items() for a in self.find(w)[0]], False
     if objective is None:
@@ -431,17 +484,14 @@ def _fit(self,
     if goal not in ('min', 'max', 'value') or optimizer not in ('lbfgs', 'adam'):
         raise SheetError(f"goal={goal!r}, optimizer={optimizer!r}: use 'min', 'max' or 'value', and 'lbfgs' or 'adam'")
     keys = self._chosen(parameters)
-    low, high = self._limits(keys, limits, nonnegative)
-    loss, value, set_to = self._loss(objective, keys, goal, target, inputs)
-    start = torch.cat([getattr(self, k).detach().flatten() for k in keys])
-    try:
-        x, history = _lbfgs(loss, start.clamp(low, high), low, high, steps,
-                            tol) if optimizer == 'lbfgs' else _adam(loss, start.clamp(low, high), low, high, steps, lr)
-    except BaseException: set_to(start); raise
-    set_to(x)
-    return Fit(float(value().detach()), history, len(history) - 1)
-
-SheetModule.fit = _fit
+    limits = self._limits(keys, limits, nonnegative)
+    loss = _Loss(self, objective, keys, goal, target, inputs)
+    start = torch.cat([p.detach().flatten() for p in loss.tensors])
+    search, last = (_lbfgs, tol) if optimizer == 'lbfgs' else (_adam, lr)
+    try: x, history = search(loss, start.clamp(*limits), *limits, steps, last)
+    except BaseException: loss.set_to(start); raise
+    loss.set_to(x)
+    return Fit(float(loss.value().detach()), history, len(history) - 1)
 
 # %% ../nbs/tools/28_sheet_module.ipynb #ffab27d4
 def _results(sheets): # value by (sheet, row, column) of all cells with formulas
@@ -453,7 +503,9 @@ def _results(sheets): # value by (sheet, row, column) of all cells with formulas
         out |= {(g.sheet, *at): _python(*p) for at, p in zip(places, pairs)}
     return out
 
-def _save(self,
+# %% ../nbs/tools/28_sheet_module.ipynb #d9eb05e0
+@patch
+def save(self:SheetModule,
     path,                  # where to; may be the workbook itself
     inputs:dict|None=None  # as in `forward`, without a batch; written too
 )->Path: # the workbook
@@ -462,8 +514,7 @@ def _save(self,
     if any(t.dim() > 1 for t in tensors):
         raise SheetError(f"{self.path}: a workbook holds no batch; give one input at a time")
     with torch.no_grad(): values = _results(self.forward(inputs))
-    for area, t in [(a, getattr(self, k).detach()) for k, a in self.areas.items()] + list(zip(areas, tensors)):
+    parameters = [(a, getattr(self, k).detach()) for k, a in self.areas.items()]
+    for area, t in parameters + list(zip(areas, tensors)):
         values |= {(area.sheet, *at): v for at, v in zip(area.cells(), t.flatten().tolist())}
     return rewrite_xlsx(self.path, path, values)
-
-SheetModule.save = _save

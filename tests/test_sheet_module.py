@@ -357,6 +357,21 @@ def test_arrays_of_several_cells(tmp_path):
     assert m.values('s!D1:E2') == [[7., 10.], [15., 22.]] and m.values('s!G1:I1') == [[10., 20., NA]] and m.values('s!A4:B5') == [[1., 3.], [2., 4.]] and m['s!A7'].item() == 54
 
 
+def test_ranges_whose_size_depends_on_the_batch(tmp_path):
+    cells = {(r, 1): float(10 ** (r - 1)) for r in range(1, 6)} | {(1, 2): 2.}
+    cells |= {(1, 3): F('SUM(OFFSET(A1,0,0,B1,1))'), (2, 3): F('SUM(A1:INDEX(A1:A5,B1))*2'), (3, 3): F('SUM(C1:C2)'), (4, 3): F('IF(B1>2,"many","few")')}
+    cells |= {(r, 4): F(f'SUM(OFFSET(A{r},0,0,B$1,1))') for r in (1, 2, 3)}
+    m = small(tmp_path/'v.xlsx', cells)
+    x = torch.tensor([[1., 2, 3, 4, 5], [5, 4, 3, 2, 1]], dtype=DOUBLE)[:, None, :, None].expand(2, 3, 5, 1).clone().requires_grad_()
+    n = torch.tensor([1., 2, 4], dtype=DOUBLE).expand(2, 3)
+    got = m({'A1:A5': x, 'B1': n})['C1:D3']
+    assert got.shape == (2, 3, 3, 2)
+    for i in range(2):
+        for j in range(3): assert torch.equal(got[i, j], m({'A1:A5': x[i, j], 'B1': n[i, j]})['C1:D3'])
+    got[..., 2, 0].sum().backward() # C3 holds three times the first n numbers
+    assert x.grad[0, :, :, 0].tolist() == [[3, 0, 0, 0, 0], [3, 3, 0, 0, 0], [3, 3, 3, 3, 0]]
+
+
 # the course's own workbook
 
 @needs_course
