@@ -10,7 +10,7 @@ __all__ = ['FORMAT', 'default_device', 'Data', 'seeded', 'cosine', 'one_cycle', 
            'suggest']
 
 # %% ../nbs/tools/22_learner.ipynb #17b831b1
-import math, os, sys, time
+import math, os, re, sys, time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -206,16 +206,20 @@ class Learner:
         progress:bool|None=None,# progress bar; None: where somebody watches
         opt_func=adamw          # called with (model, lr=…, wd=…), returns an optimiser
     ):
+        if not isinstance(data, Data):
+            raise TypeError(f"data is a {type(data).__name__}: put the tensors into Data(train, valid) first")
         self.device = torch.device(device) if device is not None else default_device()
         self.data, self.model = data.to(self.device), model.to(self.device)
-        self.loss_func, self.lr, self.wd, self.seed, self.progress = loss_func, lr, wd, seed, progress
+        self.loss_func, self.progress = loss_func, progress
+        self.lr, self.wd, self.seed = float(lr), _weight_decay(wd), int(seed)
         self.metrics = dict(metrics) if isinstance(metrics, dict) else {_name(m): m for m in metrics or []}
         self.forward = torch.compile(model) if compile else model
         half = _half_type(self.device)
         self.autocast = partial(torch.autocast, self.device.type, dtype=half, enabled=amp)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp and half == torch.float16)
-        self.opt, self.recorder, self.plan, self.epoch = opt_func(self.model, lr=lr, wd=wd), Recorder(), None, 0
-        with seeded(seed): self.random = _random_state(self.device)
+        self.opt = opt_func(self.model, lr=self.lr, wd=self.wd)
+        self.recorder, self.plan, self.epoch = Recorder(), None, 0
+        with seeded(self.seed): self.random = _random_state(self.device)
 
 # %% ../nbs/tools/22_learner.ipynb #a8f85bf4
 def _half_type(device)->torch.dtype:
@@ -224,6 +228,10 @@ def _half_type(device)->torch.dtype:
     return torch.float16 if old else torch.bfloat16
 
 def _name(f)->str: return getattr(f, '__name__', None) or type(f).__name__
+
+def _weight_decay(wd)->float:
+    if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
+    return float(wd)
 
 def _random_state(device)->dict: # plain tensors
     "State of the random numbers that dropout uses"
@@ -252,11 +260,14 @@ def loss(self:Learner,
     *inputs, target = batch
     with self.autocast():
         pred = self.forward(*inputs)
-        if pred.shape != target.shape and pred.numel() == target.numel() and target.is_floating_point():
-            raise ValueError(f"the model returns {tuple(pred.shape)} and the target is {tuple(target.shape)}: "
-                             "PyTorch would compare every prediction with every target. Give both the same shape, for "
-                             "example with .squeeze(1) at the end of the model")
+        _check_shapes(pred, target)
         return self.loss_func(pred, target)
+
+def _check_shapes(pred, target): # would PyTorch broadcast them?
+    if pred.shape != target.shape and pred.numel() == target.numel() and target.is_floating_point():
+        raise ValueError(f"the model returns {tuple(pred.shape)} and the target is {tuple(target.shape)}: "
+                         "PyTorch would compare every prediction with every target. Give both the same shape, for "
+                         "example with .squeeze(1) at the end of the model")
 
 # %% ../nbs/tools/22_learner.ipynb #934a9d55
 @patch
@@ -334,17 +345,20 @@ def _take(self:Learner,
     epoch, batch = divmod(self.plan.done - len(new) + bad, self.plan.n_batches)
     lr, n, self.plan = self.recorder.lrs[bad - len(new)], self.plan.n_batches, None
     raise FloatingPointError(f"the loss became {new[bad]} in epoch {epoch + 1}, batch {batch + 1} of {n}, at learning "
-                             f"rate {lr:.3g}. {self._suspect()} The weights are spoiled: make a new model, or load one")
+                             f"rate {lr:.3g}. {_suspect(self.data.train, 'training')} "
+                             "The weights are spoiled: make a new model, or load one")
 
 # %% ../nbs/tools/22_learner.ipynb #54579fb8
-@patch
-def _suspect(self:Learner)->str: # a sentence
+def _suspect(
+    columns:tuple, # inputs and target
+    part:str       # of the data: 'training' or 'validation'
+)->str: # a sentence
     "The likeliest reason why a loss is not a number"
-    for i, t in enumerate(self.data.train):
+    for i, t in enumerate(columns):
         bad = int((~torch.isfinite(t)).sum()) if t.is_floating_point() else 0
-        name = 'the training target' if i == len(self.data.train) - 1 else f'training input {i}'
+        name = f'the {part} target' if i == len(columns) - 1 else f'{part} input {i}'
         if bad: return f"{name} holds {bad} values that are not finite numbers: clean the data first."
-    return "All training data are finite, so try a smaller learning rate (lr_find suggests one)."
+    return f"All {part} data are finite, so try a smaller learning rate (lr_find suggests one)."
 
 # %% ../nbs/tools/22_learner.ipynb #5e2fa56d
 @patch
@@ -358,6 +372,8 @@ def resume(self:Learner,
     if plan.n_batches != self.data.n_batches:
         raise RuntimeError(f"the plan was made for {plan.n_batches} batches an epoch and the data has "
                            f"{self.data.n_batches}: use the same data and batch size")
+    if until is not None and not until > 0:
+        raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
     stop = plan.total if until is None else min(plan.total, round(until * plan.n_batches))
     on = someone_watches() if self.progress is None else self.progress
     with self.private_random(), progress_bar(plan.total, plan.done, on) as bar:
@@ -399,10 +415,13 @@ def fit_one_cycle(self:Learner,
 def _start(self:Learner, kind, n_epochs, lr, wd, until, checkpoint)->Recorder:
     "Write down the plan and follow it"
     lr = self.lr if lr is None else lr
-    if n_epochs < 1: raise ValueError(f"train for at least one epoch, not {n_epochs}")
+    if n_epochs < 1 or n_epochs != int(n_epochs):
+        raise ValueError(f"train for at least one epoch, and for whole ones, not {n_epochs}; until=1.5 stops in "
+                         "between")
     if not 0 < lr < math.inf: raise ValueError(f"a learning rate is a positive number, not {lr}")
+    wd = self.wd if wd is None else _weight_decay(wd)
     for g in self.opt.param_groups:
-        if g.get('decay', True): g['weight_decay'] = self.wd if wd is None else wd
+        if g.get('decay', True): g['weight_decay'] = wd
     self.plan = Plan(kind, int(n_epochs), float(lr), self.data.n_batches)
     return self.resume(until, checkpoint)
 
@@ -457,12 +476,14 @@ def validate(self:Learner,
     "Loss and metrics over rows the model was not trained on"
     if rows is None and self.data.valid is None:
         raise ValueError("there is no validation set: give one to Data, or rows to validate")
-    *inputs, target = self.data.valid if rows is None else _as_tensors(rows, 'rows')
+    rows = self.data.valid if rows is None else _as_tensors(rows, 'rows')
+    *inputs, target = rows
     pred, target = self.outputs(tuple(inputs)), target.to(self.device)
+    _check_shapes(pred, target)
     result = {'loss': self.loss_func(pred, target)} | {name: m(pred, target) for name, m in self.metrics.items()}
     result = {k: float(v) for k, v in result.items()}
     if not math.isfinite(result['loss']):
-        raise FloatingPointError(f"the validation loss is {result['loss']}. {self._suspect()}")
+        raise FloatingPointError(f"the validation loss is {result['loss']}. {_suspect(rows, 'validation')}")
     return result
 
 # %% ../nbs/tools/22_learner.ipynb #2c9b2128
@@ -592,6 +613,8 @@ def lr_find(self:Learner,
     steps:int=100     # batches
 )->LRFind: # suggestions; see `Learner.plot_lr_find`
     "Try rising learning rates and put everything back as it was"
+    if not 0 < start < end or steps < 2:
+        raise ValueError(f"lr_find tries two or more rates, from above 0 upwards, not {steps} from {start} to {end}")
     kept = self._state()
     lrs = [start * (end / start) ** (i / (steps - 1)) for i in range(steps)]
     losses, low = [], math.inf
@@ -647,9 +670,18 @@ def save(self:Learner,
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         torch.save(dict(format=FORMAT, state=self._state(), extra=extra or {}), part)
+        _check_plain(part)
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
     return path
+
+def _check_plain(file): # could `load` read it?
+    import pickle
+    try: torch.load(file, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as e:
+        what = re.search(r'Unsupported global: GLOBAL (\S+)', str(e))
+        raise TypeError(f"not saved: something in `extra`, or in the optimiser's settings, is a "
+                        f"{what[1] if what else 'special object'}; keep only tensors and plain Python values") from None
 
 # %% ../nbs/tools/22_learner.ipynb #84e902e5
 @patch

@@ -256,14 +256,41 @@ def test_the_place_of_the_first_bad_loss_is_right():
     (lambda l: l.predict(X, X), ValueError, 'trained on 1 input'),
     (lambda l: l.predict(1.), ValueError, 'takes rows'), (lambda l: l.predict(X[:0]), ValueError, 'no rows'),
     (lambda l: l.validate((X, X[1:])), ValueError, 'same, non-zero'),
+    (lambda l: l.fit(1.5), ValueError, 'whole ones'), (lambda l: l.fit(2, until=-1), ValueError, 'positive number'),
+    (lambda l: l.fit(1, wd=-1), ValueError, 'from 0 up'), (lambda l: l.fit(1, wd=math.nan), ValueError, 'from 0 up'),
+    (lambda l: l.lr_find(steps=1), ValueError, 'two or more rates'), (lambda l: l.lr_find(start=0), ValueError, 'above 0'),
     (lambda l: l.plot_losses(), RuntimeError, 'nothing is trained'),
     (lambda l: l.plot_schedule(), RuntimeError, 'nothing is trained')])
 def test_mistakes_get_a_sentence(call, error, words):
     with pytest.raises(error, match=words): call(learner())
 
+def test_numbers_of_numpy_are_saved_as_plain_ones(tmp_path):
+    np = pytest.importorskip('numpy')
+    learn = learner(seed=np.int64(3), wd=np.float64(.1))
+    learn.fit(1, wd=np.float64(.2))
+    learn.save(tmp_path/'a.pt')
+    assert learner().load(tmp_path/'a.pt') == {}
+    before = (tmp_path/'a.pt').read_bytes()
+    with pytest.raises(TypeError, match='plain Python values'): learn.save(tmp_path/'a.pt', extra=dict(rate=np.float64(3)))
+    assert (tmp_path/'a.pt').read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
 def test_shapes_that_would_broadcast_are_refused():
     learn = Learner(Data((X[:32], X[:32, 0])), net(), F.mse_loss, device='cpu')
     with pytest.raises(ValueError, match=r'\(32, 1\).*\(32,\)'): learn.fit(1)
+
+def test_validation_refuses_shapes_that_would_broadcast():
+    learn = learner(metrics=[rmse])
+    learn.data.valid = X, (X**2)[:, 0]
+    with pytest.raises(ValueError, match=r'\(200, 1\).*\(200,\)'): learn.validate()
+
+def test_bad_validation_data_are_named_and_training_data_are_not_blamed():
+    bad = X.clone()
+    bad[:2] = math.nan
+    learn = Learner(Data((X, X), (X, bad)), net(), F.mse_loss, device='cpu')
+    with pytest.raises(FloatingPointError, match='the validation target holds 2 values'): learn.fit(1)
+
+def test_data_must_be_data():
+    with pytest.raises(TypeError, match=r'Data\(train, valid\)'): Learner((X, X), net(), F.mse_loss)
 
 def test_no_validation_set():
     learn = Learner(Data((X, X**2)), net(), F.mse_loss, device='cpu')
