@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .formulas import (Call, Chain, Fault, Name, Ref, TableRef, Unary, children, parse_formula,
+from .formulas import (Call, Chain, Empty, Fault, Name, Ref, TableRef, Unary, children, parse_formula,
                                   parse_tokens, rebuild, relative_tokens, unparse, walk)
 from .functions import (FAULTS, FUNCTIONS, LEAVES, LOCATORS, NULL, REF, Context, NeedsCells, OneByOne,
                                    Place, function, is_range, letter_of, locate, meet)
-from .spreadsheet import SheetError, cell_name, quote_sheet
+from .spreadsheet import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
 
 # %% ../nbs/tools/28d_sheet_groups.ipynb #e596ffc5
 def address(
@@ -57,6 +57,8 @@ class Family(NamedTuple):
     cols: np.ndarray # of their cells, counted from 1
 
 # %% ../nbs/tools/28d_sheet_groups.ipynb #530d392e
+_MAX_FILLED = 1_000_000 # cells, by one array formula
+
 def _means_its_place(token):
     return token[0] == 'table' or token in (('op', '#'), ('function', '_xlfn.ANCHORARRAY('))
 
@@ -80,7 +82,10 @@ def read_families(
     for (sheet, kind, size, _, tokens), places in found.items():
         rows, cols = np.array(sorted(places)).T
         first = file.sheets[sheet].cells[rows[0], cols[0]]
-        with in_cell(file.path, sheet, rows[0], cols[0], first.formula): tree = parse_tokens(tokens)
+        with in_cell(file.path, sheet, rows[0], cols[0], first.formula):
+            if size[0] * size[1] > _MAX_FILLED:
+                raise SheetError(f"it fills {size[0]:,} x {size[1]:,} cells; {_MAX_FILLED:,} are the most that is read")
+            tree = parse_tokens(tokens)
         yield Family(sheet, tree, kind, size, rows, cols)
 
 # %% ../nbs/tools/28d_sheet_groups.ipynb #b2016c95
@@ -131,8 +136,19 @@ def _name(self:Names, node, sheet, row, col, depth):
     if text is None and node.name.casefold() in self.tables:
         return self._table(TableRef(node.name, ''), sheet, row, col)
     if text is None: return Fault('#NAME?')
-    tree = self.resolve(parse_formula(text.removeprefix('=')), sheet, row, col, depth + 1)
-    return tree if is_range(tree) or not children(tree) else Call('\0ARRAY', (tree,))
+    tree = rebuild(parse_formula(text.removeprefix('=')), _around_the_edge)
+    tree = self.resolve(tree, sheet, row, col, depth + 1)
+    return tree if _is_reference(tree) or not children(tree) else Call('\0ARRAY', (tree,))
+
+def _is_reference(tree): # a range, or several
+    several = isinstance(tree, Chain) and set(tree.ops) == {','}
+    return is_range(tree) or several and all(map(is_range, tree.terms))
+
+def _around_the_edge(node): # the name of 'the cell above' is written as one that lies a whole sheet further down
+    if not isinstance(node, Ref): return node
+    def near(v, relative, size): return (v + size // 2) % size - size // 2 if relative else v
+    places = zip((node.top, node.left, node.bottom, node.right), node.relative, (MAX_ROWS, MAX_COLS) * 2)
+    return Ref(node.sheet, *(near(*p) for p in places), node.relative)
 
 function('\0ARRAY', 'a')(lambda x: x); # computes its argument as an array, and is no name that a formula can have
 
@@ -197,14 +213,22 @@ def calls_in(
     return {n.name for n in walk(tree) if isinstance(n, Call)}
 
 # %% ../nbs/tools/28d_sheet_groups.ipynb #c85485a5
+def _problem(node, more): # what is wrong with a call, or None
+    if not isinstance(node, Call) or node.name in more: return None
+    if node.name not in FUNCTIONS: return node.name
+    f, n = FUNCTIONS[node.name], len(node.args)
+    return None if f.least <= n <= f.most else f"{node.name} with {n} argument{'s' if n != 1 else ''}"
+
+# %% ../nbs/tools/28d_sheet_groups.ipynb #b449853b
 def check_supported(
     path,         # of the workbook
-    families:list # of `Family`, their names resolved
+    families:list, # of `Family`, their names resolved
+    more=()       # names of further functions to let pass
 ):  # nothing; raises `SheetError` that lists every unknown function with its cells
     "Refuse what could not be computed"
-    known, unknown = FUNCTIONS.keys() | CLOCK | {'RANDARRAY'}, {}
+    unknown = {}
     for f in families:
-        for name in {'a what-if table'} if f.kind == 'table' else calls_in(f.tree) - known:
+        for name in {'a what-if table'} if f.kind == 'table' else {p for n in walk(f.tree) if (p := _problem(n, more))}:
             unknown.setdefault(name, []).extend(address(f.sheet, r, c) for r, c in zip(f.rows, f.cols))
     def where(cells): return ', '.join(cells[:5]) + (f' and {len(cells) - 5:,} more' if len(cells) > 5 else '')
     if not unknown: return
@@ -219,6 +243,7 @@ class Window:
     height: int # in rows
     width: int  # in columns
     read: bool  # are its values wanted, or only its place?
+    cut: bool   # may a whole column end at the last cell in use? Only where blank cells do not count
     bound = True # it is already the one cell where one cell is wanted
     @property
     def value(self)->str: # for example <3x3>
@@ -237,8 +262,8 @@ class _Binder(Context):
     def position(self, node): # of a plain range
         return Place(node.sheet, *map(torch.tensor, self._corner_and_size(node)))
 
-    def bind(self, node, array, whole=True, read=True): # the tree with windows instead of ranges
-        window = self._window(node, array or whole or not read, read)
+    def bind(self, node, array, whole=True, read=True, cut=False): # the tree with windows instead of ranges
+        window = self._window(node, array or whole or not read, read, cut)
         if window: return window
         if isinstance(node, Unary) and node.op == '@' and is_range(node.arg):
             if self._is_fixed(node.arg): return self.bind(node.arg, False, False)
@@ -246,12 +271,23 @@ class _Binder(Context):
         if isinstance(node, Unary): return Unary(node.op, self.bind(node.arg, array, False))
         if isinstance(node, Chain):
             ranges, places = node.ops[0] in ' :,', node.ops[0] in ' :'
-            return Chain(node.ops, tuple(self.bind(t, array, ranges, not places) for t in node.terms))
+            return Chain(node.ops, tuple(self.bind(t, array, ranges, not places, cut) for t in node.terms))
         if isinstance(node, Call):
             return Call(node.name, tuple(self._argument(node, i, array, whole, read) for i in range(len(node.args))))
         return node
 
 # %% ../nbs/tools/28d_sheet_groups.ipynb #d0946fcf
+_BLIND_TO_BLANKS = set('''SUM SUMSQ PRODUCT AVERAGE COUNT COUNTA MAX MIN LARGE SMALL MEDIAN VAR VAR.S VARP VAR.P
+    STDEV STDEV.S STDEVP STDEV.P DEVSQ RANK RANK.EQ CORREL SUMXMY2 SUMX2MY2 SUMX2PY2 SUMPRODUCT AND OR SUMIF SUMIFS
+    AVERAGEIF AVERAGEIFS COUNTIF COUNTIFS COUNTBLANK MATCH XMATCH LOOKUP VLOOKUP HLOOKUP XLOOKUP INDEX'''.split())
+
+def _is_vast(node): # a whole column or row?
+    return isinstance(node, Ref) and (node.bottom - node.top == MAX_ROWS - 1 or node.right - node.left == MAX_COLS - 1)
+
+def _may_cut(call): # whole columns are arguments themselves, not parts of a computation
+    plain = (_is_reference(a) or not any(map(_is_vast, walk(a))) for a in call.args)
+    return call.name in _BLIND_TO_BLANKS and all(plain)
+
 @patch
 def _argument(self:_Binder, node, i, array, whole, read):
     arg, letters = node.args[i], FUNCTIONS[node.name].letters if node.name in FUNCTIONS else 'v*'
@@ -260,10 +296,19 @@ def _argument(self:_Binder, node, i, array, whole, read):
     if node.name in ('ROW', 'COLUMN', 'ROWS', 'COLUMNS'): # only its place or its size
         return self.bind(arg, True, True, not is_range(arg))
     if node.name in LOCATORS and i == 0:
-        return self.bind(arg, array or letter == 'a', True, read and node.name != 'OFFSET')
-    return self.bind(arg, array or letter == 'a', letter in 'ra' or whole and letter == 'p')
+        return self.bind(arg, array or letter == 'a', True, read and node.name != 'OFFSET', _may_cut(node))
+    if node.name in ('SUMIF', 'AVERAGEIF') and i == 2 and is_range(arg):
+        arg = self._as_large_as(node.args[0], arg)
+    return self.bind(arg, array or letter == 'a', letter in 'ra' or whole and letter == 'p', True, _may_cut(node))
 
 # %% ../nbs/tools/28d_sheet_groups.ipynb #5d7ea431
+@patch
+def _as_large_as(self:_Binder, model, ref): # the range that begins with `ref` and has the size of another
+    if not isinstance(model, Ref) or not isinstance(ref, Ref) or model.relative[:2] != model.relative[2:]: return ref
+    down, right = model.bottom - model.top, model.right - model.left
+    return Ref(ref.sheet, ref.top, ref.left, ref.top + down, ref.left + right, ref.relative[:2] * 2)
+
+# %% ../nbs/tools/28d_sheet_groups.ipynb #aef9b53e
 @patch
 def _corner_and_size(self:_Binder, ref): # top, left, height, width of a plain range: an array for each
     top, left, bottom, right = np.broadcast_arrays(*ref.at(self.family.rows, self.family.cols), self.family.rows)[:4]
@@ -284,7 +329,7 @@ def _located(self:_Binder, node): # the place of a range, or None
     return Place(place.sheet, *np.broadcast_arrays(*place[1:], self.family.rows)[:4])
 
 @patch
-def _window(self:_Binder, node, whole, read): # for a range whose place is known, else None
+def _window(self:_Binder, node, whole, read, cut): # for a range whose place is known, else None
     if not is_range(node): return None
     place = self._located(node)
     if place is None: return None
@@ -292,7 +337,7 @@ def _window(self:_Binder, node, whole, read): # for a range whose place is known
     if not whole: place, fault = self._one_cell(place, fault)
     self.places.append(place)
     self.faults.append(fault)
-    return Window(len(self.places) - 1, place.sheet, 0, 0, read)
+    return Window(len(self.places) - 1, place.sheet, 0, 0, read, cut)
 
 # %% ../nbs/tools/28d_sheet_groups.ipynb #c909416f
 @patch
@@ -332,6 +377,15 @@ class Group:
         return address(self.sheet, self.rows[which], self.cols[which])
 
 # %% ../nbs/tools/28d_sheet_groups.ipynb #88345b88
+def _count_the_rest(node):
+    if not isinstance(node, Call) or node.name not in ('COUNTBLANK', 'COUNTIF', 'COUNTIFS'): return node
+    first = node.args[0]
+    whole = isinstance(first, Window) and (first.height == MAX_ROWS or first.width == MAX_COLS)
+    if not (whole and first.cut): return node
+    blank = Call(node.name, tuple(Empty() if k % 2 == 0 else a for k, a in enumerate(node.args)))
+    return Chain(('+',), (node, Chain(('*',), (blank, Call('\0CUT', (first,))))))
+
+# %% ../nbs/tools/28d_sheet_groups.ipynb #ee625df5
 def _same_sizes(binder): # arrays of formulas whose windows have the same sizes and the same errors
     n, places, faults = len(binder.family.rows), binder.places, binder.faults
     if n == 1 or not places: return [np.arange(n)]
@@ -343,10 +397,11 @@ def _same_sizes(binder): # arrays of formulas whose windows have the same sizes 
 def _group(binder, tree, which): # of these formulas: windows get their sizes, or become error values
     first, kept, f = which[0], {}, binder.family
     def sized(node):
-        if not isinstance(node, Window): return node
+        if not isinstance(node, Window): return _count_the_rest(node)
         place, fault = binder.places[node.index], binder.faults[node.index][first]
         if fault: return Fault(FAULTS[fault - 1])
-        kept[node.index] = Window(len(kept), node.sheet, int(place.height[first]), int(place.width[first]), node.read)
+        size = int(place.height[first]), int(place.width[first])
+        kept[node.index] = Window(len(kept), node.sheet, *size, node.read, node.cut)
         return kept[node.index]
     tree = rebuild(tree, sized)
     tops, lefts = (np.array([getattr(binder.places[k], a)[which] for k in kept], dtype=np.int64).reshape(-1, len(which))

@@ -8,14 +8,15 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/sheet_module.html.md"""
 __all__ = ['Sheets', 'SheetModule', 'Fit']
 
 # %% ../nbs/tools/28_sheet_module.ipynb #b500773e
-import difflib, math
+import difflib, math, warnings
 from pathlib import Path
 from typing import NamedTuple
+import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import nn
 from .formulas import Chain, Fault, Ref, parse_formula
-from .functions import BLANK, FAULT, TEXT, Cells, common_shape, decode, encode
+from .functions import BLANK, FAULT, NUMBER, TEXT, Cells, common_shape, decode, encode
 from .sheet_groups import (CLOCK, RANDOM, Names, address, bind_family, calls_in, check_supported, in_cell,
                                       merge_groups, read_families)
 from .sheet_plan import Plan, Run, compute_step
@@ -46,18 +47,16 @@ class Sheets:
 
     def values(self,
         where # a range, a cell, a defined name, or an `Area`
-    ): # list of rows of floats, texts, truth values, `ErrorValue`s and None; one value for one cell
+    ): # list of rows of floats, texts, truth values, `ErrorValue`s and None; one value for one cell; a list for a batch
         "What stands in a range, whatever it is"
         areas, single = self.module.find(where)
         if len(areas) > 1: return [self.values(a) for a in areas]
-        x = self.cells(areas[0])
-        if x.num.dim() > 3: raise SheetError(f"{self.module.path}: {where!r} has a batch dimension; read it as numbers")
-        table = [[_python(*p) for p in zip(*row)]
-                 for row in zip(x.num.detach().expand(x.size)[0].tolist(), x.full_kind()[0].tolist())]
-        return table[0][0] if single else table
+        x = self.cells(areas[0]).map(lambda t: t[..., 0, 0, 0] if single else t[..., 0, :, :])
+        return _python(x.num.tolist(), x.full_kind().tolist())
 
 # %% ../nbs/tools/28_sheet_module.ipynb #f274fad6
-def _python(num, kind):
+def _python(num, kind): # numbers, or lists of them inside each other
+    if isinstance(num, list): return [_python(*p) for p in zip(num, kind)]
     value = decode(num, kind)
     return ErrorValue(value.value) if isinstance(value, Fault) else value
 
@@ -66,11 +65,23 @@ def _python(num, kind):
 def cells(self:Sheets,
     area:Area # what to read
 )->Cells: # (..., 1, rows, columns)
-    "Numbers and kinds of a range; raises `SheetError` where it was not computed"
+    "Numbers and kinds of a range; raises `SheetError` where it was not computed, or cannot be"
+    self._refuse_stale(area)
     reader = self.plan.area_reader(area)
     if any(self.store[s] is None for s in reader.segments):
         raise SheetError(f"{self.module.path}: {area} was not asked for in `want`")
     return reader.read(self.store)
+
+@patch
+def _refuse_stale(self:Sheets, area): # a saved result was kept, and what it was computed from has changed
+    if self.plan.stale is None: return
+    stale = self.plan.stale[self.plan.index.windows(area.sheet, [area.top], [area.left], *area.shape)[0]]
+    if not stale.any(): return
+    row, col = np.argwhere(stale)[0]
+    cell = address(area.sheet, area.top + row, area.left + col)
+    raise SheetError(f"{self.module.path}: {cell} cannot be computed: a "
+                     "formula with a random number or today's date keeps its saved result, but depends on what is given"
+                     + ("; load with rand='seed'" if self.module.rand == 'frozen' else ''))
 
 @patch
 def _numbers(self:Sheets, area): # (..., rows, columns)
@@ -100,27 +111,33 @@ class SheetModule(nn.Module):
     ):
         super().__init__()
         if rand not in ('frozen', 'seed', 'fed'): raise SheetError(f"rand={rand!r}: use 'frozen', 'seed' or 'fed'")
-        self.file, self.path, self.rand, self.seed = file, file.path, rand, seed
-        self.names, self.plans, self.areas = Names(file), {}, {}
+        if dtype not in (torch.float32, torch.float64):
+            raise SheetError(f"dtype={dtype!r} cannot hold a workbook; use torch.float32 or torch.float64")
+        self.file, self.path, self.rand, self.seed = file, file.path, rand, int(seed)
+        self.source = Path(file.path).absolute()
+        self.names, self.stamp = Names(file), _stamp(self.source)
+        self.plans, self.areas, self.solver_trouble = {}, {}, {}
         families = [self._resolve(f) for f in read_families(file)]
-        check_supported(file.path, families)
         keep = CLOCK | (RANDOM if rand == 'frozen' else set())
-        fixed = [f for f in families if calls_in(f.tree) & keep]
-        self.random = any(calls_in(f.tree) & RANDOM for f in families)
-        self.groups = list(merge_groups(g for f in families if not calls_in(f.tree) & keep for g in self._bind(f)))
-        self._read_constants(fixed, dtype)
+        fixed, computed = ([f for f in families if bool(calls_in(f.tree) & keep) is k] for k in (True, False))
+        check_supported(file.path, computed)
+        check_supported(file.path, fixed, CLOCK | RANDOM)
+        self.groups, self.frozen = (list(merge_groups(g for f in fs for g in self._bind(f)))
+                                    for fs in (computed, fixed))
+        self._read_constants(dtype)
         self._make_parameters(parameters)
         self.plan(()) # finds circles
 
     @classmethod
     def load(cls,
         path,                # a workbook, .xlsx or .xlsm
-        parameters=None,     # ranges or defined names of cells to train; None: those that Excel's Solver may change
+        parameters=None,     # ranges or defined names of cells to train, [] for none; None: those of Excel's Solver
         dtype=torch.float64, # of all numbers; `torch.float32` is the other choice
         rand='frozen',       # random cells: 'frozen' keeps saved results, 'seed' draws, 'fed' wants them as inputs
         seed=0               # of the random numbers
     )->'SheetModule': # with one `nn.Parameter` for each range
         "Read a workbook; raises `SheetError` for what is not supported, with the cells"
+        if not isinstance(path, (str, Path)): raise SheetError(f"a workbook is named by its path, not by {path!r}")
         return cls(read_xlsx(path), parameters, dtype, rand, seed)
 
     def extra_repr(self)->str: # inside the parentheses of its text
@@ -135,6 +152,11 @@ def _resolve(self:SheetModule, f): # a family with its names replaced
     row, col = int(f.rows[0]), int(f.cols[0])
     with in_cell(self.path, f.sheet, row, col): return f._replace(tree=self.names.resolve(f.tree, f.sheet, row, col))
 
+def _stamp(path): # changes when a file does
+    try: info = path.stat()
+    except OSError: return None
+    return info.st_size, info.st_mtime_ns
+
 @patch
 def _bind(self:SheetModule, f):
     with in_cell(self.path, f.sheet, f.rows[0], f.cols[0]): return list(bind_family(f))
@@ -145,20 +167,42 @@ def _filled(formulas): # set of (sheet, row, column) that families or groups fil
             for i in range(f.size[0]) for j in range(f.size[1])}
 
 @patch
-def _read_constants(self:SheetModule, fixed, dtype): # numbers and kinds of all cells that are not computed
-    frozen, computed, found = _filled(fixed), _filled(self.groups), {}
+def _read_constants(self:SheetModule, dtype): # numbers and kinds of all cells that are not computed
+    frozen, computed, found = _filled(self.frozen), _filled(self.groups), {}
     for sheet in self.file.sheets.values():
         for (row, col), cell in sheet.cells.items():
             key = sheet.name, row, col
             if key in computed or cell.formula is not None and key not in frozen: continue
             if cell.value is not None: found[key] = encode(cell.value)
             elif cell.formula is not None:
-                raise SheetError(f"{self.path}: {address(*key)}: ={cell.formula[:40]} has no saved result to keep; "
-                                 "use rand='seed'")
+                what = f"{self.path}: {address(*key)}: ={cell.formula[:40]} has no saved result to keep"
+                raise SheetError(f"{what}; save the file in a spreadsheet program first"
+                                 + ", or use rand='seed'" * (self.rand == 'frozen'))
     self.constants = {key: k for k, key in enumerate(found)}
     numbers, kinds = zip(*found.values()) if found else ([0.], [BLANK])
+    if dtype == torch.float32: _warn_of_long_numbers(self.path, found)
     self.register_buffer('numbers', torch.tensor(numbers, dtype=torch.float64).to(dtype), persistent=False)
     self.register_buffer('kinds', torch.tensor(kinds, dtype=torch.int8), persistent=False)
+
+# %% ../nbs/tools/28_sheet_module.ipynb #0c356c6a
+def _warn_of_long_numbers(path, found):
+    long = [(key, x) for key, (x, kind) in found.items() if kind == NUMBER and x == round(x)
+            and float(torch.tensor(x, dtype=torch.float32)) != x] if found else []
+    if long:
+        warnings.warn(f"{path}: {address(*long[0][0])} holds {long[0][1]:.0f}, and {len(long) - 1} more cells hold "
+                      "whole numbers, that float32 rounds: lookups may find other rows. Use float64", stacklevel=4)
+
+@patch
+def __getstate__(self:SheetModule): # for copies and pickles
+    is_text = self.kinds == TEXT
+    texts = [decode(x, TEXT) for x in self.numbers[is_text].tolist()]
+    return {**self.__dict__, 'plans': {}, 'texts': texts}
+
+@patch
+def __setstate__(self:SheetModule, state):
+    texts = state.pop('texts')
+    nn.Module.__setstate__(self, state)
+    with torch.no_grad(): self.numbers[self.kinds == TEXT] = self.numbers.new_tensor([encode(t)[0] for t in texts])
 
 # %% ../nbs/tools/28_sheet_module.ipynb #8ced8f64
 @patch
@@ -168,7 +212,9 @@ def find(self:SheetModule,
     "Where something lies; raises `SheetError` where it is no range"
     if isinstance(where, Area): return [where], False
     if isinstance(where, (list, tuple)): return [a for w in where for a in self.find(w)[0]], False
-    if not isinstance(where, str): return [parse_area(a) for a in where.ranges], False
+    if hasattr(where, 'ranges'): return [parse_area(a) for a in where.ranges], False
+    if not isinstance(where, str):
+        raise SheetError(f"{self.path}: {where!r} is no range; write one such as 'conv1!A1:Z26'")
     try: tree = self.names.resolve(parse_formula(where.strip()), self.default_sheet(), 1, 1)
     except SheetError as e: raise SheetError(f"{self.path}: {where!r}: {e}") from None
     terms = tree.terms if isinstance(tree, Chain) and set(tree.ops) == {','} else (tree,)
@@ -200,14 +246,22 @@ def _suggestion(self:SheetModule, where): # help for a wrong name
 # %% ../nbs/tools/28_sheet_module.ipynb #6498d0ff
 @patch
 def _make_parameters(self:SheetModule, wanted): # a parameter for each range
-    if wanted is None: wanted = [a for s in self.file.solver.values() for a in s.adjustable]
-    for area in self.find(wanted)[0]:
-        if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
-            raise SheetError(f"{self.path}: {area} is a parameter already")
-        numbers = torch.tensor([self._start(area.sheet, *at) for at in area.cells()], dtype=torch.float64)
-        key = str(area).replace('.', '_')
-        self.register_parameter(key, nn.Parameter(numbers.reshape(area.shape).to(self.numbers)))
-        self.areas[key] = area
+    if wanted is not None: return [self._make_parameter(area) for area in self.find(wanted)[0]]
+    for sheet, settings in self.file.solver.items(): # left behind, they may name what is no number any more
+        try:
+            for area in (a for w in settings.adjustable for a in self._on(w, sheet)):
+                if area not in self.areas.values(): self._make_parameter(area)
+        except SheetError as e: self.solver_trouble[sheet] = str(e)
+
+@patch
+def _make_parameter(self:SheetModule, area):
+    if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
+        raise SheetError(f"{self.path}: {area} is a parameter already")
+    numbers = torch.tensor([self._start(area.sheet, *at) for at in area.cells()], dtype=torch.float64)
+    key = str(area).replace('.', '_') # names of parameters have no dots
+    while key in self.areas: key += '_'
+    self.register_parameter(key, nn.Parameter(numbers.reshape(area.shape).to(self.numbers)))
+    self.areas[key] = area
 
 @patch
 def _start(self:SheetModule, sheet, row, col): # the number in a cell that becomes a parameter
@@ -230,15 +284,21 @@ def parameter(self:SheetModule,
                      f"the parameters are {', '.join(map(str, self.areas.values())) or 'none'}")
 
 # %% ../nbs/tools/28_sheet_module.ipynb #de80c91d
+_MAX_PLANS = 32 # kept for later, of different choices of inputs
+
 @patch
 def plan(self:SheetModule, given): # the order of computation when these areas are given
     given = (*self.areas.values(), *given)
-    if given not in self.plans: self.plans[given] = Plan(self.path, self.constants, self.groups, given)
+    if given not in self.plans:
+        if len(self.plans) == _MAX_PLANS: self.plans.pop(next(iter(self.plans)))
+        self.plans[given] = Plan(self.path, self.constants, self.groups, given, self.frozen)
     return self.plans[given]
 
 @patch
 def _shaped(self:SheetModule, area, where, value): # an input as (..., rows * columns)
-    t = torch.as_tensor(value, dtype=self.numbers.dtype, device=self.numbers.device)
+    try: t = torch.as_tensor(value, dtype=self.numbers.dtype, device=self.numbers.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise SheetError(f"{self.path}: {where!r} is given {value!r:.80}, which is no tensor of numbers") from None
     if area.shape == (1, 1) and t.shape[-2:] != (1, 1): t = t[..., None, None]
     if t.dim() == 1 and 1 in area.shape and len(t) == max(area.shape): t = t.reshape(area.shape)
     if t.shape[-2:] == area.shape: return t.flatten(-2)
@@ -248,6 +308,8 @@ def _shaped(self:SheetModule, area, where, value): # an input as (..., rows * co
 @patch
 def _inputs(self:SheetModule, inputs): # areas and their tensors
     areas, tensors = [], []
+    if inputs is not None and not isinstance(inputs, dict):
+        raise SheetError(f"{self.path}: inputs are a dict, tensors by range, not a {type(inputs).__name__}")
     for where, value in (inputs or {}).items():
         found = self.find(where)[0]
         if len(found) != 1: raise SheetError(f"{self.path}: {where!r} is {len(found)} ranges; give each its own tensor")
@@ -266,9 +328,9 @@ def forward(self:SheetModule,
     "Compute the workbook"
     areas, tensors = self._inputs(inputs)
     plan = self.plan(areas)
-    self._check_fed(plan)
     run = self._start_run(plan, [getattr(self, k).flatten() for k in self.areas] + tensors)
     steps = range(len(plan.steps)) if want is None else plan.wanted(self.find(want)[0])
+    self._check_fed([plan.steps[k].group for k in steps])
     for k in steps: run.store[plan.first_step + k] = compute_step(plan.steps[k], run)
     return Sheets(self, plan, run.store)
 
@@ -281,20 +343,22 @@ def _start_run(self:SheetModule, plan, given): # a store with the constants and 
     pick = torch.as_tensor(plan.constants.clip(min=0), device=self.numbers.device)
     num, kind = self.numbers[pick], self.kinds[pick]
     num[0], kind[0] = 0., BLANK
+    for area, t in zip(plan.given, given):
+        if not bool(t.detach().isfinite().all()):
+            raise SheetError(f"{self.path}: {area} is given a number that is not finite")
     try: batch = common_shape((), *(t.shape[:-1] for t in given))
     except ValueError:
         shapes = ', '.join(str(tuple(t.shape[:-1])) for t in given if t.dim() > 1)
         raise SheetError(f"{self.path}: the batch dimensions of the inputs do not fit: {shapes}") from None
-    generator = torch.Generator().manual_seed(self.seed) if self.random and self.rand == 'seed' else None
     store = [Cells(num, kind)] + [Cells(t) for t in given] + [None] * len(plan.steps)
-    return Run(store, self.numbers.new_zeros(()), batch, generator)
+    return Run(store, self.numbers.new_zeros(()), batch, self.seed)
 
 @patch
-def _check_fed(self:SheetModule, plan): # must random cells be given?
+def _check_fed(self:SheetModule, groups): # must random cells be given?
     if self.rand != 'fed': return
-    for step in plan.steps:
-        if calls_in(step.group.tree) & RANDOM:
-            raise SheetError(f"{self.path}: {step.group.address()} is random and was not given; "
+    for g in groups:
+        if calls_in(g.tree) & RANDOM:
+            raise SheetError(f"{self.path}: {g.address()} is random and was not given; "
                              "with rand='fed' it must be among the inputs")
 
 # %% ../nbs/tools/28_sheet_module.ipynb #eb299e63
@@ -332,22 +396,24 @@ def _shorten(loss, x, f, slope, d, low, high): # the first step that brings the 
 
 # %% ../nbs/tools/28_sheet_module.ipynb #236e2ccc
 def _lbfgs(loss, x, low, high, steps, tol): # minimise within bounds; returns the place, and the value after each step
-    (f, slope), memory, history = loss(x), [], []
+    (f, slope), memory, history, done = loss(x), [], [], False
     if not math.isfinite(f): loss(x, strict=True) # says which cell is an error
     for _ in range(steps):
         history.append(f)
         free = ~((x <= low) & (slope > 0) | (x >= high) & (slope < 0))
-        if not free.any() or float((slope * free).abs().max()) <= tol: break
+        done = not free.any() or float((slope * free).abs().max()) <= tol
+        if done: break
         pairs = [(s * free, y * free) for s, y in memory if (s * free) @ (y * free) > 1e-300]
         d = _direction(slope * free, pairs) * free
         if not memory: d = d / max(1., float(slope.norm()))
         found = _shorten(loss, x, f, slope, d, low, high) if float(d @ slope) < 0 else None
-        if found is None and not memory: break
+        done = found is None and not memory # no step down is left that the numbers can tell
+        if done: break
         if found is None: memory = []; continue
         s, y = found[0] - x, found[2] - slope
         if float(s @ y) > 1e-12 * float(y @ y): memory = (memory + [(s, y)])[-10:]
         x, f, slope = found
-    return x, history + [f]
+    return x, history + [f], done
 
 # %% ../nbs/tools/28_sheet_module.ipynb #61d27612
 def _adam(loss, x, low, high, steps, lr): # the same with Adam
@@ -358,7 +424,7 @@ def _adam(loss, x, low, high, steps, lr): # the same with Adam
         history.append(f)
         optimizer.step()
         with torch.no_grad(): x.clamp_(low, high)
-    return x.detach(), history + [loss(x.detach(), strict=True)[0]]
+    return x.detach(), history + [loss(x.detach(), strict=True)[0]], False
 
 # %% ../nbs/tools/28_sheet_module.ipynb #1873b2e0
 class Fit(NamedTuple):
@@ -366,13 +432,16 @@ class Fit(NamedTuple):
     value: float   # of the objective cell, at the end
     history: list  # what was minimised, after each step
     steps: int     # how many were made
-    def __repr__(self)->str: return f'Fit(value={self.value:.6g}, steps={self.steps})'
+    converged: bool # did L-BFGS find a place where no slope leads further? Adam does not look
+    def __repr__(self)->str:
+        return f"Fit(value={self.value:.6g}, steps={self.steps}{', converged' if self.converged else ''})"
 
 # %% ../nbs/tools/28_sheet_module.ipynb #7d1bbb9f
 @patch
 def _solver(self:SheetModule): # settings of the Solver, with the sheet
     found = self.file.solver
     if not found: raise SheetError(f"{self.path}: has no Solver settings; name an objective")
+    for trouble in self.solver_trouble.values(): raise SheetError(f"{trouble} (in the Solver's settings)")
     sheet = self.file.active_sheet if self.file.active_sheet in found else next(iter(found))
     if found[sheet].objective: return sheet, found[sheet]
     raise SheetError(f"{self.path}: the Solver settings of sheet {sheet!r} have no objective; name one")
@@ -392,9 +461,16 @@ def _solver_bounds(self:SheetModule, sheet, settings): # pairs of an area and (l
             raise SheetError(f"{self.path}: the Solver's constraint {left} {op} {right or ''} is no bound of a cell "
                              "that changes; only bounds are supported")
         try: limit = float(right)
-        except ValueError: limit = self.forward()[self._on(right, sheet)[0]].detach()
+        except ValueError: limit = self._limit(right, sheet)
         out += [(a, (limit if op != '<=' else -math.inf, limit if op != '>=' else math.inf)) for a in areas]
     return out
+
+@patch
+def _limit(self:SheetModule, right, sheet): # numbers in the cells of a bound
+    limit = self.forward()[self._on(right, sheet)[0]]
+    if not limit.requires_grad: return limit
+    raise SheetError(f"{self.path}: the Solver's bound {right} moves with the cells that change; "
+                     "only fixed bounds are supported")
 
 def _covers(p, a): # does an area hold all of another?
     return (p.sheet == a.sheet and p.top <= a.top and p.left <= a.left and a.bottom <= p.bottom and a.right <= p.right)
@@ -414,13 +490,20 @@ def _chosen(self:SheetModule, parameters): # keys of the parameters to change
     raise SheetError(f"{self.path}: there is nothing to fit; load the workbook with parameters=[...]")
 
 @patch
+def _pair(self:SheetModule, where, bound): # a lower and an upper bound
+    if not isinstance(bound, (tuple, list)) or len(bound) != 2:
+        raise SheetError(f"{self.path}: the bounds of {where!r} are {bound!r}; give a pair (lowest, highest)")
+    return tuple(end if b is None else b for b, end in zip(bound, (-math.inf, math.inf)))
+
+@patch
 def _limits(self:SheetModule, keys, bounds, nonnegative): # lowest and highest value of each number, flat
     low, high = ({k: torch.full_like(getattr(self, k), v, requires_grad=False) for k in keys}
                  for v in (-math.inf, math.inf))
     for area, (lo, hi) in bounds:
-        for k in keys:
+        met = [k for k in keys if self.areas[k].sheet == area.sheet and self.areas[k].meets(area)]
+        if not met: raise SheetError(f"{self.path}: {area} has a bound, and is not among the cells that change")
+        for k in met:
             p = self.areas[k]
-            if p.sheet != area.sheet or not p.meets(area): continue
             rows = slice(max(0, area.top - p.top), min(area.bottom, p.bottom) - p.top + 1)
             cols = slice(max(0, area.left - p.left), min(area.right, p.right) - p.left + 1)
             low[k][rows, cols] = torch.maximum(low[k][rows, cols], torch.as_tensor(lo).to(low[k]))
@@ -470,12 +553,12 @@ def fit(self:SheetModule,
     lr:float=0.01,          # of Adam
     goal:str='min',         # 'min', 'max', or 'value'
     target:float|None=None, # the value, where that is the goal
-    bounds:dict|None=None,  # (lowest, highest) by range
+    bounds:dict|None=None,  # (lowest, highest) by range; None for no limit on that side
     inputs:dict|None=None,  # as in `forward`; with a batch, the mean of the objective counts
     tol:float=1e-9          # L-BFGS stops where no slope is steeper
 )->Fit: # what was reached; after an error the parameters are as they were
     "Change the parameters until the objective is as small, as large, or as near to a value as possible"
-    limits, nonnegative = [(a, b) for w, b in (bounds or {}).items() for a in self.find(w)[0]], False
+    limits, nonnegative = [(a, self._pair(w, b)) for w, b in (bounds or {}).items() for a in self.find(w)[0]], False
     if objective is None:
         sheet, s = self._solver()
         objective, goal, target = str(self._on(s.objective, sheet)[0]), s.goal, s.value
@@ -488,10 +571,10 @@ def fit(self:SheetModule,
     loss = _Loss(self, objective, keys, goal, target, inputs)
     start = torch.cat([p.detach().flatten() for p in loss.tensors])
     search, last = (_lbfgs, tol) if optimizer == 'lbfgs' else (_adam, lr)
-    try: x, history = search(loss, start.clamp(*limits), *limits, steps, last)
+    try: x, history, converged = search(loss, start.clamp(*limits), *limits, steps, last)
     except BaseException: loss.set_to(start); raise
     loss.set_to(x)
-    return Fit(float(loss.value().detach()), history, len(history) - 1)
+    return Fit(float(loss.value().detach()), history, len(history) - 1, converged)
 
 # %% ../nbs/tools/28_sheet_module.ipynb #ffab27d4
 def _results(sheets): # value by (sheet, row, column) of all cells with formulas
@@ -500,7 +583,7 @@ def _results(sheets): # value by (sheet, row, column) of all cells with formulas
         g, (h, w) = step.group, step.group.size
         pairs = zip(x.num.detach().tolist(), x.full_kind().tolist())
         places = ((r + i, c + j) for r, c in zip(g.rows.tolist(), g.cols.tolist()) for i in range(h) for j in range(w))
-        out |= {(g.sheet, *at): _python(*p) for at, p in zip(places, pairs)}
+        out.update(((g.sheet, *at), _python(*p)) for at, p in zip(places, pairs))
     return out
 
 # %% ../nbs/tools/28_sheet_module.ipynb #d9eb05e0
@@ -510,6 +593,8 @@ def save(self:SheetModule,
     inputs:dict|None=None  # as in `forward`, without a batch; written too
 )->Path: # the workbook
     "Write the parameters and the recalculated results into a copy of the workbook"
+    if _stamp(self.source) != self.stamp:
+        raise SheetError(f"{self.path} has changed or gone since it was opened; load it again")
     areas, tensors = self._inputs(inputs)
     if any(t.dim() > 1 for t in tensors):
         raise SheetError(f"{self.path}: a workbook holds no batch; give one input at a time")
@@ -517,4 +602,6 @@ def save(self:SheetModule,
     parameters = [(a, getattr(self, k).detach()) for k, a in self.areas.items()]
     for area, t in parameters + list(zip(areas, tensors)):
         values |= {(area.sheet, *at): v for at, v in zip(area.cells(), t.flatten().tolist())}
-    return rewrite_xlsx(self.path, path, values)
+    written = rewrite_xlsx(self.source, path, values)
+    if Path(path).absolute() == self.source: self.stamp = _stamp(self.source)
+    return written

@@ -372,6 +372,132 @@ def test_ranges_whose_size_depends_on_the_batch(tmp_path):
     assert x.grad[0, :, :, 0].tolist() == [[3, 0, 0, 0, 0], [3, 3, 0, 0, 0], [3, 3, 3, 3, 0]]
 
 
+# what must not go wrong in silence
+
+def test_a_pickle_takes_its_texts_to_another_process(tmp_path):
+    import pickle, subprocess, sys
+    cells = {(r, 1): t for r, t in enumerate(('apple', 'pear', 'fig'), 1)} | {(r, 2): float(r) for r in (1, 2, 3)}
+    m = small(tmp_path/'t.xlsx', cells | {(3, 3): F('COUNTIF(A1:A3,"pear")'), (4, 3): F('IF(A2="pear",B1*5,0)')}, parameters=['B1:B3'])
+    (tmp_path/'m.pkl').write_bytes(pickle.dumps(m))
+    small(tmp_path/'o.xlsx', {(1, 1): 'zz', (2, 1): 'yy', (3, 1): 'xx'})
+    code = f"""import pickle
+from ddl_lesson8.sheet_module import SheetModule
+SheetModule.load({str(tmp_path/'o.xlsx')!r})
+print(pickle.load(open({str(tmp_path/'m.pkl')!r}, 'rb')).values('A1:C4'))"""
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
+    assert eval(out) == m.values('A1:C4') and m.values('C3:C4') == [[1.], [5.]]
+    import copy
+    twin = copy.deepcopy(m)
+    with torch.no_grad(): twin.parameter('B1:B3').zero_()
+    assert twin.values('C4') == 0 and m.values('C4') == 5
+
+
+def test_a_random_cell_is_the_same_whatever_else_is_computed(tmp_path):
+    cells = {(1, 1): F('RAND()'), (1, 2): F('RAND()+RAND()'), (2, 1): F('RAND()'), (2, 2): F('A1-B1'), (1, 4): 0., (1, 5): F('(D1-B1)^2')}
+    m = small(tmp_path/'r.xlsx', cells, rand='seed', parameters=['D1'])
+    everything = m()['A1:B2']
+    assert torch.equal(m['A1:B2'], everything) and m['B1'] == everything[0, 1] and m['B2'] == everything[1, 1] and len(everything.unique()) == 4
+    assert m({'A1': torch.tensor(.5)})['B1'] == everything[0, 1]
+    assert m.fit('E1').value == m()['E1'].item() < 1e-12
+    many = m({'D1': torch.arange(3.)})['A1']
+    assert many.shape == (3,) and len(many.unique()) == 3
+
+
+def test_a_frozen_result_is_refused_where_what_it_was_computed_from_has_changed(tmp_path):
+    cells = {(1, 1): 10., (1, 2): F('A1*RAND()'), (1, 3): F('B1+1'), (1, 4): F('A1*2'), (1, 5): F('RAND()'), (1, 6): F('E1+A1'), (2, 2): F('TODAY()+A1')}
+    write(tmp_path/'f.xlsx', {'s': cells}, saved='<v>5</v>')
+    m = SheetModule.load(tmp_path/'f.xlsx')
+    assert m.values('A1:F1') == [[10., 5., 6., 20., 5., 15.]]
+    changed = m({'A1': torch.tensor(100.)})
+    assert changed['D1'] == 200 and changed['F1'] == 105 and changed['E1'] == 5
+    for cell in ('B1', 'C1', 'A1:C1'):
+        with pytest.raises(SheetError, match="s!B1|s!C1.*rand='seed'"): changed[cell]
+    with pytest.raises(SheetError, match='B2 cannot be computed'): m({'A1': torch.tensor(1.)})['B2']
+    trained = SheetModule.load(tmp_path/'f.xlsx', ['A1'])
+    with pytest.raises(SheetError, match='B1 cannot be computed'): trained['B1']
+    assert trained['D1'].item() == 20
+
+
+@pytest.mark.parametrize('elsewhere', [{}, {(40, 9): 1.}])
+def test_whole_columns_and_rows_count_their_blank_cells(tmp_path, elsewhere):
+    rows, columns = 2**20, 2**14
+    want = {'COUNTBLANK(A:A)': rows - 3, 'COUNTIF(A:A,"")': rows - 3, 'COUNTIF(A:A,"<>x")': rows - 1, 'SUMPRODUCT(--(A:A=""))': rows - 3,
+            'COUNTIFS(A:A,"<>x",B:B,"")': rows - 1, 'COUNTIF(A:A,"x")': 1, 'SUM(A:A)': 3, 'COUNT(A:A)': 2, 'SUMPRODUCT((A:A=2)*(A:A<>""))': 1, 'MATCH(2,A:A,0)': 3,
+            'COUNTBLANK(2:2)': columns - 1, 'ROWS(A:A)': rows, 'COUNTIF(A:A,C60&"x")': 1, 'SUMIF(A:A,">1")': 2}
+    cells = {(1, 1): 'x', (2, 1): 1., (3, 1): 2.} | {(60 + k, 4): F(f) for k, f in enumerate(want)} | elsewhere
+    m = small(tmp_path/'w.xlsx', cells)
+    assert {f: m.values(f'D{60 + k}') for k, f in enumerate(want)} == want
+
+
+def test_a_name_of_the_cell_above_and_a_name_of_two_ranges(tmp_path):
+    names = [('above', None, 's!A1048576'), ('left', None, 's!XFD1'), ('par', None, 's!$A$1,s!$A$2')]
+    m = small(tmp_path/'n.xlsx', {(1, 1): 3., (2, 1): 4., (3, 1): F('above*10'), (3, 2): F('left+1'), (4, 1): F('SUM(par)')}, names, parameters='par')
+    assert m.values('A3:B3') == [[40., 41.]] and m['A4'].item() == 7 and len(list(m.parameters())) == 2 and m['par'].flatten().tolist() == [3, 4]
+
+
+def test_a_sum_range_may_be_named_by_its_first_cell(tmp_path):
+    cells = {(r, 1): float(r - 2) for r in (1, 2, 3)} | {(r, 2): F(f'A{r}*10+5') for r in (1, 2, 3)} | {(1, 4): F('SUMIF(A1:A3,">-1",B1)'), (2, 4): F('AVERAGEIF(A1:A3,">-1",B1)')}
+    assert small(tmp_path/'s.xlsx', cells).values('D1:D2') == [[20.], [10.]]
+
+
+def test_inference_first_and_training_after(tmp_path):
+    cells = {(1, 1): 2., (2, 1): 3., (3, 1): 4., (4, 1): 5., (1, 2): F('A1^2+INDEX(A1:A2,1)'), (2, 2): F('SUM(A1,A4,A3)*B1')}
+    cells |= {(r, 4): F(f'SUMPRODUCT(A{r % 3 + 1}:A{r % 3 + 2},$A$1:$A$2)') for r in range(1, 20)}
+    m = small(tmp_path/'i.xlsx', cells, parameters=['A1'])
+    with torch.inference_mode(): m()
+    (m()['B2'] + m()['D1:D19'].sum()).backward()
+    assert next(m.parameters()).grad.isfinite().all()
+
+
+BAD_CALLS = {'not finite': lambda m: m({'A1': math.nan}), 'no tensor of numbers': lambda m: m({'A1': 'abc'}), 'is no range': lambda m: m[5],
+             'inputs are a dict': lambda m: m(torch.zeros(3, 1)), 'give a pair': lambda m: m.fit('C1', bounds={'A1': 5}),
+             'not among the cells that change': lambda m: m.fit('C1', bounds={'C1': (0, 1)}), 'has changed or gone': lambda m: (os.utime(m.source, (1, 1)), m.save(m.source))}
+
+
+@pytest.mark.parametrize('words', BAD_CALLS)
+def test_mistakes_in_calls_get_a_sentence(tmp_path, words):
+    m = small(tmp_path/'m.xlsx', {(1, 1): 1., (1, 2): F('A1+1'), (1, 3): F('(A1-3)^2')}, parameters=['A1'])
+    with pytest.raises(SheetError, match=words): BAD_CALLS[words](m)
+    assert m.fit('C1', bounds={'A1': (None, 2)}).converged and math.isclose(m['A1'].item(), 2)
+    with torch.no_grad(): next(m.parameters()).fill_(math.inf)
+    with pytest.raises(SheetError, match='s!A1 is given a number that is not finite'): m['B1']
+
+
+@pytest.mark.parametrize('formula, words', [('RANDARRAY(2)', 'RANDARRAY in s!A1'), ('ROUND(B1)', 'ROUND with 1 argument in s!A1'), ('SUM(B1:XFD20000)', 's!A1: 1 ranges of 20,000')])
+def test_what_cannot_be_computed_is_refused_at_load(tmp_path, formula, words):
+    with pytest.raises(SheetError, match=words): small(tmp_path/'m.xlsx', {(1, 1): F(formula), (20000, 16384): 1.}, rand='seed')
+    for bad in ('float32', torch.float16, torch.int64):
+        with pytest.raises(SheetError, match='torch.float32 or torch.float64'): small(tmp_path/'d.xlsx', {(1, 1): 1.}, dtype=bad)
+    with pytest.raises(SheetError, match='named by its path'): SheetModule.load(None)
+
+
+def test_an_array_formula_over_a_whole_sheet_is_refused(tmp_path):
+    with pytest.raises(SheetError, match='A1.*fills 1,048,576 x 16,384'): small(tmp_path/'h.xlsx', {(1, 1): F('1', 'A1:XFD1048576')})
+
+
+def test_settings_that_the_solver_left_behind_do_not_stop_the_load(tmp_path):
+    for adj in ('s!#REF!', 's!$B$1', 's!$C$1'):
+        m = small(tmp_path/'l.xlsx', {(1, 1): 2., (1, 2): F('A1^2'), (1, 3): 'x'}, [('solver_opt', 's', 's!$B$1'), ('solver_adj', 's', adj)])
+        assert m['B1'].item() == 4
+        with pytest.raises(SheetError, match="in the Solver's settings"): m.fit()
+
+
+def test_a_bound_that_moves_is_refused(tmp_path):
+    line = dict(solver_opt='s!$C$1', solver_adj='s!$A$1:$A$2', solver_typ='2', solver_num='1', solver_lhs1='s!$A$1', solver_rel1='1', solver_rhs1='s!$A$2')
+    m = small(tmp_path/'b.xlsx', {(1, 1): 1., (2, 1): 1., (1, 3): F('(A1-3)^2+(A2+1)^2')}, [(k, 's', v) for k, v in line.items()])
+    with pytest.raises(SheetError, match='bound s!.A.2 moves'): m.fit()
+
+
+def test_sheets_of_nearly_the_same_name_have_parameters_of_their_own(tmp_path):
+    path = write(tmp_path/'p.xlsx', {'a.b': {(1, 1): 1.}, 'a_b': {(1, 1): 2.}})
+    m = SheetModule.load(path, ["'a.b'!A1", 'a_b!A1'])
+    assert sorted(p.item() for p in m.state_dict().values()) == [1, 2] and m['a_b!A1'].item() == 2
+
+
+def test_float32_warns_of_keys_that_it_cannot_hold(tmp_path):
+    with pytest.warns(UserWarning, match='s!A1 holds 123456781'): small(tmp_path/'k.xlsx', {(1, 1): 123456781.}, dtype=torch.float32)
+
+
 # the course's own workbook
 
 @needs_course
