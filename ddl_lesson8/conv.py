@@ -269,20 +269,42 @@ def avg_pool2d(
 
 # %% ../nbs/06_convolutions.ipynb #5c36e269
 class MaxPool2d(nn.Module):
-    "Maximum pooling as a layer; arguments as for `max_pool2d`"
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode:bool=False):
+    "Maximum pooling as a layer"
+    def __init__(self,
+        kernel_size, stride=None, padding=0, dilation=1, ceil_mode:bool=False # as for `max_pool2d`
+    ):
         super().__init__()
-        self.args = kernel_size, stride, padding, dilation, ceil_mode
-    def forward(self, x): return max_pool2d(x, *self.args)
-    def extra_repr(self): return ', '.join(map(str, self.args[:2]))
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.dilation, self.ceil_mode = dilation, ceil_mode
+
+    def forward(self,
+        x:torch.Tensor # (batch, channels, height, width) or without the batch
+    )->torch.Tensor: # (..., output height, output width)
+        "Largest number in each window"
+        return max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
+    def extra_repr(self)->str: # what `print(layer)` shows in brackets
+        "Window and step"
+        return f'{self.kernel_size}, {self.stride}'
 
 class AvgPool2d(nn.Module):
-    "Average pooling as a layer; arguments as for `avg_pool2d`"
-    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode:bool=False, count_include_pad:bool=True):
+    "Average pooling as a layer"
+    def __init__(self,
+        kernel_size, stride=None, padding=0, ceil_mode:bool=False, count_include_pad:bool=True # as for `avg_pool2d`
+    ):
         super().__init__()
-        self.args = kernel_size, stride, padding, ceil_mode, count_include_pad
-    def forward(self, x): return avg_pool2d(x, *self.args)
-    def extra_repr(self): return ', '.join(map(str, self.args[:2]))
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+
+    def forward(self,
+        x:torch.Tensor # (batch, channels, height, width) or without the batch
+    )->torch.Tensor: # (..., output height, output width)
+        "Mean of each window"
+        return avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
+    def extra_repr(self)->str: # what `print(layer)` shows in brackets
+        "Window and step"
+        return f'{self.kernel_size}, {self.stride}'
 
 # %% ../nbs/06_convolutions.ipynb #fbbc3da3
 def receptive_field(
@@ -323,10 +345,16 @@ def adaptive_avg_pool2d(
 # %% ../nbs/06_convolutions.ipynb #4d1c27ac
 class AdaptiveConcatPool2d(nn.Module):
     "Maxima and averages of each channel, maxima first, as fastai's (claim V13)"
-    def __init__(self, output_size=1): # grid to make: one number, or (rows, columns)
+    def __init__(self,
+        output_size=1 # grid to make: one number, or (rows, columns)
+    ):
         super().__init__()
         self.output_size = output_size
-    def forward(self, x): # (batch, channels, height, width) -> (batch, 2 * channels, rows, columns)
+
+    def forward(self,
+        x:torch.Tensor # (batch, channels, height, width) or without the batch
+    )->torch.Tensor: # (..., 2 * channels, rows, columns)
+        "Maxima of all channels, then their means"
         return torch.cat([adaptive_max_pool2d(x, self.output_size), adaptive_avg_pool2d(x, self.output_size)], -3)
 
 # %% ../nbs/06_convolutions.ipynb #a354439c
