@@ -394,7 +394,9 @@ def conv2d_fast(
             choice = fast_choice(x, weight, stride)
     if choice != 'F.conv2d': return conv2d(*args)
     try: return F.conv2d(*args)
-    except (RuntimeError, TypeError): _check_all(*args); raise # our words where we know what is wrong
+    except (RuntimeError, TypeError):
+        _check_all(*args) # our words where we know what is wrong
+        raise
 
 # %% ../nbs/06_convolutions.ipynb #b96a4cd3
 def _sheet_net(): # the sheet's tensors in float64: inputs, then own code, then PyTorch

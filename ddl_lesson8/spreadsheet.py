@@ -43,7 +43,9 @@ def col_name(
 )->str: # its letters
     "Letters of a column: 1 is A, 27 is AA"
     letters = ''
-    while col: col, rest = divmod(col - 1, 26); letters = chr(65 + rest) + letters
+    while col:
+        col, rest = divmod(col - 1, 26)
+        letters = chr(65 + rest) + letters
     return letters
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #c8e43033
@@ -143,6 +145,8 @@ class Block:
         (h, w), n_in = self.size, lead[-1] if lead else 1
         step = pitch or (w + gap if across else h + gap if len(lead) < 2 else n_in * (h + gap))
         outer = lead[0] if lead else 1
+        least = w if across else h if len(lead) < 2 else n_in * (h + gap) - gap
+        _need(outer < 2 or step >= least, f"{label!r}: channels of {least} cells do not fit into a pitch of {step}")
         inner = n_in if len(lead) == 2 else 1
         def origin(o, k): # first cell of a rectangle
             down = k * (h + gap)
@@ -843,7 +847,10 @@ def _xlsx(self:Book, path): # the file without results
     from openpyxl.workbook.defined_name import DefinedName
     wb, styles = openpyxl.Workbook(), {}
     wb.remove(wb.active)
-    for s in self.sheets.values(): ws = wb.create_sheet(s.name); s._write(ws, styles); s._color(ws)
+    for s in self.sheets.values():
+        ws = wb.create_sheet(s.name)
+        s._write(ws, styles)
+        s._color(ws)
     fixed = lambda a: f'{quote_sheet(a.sheet)}!{cell_name(a.top, a.left, True)}:{cell_name(a.bottom, a.right, True)}'
     for name, b in self.names.items():
         wb.defined_names[name] = DefinedName(name, attr_text=','.join(map(fixed, b.areas)))
