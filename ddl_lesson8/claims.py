@@ -150,8 +150,9 @@ def notebook_title(
     return next((l[2:].strip() for l in lines if l.startswith('# ')), Path(path).stem)
 
 # %% ../nbs/tools/24_claims.ipynb #24c9e983
-LECTURE_PARTS = dict(P='parameters', E='embeddings', C='collaborative filtering', T='tabular data', V='convolutions',
-                     M='the matrix proof', D='dropout', A='activations') # of the lecture, by the first letter of a claim's ID
+LECTURE_PARTS = dict( # of the lecture, by the first letter of a claim's ID
+    P='parameters', E='embeddings', C='collaborative filtering', T='tabular data',
+    V='convolutions', M='the matrix proof', D='dropout', A='activations')
 
 class Ledger:
     "All claims that the chapters of a folder have saved, in the order of the lecture"
@@ -167,10 +168,13 @@ class Ledger:
 
     @property
     def counts(self)->dict: # verdict -> number of claims
+        "How the claims were judged"
         return {v: sum(c.verdict == v for c, _ in self.claims) for v in VERDICTS}
 
     @property
-    def ids(self)->list: return [c.id for c, _ in self.claims]
+    def ids(self)->list: # texts
+        "IDs of the claims, in their order"
+        return [c.id for c, _ in self.claims]
 
     def __repr__(self)->str: return '\n'.join(f'{c.id:<4}{c.verdict:<18}{c.text}' for c, _ in self.claims)
 

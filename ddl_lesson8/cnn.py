@@ -105,19 +105,28 @@ class LayerCost(NamedTuple):
 class Summary:
     "Layers with their shapes, parameters and multiplications; shown as a table"
     def __init__(self, rows:list): self.rows = rows # `LayerCost`s
+
     @property
-    def n_parameters(self)->int: return sum(r.n_parameters for r in self.rows)
+    def n_parameters(self)->int: # numbers that are learned
+        "Parameters of all layers"
+        return sum(r.n_parameters for r in self.rows)
+
     @property
-    def n_multiplications(self)->int|None: # of all layers; None when one is unknown
+    def n_multiplications(self)->int|None: # None when one layer's number is unknown
+        "Multiplications of all layers, for one row of the batch"
         counts = [r.n_multiplications for r in self.rows]
         return None if None in counts else sum(counts)
+
     def cells(self)->list: # lists of strings, names first and the sum last
+        "The lines of the table"
         number = lambda n: '?' if n is None else f'{n:,}'
         body = [[r.name, r.kind, ' x '.join(map(str, r.shape)), *map(number, r[3:])] for r in self.rows]
         return [['layer', 'kind', 'output', 'parameters', 'multiplications'], *body,
                 ['', 'in all', '', number(self.n_parameters), number(self.n_multiplications)]]
+
     def __repr__(self)->str:
         return '\n'.join(f'{a:<12}{b:<20}{c:<16}{d:>12}{e:>18}' for a, b, c, d, e in self.cells())
+
     def _repr_html_(self)->str:
         style = [''] * 3 + [' style="text-align:right"'] * 2
         line = lambda tag, r: ''.join(f'<{tag}{s}>{escape(c)}</{tag}>' for s, c in zip(style, r))
@@ -161,7 +170,10 @@ class Jitter(nn.Module):
                              "none may be negative, and stretch must be below 1")
         self.turn, self.stretch, self.slant, self.shift = turn, stretch, slant, shift
 
-    def forward(self, x): # (batch, channels, height, width), the same shape
+    def forward(self,
+        x:torch.Tensor # pictures, (batch, channels, height, width)
+    )->torch.Tensor: # the same shape
+        "Change each picture in its own way while training; return `x` itself otherwise"
         if not self.training: return x
         n, (height, width) = len(x), x.shape[-2:]
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
@@ -174,7 +186,9 @@ class Jitter(nn.Module):
         grid = F.affine_grid(torch.cat([torch.stack(rows, 1).view(n, 2, 2), move], 2), wide.shape, align_corners=False)
         return F.grid_sample(wide, grid, align_corners=False).to(x.dtype)
 
-    def extra_repr(self): return f'turn={self.turn}, stretch={self.stretch}, slant={self.slant}, shift={self.shift}'
+    def extra_repr(self)->str: # what `print(layer)` shows in brackets
+        "The four ranges"
+        return f'turn={self.turn}, stretch={self.stretch}, slant={self.slant}, shift={self.shift}'
 
 # %% ../nbs/06b_trained_cnn.ipynb #c51993c4
 def layer_outputs(

@@ -41,8 +41,13 @@ class PlainColumn:
     "A named array: as much of a data frame's column as this module needs"
     def __init__(self, name, values:np.ndarray): self.name, self.values = name, values
     def __len__(self)->int: return len(self.values)
-    def to_numpy(self)->np.ndarray: return self.values
+
+    def to_numpy(self)->np.ndarray: # (n,)
+        "The values as an array"
+        return self.values
+
     def to_list(self)->list: # missing dates are None
+        "The values as Python's own numbers, texts and dates"
         return (self.values.astype('datetime64[us]') if self.values.dtype.kind == 'M' else self.values).tolist()
 
 class PlainFrame:
@@ -53,10 +58,17 @@ class PlainFrame:
         self.data = {k: _as_array(v, k) for k, v in columns.items()}
         sizes = {k: len(v) for k, v in self.data.items()}
         if len(set(sizes.values())) > 1: raise ValueError(f"the columns have different lengths: {sizes}")
+
     @property
-    def columns(self)->list: return list(self.data)
+    def columns(self)->list: # in their order
+        "Names of the columns"
+        return list(self.data)
+
     @property
-    def shape(self)->tuple: return len(self), len(self.data)
+    def shape(self)->tuple: # (rows, columns)
+        "How large the table is"
+        return len(self), len(self.data)
+
     def __len__(self)->int: return len(next(iter(self.data.values()), ()))
     def __getitem__(self, name)->PlainColumn: return PlainColumn(name, self.data[name])
 
@@ -79,8 +91,8 @@ def as_frame(
         raise TypeError(f"a table is a data frame of pandas, polars or pyarrow, not {what}") from e
 
 def _column_values(values): # a column of another library in a dict: its plain values
-    return values.tolist() if hasattr(values,
-                                      'tolist') and not isinstance(values, (np.ndarray, torch.Tensor)) else values
+    if isinstance(values, (np.ndarray, torch.Tensor)) or not hasattr(values, 'tolist'): return values
+    return values.tolist()
 
 # %% ../nbs/tools/27b_columns.ipynb #e5d4261d
 def check_columns(
@@ -186,20 +198,21 @@ def date_parts(
     in_year = lambda d: count(d - d.astype('datetime64[Y]').astype('datetime64[D]')) + 1
     month, last = count(months) % 12 + 1, (days + 1).astype('datetime64[M]') != months
     first = days == months.astype('datetime64[D]')
-    parts = dict(Year=count(dates.astype('datetime64[Y]')) + 1970, Month=month, Week=(in_year(thursday) - 1) // 7 + 1,
-                 Day=count(days - months.astype('datetime64[D]')) + 1, Dayofweek=(count(days) + 3) % 7,
-                 Dayofyear=in_year(days))
-    ends = dict(Is_month_end=last, Is_month_start=first, Is_quarter_end=last & (month % 3 == 0),
-                Is_quarter_start=first & (month % 3 == 1), Is_year_end=last & (month == 12),
-                Is_year_start=first & (month == 1))
+    parts = dict(
+        Year=count(dates.astype('datetime64[Y]')) + 1970, Month=month, Week=(in_year(thursday) - 1) // 7 + 1,
+        Day=count(days - months.astype('datetime64[D]')) + 1, Dayofweek=(count(days) + 3) % 7, Dayofyear=in_year(days))
+    ends = dict(
+        Is_month_end=last, Is_month_start=first,
+        Is_quarter_end=last & (month % 3 == 0), Is_quarter_start=first & (month % 3 == 1),
+        Is_year_end=last & (month == 12), Is_year_start=first & (month == 1))
     clock = count(seconds) % 86400
     hours = dict(Hour=clock // 3600, Minute=clock // 60 % 60, Second=clock % 60) if time else {}
     gone = np.isnat(dates)
     blank = lambda v: np.where(gone, np.nan, v) if gone.any() else v
-    return {k: blank(v) for k, v in parts.items()} | {k: v & ~gone
-                                                      for k, v in ends.items()} | {k: blank(v)
-                                                          for k, v in hours.items()} \
-        | dict(Elapsed=np.where(gone, np.nan, count(seconds).astype(float)))
+    out = {k: blank(v) for k, v in parts.items()}
+    out |= {k: v & ~gone for k, v in ends.items()}
+    out |= {k: blank(v) for k, v in hours.items()}
+    return out | dict(Elapsed=np.where(gone, np.nan, count(seconds).astype(float)))
 
 # %% ../nbs/tools/27b_columns.ipynb #e30d88d4
 def _dates(
@@ -268,8 +281,8 @@ def split_rows(
         codes, values = factorize(frame[column])
         if (codes < 0).any():
             raise ValueError(f"column '{column}', row {int((codes < 0).argmax())}: no {how} to split by")
-        order = sorted(range(len(values)),
-                       key=values.__getitem__) if how == 'time' else torch.randperm(len(values), generator=g).tolist()
+        if how == 'time': order = sorted(range(len(values)), key=values.__getitem__)
+        else: order = torch.randperm(len(values), generator=g).tolist()
         keep = _last_groups(torch.from_numpy(codes), torch.tensor(order), valid, by_rows=how == 'time')
     keep, rows = keep.numpy(), np.arange(n)
     if keep.all() or not keep.any():
@@ -284,8 +297,8 @@ def _last_groups(
     by_rows:bool        # a share of the rows, or of the groups?
 )->torch.Tensor: # True for rows of the last groups, (n,)
     "Whole groups from the end of an order, near the wanted share"
-    size = codes.bincount(minlength=len(order))[order].double() if by_rows else torch.ones(len(order),
-        dtype=torch.float64)
+    size = torch.ones(len(order), dtype=torch.float64)
+    if by_rows: size = codes.bincount(minlength=len(order))[order].double()
     before = size.cumsum(0) - size
     last = torch.zeros(len(order), dtype=torch.bool)
     last[order] = (before + size / 2) >= (1 - valid) * size.sum()
@@ -323,8 +336,8 @@ def _categories(
         raise ValueError(f"column '{series.name}' holds {e}; categories are text, numbers, yes/no or dates") from None
     kinds = {_kind(v): v for v in values}
     if len(kinds) > 1:
-        raise ValueError(f"column '{series.name}' mixes text ({kinds['text']!r}) with numbers ({kinds['number']!r}); "
-                         "make it one or the other")
+        mix = f"text ({kinds['text']!r}) with numbers ({kinds['number']!r})"
+        raise ValueError(f"column '{series.name}' mixes {mix}; make it one or the other")
     return codes, values
 
 # %% ../nbs/tools/27b_columns.ipynb #1d8efaab
@@ -381,11 +394,13 @@ class ColumnPrep:
         self.classes, self.numbers, self.y_classes = {}, {}, None # filled by `fit`
 
     @property
-    def flags(self)->list: # names of the columns that say where a number was missing
+    def flags(self)->list: # their names
+        "Columns that say where a number was missing"
         return [f'{n}_na' for n in self.cont_names if self.numbers.get(n, {}).get('flag')]
 
     @property
-    def all_cat_names(self)->list: # categories, then flags: the columns of `x_cat`
+    def all_cat_names(self)->list: # categories, then flags
+        "Names of the columns of `x_cat`"
         return self.cat_names + self.flags
 
     def __repr__(self)->str:
@@ -405,8 +420,8 @@ def _fit_numbers(
     median = float(np.median(x[~gone]))
     filled = np.where(gone, median, x)
     std = float(filled.std())
-    return dict(median=median, mean=float(filled.mean()), std=std if std > 1e-12 * abs(median) else 1.,
-                flag=bool(gone.any()))
+    if std <= 1e-12 * abs(median): std = 1. # a column of one value is not divided by its rounding error
+    return dict(median=median, mean=float(filled.mean()), std=std, flag=bool(gone.any()))
 
 # %% ../nbs/tools/27b_columns.ipynb #b386f0f5
 class ReadTable:
@@ -508,8 +523,8 @@ def apply(self:ColumnPrep,
         gone = np.isnan(x)
         if told['flag']: x_cat[:, self.all_cat_names.index(f'{n}_na')] = 1 + gone
         elif gone.any():
-            warnings.warn(f"column '{n}' had no missing value in training; the median {told['median']:.6g} stands in",
-                          stacklevel=3)
+            told_so = f"column '{n}' had no missing value in training; the median {told['median']:.6g} stands in"
+            warnings.warn(told_so, stacklevel=3)
         x_cont[:, j] = (np.where(gone, told['median'], x) - told['mean']) / told['std']
     return torch.from_numpy(x_cat), torch.from_numpy(x_cont).to(dtype)
 

@@ -198,6 +198,7 @@ def forward(self:Conv2d,
 
 @patch
 def extra_repr(self:Conv2d)->str: # what `print(layer)` shows in brackets
+    "Channels and window"
     out, per_group, *size = self.weight.shape
     sizes = f'{per_group * self.groups}, {out}, kernel_size={tuple(size)}'
     return f'{sizes}, stride={self.stride}, padding={self.padding}'
@@ -231,8 +232,9 @@ def _check_pool(x, kernel_size, stride, padding, dilation, what): # window, step
 def _pool_views(x, fill, beyond, kernel_size, stride, padding, dilation, ceil_mode, what): # what each cell sees
     k, s, p, d = _check_pool(x, kernel_size, stride, padding, dilation, what)
     out = [_pool_places(*axis, ceil_mode, what) for axis in zip(x.shape[-2:], k, s, p, d)]
-    over = [max(0, (places - 1) * step + gap * (size - 1) + 1 - n - 2 * zeros) # cells beyond the padding
-            for places, step, gap, size, n, zeros in zip(out, s, d, k, x.shape[-2:], p)]
+    def beyond_padding(places, step, gap, size, n, zeros): # cells
+        return max(0, (places - 1) * step + gap * (size - 1) + 1 - n - 2 * zeros)
+    over = [beyond_padding(*axis) for axis in zip(out, s, d, k, x.shape[-2:], p)]
     padded = F.pad(F.pad(x, (p[1], p[1], p[0], p[0]), value=fill), (0, over[1], 0, over[0]), value=beyond)
     return [v for _, v in shifted_views(padded, k, s, d, out)]
 
@@ -269,20 +271,42 @@ def avg_pool2d(
 
 # %% ../nbs/06_convolutions.ipynb #5c36e269
 class MaxPool2d(nn.Module):
-    "Maximum pooling as a layer; arguments as for `max_pool2d`"
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode:bool=False):
+    "Maximum pooling as a layer"
+    def __init__(self,
+        kernel_size, stride=None, padding=0, dilation=1, ceil_mode:bool=False # as for `max_pool2d`
+    ):
         super().__init__()
-        self.args = kernel_size, stride, padding, dilation, ceil_mode
-    def forward(self, x): return max_pool2d(x, *self.args)
-    def extra_repr(self): return ', '.join(map(str, self.args[:2]))
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.dilation, self.ceil_mode = dilation, ceil_mode
+
+    def forward(self,
+        x:torch.Tensor # (batch, channels, height, width) or without the batch
+    )->torch.Tensor: # (..., output height, output width)
+        "Largest number in each window"
+        return max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
+    def extra_repr(self)->str: # what `print(layer)` shows in brackets
+        "Window and step"
+        return f'{self.kernel_size}, {self.stride}'
 
 class AvgPool2d(nn.Module):
-    "Average pooling as a layer; arguments as for `avg_pool2d`"
-    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode:bool=False, count_include_pad:bool=True):
+    "Average pooling as a layer"
+    def __init__(self,
+        kernel_size, stride=None, padding=0, ceil_mode:bool=False, count_include_pad:bool=True # as for `avg_pool2d`
+    ):
         super().__init__()
-        self.args = kernel_size, stride, padding, ceil_mode, count_include_pad
-    def forward(self, x): return avg_pool2d(x, *self.args)
-    def extra_repr(self): return ', '.join(map(str, self.args[:2]))
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+
+    def forward(self,
+        x:torch.Tensor # (batch, channels, height, width) or without the batch
+    )->torch.Tensor: # (..., output height, output width)
+        "Mean of each window"
+        return avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
+    def extra_repr(self)->str: # what `print(layer)` shows in brackets
+        "Window and step"
+        return f'{self.kernel_size}, {self.stride}'
 
 # %% ../nbs/06_convolutions.ipynb #fbbc3da3
 def receptive_field(
@@ -300,9 +324,9 @@ def _adaptive(x, output_size, reduce): # reduce each of about equal windows
     if 0 in x.shape[-3:]: raise ValueError(f"adaptive pooling: the input {tuple(x.shape)} is empty")
     pair = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     rows, cols = _pair([n if o is None else o for o, n in zip(pair, x.shape[-2:])], 'output_size')
-    cuts = [[slice(i * size // n, -(-(i + 1) * size // n)) for i in range(n)]
-            for n, size in zip((rows, cols), x.shape[-2:])]
-    windows = [reduce(x[..., r, c].flatten(-2)) for r in cuts[0] for c in cuts[1]]
+    def cuts(n, size): return [slice(i * size // n, -(-(i + 1) * size // n)) for i in range(n)]
+    down, across = cuts(rows, x.shape[-2]), cuts(cols, x.shape[-1])
+    windows = [reduce(x[..., r, c].flatten(-2)) for r in down for c in across]
     return torch.stack(windows, -1).unflatten(-1, (rows, cols))
 
 # %% ../nbs/06_convolutions.ipynb #9a030b21
@@ -323,10 +347,16 @@ def adaptive_avg_pool2d(
 # %% ../nbs/06_convolutions.ipynb #4d1c27ac
 class AdaptiveConcatPool2d(nn.Module):
     "Maxima and averages of each channel, maxima first, as fastai's (claim V13)"
-    def __init__(self, output_size=1): # grid to make: one number, or (rows, columns)
+    def __init__(self,
+        output_size=1 # grid to make: one number, or (rows, columns)
+    ):
         super().__init__()
         self.output_size = output_size
-    def forward(self, x): # (batch, channels, height, width) -> (batch, 2 * channels, rows, columns)
+
+    def forward(self,
+        x:torch.Tensor # (batch, channels, height, width) or without the batch
+    )->torch.Tensor: # (..., 2 * channels, rows, columns)
+        "Maxima of all channels, then their means"
         return torch.cat([adaptive_max_pool2d(x, self.output_size), adaptive_avg_pool2d(x, self.output_size)], -3)
 
 # %% ../nbs/06_convolutions.ipynb #a354439c
@@ -364,7 +394,9 @@ def conv2d_fast(
             choice = fast_choice(x, weight, stride)
     if choice != 'F.conv2d': return conv2d(*args)
     try: return F.conv2d(*args)
-    except (RuntimeError, TypeError): _check_all(*args); raise # our words where we know what is wrong
+    except (RuntimeError, TypeError):
+        _check_all(*args) # our words where we know what is wrong
+        raise
 
 # %% ../nbs/06_convolutions.ipynb #b96a4cd3
 def _sheet_net(): # the sheet's tensors in float64: inputs, then own code, then PyTorch
@@ -415,8 +447,8 @@ def conv_sheet(
     "Add the sheet 'convolutions': a seven, two kernels, two layers, max pool, ten outputs and a softmax (claim V9)"
     from ddl_lesson8.spreadsheet import Check
     inputs, own, torchs = _sheet_net()
-    s = book.sheet('convolutions', zoom=50, cell=35,
-                   about='A handwritten seven, two kernels, two layers, a pool, ten outputs and a softmax')
+    about = 'A handwritten seven, two kernels, two layers, a pool, ten outputs and a softmax'
+    s = book.sheet('convolutions', zoom=50, cell=35, about=about)
     s.text('A1', 'A convolutional network: change a red or blue cell and watch everything to its right', 'title')
     blocks, formulas = _conv_blocks(s, *inputs)
     s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')

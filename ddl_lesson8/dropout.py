@@ -58,17 +58,31 @@ class Dropout(nn.Module):
         _check_rate(p)
         self.p, self.scale, self.generator = p, scale, generator
 
-    def mask_shape(self, x): return x.shape
-    def forward(self, x:torch.Tensor)->torch.Tensor:
+    def mask_shape(self,
+        x:torch.Tensor # activations, any shape
+    )->tuple: # broadcasts against the shape of `x`
+        "One number for each activation"
+        return x.shape
+
+    def forward(self,
+        x:torch.Tensor # activations, any shape
+    )->torch.Tensor: # the same shape
+        "Delete activations while training; return `x` itself otherwise"
         if not self.training: return x
         mask = dropout_mask(self.mask_shape(x), self.p, self.generator, x.device)
         return dropout(x, self.p, scale=self.scale, mask=mask)
-    def extra_repr(self)->str: return f'p={self.p}' + ('' if self.scale else ', scale=False')
+
+    def extra_repr(self)->str: # what `print(layer)` shows in brackets
+        "The rate, and whether the rest is scaled"
+        return f'p={self.p}' + ('' if self.scale else ', scale=False')
 
 # %% ../nbs/08_dropout.ipynb #228f84d6
 class Dropout2d(Dropout):
     "Dropout of whole channels; PyTorch has it as `nn.Dropout2d` (Tompson and others 2015, arXiv:1411.4280)"
-    def mask_shape(self, x):
+    def mask_shape(self,
+        x:torch.Tensor # pictures, (batch, channels, height, width)
+    )->tuple: # (batch, channels, 1, 1)
+        "One number for each channel; raises `ValueError` for what is no batch of pictures"
         if x.ndim != 4:
             raise ValueError(f"Dropout2d wants pictures (batch, channels, height, width), not {tuple(x.shape)}")
         return *x.shape[:2], 1, 1

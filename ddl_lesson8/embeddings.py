@@ -62,7 +62,9 @@ class Embedding(nn.Module):
         self.weight = create_params(size, std=std, device=device, dtype=dtype, generator=generator)
         if padding_idx is not None: self.weight.data[padding_idx] = 0
 
-    def extra_repr(self)->str: return f'{self.num_embeddings}, {self.embedding_dim}'
+    def extra_repr(self)->str: # what `print(layer)` shows in brackets
+        "Rows and columns"
+        return f'{self.num_embeddings}, {self.embedding_dim}'
 
 # %% ../nbs/02_embeddings.ipynb #aa04c0b7
 @patch
@@ -114,13 +116,22 @@ def share_gradient(
 class SparseLookup(torch.autograd.Function):
     "`weight[ids]` whose gradient is a sparse tensor"
     @staticmethod
-    def forward(ctx, weight, ids):
+    def forward(
+        ctx,    # carries what `backward` needs
+        weight, # the matrix, (rows, columns)
+        ids     # row numbers, any shape
+    ):  # (..., columns)
+        "Look the rows up"
         ctx.save_for_backward(ids)
         ctx.shape = weight.shape
         return weight[ids]
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(
+        ctx, # as `forward` left it
+        grad # of the result, (..., columns)
+    ):  # sparse gradient of the matrix, (rows, columns); None for the row numbers
+        "Give each row that was looked up its gradient, and store no other"
         ids, = ctx.saved_tensors
         row_numbers, values = ids.reshape(1, -1).long(), grad.reshape(-1, ctx.shape[1])
         return torch.sparse_coo_tensor(row_numbers, values, ctx.shape, check_invariants=False), None
@@ -151,7 +162,9 @@ class Vocab:
 
 # %% ../nbs/02_embeddings.ipynb #9a6230e0
 @patch
-def id(self:Vocab, item)->int: # position of the item in the list
+def id(self:Vocab,
+    item # in the list
+)->int: # its position
     "The id of one item; raises `KeyError` for an unknown item unless the vocabulary has a place for those"
     found = self._ids.get(self._key(item), None if self.unknown is None else 0)
     if found is not None: return found
@@ -160,7 +173,10 @@ def id(self:Vocab, item)->int: # position of the item in the list
     raise KeyError(f"{item!r} is not in the vocabulary of {len(self)} items{offer}")
 
 @patch
-def ids(self:Vocab, items, device=None)->torch.Tensor: # (len(items),) int64
+def ids(self:Vocab,
+    items,      # each in the list
+    device=None # of the result
+)->torch.Tensor: # (len(items),) int64
     "The ids of several items"
     return torch.tensor([self.id(item) for item in items], dtype=torch.int64, device=device)
 
@@ -171,7 +187,9 @@ def __getitem__(self:Vocab, i:int): # the item
     raise IndexError(f"id {i} is outside 0..{len(self) - 1}")
 
 @patch
-def lookup(self:Vocab, ids)->list: # items
+def lookup(self:Vocab,
+    ids # positions, a tensor or a list
+)->list: # items
     "The items with these ids"
     return [self[i] for i in (ids.tolist() if isinstance(ids, torch.Tensor) else ids)]
 
@@ -238,8 +256,8 @@ def embeddings_sheet(
     vocab = Vocab(words, ignore_case=True, sort=True)
     layer = Embedding(len(vocab), 4, std=0.5, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
     ids = vocab.ids(words)
-    sheet = book.sheet('embeddings',
-                       about='Words of a poem as ids by MATCH and as rows by INDEX; one-hot times matrix beside it')
+    about = 'Words of a poem as ids by MATCH and as rows by INDEX; one-hot times matrix beside it'
+    sheet = book.sheet('embeddings', about=about)
     listed = sheet.put(vocab.items, 'vocabulary', at='A3', vertical=True)
     table = sheet.put(layer.weight, 'embedding matrix', right_of=listed, fmt='0.00', scale='signed')
     poem = sheet.put(words, 'poem', right_of=table, vertical=True)

@@ -67,22 +67,27 @@ class Data:
         return self
 
     @property
-    def n_batches(self)->int: return math.ceil(len(self.train[0]) / self.batch_size)
+    def n_batches(self)->int: # as few as `batch_size` allows
+        "Batches in an epoch"
+        return math.ceil(len(self.train[0]) / self.batch_size)
 
-    def order(self,
-        seed:int, # of the shuffle
-        epoch:int # each epoch has an order of its own
-    )->torch.Tensor: # a permutation of the training rows, on the device
-        "The order of the training rows in one epoch: it depends on `seed` and `epoch` only"
-        g = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-        return torch.randperm(len(self.train[0]), generator=g).to(self.train[0].device)
+# %% ../nbs/tools/22_learner.ipynb #6d0c5b1e
+@patch
+def order(self:Data,
+    seed:int, # of the shuffle
+    epoch:int # each epoch has an order of its own
+)->torch.Tensor: # a permutation of the training rows, on the device
+    "The order of the training rows in one epoch: it depends on `seed` and `epoch` only"
+    g = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    return torch.randperm(len(self.train[0]), generator=g).to(self.train[0].device)
 
-    def batches(self,
-        seed:int=0, # of the shuffle
-        epoch:int=0 # each epoch has an order of its own
-    )->list: # row numbers of each training batch
-        "Deal the shuffled training rows into `n_batches` batches of nearly equal size"
-        return self.order(seed, epoch).tensor_split(self.n_batches)
+@patch
+def batches(self:Data,
+    seed:int=0, # of the shuffle
+    epoch:int=0 # each epoch has an order of its own
+)->list: # row numbers of each training batch
+    "Deal the shuffled training rows into `n_batches` batches of nearly equal size"
+    return self.order(seed, epoch).tensor_split(self.n_batches)
 
 # %% ../nbs/tools/22_learner.ipynb #473c57ee
 @contextmanager
@@ -156,11 +161,14 @@ class Recorder:
     epochs: list = field(default_factory=list) # a dict for each epoch, with its losses, metrics, seconds
 
     def rows(self)->list: # one list of strings for each epoch, names first
+        "The epochs as a table"
         shown = [{k: v for k, v in e.items() if k != 'seconds'} for e in self.epochs]
         cells = [[str(v) if isinstance(v, int) else f'{v:.4f}' for v in e.values()] for e in shown]
         return [list(e) for e in shown[:1]] + cells
+
     def __repr__(self)->str:
         return '\n'.join(''.join(f'{c:>12}' for c in r) for r in self.rows()) or 'nothing trained yet'
+
     def _repr_html_(self)->str:
         rows = [''.join(f'<td>{c}</td>' for c in r) for r in self.rows()]
         return '<table>' + ''.join(f'<tr>{r}</tr>' for r in rows) + '</table>' if rows else repr(self)
@@ -178,7 +186,7 @@ def someone_watches()->bool: # show a progress bar?
 def progress_bar(
     total:int,  # batches to come
     done:int=0, # batches already done
-    on:bool=True
+    on:bool=True # show it? Otherwise it stays invisible
 ): # a tqdm bar
     "A progress bar that fits the place where it is shown"
     from tqdm import tqdm
@@ -299,7 +307,9 @@ class Plan:
     done: int = 0     # batches done
 
     @property
-    def total(self)->int: return self.n_epochs * self.n_batches
+    def total(self)->int: # batches
+        "How long the training is"
+        return self.n_epochs * self.n_batches
 
     def rates(self)->tuple: # learning rate, momentum
         "For the next batch"

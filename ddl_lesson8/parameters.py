@@ -65,7 +65,10 @@ class Module:
             if name in self.__dict__.get(registry, ()): return self.__dict__[registry][name]
         raise AttributeError(f"a {type(self).__name__} has no attribute '{name}'")
 
-    def forward(self, *args, **kwargs): raise NotImplementedError(f"{type(self).__name__} needs a method `forward`")
+    def forward(self, *args, **kwargs):
+        "What the module computes; each class has its own, and `NotImplementedError` says where it is missing"
+        raise NotImplementedError(f"{type(self).__name__} needs a method `forward`")
+
     def __call__(self, *args, **kwargs): return self.forward(*args, **kwargs)
 
 # %% ../nbs/01_parameters.ipynb #4d6f2945
@@ -247,10 +250,20 @@ class ModuleList(Module):
         super().__init__()
         self.extend(modules)
 
-    def append(self, module): setattr(self, str(len(self)), module); return self
-    def extend(self, modules):
+    def append(self,
+        module # the new last member
+    )->'ModuleList': # itself
+        "Add a module at the end"
+        setattr(self, str(len(self)), module)
+        return self
+
+    def extend(self,
+        modules # the new last members, in order
+    )->'ModuleList': # itself
+        "Add several modules at the end"
         for m in modules: self.append(m)
         return self
+
     def __len__(self): return len(self._modules)
     def __iter__(self): return iter(self._modules.values())
     def __getitem__(self, i):

@@ -43,7 +43,9 @@ def col_name(
 )->str: # its letters
     "Letters of a column: 1 is A, 27 is AA"
     letters = ''
-    while col: col, rest = divmod(col - 1, 26); letters = chr(65 + rest) + letters
+    while col:
+        col, rest = divmod(col - 1, 26)
+        letters = chr(65 + rest) + letters
     return letters
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #c8e43033
@@ -84,15 +86,28 @@ class Area(NamedTuple):
     left: int
     bottom: int
     right: int
+
     @property
-    def text(self)->str: # without the sheet: 'A1:C3', or 'A1'
+    def text(self)->str: # 'A1:C3', or 'A1'
+        "The range without its sheet"
         ends = cell_name(self.top, self.left), cell_name(self.bottom, self.right)
         return ends[0] if ends[0] == ends[1] else ':'.join(ends)
+
     def __str__(self)->str: return f'{quote_sheet(self.sheet)}!{self.text}'
+
     @property
-    def shape(self)->tuple: return self.bottom - self.top + 1, self.right - self.left + 1
-    def cells(self): return product(range(self.top, self.bottom + 1), range(self.left, self.right + 1))
-    def meets(self, o)->bool:
+    def shape(self)->tuple: # rows, columns
+        "How large the rectangle is"
+        return self.bottom - self.top + 1, self.right - self.left + 1
+
+    def cells(self): # pairs (row, column)
+        "All cells, row by row"
+        return product(range(self.top, self.bottom + 1), range(self.left, self.right + 1))
+
+    def meets(self,
+        o:'Area' # on the same sheet
+    )->bool: # True when one cell lies in both
+        "Do two rectangles overlap?"
         return self.top <= o.bottom and o.top <= self.bottom and self.left <= o.right and o.left <= self.right
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #21a3a72c
@@ -130,12 +145,19 @@ class Block:
         (h, w), n_in = self.size, lead[-1] if lead else 1
         step = pitch or (w + gap if across else h + gap if len(lead) < 2 else n_in * (h + gap))
         outer = lead[0] if lead else 1
+        least = w if across else h if len(lead) < 2 else n_in * (h + gap) - gap
+        _need(outer < 2 or step >= least, f"{label!r}: channels of {least} cells do not fit into a pitch of {step}")
         inner = n_in if len(lead) == 2 else 1
-        self.origins = [(row + k * (h + gap) + (0 if across else o * step), col + (o * step if across else 0))
-                        for o in range(outer) for k in range(inner)]
+        def origin(o, k): # first cell of a rectangle
+            down = k * (h + gap)
+            return (row + down, col + o * step) if across else (row + down + o * step, col)
+        self.origins = [origin(o, k) for o in range(outer) for k in range(inner)]
         self.lead = tuple(lead)
     @property
-    def range(self)->str: return str(self.box) # around all channels
+    def range(self)->str: # for example 'conv!A1:Z26'
+        "The range around all channels"
+        return str(self.box)
+
     def __repr__(self)->str: return f'{self.label or "block"} {self.shape} at {self.range}'
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #1f08e9e3
@@ -247,8 +269,9 @@ def sheet(self:Book,
     freeze:str|None=None # the first cell that scrolls, for example 'B3'
 )->Sheet: # an empty sheet
     "Add a sheet"
-    _need(name and len(name) <= 31 and not re.search(r"[\[\]:*?/\\]|^'|'$", name),
-          f"{name!r} cannot name a sheet: use 1 to 31 characters, none of [ ] : * ? / \\, no quote at an end")
+    good = name and len(name) <= 31 and not re.search(r"[\[\]:*?/\\]|^'|'$", name)
+    rule = 'use 1 to 31 characters, none of [ ] : * ? / \\, no quote at an end'
+    _need(good, f"{name!r} cannot name a sheet: {rule}")
     _need(name.lower() not in map(str.lower, self.sheets), f"there is a sheet {name!r} already")
     self.sheets[name] = Sheet(self, name, zoom, about, cell, freeze)
     return self.sheets[name]
@@ -291,8 +314,9 @@ def _wanted(self:Sheet, at, below, right_of, label, space): # row and column whe
 @patch
 def _check_fit(self:Sheet, block): # inside a sheet, with a row for the label?
     box, where = block.box, f"{self.name}: {block.label!r}"
-    _need(box.bottom <= MAX_ROWS and box.right <= MAX_COLS, f"{where} of shape {block.shape} would reach {box.text}, "
-          f"beyond Excel's {MAX_ROWS:,} rows and {MAX_COLS:,} columns; use several sheets")
+    limits = f"Excel's {MAX_ROWS:,} rows and {MAX_COLS:,} columns"
+    too_far = f"{where} of shape {block.shape} would reach {box.text}, beyond {limits}; use several sheets"
+    _need(box.bottom <= MAX_ROWS and box.right <= MAX_COLS, too_far)
     _need(not block.label or block.row > 1, f"{where} begins in row 1, with no row above for its label; begin in row 2")
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #a4b273f6
@@ -352,8 +376,8 @@ def _formula_text(text, where, array): # with one equals sign in front, and chec
     _need(n <= MAX_FORMULA, too_long)
     bare = re.sub(r'"[^"]*"', '""', text)
     clear = array or 'SUMPRODUCT(' in bare or not _LONELY.search(bare)
-    _need(clear, f"{where}: ={text[:60]} computes with a whole range in a plain cell, which programs read differently; "
-                 "use SUMPRODUCT or array=True")
+    unclear = 'computes with a whole range in a plain cell, which programs read differently'
+    _need(clear, f"{where}: ={text[:60]} {unclear}; use SUMPRODUCT or array=True")
     return '=' + text
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #7dd790f0
@@ -669,7 +693,13 @@ class Engine:
         except BaseException as e: # a panic of the engine, which is written in Rust, is no `Exception`
             raise SheetError(f"{path}: the spreadsheet engine cannot open it ({e})") from None
         self.sheets = {s['name']: i for i, s in enumerate(self.model.get_worksheets_properties())}
-    def cell(self, sheet, row, col)->Cell: # kind and recalculated value
+
+    def cell(self,
+        sheet:str, # name of a sheet
+        row:int,   # row, counted from 1
+        col:int    # column, counted from 1
+    )->Cell: # kind and recalculated value
+        "One cell; a blank one is of kind 'empty'"
         _need_sheet(self, sheet)
         v = self.model.get_cell_value(self.sheets[sheet], row, col)
         if v is None or v == '': return Cell('empty')
@@ -817,7 +847,10 @@ def _xlsx(self:Book, path): # the file without results
     from openpyxl.workbook.defined_name import DefinedName
     wb, styles = openpyxl.Workbook(), {}
     wb.remove(wb.active)
-    for s in self.sheets.values(): ws = wb.create_sheet(s.name); s._write(ws, styles); s._color(ws)
+    for s in self.sheets.values():
+        ws = wb.create_sheet(s.name)
+        s._write(ws, styles)
+        s._color(ws)
     fixed = lambda a: f'{quote_sheet(a.sheet)}!{cell_name(a.top, a.left, True)}:{cell_name(a.bottom, a.right, True)}'
     for name, b in self.names.items():
         wb.defined_names[name] = DefinedName(name, attr_text=','.join(map(fixed, b.areas)))
@@ -974,7 +1007,7 @@ def conv2d(self:Sheet,
     stride:int|tuple=1,    # cells the window moves at a time
     padding:int|tuple=0,   # zeros around the picture
     relu:bool=False,       # cut off below zero?
-    label:str='convolution',
+    label:str='convolution', # written above the block
     **kwargs
 )->Block: # (out, height, width), or (height, width) for one kernel
     "Write a convolution, as `F.conv2d` computes it"
@@ -1012,7 +1045,7 @@ def max_pool2d(self:Sheet,
     stride:int|tuple|None=None, # cells the window moves at a time; the window's size when None
     padding:int|tuple=0,     # border that never wins
     ceil_mode:bool=False,    # may the last window run off the edge?
-    label:str='max pool',
+    label:str='max pool', # written above the block
     **kwargs
 )->Block: # the largest number of each window
     "Write max pooling, as `F.max_pool2d` computes it"
@@ -1028,7 +1061,7 @@ def avg_pool2d(self:Sheet,
     stride:int|tuple|None=None, # cells the window moves at a time; the window's size when None
     padding:int|tuple=0,     # zeros around, counted in the mean
     ceil_mode:bool=False,    # may the last window run off the edge?
-    label:str='average pool',
+    label:str='average pool', # written above the block
     **kwargs
 )->Block: # the mean of each window
     "Write average pooling, as `F.avg_pool2d` computes it"
@@ -1050,7 +1083,7 @@ def _dot(a, a_index, b, b_index, on): # dot product of two vectors, each a row o
 def matmul(self:Sheet,
     a:Block, # (n, k)
     b:Block, # (k, m)
-    label:str='matrix product',
+    label:str='matrix product', # written above the block
     **kwargs
 )->Block: # (n, m)
     "Write a matrix product `a @ b`"
@@ -1067,8 +1100,8 @@ def matmul(self:Sheet,
 def _check_linear(x, w, bias, label): # do the shapes fit?
     flat, n_out = len(w.shape) == 2 and len(x.shape) in (1, 2), w.shape[:1]
     wanted = x.shape[-1:] if flat else x.shape
-    _need(w.shape[1:] == wanted, f"{label!r}: weights {w.shape} must be (out, {', '.join(map(str, wanted))}) "
-                                 f"for an input of shape {x.shape}")
+    right = f"(out, {', '.join(map(str, wanted))}) for an input of shape {x.shape}"
+    _need(w.shape[1:] == wanted, f"{label!r}: weights {w.shape} must be {right}")
     _need(bias is None or bias.shape == n_out, f"{label!r}: a bias of shape {n_out} is needed, not {bias}")
 
 def _dot_channels(x, w, o, on): # the sum over all channels of one output
@@ -1083,7 +1116,7 @@ def linear(self:Sheet,
     w:Block,              # (out, in), or (out, in, height, width) shaped like channels
     bias:Block|None=None, # (out,)
     relu:bool=False,      # cut off below zero?
-    label:str='linear',
+    label:str='linear', # written above the block
     **kwargs
 )->Block: # (out,) or (batch, out)
     "Write a linear layer, as `F.linear` computes it"
@@ -1106,7 +1139,7 @@ def dot_bias(self:Sheet,
     ub:Block|None=None,    # biases of users, (n,)
     vb:Block|None=None,    # biases of items, (m,)
     y_range:tuple|None=None, # (low, high): squeeze the result into this range with a sigmoid
-    label:str='prediction',
+    label:str='prediction', # written above the block
     **kwargs
 )->Block: # (n, m)
     "Write dot products of all users with all items, plus their biases"
@@ -1126,7 +1159,7 @@ def dot_bias(self:Sheet,
 @delegates(Sheet.formula, but=['shape', 'fn', 'array'])
 def relu(self:Sheet,
     x:Block, # any shape
-    label:str='ReLU',
+    label:str='ReLU', # written above the block
     **kwargs
 )->Block: # same shape
     "Write zero below zero, the input above"
@@ -1143,7 +1176,7 @@ def _line(self:Block, index, on): # the vector along the last dimension through 
 @delegates(Sheet.formula, but=['shape', 'fn', 'array'])
 def softmax(self:Sheet,
     x:Block, # (n,) or (..., n): softmax over the last dimension
-    label:str='softmax',
+    label:str='softmax', # written above the block
     **kwargs
 )->Block: # same shape, each row sums to 1
     "Write softmax over the last dimension"
@@ -1164,7 +1197,7 @@ def cross_entropy(self:Sheet,
     x:Block,          # outputs before softmax, (n,) or (batch, n)
     target:Block,     # class ids from 0, () or (batch,), or one-hot rows shaped like `x`
     reduction:str='mean', # 'mean', 'sum' or 'none'
-    label:str='cross-entropy',
+    label:str='cross-entropy', # written above the block
     **kwargs
 )->Block: # one number, or (batch,) without reduction
     "Write the cross-entropy loss, as `F.cross_entropy` computes it"
@@ -1207,7 +1240,7 @@ def mse(self:Sheet,
     x:Block, # predictions, any shape
     y:Block, # targets, same shape
     reduction:str='mean', # 'mean', 'sum' or 'none'
-    label:str='squared error',
+    label:str='squared error', # written above the block
     **kwargs
 )->Block: # one number, or the shape of `x` without reduction
     "Write the squared error, as `F.mse_loss` computes it"
@@ -1220,7 +1253,7 @@ def mae(self:Sheet,
     x:Block, # predictions, any shape
     y:Block, # targets, same shape
     reduction:str='mean', # 'mean', 'sum' or 'none'
-    label:str='absolute error',
+    label:str='absolute error', # written above the block
     **kwargs
 )->Block: # one number, or the shape of `x` without reduction
     "Write the absolute error, as `F.l1_loss` computes it"
@@ -1246,7 +1279,8 @@ def dropout(self:Sheet,
     **kwargs
 )->Dropout: # three blocks
     "Write dropout: random numbers, mask, result"
-    label_u, label_mask, label = (f'{label}: random numbers', f'{label}: mask', label) if isinstance(label, str) else label
+    if isinstance(label, str): label = f'{label}: random numbers', f'{label}: mask', label
+    label_u, label_mask, label = label
     single = not p.shape and (train is None or not train.shape)
     _need(single, f"{label!r}: the rate and the switch are single cells; put() a number for each")
     _need(u is None or u.shape == x.shape, f"{label!r}: random numbers must be shaped like {x.shape}, not {u}")
@@ -1277,7 +1311,7 @@ def _needs_exact(words): # would MATCH take one of these words for another?
 def match(self:Sheet,
     words:Block, # (n,) words or numbers to look for
     vocab:Block, # (m,) where to look
-    label:str='id',
+    label:str='id', # written above the block
     **kwargs
 )->Block: # (n,) positions, counted from 0
     "Write the position of each word in a list"
@@ -1296,7 +1330,7 @@ def match(self:Sheet,
 def index(self:Sheet,
     table:Block, # (m, k), or (m,)
     ids:Block,   # (n,) row numbers, counted from 0
-    label:str='rows',
+    label:str='rows', # written above the block
     **kwargs
 )->Block: # (n, k), or (n,)
     "Write the rows of a table that `ids` names, as an embedding layer does"
@@ -1314,7 +1348,7 @@ def index(self:Sheet,
 def one_hot(self:Sheet,
     ids:Block, # (n,) numbers, counted from 0
     n:int,     # how many classes
-    label:str='one-hot',
+    label:str='one-hot', # written above the block
     **kwargs
 )->Block: # (n, classes)
     "Write a row of zeros with a single one for each id"
@@ -1359,7 +1393,10 @@ class Report:
     def __bool__(self)->bool: return bool(self.rows) and all(r.ok for r in self.rows)
     def __len__(self)->int: return len(self.rows)
     @property
-    def problems(self)->list: return [f'{r.name}: {r.problem}' for r in self.rows if not r.ok]
+    def problems(self)->list: # texts
+        "What differs, in words"
+        return [f'{r.name}: {r.problem}' for r in self.rows if not r.ok]
+
     def raise_if_different(self)->'Report':
         "Raise `SheetError` with all problems"
         if not self: raise SheetError(f"{self.path}: " + ('; '.join(self.problems) or 'nothing was compared'))

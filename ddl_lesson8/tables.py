@@ -103,7 +103,8 @@ class PlantedShops:
     states: list = field(default_factory=lambda: list(STATES))
 
     @property
-    def state_km(self)->np.ndarray: # kilometres east and north of each state's centre, (16, 2)
+    def state_km(self)->np.ndarray: # kilometres east and north, (16, 2)
+        "Where each state's centre is"
         return map_km(list(STATES.values()))
 
     def table(self,
@@ -268,9 +269,9 @@ def _read_csv(
     pd = import_extra('pandas')
     path, need = folder/name, ROSSMANN_FILES[name]
     if not path.is_file():
-        raise FileNotFoundError(f"{name} is not in the folder {folder}; put {', '.join(ROSSMANN_FILES)} there: the "
-                                "first two come "
-                                "from the Rossmann Store Sales competition, the third from its forum")
+        source = 'the first two come from the Rossmann Store Sales competition, the third from its forum'
+        wanted = ', '.join(ROSSMANN_FILES)
+        raise FileNotFoundError(f"{name} is not in the folder {folder}; put {wanted} there: {source}")
     head = pd.read_csv(path, nrows=0).columns
     gone = [c for c in need if c not in head]
     if gone: raise ValueError(f"{path}: no column {', '.join(gone)}; it has {', '.join(head)}")
@@ -287,14 +288,15 @@ def load_rossmann(
     train, stores, states = (_read_csv(folder, name) for name in ROSSMANN_FILES)
     unknown = sorted(set(train['Store']) - set(stores['Store'])) or sorted(set(train['Store']) - set(states['Store']))
     if unknown:
-        raise ValueError(f"store {unknown[0]} of train.csv is missing in store.csv or store_states.csv "
-                         f"({len(unknown)} in all)")
-    t = train[(train['Sales'] > 0) & train['Open'].notna()].merge(states, on='Store', how='left',
-                                                                  validate='many_to_one')
+        which = f"store {unknown[0]} of train.csv is missing in store.csv or store_states.csv"
+        raise ValueError(f"{which} ({len(unknown)} in all)")
+    sold = train[(train['Sales'] > 0) & train['Open'].notna()]
+    t = sold.merge(states, on='Store', how='left', validate='many_to_one')
     date = pd.to_datetime(t['Date'], format='%Y-%m-%d')
-    out = pd.DataFrame(dict(date=date, store=t['Store'], day_of_week=t['DayOfWeek'], promotion=t['Promo'],
-                            year=date.dt.year, month=date.dt.month, day=date.dt.day, state=t['State'],
-                            sales=t['Sales'].astype(float)))
+    out = pd.DataFrame(dict(
+        date=date, store=t['Store'], day_of_week=t['DayOfWeek'], promotion=t['Promo'],
+        year=date.dt.year, month=date.dt.month, day=date.dt.day,
+        state=t['State'], sales=t['Sales'].astype(float)))
     return out.sort_values(['date', 'store'], ignore_index=True)
 
 # %% ../nbs/tools/27_tables.ipynb #1839ea7b
@@ -308,10 +310,11 @@ def write_rossmann(
     folder, s = Path(folder), planted_shops(seed, **kwargs)
     folder.mkdir(parents=True, exist_ok=True)
     t, number = s.table(), {name: i + 1 for i, name in enumerate(sorted(s.shop_names))}
-    train = pd.DataFrame(dict(Store=t['shop'].map(number), DayOfWeek=t['date'].dt.day_of_week + 1,
-                              Date=t['date'].dt.strftime('%Y-%m-%d'), Sales=t['sales'].round().astype(int), Customers=0,
-                              Open=1, Promo=t['promotion'], StateHoliday='0',
-                              SchoolHoliday=t['school_holiday'])).iloc[::-1] # the real file runs backwards in time
+    train = pd.DataFrame(dict(
+        Store=t['shop'].map(number), DayOfWeek=t['date'].dt.day_of_week + 1, Date=t['date'].dt.strftime('%Y-%m-%d'),
+        Sales=t['sales'].round().astype(int), Customers=0, Open=1, Promo=t['promotion'],
+        StateHoliday='0', SchoolHoliday=t['school_holiday']))
+    train = train.iloc[::-1] # the real file runs backwards in time
     stores = pd.DataFrame(dict(Store=[number[n] for n in s.shop_names], StoreType='a', Assortment='a'))
     states = pd.DataFrame(dict(Store=stores['Store'], State=[list(STATE_CODES.values())[i] for i in s.shop_state]))
     for name, frame in zip(ROSSMANN_FILES, (train, stores, states)): frame.to_csv(folder/name, index=False)

@@ -60,8 +60,16 @@ class SigmoidRange(nn.Module):
         super().__init__()
         if not low < high: raise ValueError(f"the range ({low}, {high}) is empty: low must be below high")
         self.low, self.high = low, high
-    def forward(self, x:torch.Tensor)->torch.Tensor: return torch.sigmoid(x) * (self.high - self.low) + self.low
-    def extra_repr(self)->str: return f'{self.low}, {self.high}'
+
+    def forward(self,
+        x:torch.Tensor # any shape
+    )->torch.Tensor: # the same shape, between low and high
+        "Squeeze numbers into the range"
+        return torch.sigmoid(x) * (self.high - self.low) + self.low
+
+    def extra_repr(self)->str: # what `print(layer)` shows in brackets
+        "The range"
+        return f'{self.low}, {self.high}'
 
 # %% ../nbs/05_tabular.ipynb #af49c35b
 class LinBnDrop(nn.Sequential):
@@ -103,14 +111,15 @@ class TabularModel(nn.Module):
         self.emb_drop = nn.Dropout(embed_p)
         self.n_emb, self.n_cont = sum(size for _, size in emb_szs), n_cont
         self.bn_cont = nn.BatchNorm1d(n_cont) if bn_cont else None
-        self.layers = nn.Sequential(*tabular_layers(self.n_emb + n_cont, out_sz, list(layers), ps, use_bn, bn_final,
-                                                   nn.ReLU(inplace=True) if act_cls is None else act_cls, lin_first),
-                                    *([SigmoidRange(*y_range)] if y_range is not None else []))
+        act = nn.ReLU(inplace=True) if act_cls is None else act_cls
+        linear = tabular_layers(self.n_emb + n_cont, out_sz, list(layers), ps, use_bn, bn_final, act, lin_first)
+        self.layers = nn.Sequential(*linear, *([] if y_range is None else [SigmoidRange(*y_range)]))
 
     def forward(self,
         x_cat:torch.Tensor,      # class ids, (n, categories)
         x_cont:torch.Tensor|None=None # continuous columns, (n, continuous)
     )->torch.Tensor: # (n, out_sz)
+        "Look up, put side by side, and go through the layers"
         parts = []
         if self.n_emb:
             parts.append(self.emb_drop(torch.cat([e(ids) for e, ids in zip(self.embeds, x_cat.unbind(1))], 1)))
@@ -131,12 +140,13 @@ def tabular_layers(
     "The layers of a `TabularModel` after its inputs"
     ps = [ps or 0.] * len(layers) if not isinstance(ps, (list, tuple)) else list(ps)
     if len(ps) != len(layers):
-        raise ValueError(f"{len(ps)} dropout rates for {len(layers)} hidden layers; "
-                         "give one for each, or a single number")
+        rates = f"{len(ps)} dropout rates for {len(layers)} hidden layers"
+        raise ValueError(f"{rates}; give one for each, or a single number")
     if n_in < 1: raise ValueError("the model has no inputs: it needs a category or a continuous column")
-    sizes, last = [n_in, *layers, out_sz], len(layers)
-    return [LinBnDrop(sizes[i], sizes[i + 1], bn=use_bn and (i < last or bn_final), p=[*ps, 0.][i],
-                      act=act if i < last else None, lin_first=lin_first) for i in range(last + 1)]
+    sizes = [n_in, *layers, out_sz]
+    def one(i, p, act, norm):
+        return LinBnDrop(sizes[i], sizes[i + 1], bn=use_bn and norm, p=p, act=act, lin_first=lin_first)
+    return [one(i, p, act, True) for i, p in enumerate(ps)] + [one(len(layers), 0., None, bn_final)]
 
 # %% ../nbs/05_tabular.ipynb #da3cf79f
 class TabularLearner(Learner):
@@ -200,9 +210,10 @@ def tabular_learner(
     prep = ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
     parts = prep.parts(table, train, valid, fit=True)
     out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
-    config = dict(emb_szs=tabular_emb_szs(prep, emb_szs), n_cont=len(prep.cont_names), out_sz=out_sz,
-                  layers=list(layers), ps=ps, embed_p=embed_p, y_range=y_range, use_bn=use_bn, bn_final=bn_final,
-                  bn_cont=bn_cont, lin_first=lin_first)
+    config = dict(
+        emb_szs=tabular_emb_szs(prep, emb_szs), n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers),
+        ps=ps, embed_p=embed_p, y_range=y_range,
+        use_bn=use_bn, bn_final=bn_final, bn_cont=bn_cont, lin_first=lin_first)
     with seeded(seed): model = TabularModel(**config, act_cls=act_cls)
     data = Data(*parts, batch_size=batch_size)
     loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
@@ -238,10 +249,11 @@ def permutation_importance(
     *x, y = *prep(table), prep.target(table)
     loss = lambda inputs: learn.validate((*inputs, y))['loss']
     orders = [torch.randperm(len(y), generator=g) for _ in range(n_repeats)]
-    grown = {name: torch.tensor([loss(shuffled_column(prep, name, o, *x)) for o in orders]) - loss(x)
-             for name in prep.cat_names + prep.cont_names}
-    return dict(sorted(((k, (v.mean().item(), v.std(correction=0).item())) for k, v in grown.items()),
-                       key=lambda kv: -kv[1][0]))
+    def growth(name): # mean and standard deviation
+        grown = torch.tensor([loss(shuffled_column(prep, name, o, *x)) for o in orders]) - loss(x)
+        return grown.mean().item(), grown.std(correction=0).item()
+    found = {name: growth(name) for name in prep.cat_names + prep.cont_names}
+    return dict(sorted(found.items(), key=lambda item: -item[1][0]))
 
 # %% ../nbs/05_tabular.ipynb #b1edc740
 def save_tabular(
@@ -249,8 +261,8 @@ def save_tabular(
     path:str|Path         # file to write
 )->Path: # the file
     "Save a learner with its preparation; see `load_tabular`"
-    return Learner.save(learn, path, extra=dict(prep=learn.prep.to_dict(), config=learn.config,
-                                                batch_size=learn.data.batch_size))
+    extra = dict(prep=learn.prep.to_dict(), config=learn.config, batch_size=learn.data.batch_size)
+    return Learner.save(learn, path, extra=extra)
 
 # %% ../nbs/05_tabular.ipynb #76a6fca9
 def load_tabular(
@@ -265,19 +277,19 @@ def load_tabular(
     if not path.is_file(): raise FileNotFoundError(f"there is no saved learner at {path}")
     try: saved = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e:
-        raise ValueError(f"{path.name} is no saved learner, or is damaged, or holds objects that could run code: "
-                         f"{type(e).__name__}") from e
+        why = 'is no saved learner, or is damaged, or holds objects that could run code'
+        raise ValueError(f"{path.name} {why}: {type(e).__name__}") from e
     extra = saved.get('extra') if isinstance(saved, dict) and saved.get('format') == FORMAT else None
     if not extra or 'prep' not in extra: raise ValueError(f"{path.name} was not written by save_tabular")
     prep, config = ColumnPrep.from_dict(extra['prep']), dict(extra['config'])
     act = config.pop('act')
     with seeded(0): model = TabularModel(**config, act_cls=getattr(nn, act)() if act else None)
     classes = prep.y_kind == 'class'
-    nothing = (torch.zeros(1, len(prep.all_cat_names), dtype=torch.int64), torch.zeros(1, len(prep.cont_names)),
-               torch.zeros(1, dtype=torch.int64) if classes else torch.zeros(1, config['out_sz']))
+    y = torch.zeros(1, dtype=torch.int64) if classes else torch.zeros(1, config['out_sz'])
+    nothing = torch.zeros(1, len(prep.all_cat_names), dtype=torch.int64), torch.zeros(1, len(prep.cont_names)), y
     parts = [nothing, None] if table is None else prep.parts(table, *(splits or (np.arange(len(table)), None)))
-    learn = TabularLearner(Data(*parts, batch_size=extra['batch_size']), model,
-                           loss_func or (nn.CrossEntropyLoss() if classes else nn.MSELoss()), device=device)
+    loss_func = loss_func or (nn.CrossEntropyLoss() if classes else nn.MSELoss())
+    learn = TabularLearner(Data(*parts, batch_size=extra['batch_size']), model, loss_func, device=device)
     learn.prep, learn.config = prep, extra['config']
     learn.load(path)
     return learn
@@ -291,15 +303,16 @@ def sheet_model(
     t = planted_shops(seed, n_shops=16, keep=.1, own=0., scatter=0.).columns
     days = np.array(['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'])
     date = t['date'].astype('datetime64[D]').astype(int)
-    columns = dict(state=t['state'].tolist(), day=days[(date + 3) % 7].tolist(), promotion=t['promotion'].tolist(),
-                   days=(date - date[0]).tolist(), log_sales=np.log(t['sales']))
-    learn = tabular_learner(columns, 'log_sales', ['state', 'day'], ['promotion', 'days'], layers=(4,),
-                            emb_szs=dict(state=2, day=2), y_range=(7.5, 9.5), use_bn=False, bn_cont=False,
-                            batch_size=64, device='cpu', seed=seed)
+    columns = dict(
+        state=t['state'].tolist(), day=days[(date + 3) % 7].tolist(), promotion=t['promotion'].tolist(),
+        days=(date - date[0]).tolist(), log_sales=np.log(t['sales']))
+    learn = tabular_learner(
+        columns, 'log_sales', ['state', 'day'], ['promotion', 'days'], layers=(4,), emb_szs=dict(state=2, day=2),
+        y_range=(7.5, 9.5), use_bn=False, bn_cont=False, batch_size=64, device='cpu', seed=seed)
     learn.fit_one_cycle(20, 3e-2)
-    first = {(s, d): i for i, (s, d) in reversed(list(enumerate(zip(columns['state'], columns['day']))))}
-    rows = [first[k] for k in (('Bayern', 'Saturday'), ('Hamburg', 'Monday'), ('Sachsen', 'Monday'),
-                               ('Saarland', 'Thursday'))]
+    places = list(zip(columns['state'], columns['day']))
+    shown = ('Bayern', 'Saturday'), ('Hamburg', 'Monday'), ('Sachsen', 'Monday'), ('Saarland', 'Thursday')
+    rows = [places.index(place) for place in shown]
     return learn, {k: [v[i] for i in rows] for k, v in columns.items()}
 
 # %% ../nbs/05_tabular.ipynb #35500eaf
@@ -312,40 +325,38 @@ def tabular_sheet(
     w = [m[0].weight.detach() for m in list(model.layers)[:2]]
     b = [m[0].bias.detach() for m in list(model.layers)[:2]]
     tables = [e.weight.detach() for e in model.embeds]
-    s = book.sheet('tabular', zoom=85, cell=52,
-                   about='Four rows of a table through embeddings and two layers to a prediction')
+    about = 'Four rows of a table through embeddings and two layers to a prediction'
+    s = book.sheet('tabular', zoom=85, cell=52, about=about)
+    signed = dict(fmt='0.00', scale='signed')
     s.text('A1', 'A network for a table: look up, put side by side, multiply, cut off, multiply', 'title')
     s.note('A2', 'Change a state or a day: the numbers to the right follow. Class 0 is for a missing or new value.')
     words = [s.put(rows[n], n, at=at, vertical=True) for n, at in (('state', 'A4'), ('day', 'D4'))]
-    raw = s.put(torch.tensor([rows['promotion'], rows['days']], dtype=torch.float64).T, 'promotion, days', at='G4',
-                fmt='0', scale=False)
-    stats = s.put(torch.tensor([[prep.numbers[n][k] for n in prep.cont_names] for k in ('mean', 'std')],
-                               dtype=torch.float64),
-                  'mean and spread in training', at='G10', fmt='0.00', scale=False)
-    vocab = [s.put(['(missing)', *prep.classes[n][1:]], f'classes of {n}', at=at, vertical=True)
-             for n, at in (('state', 'A16'), ('day', 'G16'))]
-    emb = [s.put(t, f'embedding of {n}', at=at, fmt='0.00', scale='signed')
-           for n, t, at in zip(prep.cat_names, tables, ('D16', 'J16'))]
-    ids = [s.match(x, v, f'id of {n}', at=at, scale=False)
-           for x, v, n, at in zip(words, vocab, prep.cat_names, ('J4', 'L4'))]
-    looked = [s.index(e, i, f'{n} looked up', at=at, fmt='0.00', scale='signed')
-              for e, i, n, at in zip(emb, ids, prep.cat_names, ('N4', 'Q4'))]
-    stat = lambda k, j: stats.ref(k, j, absolute=True)
-    scaled = s.formula((4, 2), lambda i, j: f'({raw.ref(i, j)}-{stat(0, j)})/{stat(1, j)}',
-                       'continuous, scaled', at='T4', fmt='0.00', scale='signed')
+    numbers = torch.tensor([rows['promotion'], rows['days']], dtype=torch.float64).T
+    raw = s.put(numbers, 'promotion, days', at='G4', fmt='0', scale=False)
+    told = torch.tensor([[prep.numbers[n][k] for n in prep.cont_names] for k in ('mean', 'std')], dtype=torch.float64)
+    stats = s.put(told, 'mean and spread in training', at='G10', fmt='0.00', scale=False)
+    def classes(n, at): return s.put(['(missing)', *prep.classes[n][1:]], f'classes of {n}', at=at, vertical=True)
+    vocab = classes('state', 'A16'), classes('day', 'G16')
+    names = prep.cat_names
+    emb = [s.put(t, f'embedding of {n}', at=at, **signed) for n, t, at in zip(names, tables, ('D16', 'J16'))]
+    ids = [s.match(x, v, f'id of {n}', at=at, scale=False) for x, v, n, at in zip(words, vocab, names, ('J4', 'L4'))]
+    looked = [s.index(e, i, f'{n} looked up', at=at, **signed) for e, i, n, at in zip(emb, ids, names, ('N4', 'Q4'))]
+    def stat(k, j): return stats.ref(k, j, absolute=True)
+    def scale(i, j): return f'({raw.ref(i, j)}-{stat(0, j)})/{stat(1, j)}'
+    scaled = s.formula((4, 2), scale, 'continuous, scaled', at='T4', **signed)
     parts = [blk for blk in (*looked, scaled) for _ in range(2)]
-    x = s.formula((4, 6), lambda i, j: parts[j].ref(i, j % 2), 'side by side', at='N10', fmt='0.00', scale='signed')
-    layers = [(s.put(w[k], f'weights {k + 1}', at=a, fmt='0.00', scale='signed'),
-               s.put(b[k], f'biases {k + 1}', at=c, fmt='0.00', scale='signed'))
-              for k, (a, c) in enumerate((('N16', 'N22'), ('U16', 'U22')))]
-    hidden = s.linear(x, *layers[0], relu=True, label='linear, ReLU', at='U10', fmt='0.00')
-    last = s.linear(hidden, *layers[1], label='linear', at='Z10', fmt='0.00', scale=False)
+    x = s.formula((4, 6), lambda i, j: parts[j].ref(i, j % 2), 'side by side', at='N10', **signed)
+    def layer(k, at_w, at_b): # weights and biases
+        return s.put(w[k], f'weights {k + 1}', at=at_w, **signed), s.put(b[k], f'biases {k + 1}', at=at_b, **signed)
+    hidden = s.linear(x, *layer(0, 'N16', 'N22'), relu=True, label='linear, ReLU', at='U10', fmt='0.00')
+    last = s.linear(hidden, *layer(1, 'U16', 'U22'), label='linear', at='Z10', fmt='0.00', scale=False)
     low, high = learn.config['y_range']
-    out = s.formula((4, 1), lambda i, j: f'{low}+({high}-{low})/(1+EXP(-{last.ref(i, j)}))',
-                    f'log sales, in {low} to {high}', at='AB10', fmt='0.000', name='tabular_log_sales')
+    def squeeze(i, j): return f'{low}+({high}-{low})/(1+EXP(-{last.ref(i, j)}))'
+    label = f'log sales, in {low} to {high}'
+    out = s.formula((4, 1), squeeze, label, at='AB10', fmt='0.000', name='tabular_log_sales')
     sales = s.formula((4, 1), lambda i, j: f'EXP({out.ref(i, j)})', 'sales', at='AB16', fmt='0', scale=False)
-    return tabular_checks(learn, rows, dict(ids=ids, looked=looked, scaled=scaled, x=x, hidden=hidden, out=out,
-                                            sales=sales))
+    blocks = dict(ids=ids, looked=looked, scaled=scaled, x=x, hidden=hidden, out=out, sales=sales)
+    return tabular_checks(learn, rows, blocks)
 
 # %% ../nbs/05_tabular.ipynb #010adf78
 def tabular_checks(
@@ -357,23 +368,25 @@ def tabular_checks(
     from ddl_lesson8.spreadsheet import Check
     model = learn.model
     x_cat, x_cont = learn.prep(rows, dtype=torch.float64)
-    w, b = [m[0].weight.detach() for m in list(model.layers)[:2]], [m[0].bias.detach() for m in list(model.layers)[:2]]
+    w = [m[0].weight.detach() for m in list(model.layers)[:2]]
+    b = [m[0].bias.detach() for m in list(model.layers)[:2]]
     tables = [e.weight.detach() for e in model.embeds]
     with torch.no_grad(): inputs = torch.cat([e(i) for e, i in zip(model.embeds, x_cat.T)] + [x_cont], 1)
     by_hand = torch.cat([t[i] for t, i in zip(tables, x_cat.T)] + [x_cont], 1)
     with torch.no_grad(): out, first = model(x_cat, x_cont), model.layers[0](inputs)
     scratch = tabular_forward(x_cat, x_cont, tables, w, b, learn.config['y_range'])
-    checks = [Check(f'tabular: id of {n}', blk,
-                    from_scratch=torch.tensor([learn.prep.classes[n].index(v) for v in rows[n]]), PyTorch=x_cat[:, k])
-              for k, (n, blk) in enumerate(zip(learn.prep.cat_names, blocks['ids']))]
-    checks += [Check(f'tabular: {n} looked up', blk, from_scratch=t[x_cat[:, k]],
-                     PyTorch=model.embeds[k](x_cat[:, k]).detach())
-               for k, (n, t, blk) in enumerate(zip(learn.prep.cat_names, tables, blocks['looked']))]
-    return checks + [Check('tabular: side by side', blocks['x'], from_scratch=by_hand, PyTorch=inputs),
-                     Check('tabular: hidden layer', blocks['hidden'],
-                           from_scratch=(by_hand @ w[0].T + b[0]).clamp(min=0), PyTorch=first),
-                     Check('tabular: log sales', blocks['out'], from_scratch=scratch, PyTorch=out),
-                     Check('tabular: sales', blocks['sales'], from_scratch=scratch.exp(), PyTorch=out.exp())]
+    checks = []
+    for n, i, block in zip(learn.prep.cat_names, x_cat.T, blocks['ids']):
+        by_list = torch.tensor([learn.prep.classes[n].index(v) for v in rows[n]])
+        checks.append(Check(f'tabular: id of {n}', block, from_scratch=by_list, PyTorch=i))
+    for n, t, e, i, block in zip(learn.prep.cat_names, tables, model.embeds, x_cat.T, blocks['looked']):
+        checks.append(Check(f'tabular: {n} looked up', block, from_scratch=t[i], PyTorch=e(i).detach()))
+    hidden = (by_hand @ w[0].T + b[0]).clamp(min=0)
+    return checks + [
+        Check('tabular: side by side', blocks['x'], from_scratch=by_hand, PyTorch=inputs),
+        Check('tabular: hidden layer', blocks['hidden'], from_scratch=hidden, PyTorch=first),
+        Check('tabular: log sales', blocks['out'], from_scratch=scratch, PyTorch=out),
+        Check('tabular: sales', blocks['sales'], from_scratch=scratch.exp(), PyTorch=out.exp())]
 
 # %% ../nbs/05_tabular.ipynb #53c4256b
 @torch.no_grad()
@@ -409,10 +422,14 @@ class OneHotModel(nn.Module):
         super().__init__()
         self.register_buffer('starts', torch.tensor([0, *cards]).cumsum(0)[:-1], persistent=False)
         self.n_in = sum(cards)
-        self.layers = nn.Sequential(*tabular_layers(self.n_in, out_sz, list(layers), None, False, False,
-                                                    nn.ReLU(inplace=True), True),
-                                    *([SigmoidRange(*y_range)] if y_range is not None else []))
-    def forward(self, x_cat:torch.Tensor, x_cont:torch.Tensor|None=None)->torch.Tensor:
+        linear = tabular_layers(self.n_in, out_sz, list(layers), None, False, False, nn.ReLU(inplace=True), True)
+        self.layers = nn.Sequential(*linear, *([] if y_range is None else [SigmoidRange(*y_range)]))
+
+    def forward(self,
+        x_cat:torch.Tensor,           # class ids, (n, categories)
+        x_cont:torch.Tensor|None=None # not used: the place of continuous columns in `TabularModel`
+    )->torch.Tensor: # (n, out_sz)
+        "Turn ids into one-hot rows and go through the layers"
         ones = torch.zeros(len(x_cat), self.n_in, device=x_cat.device).scatter_(1, x_cat + self.starts, 1.)
         return self.layers(ones)
 
@@ -445,11 +462,13 @@ def other_learners(
     from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
     from sklearn.neighbors import KNeighborsRegressor
     forest = lambda: RandomForestRegressor(n_trees, max_depth=35, random_state=seed, n_jobs=n_jobs)
-    boost = lambda: HistGradientBoostingRegressor(learning_rate=gbt_lr, max_iter=gbt_rounds, max_depth=gbt_depth,
-                                                  random_state=seed)
+    rounds = dict(learning_rate=gbt_lr, max_iter=gbt_rounds, max_depth=gbt_depth)
+    boost = lambda: HistGradientBoostingRegressor(**rounds, random_state=seed)
     near = lambda **kw: KNeighborsRegressor(10, weights='distance', algorithm='brute', n_jobs=n_jobs, **kw)
-    return {'nearest neighbours': (near(metric='hamming'), near(p=1)), 'random forest': (forest(), forest()),
-            'gradient boosting': (boost(), boost())}
+    return {
+        'nearest neighbours': (near(metric='hamming'), near(p=1)),
+        'random forest': (forest(), forest()),
+        'gradient boosting': (boost(), boost())}
 
 # %% ../nbs/05_tabular.ipynb #e457630b
 def shop_networks(
@@ -467,8 +486,9 @@ def shop_networks(
     "The paper's two networks: no batch norm, no dropout, a sigmoid at the end"
     y = as_frame(table)['log_sales'].to_numpy()[splits[0]]
     y_range = (float(y.min()) - .5, float(y.max()) + .5)
-    ee = tabular_learner(table, 'log_sales', cat_names, [], splits, layers=layers, emb_szs=emb_szs, y_range=y_range,
-                         use_bn=False, batch_size=batch_size, seed=seed, device=device)
+    ee = tabular_learner(
+        table, 'log_sales', cat_names, [], splits, layers=layers, emb_szs=emb_szs, y_range=y_range,
+        use_bn=False, batch_size=batch_size, seed=seed, device=device)
     ee.fit_one_cycle(epochs, lr)
     with seeded(seed): model = OneHotModel([len(ee.prep.classes[n]) for n in cat_names], 1, layers, y_range)
     one_hot = Learner(ee.data, model, nn.MSELoss(), device=device, seed=seed)
@@ -501,14 +521,15 @@ def compare_learners(
     score = lambda log_pred: (mape(np.exp(log_pred), sales[valid]), root_mse(np.exp(log_pred), sales[valid]))
     scores = {}
     for name, pair in other_learners(n_trees, gbt_rounds, gbt_lr, gbt_depth, seed, n_jobs).items():
-        fitted = [m.fit(x[train], np.log(sales[train])) for m, x in zip(pair, (codes, features))]
-        scores[name] = {k: score(m.predict(x[valid]))
-                        for k, m, x in zip(('without', 'with'), fitted, (codes, features))}
+        scores[name] = {}
+        for k, m, x in zip(('without', 'with'), pair, (codes, features)):
+            m.fit(x[train], np.log(sales[train]))
+            scores[name][k] = score(m.predict(x[valid]))
         if say:
             say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, {scores[name]['with'][0]:.3f} with embeddings")
     inputs = ee.prep(take_rows(frame, cat_names, valid))
-    mean_of = lambda k: np.mean([np.exp(net[k].outputs(inputs).squeeze(1).double().cpu().numpy()) for net in nets],
-                                axis=0)
+    sales_of = lambda net: np.exp(net.outputs(inputs).squeeze(1).double().cpu().numpy())
+    mean_of = lambda k: np.mean([sales_of(pair[k]) for pair in nets], axis=0)
     scores['neural network'] = {k: score(np.log(mean_of(i))) for k, i in (('without', 1), ('with', 0))}
     return scores, ee
 
@@ -520,18 +541,28 @@ PAPER_MAPE = { # Guo and Berkhahn 2016, tables III (random split) and IV (split 
 # %% ../nbs/05_tabular.ipynb #318c0274
 class Comparison:
     "Errors of methods without and with embeddings, means over runs, beside the paper's"
+    head = ['method', 'MAPE', 'with EE', 'RMSE', 'with EE', 'III: MAPE', 'with EE', 'IV: MAPE', 'with EE']
+
     def __init__(self,
         scores:list # one dict from `compare_learners` for each run
     ): self.scores = scores
-    def mean(self, method:str, which:str)->np.ndarray: # MAPE, RMSE
+
+    def mean(self,
+        method:str, # for example 'random forest'
+        which:str   # 'without' or 'with' embeddings
+    )->np.ndarray: # MAPE, RMSE
+        "Errors of a method, means over runs"
         return np.mean([s[method][which] for s in self.scores], axis=0)
+
     def rows(self)->list: # method, MAPE without and with, RMSE without and with, table III, table IV
+        "The lines of the table, as texts"
         pair = lambda m, k, form: [format(self.mean(m, w)[k], form) for w in ('without', 'with')]
         paper = lambda m, k: [f'{v:.3f}' for v in PAPER_MAPE[m][k]]
         return [[m, *pair(m, 0, '.3f'), *pair(m, 1, '.0f'), *paper(m, 0), *paper(m, 1)] for m in PAPER_MAPE]
-    head = ['method', 'MAPE', 'with EE', 'RMSE', 'with EE', 'III: MAPE', 'with EE', 'IV: MAPE', 'with EE']
+
     def __repr__(self)->str:
         return '\n'.join(r[0].ljust(20) + ''.join(c.rjust(11) for c in r[1:]) for r in [self.head, *self.rows()])
+
     def _repr_html_(self)->str:
         row = lambda r, tag: '<tr>' + ''.join(f'<{tag}>{c}</{tag}>' for c in r) + '</tr>'
         body = ''.join(row(r, 'td') for r in self.rows())
@@ -578,10 +609,12 @@ def rossmann_comparison(
     if quick: sample, valid = min(sample, 20_000), rng.permutation(valid)[:5_000]
     train = rng.choice(train, min(sample, len(train)), replace=False)
     if say: say(f'{len(table)} days of sales; {len(train)} to train on, {len(valid)} to judge by, split by {split}')
-    sizes = dict(n_trees=20, gbt_rounds=200, layers=(100, 50), epochs=10, lr=1e-2, batch_size=256) if quick else dict(
-        n_networks=5, n_trees=200, gbt_rounds=3000, gbt_lr=.02, layers=(1000, 500), epochs=10, lr=1e-3, batch_size=128)
-    scores, _ = compare_learners(table, list(PAPER_SZS), (np.sort(train), valid), PAPER_SZS, seed=seed, device=device,
-                                 n_jobs=os.cpu_count(), say=say, **sizes)
+    methods = dict(n_trees=20, gbt_rounds=200) if quick else dict(n_trees=200, gbt_rounds=3000, gbt_lr=.02)
+    small = dict(layers=(100, 50), epochs=10, lr=1e-2, batch_size=256)
+    large = dict(n_networks=5, layers=(1000, 500), epochs=10, lr=1e-3, batch_size=128) # as in the paper
+    scores, _ = compare_learners(
+        table, list(PAPER_SZS), (np.sort(train), valid), PAPER_SZS, seed=seed, device=device,
+        n_jobs=os.cpu_count(), say=say, **methods, **(small if quick else large))
     return Comparison([scores])
 
 # %% ../nbs/05_tabular.ipynb #6a57ee56
@@ -590,11 +623,11 @@ def rossmann_main(
 )->int: # 0 when all went well, 2 when the folder does not hold the files or a library is missing
     "The command `ddl8-rossmann FOLDER`: reproduce the paper's table on the real files"
     import argparse
-    parser = argparse.ArgumentParser('ddl8-rossmann', description='Compare four methods with and without entity '
-                                     'embeddings on the Rossmann competition\'s files')
+    about = "Compare four methods with and without entity embeddings on the Rossmann competition's files"
+    parser = argparse.ArgumentParser('ddl8-rossmann', description=about)
     parser.add_argument('folder', help='folder with train.csv, store.csv and store_states.csv')
-    parser.add_argument('--split', choices=['time', 'random'], default='time', help='how to choose the validation rows '
-                        '(default: time)')
+    split = 'how to choose the validation rows (default: time)'
+    parser.add_argument('--split', choices=['time', 'random'], default='time', help=split)
     parser.add_argument('--sample', type=int, default=200_000, help='training rows (default: 200000, as in the paper)')
     parser.add_argument('--quick', action='store_true', help='smaller models and fewer rows')
     parser.add_argument('--seed', type=int, default=0)

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/to_workbook.html.md"""
 __all__ = ['ACTIVATION_FORMULAS', 'WRITERS', 'Act', 'Writer', 'writes', 'Step', 'WorkbookModel', 'to_workbook']
 
 # %% ../nbs/tools/29_to_workbook.ipynb #a4ba7d87
-import copy, math
+import copy, math, re
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -20,16 +20,18 @@ from .spreadsheet import Block, Book, Check, Report, SheetError, crosscheck
 
 # %% ../nbs/tools/29_to_workbook.ipynb #8582e4c9
 _SIGMOID = 'IF({r}<0,EXP({r})/(1+EXP({r})),1/(1+EXP(-{r})))'
-_SOFTPLUS = '(MAX(0,{r})+LN(1+EXP(-ABS({r}))))'
+_BELOW, _ABOVE = '2*ATANH(EXP({r})/(2+EXP({r})))', '2*ATANH(EXP(-{r})/(2+EXP(-{r})))' # ln(1 + e^r), ln(1 + e^-r)
+_SOFTPLUS = 'IF({r}<0,' + _BELOW + ',{r}+' + _ABOVE + ')'
 
 # %% ../nbs/tools/29_to_workbook.ipynb #9fc4a5ea
 ACTIVATION_FORMULAS = { # class name -> formula; {r} is the input, other names in braces are attributes of the layer
     'Identity': '{r}', 'ReLU': 'MAX(0,{r})', 'ReLU6': 'MIN(6,MAX(0,{r}))',
-    'LeakyReLU': 'IF({r}>0,{r},{negative_slope}*{r})', 'ELU': 'IF({r}>0,{r},{alpha}*(EXP(MIN(0,{r}))-1))',
-    'SELU': '{scale}*IF({r}>0,{r},{alpha}*(EXP(MIN(0,{r}))-1))', 'Sigmoid': _SIGMOID,
-    'LogSigmoid': '-(MAX(0,-{r})+LN(1+EXP(-ABS({r}))))', 'SiLU': '{r}*' + _SIGMOID, 'Tanh': 'TANH({r})',
-    'GELU': '{r}*NORM.DIST({r},0,1,TRUE)', 'Mish': '{r}*TANH(' + _SOFTPLUS + ')', 'Softplus': _SOFTPLUS,
-    'Softsign': '{r}/(1+ABS({r}))', 'Hardtanh': 'MIN({max_val},MAX({min_val},{r}))',
+    'LeakyReLU': 'IF({r}>0,{r},{negative_slope}*{r})', 'ELU': 'IF({r}>0,{r},{alpha}*(EXP({r})-1))',
+    'SELU': '{scale}*IF({r}>0,{r},{alpha}*(EXP({r})-1))', 'Sigmoid': _SIGMOID,
+    'LogSigmoid': 'IF({r}<0,{r}-' + _BELOW + ',-' + _ABOVE + ')', 'SiLU': '{r}*' + _SIGMOID, 'Tanh': 'TANH({r})',
+    'GELU': '{r}*NORM.DIST({r},0,1,TRUE)', 'Mish': '{r}*TANH(' + _SOFTPLUS + ')',
+    'Softplus': 'IF({r}>20,{r},' + _SOFTPLUS + ')', 'Softsign': '{r}/(1+ABS({r}))',
+    'Hardtanh': 'MIN({max_val},MAX({min_val},{r}))',
     'Hardsigmoid': 'MIN(1,MAX(0,{r}/6+0.5))', 'Hardswish': '{r}*MIN(1,MAX(0,{r}/6+0.5))',
     'SigmoidRange': '{low}+({high}-{low})*' + _SIGMOID}
 
@@ -40,7 +42,8 @@ def _activation(layer): # the formula of a layer and the constants in it
     name, values = type(layer).__name__, dict(vars(layer), **(_SELU if type(layer).__name__ == 'SELU' else {}))
     formula = ACTIVATION_FORMULAS[name]
     if name == 'Softplus' and (layer.beta, layer.threshold) != (1, 20):
-        formula = 'IF({beta}*{r}>{threshold},{r},(MAX(0,{beta}*{r})+LN(1+EXP(-ABS({beta}*{r}))))/{beta})'
+        steep = _SOFTPLUS.replace('{r}', '({beta}*{r})')
+        formula = 'IF({beta}*{r}>{threshold},{r},' + steep + '/{beta})'
     if name == 'GELU' and layer.approximate == 'tanh':
         formula, values['c'] = '0.5*{r}*(1+TANH({c}*({r}+0.044715*{r}^3)))', math.sqrt(2 / math.pi)
     return formula, {k: float(v) for k, v in values.items() if '{%s}' % k in formula}
@@ -51,17 +54,30 @@ class Act(NamedTuple):
     block: Block
     value: torch.Tensor
 
-    def index(self, i): return i[1:] if self.value.ndim == 4 else i # a picture's batch dimension is not on the sheet
-    def ref(self, *i): return self.block.ref(*self.index(i))
-    def line(self, *lead): # range of the last dimension
-        *channel, row = self.index(lead)
+    def ref(self,
+        *i:int # one index for each dimension of the tensor
+    )->str: # for example 'B3'
+        "Address of an element"
+        return self.block.ref(*self._on_sheet(i))
+
+    def line(self,
+        *lead:int # one index for each dimension but the last
+    )->str: # for example '$B$3:$B$9'
+        "Range of the last dimension"
+        *channel, row = self._on_sheet(lead)
         return self.block.area(*channel, rows=(row, row + 1), absolute=True)
+
+    def _on_sheet(self, i): return i[1:] if self.value.ndim == 4 else i # a picture's batch dimension is not there
+
     @property
-    def layout(self): # how to lay out a block like this one
+    def layout(self)->dict: # arguments for `Writer.formula`
+        "How to lay out a block like this one"
         if self.block.vertical: return dict(vertical=True)
         return dict(pitch=self.pitch) if len(self.block.shape) == 3 else {}
+
     @property
-    def pitch(self): # rows from one channel to the next
+    def pitch(self)->int|None: # None for a single channel
+        "Rows from one channel to the next"
         tops = [row for row, _ in self.block.origins]
         return tops[1] - tops[0] if len(tops) > 1 else None
 
@@ -75,6 +91,7 @@ class Writer:
         self.book, self.max_formulas, self.n_formulas, self.rtol = book, max_formulas, 0, 1e-12
         self.sheet = book.sheet('model', zoom=60, cell=24, about='Every activation is a formula, every weight a cell')
         self.parameters, self.steps, self.path, self.what, self.train, self.colors = {}, [], '', '', None, True
+        self.written = {} # place of a parameter in memory -> (its block, the parameter)
 
 # %% ../nbs/tools/29_to_workbook.ipynb #2ba3b8d7
 @patch
@@ -86,10 +103,13 @@ def put(self:Writer,
 )->Block: # where the numbers stand
     "Write numbers; those of a parameter are remembered under its key in the model's `state_dict`"
     if not self.sheet.blocks: kwargs.setdefault('at', 'A5')
-    block = self.sheet.put(value, label, **dict(dict(scale=_colors(value), fmt='0.00'), **kwargs))
+    first = self.written.get(_memory(value)) if key else None
+    if first: block = _again(self, first[0], value.shape, label, **kwargs)
+    else: block = self.sheet.put(value, label, **dict(dict(scale=_colors(value), fmt='0.00'), **kwargs))
     if key:
-        self.parameters[self.path + key] = block
-        self.name(f'model.{self.path}{key}', block)
+        home, _ = self.written.setdefault(_memory(value), (block, value))
+        self.parameters[self.path + key] = home
+        self.name(f'model.{self.path}{key}', home)
     return block
 
 @patch
@@ -97,10 +117,17 @@ def name(self:Writer,
     name:str,   # as Excel shows it in its name box
     block:Block # what it stands for
 ):
-    "Define a name, where Excel allows one that long"
-    if sum(len(r) + 5 for r in block.ranges) < 8000 and len(name) < 200:
-        self.book._check_name(name)
-        self.book.names[name] = block
+    "Define a name, unless it is taken or too long for Excel; what Excel does not allow in one becomes an underscore"
+    name = re.sub('[^A-Za-z0-9_.]', '_', name)
+    free = name.lower() not in map(str.lower, self.book.names)
+    if free and sum(len(r) + 5 for r in block.ranges) < 8000 and len(name) < 200: self.book.names[name] = block
+
+def _memory(t): # where a parameter is: the same for two layers that share it
+    return t.data_ptr(), t.numel(), tuple(step for size, step in zip(t.shape, t.stride()) if size > 1)
+
+def _again(self, first, shape, label, **kwargs): # a parameter that stands elsewhere: formulas that point there
+    home = dict(zip(product(*map(range, shape)), first.indices()))
+    return self.formula(shape, lambda *i: first.ref(*home[i], absolute=True), label, **kwargs)
 
 # %% ../nbs/tools/29_to_workbook.ipynb #6377d630
 def _count(self, n): # refuse what a spreadsheet program would choke on
@@ -110,14 +137,15 @@ def _count(self, n): # refuse what a spreadsheet program would choke on
 
 def _formula(self, shape, fn, label='', **kwargs): # write formulas, after counting them
     self.count(math.prod(shape))
+    if kwargs.get('pitch'): kwargs['pitch'] = max(kwargs['pitch'], shape[-2] + 1) # a layer may add rows
     return self.sheet.formula(tuple(shape), fn, label, **dict(dict(scale=self.colors, fmt='0.00'), **kwargs))
 
 def _colors(t): # white to red like the lecture's sheet, or blue, white, red where there are numbers below zero
-    return 'signed' if torch.as_tensor(t).min() < 0 else True
+    return 'signed' if (torch.as_tensor(t) < 0).any() else True
 
 def _const(self, value): # a number as it stands in a formula; a cell of its own where Excel would cut digits off
     text = repr(value).upper().removesuffix('.0')
-    if len(text.replace('.', '').lstrip('-0')) <= 15: return text
+    if math.isfinite(value) and len(text.replace('.', '').lstrip('-0')) <= 15: return text
     return self.put(torch.tensor(value, dtype=torch.float64), 'constant', fmt='0.0000').ref(absolute=True)
 
 Writer.count, Writer.formula, Writer.const = _count, _formula, _const
@@ -149,12 +177,16 @@ def _window(i, size, kernel, stride, pad, dilation=1): # (position in the kernel
 
 def _two(v): return (v, v) if isinstance(v, int) else tuple(v)
 
+def _need_picture(x): # refuse what has no rows and columns
+    if x.value.ndim != 4: raise SheetError(f"wants a picture (1, channels, height, width), not {tuple(x.value.shape)}")
+
 def _span(cells, k): return cells[0][k], cells[-1][k] + 1 # first and end
 
 # %% ../nbs/tools/29_to_workbook.ipynb #349803dd
 def _front_padding(layer): # rows and columns of zeros before the picture
     if layer.padding == 'valid': return 0, 0
-    if layer.padding == 'same': return tuple(d * (k - 1) // 2 for d, k in zip(layer.dilation, layer.kernel_size))
+    sizes = zip(_two(layer.dilation), layer.weight.shape[2:])
+    if layer.padding == 'same': return tuple(d * (k - 1) // 2 for d, k in sizes)
     return _two(layer.padding)
 
 def _products(x, ws, c_in, o, c, rows, cols, dense): # window times kernel, for one input channel
@@ -166,11 +198,12 @@ def _products(x, ws, c_in, o, c, rows, cols, dense): # window times kernel, for 
 # %% ../nbs/tools/29_to_workbook.ipynb #6cae6a7a
 @writes('Conv2d')
 def _write_conv(w, layer, x, y, relu):
-    if layer.padding_mode != 'zeros':
-        raise SheetError(f"padding_mode={layer.padding_mode!r} has no formula; only 'zeros' has")
+    _need_picture(x)
+    mode = getattr(layer, 'padding_mode', 'zeros')
+    if mode != 'zeros': raise SheetError(f"padding_mode={mode!r} has no formula; only 'zeros' has")
     (n_out, n_in, kh, kw), (_, _, height, _) = layer.weight.shape, y.shape
-    (sh, sw), (dh, dw), (ph, pw) = layer.stride, layer.dilation, _front_padding(layer)
-    pitch = max(n_in * (kh + 1), height + 1)
+    (sh, sw), (dh, dw), (ph, pw) = _two(layer.stride), _two(layer.dilation), _front_padding(layer)
+    pitch = max(n_in * (kh + 1), height + 1) # rows from one output channel to the next
     ws = w.put(layer.weight, f'{w.what} kernels', 'weight', pitch=pitch)
     bias = None if layer.bias is None else w.put(layer.bias.view(-1, 1, 1), 'bias', 'bias', pitch=pitch)
     def cell(o, i, j):
@@ -182,10 +215,15 @@ def _write_conv(w, layer, x, y, relu):
     return w.formula(y.shape[1:], cell, w.what, pitch=pitch)
 
 # %% ../nbs/tools/29_to_workbook.ipynb #be65cff8
+def _pool_sizes(layer): # window, step, padding as pairs
+    step = layer.kernel_size if layer.stride is None else layer.stride
+    return map(_two, (layer.kernel_size, step, layer.padding))
+
 @writes('MaxPool2d')
 def _write_max_pool(w, layer, x, y, relu):
-    if layer.return_indices: raise SheetError('return_indices=True has no formula')
-    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = map(_two, (layer.kernel_size, layer.stride, layer.padding, layer.dilation))
+    _need_picture(x)
+    (kh, kw), (sh, sw), (ph, pw) = _pool_sizes(layer)
+    dh, dw = _two(layer.dilation)
     def cell(c, i, j):
         rows, cols = _window(i, x.block.shape[1], kh, sh, ph, dh), _window(j, x.block.shape[2], kw, sw, pw, dw)
         if (dh, dw) == (1, 1): return f'MAX({x.block.area(c, rows=_span(rows, 1), cols=_span(cols, 1))})'
@@ -195,13 +233,16 @@ def _write_max_pool(w, layer, x, y, relu):
 # %% ../nbs/tools/29_to_workbook.ipynb #118a4ca8
 @writes('AvgPool2d')
 def _write_avg_pool(w, layer, x, y, relu):
-    (kh, kw), (sh, sw), (ph, pw) = map(_two, (layer.kernel_size, layer.stride, layer.padding))
+    _need_picture(x)
+    (kh, kw), (sh, sw), (ph, pw) = _pool_sizes(layer)
     _, h, wd = x.block.shape
+    divisor = getattr(layer, 'divisor_override', None)
     def cell(c, i, j):
         rows, cols = _window(i, h, kh, sh, ph), _window(j, wd, kw, sw, pw)
-        padded = (min(i*sh - ph + kh, h + ph) - (i*sh - ph)) * (min(j*sw - pw + kw, wd + pw) - (j*sw - pw))
+        top, left = i * sh - ph, j * sw - pw
+        padded = (min(top + kh, h + ph) - top) * (min(left + kw, wd + pw) - left)
         seen = len(rows) * len(cols)
-        n = layer.divisor_override or (padded if layer.count_include_pad else seen)
+        n = divisor or (padded if layer.count_include_pad else seen)
         area = x.block.area(c, rows=_span(rows, 1), cols=_span(cols, 1))
         return f'AVERAGE({area})' if n == seen else f'SUM({area})/{n}'
     return w.formula(y.shape[1:], cell, w.what, **x.layout)
@@ -209,6 +250,7 @@ def _write_avg_pool(w, layer, x, y, relu):
 # %% ../nbs/tools/29_to_workbook.ipynb #bc00706c
 @writes('AdaptiveAvgPool2d', 'AdaptiveMaxPool2d', 'AdaptiveConcatPool2d')
 def _write_adaptive(w, layer, x, y, relu):
+    _need_picture(x)
     (n, h, wd), (_, _, out_h, out_w), kind = x.block.shape, y.shape, type(layer).__name__
     span = lambda i, size, out: (i * size // out, -(-(i + 1) * size // out))
     def cell(c, i, j):
@@ -247,6 +289,7 @@ def _switch(w): # one cell for the whole model: is it training?
 def _write_dropout(w, layer, x, y, relu):
     p, train = w.put(float(layer.p), f'{w.what} rate', scale=False), _switch(w)
     whole = type(layer).__name__ == 'Dropout2d' # a random number for each channel instead of each cell
+    if whole: _need_picture(x)
     first = (lambda c, i, j: (c, 0, 0)) if whole else (lambda *i: i)
     shape = (x.block.shape[0], 1, 1) if whole else x.block.shape
     u = w.formula(shape, lambda *i: 'RAND()', 'random numbers', **x.layout)
@@ -260,7 +303,8 @@ def _write_dropout(w, layer, x, y, relu):
 # %% ../nbs/tools/29_to_workbook.ipynb #e61f25a9
 @writes('Flatten')
 def _write_flatten(w, layer, x, y, relu):
-    if y.ndim != 2: raise SheetError(f"gives {tuple(y.shape)}; a sheet flattens to (rows, features): use nn.Flatten()")
+    if y.ndim != 2 or len(y) != len(x.value):
+        raise SheetError(f"gives {tuple(y.shape)}; a sheet flattens to (rows, features): use nn.Flatten()")
     if x.value.ndim == 2: return x.block
     return w.formula(y.shape, lambda b, k: x.ref(b, *_unravel(k, x.value.shape[1:])), w.what, vertical=True)
 
@@ -289,17 +333,18 @@ def _write_linear(w, layer, x, y, relu):
 # %% ../nbs/tools/29_to_workbook.ipynb #6a8af499
 @writes('Softmax', 'LogSoftmax')
 def _write_softmax(w, layer, x, y, relu):
-    if y.ndim != 2 or layer.dim not in (None, 1, -1):
-        known = 'only the last dimension of (rows, features) has a formula'
+    last = {2: (None, 1, -1), 3: (2, -1)}.get(y.ndim, ())
+    if layer.dim not in last:
+        known = 'only the last dimension of (rows, features) or (batch, rows, features) has a formula'
         raise SheetError(f"dim={layer.dim} over {tuple(y.shape)}: {known}")
-    def cell(b, k):
-        line = x.line(b)
-        if isinstance(layer, nn.Softmax): return f'EXP({x.ref(b, k)}-MAX({line}))/SUMPRODUCT(EXP({line}-MAX({line})))'
-        return f'{x.ref(b, k)}-MAX({line})-LN(SUMPRODUCT(EXP({line}-MAX({line}))))'
+    def cell(*i):
+        line, top = x.line(*i[:-1]), f'{x.ref(*i)}-MAX({x.line(*i[:-1])})'
+        total = f'SUMPRODUCT(EXP({line}-MAX({line})))'
+        return f'EXP({top})/{total}' if isinstance(layer, nn.Softmax) else f'{top}-LN({total})'
     return w.formula(y.shape, cell, w.what, **x.layout)
 
 # %% ../nbs/tools/29_to_workbook.ipynb #e1627b36
-def _look_up(w, table, column, ids, n, label): # rows of a table for ids; `column(b)` is the cell with the id
+def _look_up(w, table, column, n, label): # rows of a table for ids; `column(b)` is the cell with the id
     def cell(*i):
         *b, k = i
         return f'INDEX({table.area(cols=(k, k + 1), absolute=True)},{column(*b)}+1)'
@@ -308,8 +353,10 @@ def _look_up(w, table, column, ids, n, label): # rows of a table for ids; `colum
 @writes('Embedding')
 def _write_embedding(w, layer, x, y, relu):
     if layer.max_norm is not None: raise SheetError('max_norm changes the weights while looking up; no formula can')
+    n = x.value.shape
+    if len(n) > 2: raise SheetError(f"gets ids of shape {tuple(n)}; wanted (rows,) or (rows, columns)")
     table = w.put(layer.weight, f'{w.what} table', 'weight')
-    return _look_up(w, table, lambda *b: x.ref(*b), x, x.value.shape, w.what)
+    return _look_up(w, table, x.ref, n, w.what)
 
 # %% ../nbs/tools/29_to_workbook.ipynb #e104b629
 def _table_of(layer, *names): # (key, tensor) of the first attribute that the model has
@@ -339,8 +386,8 @@ def _write_dot_bias(w, layer, x, y, relu):
     sides = _SIDES[:2] if type(layer).__name__ == 'DotProduct' else _SIDES
     tables = [(side, what, *_table_of(layer, *keys)) for side, what, *keys in sides]
     blocks = [w.put(t.view(len(t), -1), f'{side} {what}', key) for side, what, key, t in tables]
-    u, v, *biases = (_look_up(w, b, cell_of[side], x, (len(y),), f"this {side}'s {what}")
-                     for b, (side, what, *_) in zip(blocks, tables))
+    def looked_up(block, side, what): return _look_up(w, block, cell_of[side], (len(y),), f"this {side}'s {what}")
+    u, v, *biases = (looked_up(b, side, what) for b, (side, what, *_) in zip(blocks, tables))
     line = lambda t, b: t.area(rows=(b, b + 1))
     def cell(b, *_): return '+'.join([f'SUMPRODUCT({line(u, b)},{line(v, b)})', *(t.ref(b, 0) for t in biases)])
     label = 'dot product + biases' if biases else 'dot product'
@@ -364,8 +411,8 @@ def _write_tabular(w, layer, x, y, relu):
     (columns, cont), rows, own = _id_columns(x), len(y), w.path
     named = _named_tables(layer)
     tables = [w.put(e.weight, f'{name} table', f'{name}.weight') for name, e in named]
-    parts = [_look_up(w, t, cell, x, (rows,), f'rows of {name}')
-             for t, (cell, _), (name, _) in zip(tables, columns, named)]
+    looks = zip(tables, columns, named)
+    parts = [_look_up(w, t, cell, (rows,), f'rows of {name}') for t, (cell, _), (name, _) in looks]
     pieces = [(part, k) for part in parts for k in range(part.shape[1])]
     values = [e(ids) for (_, e), (_, ids) in zip(named, columns)]
     if cont is not None and cont.value.shape[1]:
@@ -394,8 +441,8 @@ def _finish_tabular(w, layer, out, y): # what may come after the layers: a range
 _WITH_RELU = 'Conv2d', 'Linear', 'BatchNorm1d', 'BatchNorm2d'
 
 def _leaves(module, path=''): # (path, layer) in the order of computation
-    if isinstance(module, nn.Sequential):
-        for name, child in module.named_children(): yield from _leaves(child, f'{path}{name}.')
+    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+        for name, child in module._modules.items(): yield from _leaves(child, f'{path}{name}.')
     else: yield path, module
 
 # %% ../nbs/tools/29_to_workbook.ipynb #0f307856
@@ -409,17 +456,27 @@ def _walk(self, model, x, path): # write all layers of a Sequential
     return x
 
 # %% ../nbs/tools/29_to_workbook.ipynb #13353f5f
+def _answer(model, values, what): # what PyTorch gives; on copies, because a layer may work in place
+    try: y = model(*[v.clone() for v in values])
+    except (RuntimeError, ValueError, TypeError, IndexError) as e:
+        given = ', '.join(f'{tuple(v.shape)} of {v.dtype}' for v in values)
+        raise SheetError(f"{what}: does not take {given}: {e}") from e
+    if not isinstance(y, torch.Tensor):
+        raise SheetError(f"{what}: gives a {type(y).__name__}; only one tensor can be written")
+    return y
+
 def _run(self, layer, x, path, what, relu=False): # write one layer, and note what PyTorch gives there
     write = WRITERS.get(type(layer).__name__)
     if write is None:
         known = f"those with one are {', '.join(sorted(WRITERS))}; others can be added with `writes`"
         raise SheetError(f"layer {what}: no formula is known for this kind of layer; {known}")
-    y = layer(*[a.value for a in x]) if isinstance(x, list) else layer(x.value)
+    y = _answer(layer, [a.value for a in x] if isinstance(x, list) else [x.value], f'layer {what}')
     if y.ndim > 4: raise SheetError(f"layer {what}: gives {tuple(y.shape)}; a sheet shows at most 4 dimensions")
     y, before, self.path, self.what = (y.relu() if relu else y), self.n_formulas, path, what
     self.colors = _colors(y)
     try: block = write(self, layer, x, y, relu)
     except SheetError as e: raise e if str(e).startswith('layer ') else SheetError(f"layer {what}: {e}") from None
+    if not y.isfinite().all(): raise SheetError(f"layer {what}: gives inf or nan, which no cell can hold")
     own = sum(p.numel() for p in layer.parameters())
     self.steps.append(Step(what, block, y[0] if y.ndim == 4 else y, own, self.n_formulas - before, self.rtol))
     return Act(block, y)
@@ -462,8 +519,10 @@ def _sums(sheet, steps): # and in numbers that stay alive
 # %% ../nbs/tools/29_to_workbook.ipynb #7d03db03
 def _input_block(w, x, name): # an input on the sheet
     if x.ndim == 4 and len(x) != 1: raise SheetError(f"x has {len(x)} pictures; a workbook shows one: give x[:1]")
-    if not 1 <= x.ndim <= 4:
-        raise SheetError(f"x has shape {tuple(x.shape)}; wanted (1, channels, height, width), (rows, features) or ids")
+    if x.ndim == 2 and len(x) and not x.shape[1]: return Act(None, x) # a table without numbers
+    if x.is_complex() or not 1 <= x.ndim <= 4 or not x.numel():
+        wanted = '(1, channels, height, width), (rows, features) or ids'
+        raise SheetError(f"x has shape {tuple(x.shape)} and {x.dtype}; wanted {wanted}")
     numbers = x.is_floating_point()
     block = w.put(x[0] if x.ndim == 4 else x, name.replace('_', ' '), fmt='0.0' if numbers else '0', scale=True,
                   vertical=x.ndim == 1 or numbers and x.ndim == 2)
@@ -486,7 +545,7 @@ class WorkbookModel:
     "A model that was written as a workbook"
     path: Path          # the file
     report: Report      # every layer against PyTorch
-    parameters: dict    # key of the `state_dict` -> block
+    parameters: dict    # key of the `state_dict` -> block; one block for all keys that share a parameter
     input: Block|list   # where the input stands
     output: Block       # where the output stands
     prediction: Block|None # where the label with the largest output stands
@@ -508,10 +567,19 @@ def gather(self:WorkbookModel,
 
 # %% ../nbs/tools/29_to_workbook.ipynb #6bde0504
 def _write_inputs(w, x): # one activation, or a list of them
-    xs = [t.detach().cpu() for t in (x if isinstance(x, (tuple, list)) else [x])]
+    xs = x if isinstance(x, (tuple, list)) else [x]
+    if not xs or not all(isinstance(t, torch.Tensor) for t in xs):
+        kinds = ', '.join(type(t).__name__ for t in xs) or 'nothing'
+        raise SheetError(f"x is made of {kinds}; give a tensor, or a tuple of tensors for several inputs")
+    xs = [t.detach().cpu() for t in xs]
     xs = [t.double() if t.is_floating_point() else t for t in xs]
     acts = [_input_block(w, t, 'input' if len(xs) == 1 else f'input_{k}') for k, t in enumerate(xs, 1)]
     return acts if len(acts) > 1 else acts[0]
+
+def _same_as_whole(model, inputs, out): # the layers one by one must give what the model gives
+    y = _answer(model, [a.value for a in (inputs if isinstance(inputs, list) else [inputs])], 'the model')
+    if y.shape != out.value.shape or not torch.allclose(y, out.value, rtol=1e-9, atol=1e-12):
+        raise SheetError("the model gives something else than its layers one by one; does a hook change an output?")
 
 def _checks(steps): # every layer against PyTorch
     return [Check(s.name, s.block, rtol=s.rtol, PyTorch=s.value) for s in steps if s.n_formulas]
@@ -527,12 +595,16 @@ def to_workbook(
     max_formulas:int=250_000 # refuse larger models
 )->WorkbookModel: # the file, the report, and where everything is
     "Write a model as live formulas, and check every layer against PyTorch; `SheetError` names a layer that cannot be"
+    if not isinstance(model, nn.Module): raise SheetError(f"model is a {type(model).__name__}; wanted an `nn.Module`")
+    if Path(path).suffix.lower() != '.xlsx': raise SheetError(f"{path}: the name of a workbook ends in .xlsx")
     model, book, title = copy.deepcopy(model).cpu().double().eval(), Book(), title or 'A model, live'
     contents = book.sheet('contents', about='The layers, and whether they agree with PyTorch', cell=24)
     w = Writer(book, max_formulas)
     inputs = _write_inputs(w, x)
     w.sheet.text('A1', title, 'title')
     out = w.walk(model, inputs, '')
+    _same_as_whole(model, inputs, out)
+    if not any(s.n_formulas for s in w.steps): raise SheetError('the model has no layer that computes')
     w.name('output', out.block)
     prediction = None if labels is None else _predictions(w, out, labels)
     _contents(contents, w, title)

@@ -73,6 +73,7 @@ def test_collision_is_an_error_and_changes_nothing(sheet):
     with pytest.raises(SheetError, match=r"s: 'y' at D5:F7 would cover x \(3, 3\) at s!B3:D5"): sheet.put(torch.ones(3, 3), 'y', at='D5')
     with pytest.raises(SheetError, match="would cover the label 'x'"): sheet.put(torch.ones(1, 1), '', at='B2')
     with pytest.raises(SheetError, match='would cover x'): sheet.text('C4', 'hello')
+    with pytest.raises(SheetError, match='channels of 3 cells do not fit into a pitch of 2'): sheet.put(torch.ones(2, 3, 3), 'z', pitch=2)
     assert sheet.cells == before and len(sheet.blocks) == 1
 
 

@@ -1,5 +1,6 @@
 "Models as workbooks: every kind of layer against PyTorch, refusals, and the way back"
 import copy, math
+from collections import OrderedDict
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -18,7 +19,7 @@ def seeded(model, seed=0):
         if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)) and m.running_var is not None: m.running_var.abs_().add_(0.5)
     return model
 
-def output_of(model, *x): return copy.deepcopy(model).double().eval()(*[t.double() if t.is_floating_point() else t for t in x]).detach()
+def output_of(model, *x): return copy.deepcopy(model).double().eval()(*[t.double().clone() if t.is_floating_point() else t for t in x]).detach()
 
 def check(model, x, tmp_path, tol=1e-12, **kwargs):
     "Write, and compare the saved output with the model's"
@@ -138,17 +139,36 @@ CIRCLES = [(nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, padding=1), nn.BatchNorm2
            (nn.Sequential(nn.Embedding(7, 3), nn.Linear(3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(8, 2), nn.GELU()), torch.tensor([[0, 6, 2, 2], [1, 1, 3, 5]])),
            (DotProductBias(4, 5, 3), IDS)]
 
+TIED = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 5, bias=False))
+TIED[1].weight = TIED[0].weight
+TWICE = nn.Linear(3, 3)
+CIRCLES += [(TIED, torch.tensor([1, 2, 2])), (nn.Sequential(TWICE, nn.SiLU(), TWICE), rand(2, 3)), (nn.Sequential(nn.Conv2d(2, 2, 1), nn.AdaptiveAvgPool2d(9)), rand(1, 2, 6, 6)),
+            (nn.Sequential(nn.Linear(3, 2), nn.Softmax(-1)), rand(2, 4, 3))]
+
+@pytest.mark.parametrize('act', ACTS, ids=str)
+def test_gradients_at_kinks(tmp_path, act):
+    "Where a formula has a corner, the cell's gradient is PyTorch's; and no EXP overflows on the way back"
+    SheetModule = pytest.importorskip('ddl_lesson8.sheet_module').SheetModule
+    model = nn.Sequential(nn.Linear(1, 1), act)
+    model[0].weight.data.fill_(1.), model[0].bias.data.zero_()
+    for x in ([[0.], [1.], [-1.]], [[6.], [3.], [-3.]], [[20.5], [20.]], [[-12.], [-9.]], [[9.], [12.]], [[-800.], [-40.], [40.], [800.]]):
+        r = to_workbook(model, torch.tensor(x), tmp_path/'m.xlsx')
+        module, again = SheetModule.load(r.path, parameters=r.parameters['0.weight'].ranges + r.parameters['0.bias'].ranges), copy.deepcopy(model).double()
+        module()[str(r.output.areas[0])].sum().backward(), again(torch.tensor(x).double()).sum().backward()
+        for key, p in again.named_parameters():
+            torch.testing.assert_close(r.gather(key, lambda a: module.parameter(a).grad).reshape(p.shape), p.grad, rtol=1e-7, atol=1e-12)
+
 @pytest.mark.parametrize('model, x', CIRCLES)
 def test_the_circle(tmp_path, model, x):
     "Model -> workbook -> module: the same outputs and the same gradients of every parameter"
     SheetModule = pytest.importorskip('ddl_lesson8.sheet_module').SheetModule
     r = check(model, x, tmp_path, tol=1e-9 if 'GELU' in repr(model) else 1e-12)
-    module = SheetModule.load(r.path, parameters=[a for b in r.parameters.values() for a in b.ranges])
+    module = SheetModule.load(r.path, parameters=dict.fromkeys(a for b in r.parameters.values() for a in b.ranges))
     cells, again = module(), copy.deepcopy(model).double().eval()
     out, y = r.gather(r.output, cells.__getitem__), again(x.double() if x.is_floating_point() else x)
-    torch.testing.assert_close(out, y, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(out.reshape(y.shape), y, rtol=1e-12, atol=1e-12)
     weights = rand(*y.shape).double()
-    (out * weights).sum().backward(); (y * weights).sum().backward()
+    (out.reshape(y.shape) * weights).sum().backward(); (y * weights).sum().backward()
     for key, p in again.named_parameters():
         torch.testing.assert_close(r.gather(key, lambda a: module.parameter(a).grad).reshape(p.shape), p.grad, rtol=1e-10, atol=1e-12)
 
@@ -160,6 +180,45 @@ def test_every_weight_is_a_cell_and_a_name(tmp_path):
     for key, value in state.items():
         assert torch.equal(read_range(r.path, r.parameters[key]).flatten(), value.double().flatten())
         assert torch.equal(read_range(r.path, f'model.{key}').flatten().sort()[0], value.double().flatten().sort()[0])
+
+def test_a_layer_used_twice(tmp_path):
+    "The same ReLU, and the same weights, in two places: both count, and one cell changes both"
+    relu, linear = nn.ReLU(), nn.Linear(3, 3)
+    check(nn.Sequential(nn.Conv2d(2, 2, 1), relu, nn.Conv2d(2, 2, 1), relu), rand(1, 2, 4, 4), tmp_path)
+    model, x = nn.Sequential(linear, nn.Tanh(), linear), rand(2, 3)
+    r = check(model, x, tmp_path)
+    assert r.parameters['0.weight'] is r.parameters['2.weight'] and torch.equal(read_range(r.path, 'model.2.weight'), read_range(r.path, 'model.0.weight'))
+    linear.weight.data[0, 1] = 3.
+    got = read_range(r.path, r.output, changes={r.parameters['0.weight'].ref(0, 1, on=False): 3.})
+    torch.testing.assert_close(got, output_of(model, x), rtol=1e-12, atol=1e-12)
+
+@pytest.mark.parametrize('layer', [nn.ReLU(inplace=True), nn.SiLU(inplace=True), nn.Dropout(0.5, inplace=True)], ids=str)
+def test_layers_that_work_in_place(tmp_path, layer):
+    "They change neither the input that was given nor what the layer before is compared with"
+    x = rand(1, 2, 4, 4).double()
+    before = x.clone()
+    for model in (nn.Sequential(layer, nn.Flatten()), nn.Sequential(nn.Conv2d(2, 2, 1), nn.MaxPool2d(2), layer)):
+        check(model, x, tmp_path)
+        assert torch.equal(x, before)
+
+def test_the_librarys_layers(tmp_path):
+    conv, dropout = pytest.importorskip('ddl_lesson8.conv'), pytest.importorskip('ddl_lesson8.dropout')
+    for k, layer in enumerate([conv.Conv2d(2, 2, (3, 2), stride=(2, 1), padding=(1, 0), dilation=2, bias=False), conv.Conv2d(2, 4, (3, 2), padding='same', groups=2), conv.MaxPool2d(2),
+                               conv.MaxPool2d(3, 2, 1, ceil_mode=True), conv.AvgPool2d(3, 2, 1, count_include_pad=False), conv.AdaptiveConcatPool2d(2), dropout.Dropout(0.3, scale=False), dropout.Dropout2d(0.3)]):
+        check(nn.Sequential(layer, nn.ReLU()), rand(1, 2, 6, 7, seed=k), tmp_path)
+    check(pytest.importorskip('ddl_lesson8.cnn').older_cnn((2, 2), own=True, size=8), rand(1, 1, 8, 8), tmp_path)
+
+@pytest.mark.parametrize('key', ['conv-1', 'a b', 'ä', "it's", 'a!b', '1x', 'A1'])
+def test_any_name_of_a_layer(tmp_path, key):
+    r = check(nn.Sequential(OrderedDict([(key, nn.Linear(3, 2)), (key.swapcase() + '_', nn.Linear(2, 2))])), rand(1, 3), tmp_path)
+    assert f'{key}.weight' in r.parameters
+
+def test_names_that_differ_in_case(tmp_path): check(nn.Sequential(OrderedDict(a=nn.Linear(3, 2), A=nn.Linear(2, 2))), rand(1, 3), tmp_path)
+
+def test_a_table_without_numbers(tmp_path):
+    "As the library's own tabular models get it"
+    tabular = pytest.importorskip('ddl_lesson8.tabular')
+    check(tabular.TabularModel([(4, 2)], 0, 3, [4, 3]), (torch.tensor([[0], [3]]), torch.zeros(2, 0)), tmp_path)
 
 def test_live(tmp_path):
     "A changed pixel, a changed weight and the training switch change the output as they change the model's"
@@ -180,6 +239,14 @@ def test_model_is_left_alone(tmp_path):
     to_workbook(model, rand(2, 2), tmp_path/'m.xlsx')
     assert model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items()) and model[0].weight.dtype == torch.float32
 
+class Residual(nn.Sequential):
+    "A Sequential that does more than one layer after the other"
+    def forward(self, x): return x + super().forward(x)
+
+def hooked(model):
+    model.register_forward_hook(lambda module, args, y: 2 * y)
+    return model
+
 @pytest.mark.parametrize('model, x, kwargs, words', [
     (nn.Sequential(nn.Linear(2, 2), nn.LSTM(2, 2)), rand(1, 2), {}, 'layer 1 LSTM: no formula is known'),
     (nn.Conv2d(300, 1, 3), rand(1, 300, 3, 3), {}, 'Conv2d.*8,192'),
@@ -190,10 +257,31 @@ def test_model_is_left_alone(tmp_path):
     (nn.BatchNorm1d(2, track_running_stats=False), rand(3, 2), {}, 'running mean'),
     (nn.Linear(2, 3), rand(1, 2), dict(labels=['a']), '1 labels'),
     (nn.Softmax(0), rand(2, 2), {}, 'dim=0'),
+    (Residual(nn.Linear(2, 2)), rand(1, 2), {}, 'Residual: no formula is known'),
+    (hooked(nn.Sequential(nn.Linear(2, 2))), rand(1, 2), {}, 'layers one by one'),
+    (nn.Sequential(), rand(1, 2), {}, 'no layer that computes'),
+    (torch.sigmoid, rand(1, 2), {}, 'model is a builtin'),
+    (nn.Conv2d(2, 1, 3), rand(2, 5, 5), {}, 'layer Conv2d: wants a picture'),
+    (nn.Sequential(nn.MaxPool2d(2)), rand(2, 5, 5), {}, 'layer 0 MaxPool2d: wants a picture'),
+    (nn.MaxPool2d(2, return_indices=True), rand(1, 2, 5, 5), {}, 'gives a tuple'),
+    (nn.MaxPool2d(2, 1, 1, 3), rand(1, 1, 2, 2), {}, 'gives inf or nan'),
+    (nn.Sequential(nn.ReLU(), nn.Linear(3, 2)), rand(1, 2), {}, r'layer 1 Linear: does not take \(1, 2\) of torch.float64'),
+    (nn.Linear(2, 2), torch.ones(1, 2, dtype=torch.uint8), {}, 'torch.uint8'),
+    (nn.Linear(2, 2), torch.ones(1, 2, dtype=torch.complex64), {}, 'torch.complex64'),
+    (nn.Linear(2, 2), rand(0, 2), {}, r'shape \(0, 2\)'),
+    (nn.Linear(2, 2), [[1., 2.]], {}, 'made of list'), (nn.Linear(2, 2), None, {}, 'made of NoneType'),
+    (nn.Embedding(3, 2), torch.tensor([3]), {}, 'layer Embedding: does not take'),
+    (nn.Embedding(3, 2), torch.tensor([[[1]]]), {}, 'layer Embedding: gets ids'),
+    (nn.Sequential(nn.Flatten(0, 1)), rand(2, 4, 3), {}, 'layer 0 Flatten: gives'),
+    (nn.Sequential(nn.Linear(2, 2), nn.Hardtanh(-math.inf, 1)), rand(1, 2), {}, 'layer 1 Hardtanh.*inf'),
     (nn.Embedding(3, 2, max_norm=1.), torch.tensor([1]), {}, 'max_norm')])
 def test_refusals(tmp_path, model, x, kwargs, words):
     with pytest.raises(SheetError, match=words): to_workbook(model, x, tmp_path/'m.xlsx', **kwargs)
     assert not (tmp_path/'m.xlsx').exists()
+
+def test_only_xlsx(tmp_path):
+    for name in ('m', 'm.xls', 'm.txt'):
+        with pytest.raises(SheetError, match='ends in .xlsx'): to_workbook(nn.Linear(2, 1), rand(1, 2), tmp_path/name)
 
 def test_own_layers_can_be_added(tmp_path):
     class Double(nn.Module):
