@@ -200,14 +200,17 @@ def reduced(
     losses:torch.Tensor,  # one for each row or element
     reduction:str,        # 'mean', 'sum' or 'none'
     total=None            # divide by this for the mean; the number of losses when None
-)->torch.Tensor:
+)->torch.Tensor: # one number, or all of `losses`
     "All losses, their sum or their mean; raises `ValueError` for another `reduction`"
     if reduction == 'none': return losses
     if reduction == 'sum': return losses.sum()
     if reduction == 'mean': return losses.mean() if total is None else losses.sum() / total
     raise ValueError(f"reduction is {reduction!r}; choose 'mean', 'sum' or 'none'")
 
-def check_same_shape(input, target):
+def check_same_shape(
+    input:torch.Tensor, # predictions, any shape
+    target:torch.Tensor # should have the same
+):
     "Raise `ValueError` when prediction and target do not have the same shape"
     if input.shape != target.shape:
         raise ValueError(f"the prediction has shape {tuple(input.shape)} and the target {tuple(target.shape)}; make "
@@ -301,11 +304,13 @@ class _BinaryLoss(torch.autograd.Function):
     "Binary cross-entropy of shares with PyTorch's limits"
     @staticmethod
     def forward(ctx, share, target):
+        "Losses, each number of the logarithms at least -100"
         ctx.save_for_backward(share, target)
         return -target * share.log().clamp(min=-100) - (1 - target) * (-share).log1p().clamp(min=-100)
 
     @staticmethod
     def backward(ctx, grad):
+        "Gradient of the shares; none of the targets"
         share, target = ctx.saved_tensors
         return grad * (share - target) / (share * (1 - share)).clamp(min=1e-12), None
 
@@ -472,7 +477,11 @@ class FourParts(nn.Module):
         super().__init__()
         self.inputs, self.middle, self.output = inputs, middle, output
 
-    def forward(self, *x): return self.output(self.middle(self.inputs(*x)))
+    def forward(self,
+        *x:torch.Tensor # what `inputs` takes, for example ids (batch, columns)
+    )->torch.Tensor: # what `output` makes of it, (batch, ...)
+        "Inputs, then middle, then output"
+        return self.output(self.middle(self.inputs(*x)))
 
 # %% ../nbs/09_activations.ipynb #40f4a477
 def _check_leaky(my_leaky):

@@ -14,6 +14,7 @@ __all__ = ['DotProduct', 'sigmoid_range', 'as_vocab', 'row_numbers', 'in_range',
 # %% ../nbs/03_collab.ipynb #cb14ee25
 import math
 from html import escape
+from pathlib import Path
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
@@ -77,7 +78,7 @@ def row_numbers(
 def in_range(
     x:torch.Tensor,   # any numbers
     y_range:tuple|None # (low, high), or None: leave them as they are
-)->torch.Tensor:
+)->torch.Tensor: # of the same shape
     "`sigmoid_range`, if there is a range"
     return x if not y_range else sigmoid_range(x, *y_range)
 
@@ -86,6 +87,7 @@ class DotBias(torch.autograd.Function):
     "Dot product plus biases of pairs, with its gradient written by hand"
     @staticmethod
     def forward(ctx, user, item, u_weight, i_weight, u_bias, i_bias):
+        "Scores of pairs (batch,), from row numbers, factors and bias vectors"
         u, i = u_weight.index_select(0, user), i_weight.index_select(0, item)
         ctx.save_for_backward(user, item, u, i)
         ctx.sizes = len(u_weight), len(i_weight)
@@ -94,6 +96,7 @@ class DotBias(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
+        "Gradient of the four tables; none of the row numbers"
         user, item, u, i = ctx.saved_tensors
         pairs = (user, ctx.sizes[0], i), (item, ctx.sizes[1], u)
         weights = [add_rows(rows, g[:, None] * other, n) for rows, n, other in pairs]
@@ -123,7 +126,8 @@ class EmbeddingDotBias(nn.Module):
         self.i_weight, self.i_bias = nn.Embedding(len(self.items), n_factors), nn.Embedding(len(self.items), 1)
         for table in self.children(): nn.init.normal_(table.weight, std=std)
 
-    def tables(self)->tuple: # factors of users and items, then their biases as vectors
+    def tables(self)->tuple: # (n_users, n_factors), (n_items, n_factors), (n_users,), (n_items,)
+        "Factors of users and of items, then their biases as vectors"
         return self.u_weight.weight, self.i_weight.weight, self.u_bias.weight.squeeze(1), self.i_bias.weight.squeeze(1)
 
     def score(self,
@@ -242,7 +246,8 @@ class TableEncoder:
     @staticmethod
     def _missing(v)->bool: return v is None or v != v
 
-    def names(self)->list: # a name for each column of the matrix
+    def names(self)->list: # n texts, for example 'year' and 'genre=Comedy'
+        "A name for each column of the matrix"
         parts = [[name] if isinstance(c, tuple) else [f'{name}={w}' for w in c] for name, c in self.columns.items()]
         return [n for part in parts for n in part]
 
@@ -285,7 +290,13 @@ class CombinedModel(nn.Module):
         n_in = emb_szs[0][1] + emb_szs[1][1] + self.user_meta.shape[1] + self.item_meta.shape[1]
         self.layers = hidden_layers(n_in, layers, p=p)
 
-    def extra(self, u, i, user_meta, item_meta): # what the network adds, from embeddings and metadata of each pair
+    def extra(self,
+        u:torch.Tensor,         # embeddings of the users, (batch, columns)
+        i:torch.Tensor,         # embeddings of the items, (batch, columns)
+        user_meta:torch.Tensor, # what is known of the users, (batch, columns)
+        item_meta:torch.Tensor  # what is known of the items, (batch, columns)
+    )->torch.Tensor: # part of the score, (batch,)
+        "What the network adds for each pair"
         return self.layers(torch.cat([u, i, user_meta, item_meta], 1)).squeeze(1)
 
     def score(self,
@@ -306,16 +317,27 @@ class CombinedModel(nn.Module):
 # %% ../nbs/03_collab.ipynb #dbb514ba
 class CollabLearner(Learner):
     "A `Learner` of ratings that knows its users and items by name; made by `collab_learner`"
-    def __init__(self, train, valid, model, encoders, **kwargs):
+    def __init__(self,
+        train,           # training `Ratings`
+        valid,           # validation `Ratings`, or None
+        model:nn.Module, # with `users` and `items`
+        encoders:tuple,  # a `TableEncoder` of users and one of items
+        **kwargs         # `batch_size`, and what `Learner` takes
+    ):
         super().__init__(Data(train.tensors(), valid and valid.tensors(), kwargs.pop('batch_size')), model, **kwargs)
         self.ratings, self.held_out, self.encoders = train, valid, encoders
         self.users, self.items = model.users, model.items
 
-    def save(self, path, extra=None):
+    def save(self,
+        path:str|Path,       # file to write, in a folder that exists
+        extra:dict|None=None # plain values and tensors to keep with it
+    )->Path: # the file
         "Save as `Learner.save` does, with the names of users and items"
         return super().save(path, dict(extra or {}, users=self.users.items, items=self.items.items))
 
-    def load(self, path):
+    def load(self,
+        path:str|Path # a file written by `save`
+    )->dict: # what was given as `extra`
         "Load as `Learner.load` does; raises `ValueError` when the file is about other users or items"
         kept = self._state()
         extra = super().load(path)
@@ -366,7 +388,7 @@ def collab_learner(
     valid:float=.2,        # share of ratings put away when `data` is not split yet
     seed:int=0,            # of the split, the first numbers and the shuffles
     **kwargs               # to `Learner`: metrics, device, amp, compile, progress, opt_func
-)->CollabLearner:
+)->CollabLearner: # not trained yet
     "A learner that predicts ratings, ready to fit (claim C7)"
     train, held = split_ratings(data, valid, seed)
     if y_range is None: y_range = default_range(train.rating)
@@ -401,7 +423,7 @@ def score_for(
 def rows_or_average(
     values:torch.Tensor, # one for each row of a table
     rows:torch.Tensor    # rows wanted; -1 for an unknown name
-)->torch.Tensor:
+)->torch.Tensor: # one for each row
     "Values of these rows, and the average for unknown names"
     return torch.where(rows < 0, values.mean(), values[rows])
 

@@ -29,11 +29,20 @@ class Ratings:
     item_table: dict = field(default_factory=dict) # what is known of each item: name -> a list as long as `items`
 
     def __len__(self)->int: return len(self.rating)
+
     @property
-    def n_users(self)->int: return len(self.users)
+    def n_users(self)->int: # names in `users`, also those without a rating
+        "Number of users"
+        return len(self.users)
+
     @property
-    def n_items(self)->int: return len(self.items)
-    def tensors(self)->tuple: return self.user, self.item, self.rating # what a learner wants: inputs first, target last
+    def n_items(self)->int: # names in `items`, also those without a rating
+        "Number of items"
+        return len(self.items)
+
+    def tensors(self)->tuple: # `user`, `item`, `rating`, each (n,)
+        "What a learner wants: inputs first, target last"
+        return self.user, self.item, self.rating
 
     def __repr__(self)->str:
         low, high = (self.rating.min().item(), self.rating.max().item()) if len(self) else (math.nan, math.nan)
@@ -60,13 +69,17 @@ from fastcore.basics import patch
 
 # %% ../nbs/tools/23_data.ipynb #d89a27b9
 @patch
-def user_id(self:Ratings, name:str)->int: # position; raises `KeyError` naming similar users
-    "Position of a user"
+def user_id(self:Ratings,
+    name:str # as in `users`
+)->int: # position in `users`
+    "Position of a user; raises `KeyError` naming similar users"
     return _position(name, self.users, 'user')
 
 @patch
-def item_id(self:Ratings, name:str)->int: # position; raises `KeyError` naming similar items
-    "Position of an item"
+def item_id(self:Ratings,
+    name:str # as in `items`
+)->int: # position in `items`
+    "Position of an item; raises `KeyError` naming similar items"
     return _position(name, self.items, 'item')
 
 # %% ../nbs/tools/23_data.ipynb #53cea7ab
@@ -321,13 +334,14 @@ def planted_ratings(
     seed:int=0,           # of everything random
     n_users:int=950,      # people
     fan_share:float=.055, # share of anime enthusiasts among them
-    skew:float=.45        # of how much people watch: 0.45 for about 100,000 ratings, 3 for MovieLens' skew
-)->PlantedRatings: # about 100 ratings for each person, and the truth
+    appetite:float=195.   # films that the median person picks, repeats counted; 37 is as uneven as MovieLens
+)->PlantedRatings: # the ratings and their truth; about 100,000 with the default appetite, 40,000 with 37
     "Ratings of well-known films by invented people, with the invented truth beside them"
-    if not 0 < skew < math.inf: raise ValueError(f"skew={skew}: give a positive number")
+    if not 0 < appetite < math.inf:
+        raise ValueError(f"appetite={appetite}: give a positive number, the films that the median person picks")
     g, films = torch.Generator().manual_seed(seed), planted_films()
     truth = _planted_truth(films, _planted_people(n_users, g, fan_share))
-    user, item = _who_watched(truth, films['known'], skew, g).nonzero(as_tuple=True)
+    user, item = _who_watched(truth, films['known'], appetite, g).nonzero(as_tuple=True)
     rating = (truth.expected()[user, item] + truth.noise * torch.randn(len(user), generator=g)).round().clamp(1, 5)
     order = torch.randperm(len(user), generator=g)
     begun = 946_684_800 + 86_400 * torch.randint(365, (n_users,), generator=g)       # some day of the year 2000
@@ -347,14 +361,22 @@ def _planted_truth(films:dict, people:dict)->PlantedRatings: # without ratings y
                           torch.tensor(['Anime' in t for t in films['genre']]), people['is_anime_fan'])
 
 # %% ../nbs/tools/23_data.ipynb #f0c98309
-def _who_watched(truth:PlantedRatings, known:torch.Tensor, skew:float, g:torch.Generator)->torch.Tensor:
+_APPETITE_SPREAD = 1. # standard deviation of the logarithm of appetites
+
+def _how_many(truth:PlantedRatings, appetite:float, g:torch.Generator)->torch.Tensor: # (n_users,)
+    "Different films that each person has seen"
+    n_users, n_items, most = len(truth.generosity), len(truth.quality), int((~truth.is_anime).sum())
+    picks = appetite * (_APPETITE_SPREAD * torch.randn(n_users, generator=g)).exp()
+    return (-n_items * torch.expm1(-picks / n_items)).round().clamp(10, most)
+
+# %% ../nbs/tools/23_data.ipynb #357daa16
+def _who_watched(truth:PlantedRatings, known:torch.Tensor, appetite:float, g:torch.Generator)->torch.Tensor:
     "Each person watches a number of films, drawn by how known they are and how well they fit; bool (n_users, n_items)"
     n_users, n_items = len(truth.generosity), len(truth.quality)
-    enthusiasm = 9. * (truth.is_anime_fan[:, None] & truth.is_anime) - 3.5 * truth.is_anime
+    enthusiasm = 9. * (truth.is_anime_fan[:, None] & truth.is_anime) - 4. * truth.is_anime
     appeal = .35 * known + .8 * truth.tastes @ truth.axes.T + enthusiasm
     rank = (appeal - (-torch.rand(n_users, n_items, generator=g).log()).log()).argsort(1, descending=True).argsort(1)
-    how_many = 15 + (n_items - 30) * torch.rand(n_users, generator=g) ** skew
-    return rank < how_many.round()[:, None]
+    return rank < _how_many(truth, appetite, g)[:, None]
 
 # %% ../nbs/tools/23_data.ipynb #819be36d
 def _read_csv(path:Path, sep:str)->dict: # name -> list of text

@@ -26,10 +26,12 @@ class Latent(NamedTuple):
     items: list             # names
     y_range: tuple|None     # range of predictions
 
-    def scores(self)->torch.Tensor: # before the range is applied, (n_users, n_items)
+    def scores(self)->torch.Tensor: # (n_users, n_items)
+        "What the model says of every user and item before the range is applied"
         return self.user @ self.item.T + self.user_bias[:, None] + self.item_bias
 
-    def predictions(self)->torch.Tensor: # of every user for every item, (n_users, n_items)
+    def predictions(self)->torch.Tensor: # (n_users, n_items)
+        "Rating of every item by every user"
         return in_range(self.scores(), self.y_range or None)
 
 # %% ../nbs/04_interpret.ipynb #52821a77
@@ -73,7 +75,7 @@ def extremes(
     counts:torch.Tensor|None=None, # ratings of each name
     min_ratings:int=0,   # leave out names with fewer
     **columns            # more columns: heading = values
-)->NameTable:
+)->NameTable: # name, value, the other columns and the ratings of each
     "Names with the lowest or highest values; raises `ValueError` when no name has enough ratings"
     ok = torch.arange(len(names)) if counts is None else (counts >= min_ratings).nonzero()[:, 0]
     if not len(ok): raise ValueError(f"no name has {min_ratings} ratings; the most is {int(counts.max())}")
@@ -220,7 +222,7 @@ class Prior(NamedTuple):
 def before_range(
     rating:torch.Tensor, # ratings inside the range
     y_range:tuple|None   # (low, high), or None: leave them as they are
-)->torch.Tensor:
+)->torch.Tensor: # scores, of the same shape
     "Undo the model's sigmoid range"
     return torch.logit((rating - y_range[0]) / (y_range[1] - y_range[0])) if y_range else rating
 
@@ -228,7 +230,7 @@ def learn_prior(
     found:Latent, # what a model has learned
     ratings,      # `Ratings` it was trained on
     people:torch.Tensor # rows of users that have ratings
-)->Prior:
+)->Prior: # of factors and bias
     "Mean and spread of trained users, and the noise of a rating (claim C10)"
     z = torch.cat([found.user, found.user_bias[:, None]], 1)[people]
     error = before_range(ratings.rating, found.y_range) - found.scores()[ratings.user, ratings.item]

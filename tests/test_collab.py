@@ -226,15 +226,18 @@ def test_newcomer_by_brute_force(kind, request):
     torch.testing.assert_close(found.newcomer(told).double(), by_force, atol=2e-3, rtol=0)
     assert torch.equal(found.predict(told), found.newcomer(told)) and not torch.allclose(found.predict(told), found.predict({}))
 
-def test_newcomers_who_are_in_the_data(learn):
-    "With all ratings of a trained person the closed form comes near to what training found"
+@pytest.mark.parametrize('seed', range(3))
+def test_newcomers_who_are_in_the_data(seed):
+    "With all ratings of a trained person the closed form comes near to what training found, once it has found it"
+    learn = collab_learner(planted_ratings(seed=seed, n_users=60).ratings, n_factors=8, device='cpu', progress=False)
+    learn.fit_one_cycle(40)
     gaps = []
     for user in range(10):
         own = learn.ratings.user == user
         told = {learn.items[i]: r for i, r in zip(learn.ratings.item[own].tolist(), learn.ratings.rating[own].tolist())}
         gaps.append((learn.predict(told) - learn.predict(learn.users[user])).abs().mean())
     nobody = torch.stack([(learn.predict({}) - learn.predict(learn.users[user])).abs().mean() for user in range(10)])
-    assert torch.stack(gaps).mean() < nobody.mean()
+    assert torch.stack(gaps).mean() < .7 * nobody.mean()
 
 def test_newcomer_errors(learn, ratings):
     for bad in (0, 6, math.nan):

@@ -22,20 +22,28 @@ def test_planted_sizes():
     assert len((r.user * r.n_items + r.item).unique()) == len(r)  # nobody rates a film twice
     assert (p.is_anime.sum(), p.is_anime_fan.sum()) == (13, 52)
 
-def test_planted_is_skewed():
-    r = planted_ratings().ratings
-    films, people = r.counts('item'), r.counts('user')
-    assert people.min() < 25 and people.max() > 130 and films.min() < 100 and films.max() > 850
+def gini(x):
+    x = x.double().sort().values
+    return (2 * torch.arange(1, len(x) + 1).double() @ x / (len(x) * x.sum()) - (len(x) + 1) / len(x)).item()
 
-def test_skew_can_be_as_in_movielens():
-    def gini(x):
-        x = x.double().sort().values
-        return (2 * torch.arange(1, len(x) + 1).double() @ x / (len(x) * x.sum()) - (len(x) + 1) / len(x)).item()
-    mild, skewed = (planted_ratings(skew=s).ratings.counts('user') for s in (.45, 3))
-    assert gini(mild) == pytest.approx(.16, abs=.02) and gini(skewed) == pytest.approx(.41, abs=.03)
-    assert skewed.median() < 35 and skewed.max() > 130 and skewed.min() >= 15
+@pytest.mark.parametrize('seed', range(5))
+def test_planted_people_differ_in_how_much_they_watch(seed):
+    r = planted_ratings(seed=seed).ratings
+    films, people = r.counts('item'), r.counts('user')
+    assert 94_000 < len(r) < 101_000 and .185 < gini(people) < .22
+    assert people.min() < 25 and people.max() == 142 and films.min() < 150 and films.max() > 830
+
+@pytest.mark.parametrize('seed', range(5))
+def test_an_appetite_of_37_is_as_uneven_as_movielens(seed):
+    people = planted_ratings(seed=seed, appetite=37).ratings.counts('user')
+    assert .37 < gini(people) < .42 and 37_500 < people.sum() < 42_500  # its 155 best-known films: 0.39 and 40,624
+    assert people.min() == 10 and 30 <= people.median() <= 36 < people.float().mean() and people.max() > 130
+
+def test_any_appetite_makes_between_10_and_142_films():
+    few, most = (planted_ratings(appetite=a, n_users=50).ratings.counts('user') for a in (1e-9, 1e9))
+    assert set(few.tolist()) == {10} and set(most.tolist()) == {142}
     for bad in (0, -1, float('nan'), float('inf')):
-        with pytest.raises(ValueError, match='positive'): planted_ratings(skew=bad)
+        with pytest.raises(ValueError, match='appetite=.*positive'): planted_ratings(appetite=bad)
 
 def test_planted_depends_on_the_seed_only():
     a, state = planted_ratings(seed=1), torch.get_rng_state()
