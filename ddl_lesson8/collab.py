@@ -8,18 +8,22 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/collab.html.md"""
 __all__ = ['DotProduct', 'sigmoid_range', 'as_vocab', 'row_numbers', 'in_range', 'DotBias', 'add_rows', 'EmbeddingDotBias',
            'emb_sz_rule', 'get_emb_sz', 'hidden_layers', 'EmbeddingNN', 'TableEncoder', 'CombinedModel',
            'CollabLearner', 'split_ratings', 'default_range', 'collab_learner', 'score_for', 'rows_or_average',
-           'Suggestions', 'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model', 'collab_sheet',
-           'ratings_sheet_errors', 'ratings_sheet_values']
+           'Suggestions', 'at_least_float32', 'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model',
+           'collab_sheet', 'ratings_sheet_errors', 'ratings_sheet_values']
 
 # %% ../nbs/03_collab.ipynb #cb14ee25
 import math
+from contextlib import contextmanager
+from difflib import get_close_matches
 from html import escape
+from numbers import Integral, Real
 from pathlib import Path
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 from fastcore.basics import patch
 from .parameters import create_params
+from .data import Ratings, ratings_from_table
 from .embeddings import Embedding, Vocab, check_ids
 from .learner import Data, Learner, seeded
 
@@ -59,14 +63,24 @@ def as_vocab(
     if isinstance(names, Vocab): return names
     return Vocab(range(names)) if isinstance(names, int) else Vocab(names)
 
+def _as_names(
+    names # one name, or several
+)->list: # of them
+    "Names as a list; raises `TypeError` for an array of whole numbers, which could be names or rows"
+    if isinstance(names, (str, Integral)): return [names if isinstance(names, str) else int(names)]
+    if hasattr(names, 'dtype') and 'int' in str(names.dtype):
+        raise TypeError("an array of whole numbers could be names or row numbers: pass a list of names, "
+                        "or a tensor of rows")
+    if not hasattr(names, '__iter__'): raise TypeError(f"{names!r} is no name, and no list of names")
+    return list(names)
+
 def row_numbers(
     vocab:Vocab, # names of the rows
     names,       # one name, or several; numbers are also found where the names are texts
     kind:str     # 'user' or 'item', for the error message
 )->torch.Tensor: # int64, one for each name
     "Find rows by name; raise `KeyError` naming those that are unknown"
-    names = [names] if isinstance(names, (str, int)) else list(names)
-    names = [n if n in vocab else str(n) for n in names]
+    names = [n if n in vocab else str(n) for n in _as_names(names)]
     missing = [n for n in names if n not in vocab]
     if not missing: return vocab.ids(names)
     try: vocab.id(missing[0])
@@ -135,10 +149,11 @@ class EmbeddingDotBias(nn.Module):
         item:torch.Tensor  # row numbers of items, (batch,)
     )->torch.Tensor: # before the sigmoid, (batch,)
         "Dot product plus biases"
-        fast = user.device.type == 'cpu' and user.dtype == item.dtype == torch.int64
-        if fast and not torch.compiler.is_compiling(): return DotBias.apply(user, item, *self.tables())
-        dot = (self.u_weight(user) * self.i_weight(item)).sum(1)
-        return dot + self.u_bias(user).squeeze(1) + self.i_bias(item).squeeze(1)
+        plain = user.dtype == item.dtype == torch.int64 and user.ndim == 1 and user.shape == item.shape
+        if plain and user.device.type == 'cpu' and not torch.compiler.is_compiling():
+            return DotBias.apply(user, item, *self.tables())
+        dot = (self.u_weight(user) * self.i_weight(item)).sum(-1)
+        return dot + self.u_bias(user).squeeze(-1) + self.i_bias(item).squeeze(-1)
 
     def forward(self,
         user:torch.Tensor, # row numbers of users, (batch,)
@@ -187,6 +202,16 @@ def get_emb_sz(
     return [(n, (sz_dict or {}).get(name, emb_sz_rule(n))) for name, n in counts.items()]
 
 # %% ../nbs/03_collab.ipynb #f9314edb
+def _check_sizes(
+    emb_szs:list,   # (rows, columns) of the tables of users and of items
+    model:nn.Module # with `users` and `items`
+)->list: # the same
+    "Refuse tables with fewer rows than names, or without columns, by a `ValueError`"
+    for kind, names, (rows, columns) in zip(('users', 'items'), (model.users, model.items), emb_szs, strict=True):
+        if rows < len(names) or columns < 1:
+            raise ValueError(f"a table of {rows} x {columns} is too small for {len(names)} {kind}")
+    return emb_szs
+
 def hidden_layers(
     n_in:int,      # inputs
     layers:list,   # sizes of the hidden layers
@@ -213,7 +238,7 @@ class EmbeddingNN(nn.Module):
     ):
         super().__init__()
         self.users, self.items, self.y_range = as_vocab(users), as_vocab(items), y_range
-        emb_szs = emb_szs or get_emb_sz(dict(user=len(self.users) + 1, item=len(self.items) + 1))
+        emb_szs = _check_sizes(emb_szs or get_emb_sz(dict(user=len(self.users) + 1, item=len(self.items) + 1)), self)
         self.u_weight, self.i_weight = (nn.Embedding(*size) for size in emb_szs)
         for table in (self.u_weight, self.i_weight): nn.init.normal_(table.weight, std=std)
         self.layers = hidden_layers(emb_szs[0][1] + emb_szs[1][1], layers, p=p)
@@ -230,17 +255,19 @@ class TableEncoder:
     "Turns columns of numbers and texts into a matrix, and new rows into rows of the same kind"
     def __init__(self,
         table:dict,      # name -> list of numbers (None or NaN where unknown) or of texts such as 'Action|Comedy'
-        max_words:int=50 # columns of texts with more different words are left out
+        max_words:int=50 # columns of texts with more different words are left out, and listed in `left_out`
     ):
-        self.columns = {}
+        self.columns, self.left_out = {}, []
         for name, values in table.items():
             known = [v for v in values if not self._missing(v)]
             if known and all(isinstance(v, (int, float)) for v in known):
                 x = torch.tensor(known, dtype=torch.float32)
+                if not x.isfinite().all(): raise ValueError(f"column {name!r} holds a number that is not finite")
                 self.columns[name] = (x.mean().item(), x.std(correction=0).item() or 1.)
             else:
                 words = sorted({w for v in known for w in str(v).split('|') if w})
                 if 0 < len(words) <= max_words: self.columns[name] = words
+                else: self.left_out.append(name)
         self.n = sum(1 if isinstance(c, tuple) else len(c) for c in self.columns.values())
 
     @staticmethod
@@ -258,6 +285,26 @@ class TableEncoder:
         n_rows = len(next(iter(table.values()), []))
         blocks = [self._block(c, table.get(name, [None] * n_rows)) for name, c in self.columns.items()]
         return torch.cat(blocks, 1) if blocks else torch.zeros(n_rows, 0)
+
+    def check(self,
+        row:dict # column -> value
+    ): # nothing
+        "Refuse what would be taken for average by mistake; raises `KeyError` or `ValueError` saying what is known"
+        for name, value in row.items():
+            if name not in self.columns:
+                raise KeyError(f"nothing is known of {name!r}; the columns are {list(self.columns)}")
+            if not self._missing(value): self._check_value(name, value, self.columns[name])
+
+    def _check_value(self, name, value, column):
+        if isinstance(column, tuple):
+            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+                raise ValueError(f"{name!r} is a number, such as {column[0]:g}, not {value!r}")
+            return
+        if not isinstance(value, str): raise ValueError(f"{name!r} is a text such as {'|'.join(column[:2])!r}, not {value!r}")
+        for word in filter(None, value.split('|')):
+            if word not in column:
+                near = get_close_matches(word, column, 3) or column[:5]
+                raise ValueError(f"{name!r} has no {word!r}; it knows {', '.join(map(repr, near))}")
 
     def _block(self, column, values)->torch.Tensor:
         if isinstance(column, tuple):
@@ -284,7 +331,7 @@ class CombinedModel(nn.Module):
         self.dot = EmbeddingDotBias(self.users, self.items, n_factors)
         for name, meta, n in (('user_meta', user_meta, len(self.users)), ('item_meta', item_meta, len(self.items))):
             self.register_buffer(name, torch.zeros(n, 0) if meta is None else meta, persistent=False)
-        emb_szs = emb_szs or [(len(self.users) + 1, 8), (len(self.items) + 1, 8)]
+        emb_szs = _check_sizes(emb_szs or [(len(self.users) + 1, 8), (len(self.items) + 1, 8)], self)
         self.u_embed, self.i_embed = (nn.Embedding(*size) for size in emb_szs)
         for table in (self.u_embed, self.i_embed): nn.init.normal_(table.weight, std=.01)
         n_in = emb_szs[0][1] + emb_szs[1][1] + self.user_meta.shape[1] + self.item_meta.shape[1]
@@ -324,56 +371,87 @@ class CollabLearner(Learner):
         encoders:tuple,  # a `TableEncoder` of users and one of items
         **kwargs         # `batch_size`, and what `Learner` takes
     ):
-        super().__init__(Data(train.tensors(), valid and valid.tensors(), kwargs.pop('batch_size')), model, **kwargs)
+        held_out = None if valid is None else valid.tensors()
+        super().__init__(Data(train.tensors(), held_out, kwargs.pop('batch_size')), model, **kwargs)
         self.ratings, self.held_out, self.encoders = train, valid, encoders
         self.users, self.items = model.users, model.items
+        self._learned = {kind: (train.counts(kind) > 0).cpu() for kind in ('user', 'item')}
 
     def save(self,
         path:str|Path,       # file to write, in a folder that exists
         extra:dict|None=None # plain values and tensors to keep with it
     )->Path: # the file
-        "Save as `Learner.save` does, with the names of users and items"
-        return super().save(path, dict(extra or {}, users=self.users.items, items=self.items.items))
+        "Save as `Learner.save` does, with what the predictions depend on besides the weights"
+        return super().save(path, dict(extra or {}, about=self._about(), learned=self._learned))
 
     def load(self,
         path:str|Path # a file written by `save`
     )->dict: # what was given as `extra`
-        "Load as `Learner.load` does; raises `ValueError` when the file is about other users or items"
+        "Load as `Learner.load` does; raises `ValueError` when the file is about other users, items, ranges or tables"
         kept = self._state()
         extra = super().load(path)
-        for kind in ('users', 'items'):
-            if extra.pop(kind, None) != getattr(self, kind).items:
-                self._set_state(kept)
-                raise ValueError(f"the saved model is about other {kind}: make the learner from the ratings "
-                                 "that it was trained on")
-        return extra
+        saved, own, learned = extra.pop('about', {}), self._about(), extra.pop('learned', None)
+        other = [k for k in own if k not in saved or not _same(saved[k], own[k])]
+        if not other:
+            self._learned = {kind: mask.cpu() for kind, mask in learned.items()}
+            return extra
+        self._set_state(kept)
+        raise ValueError(f"the saved model is about other {' and other '.join(other)}: make the learner from the "
+                         "ratings and with the settings that it was trained with")
+
+    def _about(self)->dict: # what predictions depend on besides the weights: tensors and plain values
+        reads_tables = isinstance(self.model, CombinedModel)
+        return dict(users=self.users.items, items=self.items.items, ranges=list(self.model.y_range or ()),
+                    tables=[t.cpu() for t in self.model.buffers(recurse=False)] if reads_tables else [],
+                    columns=[e.names() for e in self.encoders] if reads_tables else [])
+
+def _same(a, b): # lists of plain values, or of tensors
+    def one(x, y): return x.shape == y.shape and torch.allclose(x.to(y), y) if isinstance(y, torch.Tensor) else x == y
+    return len(a) == len(b) and all(map(one, a, b))
 
 # %% ../nbs/03_collab.ipynb #a1c38243
 def split_ratings(
-    data,      # `Ratings`, or a pair (training, validation) of them; validation may be None
+    data,      # `Ratings`, or a pair (training, validation) of them; validation may be None; or any table
     valid:float, # share put away when `data` is not split yet
     seed:int   # of the split
 )->tuple: # training ratings, validation ratings
     "Make sure that ratings are split and that both parts have the same users and items"
-    if not isinstance(data, (tuple, list)): return data.split(valid=valid, seed=seed) if valid else (data, None)
+    if not isinstance(data, (tuple, list, Ratings)): data = ratings_from_table(data)
+    if isinstance(data, Ratings): return data.split(valid=valid, seed=seed) if valid else (data, None)
     if len(data) != 2: raise ValueError(f"data is `Ratings`, or a pair (training, validation), not {len(data)} parts")
     train, held = data
     if held is not None and (train.users, train.items) != (held.users, held.items):
         raise ValueError("training and validation ratings list different users or items: split one `Ratings` "
                          "with its method `split`")
+    if held is not None and not len(held): raise ValueError("there are no validation ratings: pass None for them")
     return train, held
 
 def default_range(
     ratings:torch.Tensor # training ratings
 )->tuple: # (low, high)
-    "Half a step beyond the lowest and the highest rating; a step is the smallest difference between two ratings"
+    "Half a step beyond the lowest and the highest rating; a step is usual between ratings, and a tenth of all at least"
     values = ratings.unique()
-    step = (values[1:] - values[:-1]).min().item() if len(values) > 1 else 1.
-    return values[0].item() - step / 2, values[-1].item() + step / 2
+    low, high = values[0].item(), values[-1].item()
+    step = max(values.diff().median().item(), (high - low) / 10) if len(values) > 1 else 1.
+    return low - step / 2, high + step / 2
+
+def _check_range(
+    y_range,              # as given to `collab_learner`
+    ratings:torch.Tensor  # training ratings
+)->tuple|None: # (low, high), or None for no limit
+    "The range of predictions; raises `ValueError` where ratings lie outside"
+    if y_range is None: return default_range(ratings)
+    if y_range is False: return None
+    if not isinstance(y_range, (tuple, list)) or len(y_range) != 2:
+        raise ValueError(f"y_range={y_range!r}: give (low, high), None for a range from the ratings, "
+                         "or False for no limit")
+    low, high = ratings.min().item(), ratings.max().item()
+    if y_range[0] < y_range[1] and y_range[0] <= low and high <= y_range[1]: return tuple(map(float, y_range))
+    raise ValueError(f"y_range={tuple(y_range)} leaves out ratings: they go from {low:g} to {high:g}")
 
 # %% ../nbs/03_collab.ipynb #bf17dabf
 def collab_learner(
-    data,                  # `Ratings`, or a pair (training, validation) of them
+    data,                  # `Ratings`, a pair (training, validation) of them, or a table for `ratings_from_table`
     n_factors:int=50,      # numbers that describe each user and item
     use_nn:bool=False,     # a network (`EmbeddingNN`) instead of the dot product?
     layers:list|None=None, # sizes of the network's hidden layers; `[n_factors]` when None
@@ -390,11 +468,14 @@ def collab_learner(
     **kwargs               # to `Learner`: metrics, device, amp, compile, progress, opt_func
 )->CollabLearner: # not trained yet
     "A learner that predicts ratings, ready to fit (claim C7)"
+    if use_nn and metadata: raise ValueError("use_nn and metadata are two models: choose one")
+    if not (use_nn or metadata) and not layers is emb_szs is p is None:
+        raise ValueError("layers, emb_szs and p are about a network: pass use_nn=True or metadata=True too")
     train, held = split_ratings(data, valid, seed)
-    if y_range is None: y_range = default_range(train.rating)
+    y_range = _check_range(y_range, train.rating)
     users, items = Vocab(train.users), Vocab(train.items)
     encoders = TableEncoder(train.user_table), TableEncoder(train.item_table)
-    net = dict(layers=layers or [n_factors], **({} if p is None else dict(p=p)))
+    net = dict(layers=[n_factors] if layers is None else layers, **({} if p is None else dict(p=p)))
     if isinstance(emb_szs, dict): emb_szs = get_emb_sz(train, emb_szs)
     with seeded(seed):
         if metadata:
@@ -425,27 +506,38 @@ def rows_or_average(
     rows:torch.Tensor    # rows wanted; -1 for an unknown name
 )->torch.Tensor: # one for each row
     "Values of these rows, and the average for unknown names"
-    return torch.where(rows < 0, values.mean(), values[rows])
+    return torch.where(rows < 0, values.mean(), values[rows]) # -1 picks the last one, and drops it again
 
 # %% ../nbs/03_collab.ipynb #a058f698
+@patch
+def learned(self:CollabLearner,
+    kind:str # 'user' or 'item'
+)->torch.Tensor: # bool, one for each row, on the CPU
+    "Which users or items have a training rating, so that something was learned of them"
+    return self._learned[kind]
+
 @patch
 def find_rows(self:CollabLearner,
     names,              # one name, several, or a tensor of row numbers; all when None
     kind:str,           # 'user' or 'item'
-    unknown:str='error' # 'error', or 'average': -1 for an unknown name
-)->torch.Tensor: # int64
-    "Row numbers of users or items; raises `KeyError` naming similar ones for an unknown name"
+    unknown:str='error' # 'error', or 'average': -1 for an unknown name, or one without a training rating
+)->torch.Tensor: # int64; of all names, -1 for those without a training rating
+    "Row numbers of users or items; raises `KeyError` for an unknown name, and for one of which nothing was learned"
     if unknown not in ('error', 'average'): raise ValueError(f"unknown={unknown!r}: choose 'error' or 'average'")
     vocab = self.users if kind == 'user' else self.items
-    if names is None: return torch.arange(len(vocab))
-    if isinstance(names, torch.Tensor):
+    if names is None: rows = torch.arange(len(vocab))
+    elif isinstance(names, torch.Tensor):
         check_ids(names, len(vocab))
-        return names.reshape(-1).cpu().long()
-    names = [names] if isinstance(names, (str, int)) else list(names)
-    if unknown == 'error': return row_numbers(vocab, names, kind)
-    known = [n in vocab or str(n) in vocab for n in names]
-    found = iter(row_numbers(vocab, [n for n, ok in zip(names, known) if ok], kind).tolist())
-    return torch.tensor([next(found) if ok else -1 for ok in known], dtype=torch.int64)
+        rows = names.reshape(-1).cpu().long()
+    elif unknown == 'error': rows = row_numbers(vocab, names, kind)
+    else:
+        found = [next((n for n in (n, str(n)) if n in vocab), None) for n in _as_names(names)]
+        rows = torch.tensor([-1 if n is None else vocab.id(n) for n in found], dtype=torch.int64)
+    new = (rows >= 0) & ~self.learned(kind)[rows]
+    if new.any() and names is not None and unknown == 'error':
+        raise KeyError(f"no training rating of {kind} {vocab[int(rows[new][0])]!r}, so nothing was learned of it; "
+                       "unknown='average' predicts the average")
+    return rows.masked_fill(new, -1)
 
 # %% ../nbs/03_collab.ipynb #e1c68cb9
 @patch
@@ -455,11 +547,13 @@ def predict_pairs(self:CollabLearner,
 )->torch.Tensor: # predicted ratings, on the CPU
     "Predict pairs, and averages where one of the two is unknown; the mean rating where both are"
     known = (user >= 0) & (item >= 0)
-    out = self.ratings.rating.mean().to(next(self.model.parameters()).dtype).expand(len(user)).cpu().clone()
+    mean = self.ratings.rating.mean().to(next(self.model.parameters()).dtype)
+    out = at_least_float32(mean).expand(len(user)).cpu().clone()
     if known.any(): out[known] = self.outputs((user[known], item[known])).cpu()
     for k in ((user < 0) != (item < 0)).nonzero()[:, 0].tolist():
-        of, by = (item, self.users) if user[k] < 0 else (user, self.items)
-        same, others = of[k].expand(len(by)), torch.arange(len(by))
+        of, by = (item, 'user') if user[k] < 0 else (user, 'item')
+        others = self.learned(by).nonzero()[:, 0]
+        same = of[k].expand(len(others))
         out[k] = self.outputs((others, same) if user[k] < 0 else (same, others)).mean()
     return out
 
@@ -499,8 +593,8 @@ def seen(self:CollabLearner,
     user # a name, or ratings of a newcomer: {item: rating}
 )->torch.Tensor: # row numbers of items
     "What a person has rated, in training and in validation"
-    if isinstance(user, dict): return self.find_rows(list(user), 'item')
-    row = self.find_rows(user, 'user', 'average')
+    if isinstance(user, dict): return row_numbers(self.items, list(user), 'item')
+    row = next((self.users.id(n) for n in (user, str(user)) if n in self.users), -1)
     return torch.cat([r.item[r.user == row] for r in (self.ratings, self.held_out) if r is not None]).cpu().unique()
 
 @patch
@@ -515,11 +609,18 @@ def recommend(self:CollabLearner,
     if not isinstance(user, (str, int, dict)):
         raise TypeError(f"recommend for one person: a name or a dict of ratings, not {type(user).__name__}")
     rating = self.predict(user, unknown=unknown)
+    rating[~self.learned('item')] = -torch.inf
     if exclude_seen: rating[self.seen(user)] = -torch.inf
     best = rating.topk(min(n, int(rating.isfinite().sum())))
     return Suggestions((self.items[k], v) for k, v in zip(best.indices.tolist(), best.values.tolist()))
 
 # %% ../nbs/03_collab.ipynb #7c2a7f79
+def at_least_float32(
+    x:torch.Tensor # any floating point numbers
+)->torch.Tensor: # float32 for 16-bit numbers, else as it is
+    "Precision enough for linear algebra"
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
 def ridge_solution(
     x:torch.Tensor,      # inputs, (n, k)
     target:torch.Tensor, # wanted outputs, (n,)
@@ -542,7 +643,7 @@ def item_side(
         n, u, i = len(model.items), model.u_embed.weight, model.i_embed.weight
         average_u, average_meta = u[:-1].mean(0).expand(n, -1), model.user_meta.mean(0).expand(n, -1)
         fixed = fixed + model.extra(average_u, i[:n], average_meta, model.item_meta)
-    return torch.cat([i_weight, torch.ones_like(fixed)[:, None]], 1), fixed
+    return tuple(at_least_float32(t) for t in (torch.cat([i_weight, torch.ones_like(fixed)[:, None]], 1), fixed))
 
 # %% ../nbs/03_collab.ipynb #95ee0f87
 @patch
@@ -551,46 +652,58 @@ def average_person(self:CollabLearner)->tuple: # average of factors and bias (k,
     dot = getattr(self.model, 'dot', self.model)
     user, item, rating = self.data.train
     score = torch.cat([self.model.score(u, i) for u, i in zip(user.split(2**16), item.split(2**16))])
+    score = at_least_float32(score)
     noise = (score_for(rating.to(score.dtype), self.model.y_range) - score).square().mean()
-    z = torch.cat([dot.u_weight.weight, dot.u_bias.weight], 1)[user.unique()]
+    z = at_least_float32(torch.cat([dot.u_weight.weight, dot.u_bias.weight], 1)[user.unique()])
     spread = torch.cov(z.T, correction=0) + 1e-4 * torch.eye(z.shape[1]).to(z)
     return z.mean(0), noise * torch.linalg.inv(spread)
 
+@contextmanager
+def _evaluating(
+    model:nn.Module # any module
+):  # a context
+    "Compute inside without gradients and without dropout; afterwards the model is as it was"
+    was = model.training
+    model.eval()
+    try:
+        with torch.no_grad(): yield
+    finally: model.train(was)
+
 @patch
-@torch.no_grad()
 def newcomer(self:CollabLearner,
-    ratings:dict # item -> rating; may be empty
+    ratings:dict # item -> rating; may be empty; items without a training rating teach nothing
 )->torch.Tensor: # predicted ratings of all items, on the CPU
     "Predict for a person who is not in the data, without training; raises `ValueError` for impossible ratings"
     low, high = (f(self.ratings.rating).item() for f in (torch.min, torch.max))
     bad = {k: v for k, v in ratings.items() if not low <= v <= high}
     if bad: raise ValueError(f"ratings are between {low:g} and {high:g}, not {bad}")
-    self.model.eval()
-    (x, fixed), (mean, penalty) = item_side(self.model), self.average_person()
-    rated = self.find_rows(list(ratings), 'item').to(x.device)
-    given = torch.tensor(list(ratings.values()), dtype=x.dtype, device=x.device)
+    with _evaluating(self.model): (x, fixed), (mean, penalty) = item_side(self.model), self.average_person()
+    rated = row_numbers(self.items, list(ratings), 'item')
+    useful = self.learned('item')[rated]
+    given = torch.tensor(list(ratings.values()), dtype=x.dtype)[useful].to(x.device)
+    rated = rated[useful].to(x.device)
     wanted = score_for(given, self.model.y_range) - fixed[rated]
     z = ridge_solution(x[rated], wanted, mean, penalty)
     return in_range(x @ z + fixed, self.model.y_range).cpu()
 
 # %% ../nbs/03_collab.ipynb #20ab837d
 @patch
-@torch.no_grad()
 def new_item(self:CollabLearner,
     known:dict # column -> value, as in the table of items; missing ones count as average
 )->torch.Tensor: # predicted ratings by all users, on the CPU
-    "Predict an item that is not in the data; raises `TypeError` without metadata, `KeyError` for other columns"
+    "Predict an item that is not in the data; raises `TypeError` without metadata, and says which facts are unknown"
     m, columns = self.model, list(self.encoders[1].columns)
     if not isinstance(m, CombinedModel) or not columns:
         raise TypeError("a new item needs a model that reads metadata of items: collab_learner(..., metadata=True)")
-    other = sorted(set(known) - set(columns))
-    if other: raise KeyError(f"nothing is known of {other}; the columns are {columns}")
-    m.eval()
+    self.encoders[1].check(known)
     n, dot, u = len(self.users), m.dot, m.u_embed.weight[:len(self.users)]
     meta = self.encoders[1]({k: [known.get(k)] for k in columns}).to(u)
     average_i = m.i_embed.weight[:-1].mean(0).expand(n, -1)
-    score = dot.u_weight.weight @ dot.i_weight.weight.mean(0) + dot.u_bias.weight.squeeze(1) + dot.i_bias.weight.mean()
-    return in_range(score + m.extra(u, average_i, m.user_meta, meta.expand(n, -1)), m.y_range).cpu()
+    with _evaluating(m):
+        u_weight, i_weight, u_bias, i_bias = dot.tables()
+        score = u_weight @ i_weight.mean(0) + u_bias + i_bias.mean()
+        score = score + m.extra(u, average_i, m.user_meta, meta.expand(n, -1))
+        return in_range(score, m.y_range).cpu()
 
 # %% ../nbs/03_collab.ipynb #ce691b4d
 def ratings_table(

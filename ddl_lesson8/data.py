@@ -13,6 +13,7 @@ __all__ = ['OCCUPATIONS', 'ML_100K_URL', 'ML_100K_CHECKSUM', 'ML_100K_FILES', 'M
 import csv, errno, hashlib, io, math, os, re, shutil, tempfile, time, urllib.error, urllib.request, zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from numbers import Integral, Real
 import torch
 
 # %% ../nbs/tools/23_data.ipynb #47a1113a
@@ -28,6 +29,10 @@ class Ratings:
     user_table: dict = field(default_factory=dict) # what is known of each user: name -> a list as long as `users`
     item_table: dict = field(default_factory=dict) # what is known of each item: name -> a list as long as `items`
 
+    def __post_init__(self):
+        _check_columns(self)
+        for ids, names, kind in ((self.user, self.users, 'user'), (self.item, self.items, 'item')):
+            _check_ids(ids, names, kind)
     def __len__(self)->int: return len(self.rating)
 
     @property
@@ -54,6 +59,25 @@ class Ratings:
                        for u, i, r in zip(*(t[:n].tolist() for t in self.tensors())))
         head = '<thead><tr><th>user</th><th>item</th><th>rating</th></tr></thead>'
         return f'<table><caption>{self!r}</caption>{head}<tbody>{rows}</tbody></table>'
+
+# %% ../nbs/tools/23_data.ipynb #b030f69e
+def _check_columns(r): # tensors of one length
+    columns = dict(user=r.user, item=r.item, rating=r.rating) | ({} if r.timestamp is None else dict(timestamp=r.timestamp))
+    wrong = next((k for k, t in columns.items() if not isinstance(t, torch.Tensor) or t.ndim != 1), None)
+    if wrong:
+        raise TypeError(f"{wrong} must be a tensor with one dimension; tables of names go through ratings_from_table")
+    sizes = {k: len(t) for k, t in columns.items()}
+    if len(set(sizes.values())) > 1: raise ValueError(f"columns of different lengths: {sizes}")
+
+def _check_ids(ids, names, kind:str): # positions in a list of different names
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise TypeError(f"{kind} must hold whole numbers, positions in `{kind}s`, not {ids.dtype}")
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise ValueError(f"{kind}s names {twice!r} twice: a name stands for one {kind}")
+    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(names):
+        raise ValueError(f"{kind} holds {int(ids.min())} to {int(ids.max())}, and there are {len(names)} {kind}s, "
+                         "counted from 0")
 
 # %% ../nbs/tools/23_data.ipynb #b1cdef26
 def _position(name, names:list, kind:str)->int: # in `names`
@@ -380,7 +404,8 @@ def _who_watched(truth:PlantedRatings, known:torch.Tensor, appetite:float, g:tor
 
 # %% ../nbs/tools/23_data.ipynb #819be36d
 def _read_csv(path:Path, sep:str)->dict: # name -> list of text
-    if not path.exists(): raise FileNotFoundError(f"no table at {path}")
+    if not path.is_file(): raise FileNotFoundError(f"no table at {path}")
+    if len(sep) != 1: raise ValueError(f"sep={sep!r}: fields are separated by one character")
     try: rows = list(csv.reader(io.StringIO(path.read_text(encoding='utf-8-sig')), delimiter=sep))
     except UnicodeDecodeError as e: raise ValueError(f"{path} is not UTF-8 text ({e}); save it as UTF-8") from None
     rows = [(i, row) for i, row in enumerate(rows, 1) if row]
@@ -395,6 +420,7 @@ def _read_csv(path:Path, sep:str)->dict: # name -> list of text
 # %% ../nbs/tools/23_data.ipynb #17522e43
 def _columns(table, sep:str=',')->dict: # name -> list
     if isinstance(table, (str, Path)): return _read_csv(Path(table), sep)
+    if hasattr(table, 'to_pydict'): table = table.to_pydict() # of Arrow
     if not (hasattr(table, 'columns') or hasattr(table, 'keys')):
         kind = type(table).__name__
         raise TypeError(f"a table is a data frame, a dict of columns or the path of a CSV file, not {kind}")
@@ -417,14 +443,16 @@ def _column(cols:dict, name, place:int, role:str)->str: # the name of the column
 # %% ../nbs/tools/23_data.ipynb #c423cfe7
 def _is_missing(v)->bool:
     if v is None or type(v).__name__ in ('NAType', 'NaTType'): return True
-    return (isinstance(v, str) and not v.strip()) or (isinstance(v, float) and math.isnan(v))
+    return (isinstance(v, str) and not v.strip()) or (isinstance(v, Real) and v != v)
 
 def _name(v)->str: # one name for 7, 7.0 and '7', as tables mix them
-    return str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip()
+    whole = isinstance(v, Real) and not isinstance(v, bool) and float(v).is_integer()
+    return str(int(v)) if whole else str(v).strip()
 
 def _vocab(names:list)->list: # the unique names; numbers in numeric order, else alphabetical
     unique = set(names)
-    return sorted(unique, key=int) if all(re.fullmatch(r'-?\d{1,18}', n) for n in unique) else sorted(unique)
+    numeric = all(re.fullmatch(r'-?\d{1,18}', n) for n in unique)
+    return sorted(unique, key=lambda n: (int(n), n)) if numeric else sorted(unique) # '07' before '7', on every run
 
 # %% ../nbs/tools/23_data.ipynb #e54d34bf
 def ratings_from_table(
@@ -448,12 +476,14 @@ def ratings_from_table(
     rows = _complete_rows(list(zip(*(cols[n] for n in names))), names, missing)
     us, its = ([_name(row[k]) for row in rows.values()] for k in (0, 1))
     values = [_number(row[2], i, names[2]) for i, row in rows.items()]
-    when = [int(_number(row[3], i, names[3])) for i, row in rows.items()] if timestamp is not None else None
+    when = [_seconds(row[3], i, names[3]) for i, row in rows.items()] if timestamp is not None else None
     return _unique_pairs(_indexed(us, its, values, when), duplicates, list(rows))
 
 # %% ../nbs/tools/23_data.ipynb #13e3d30f
 def _complete_rows(rows:list, names:list, missing:str)->dict: # number of the row -> row, with a value in every column
-    whole = {i: row for i, row in enumerate(rows, 1) if not any(map(_is_missing, row))}
+    def no_number(v): return str(v).strip().lower() in ('nan', 'na', 'null')
+    def lacks(row): return any(map(_is_missing, row)) or any(map(no_number, row[2:]))
+    whole = {i: row for i, row in enumerate(rows, 1) if not lacks(row)}
     if len(whole) < len(rows) and missing == 'error':
         first = next(i for i in range(1, len(rows) + 1) if i not in whole)
         raise ValueError(f"{len(rows) - len(whole)} rows lack a value, first row {first} of {names}; "
@@ -467,6 +497,14 @@ def _number(v, row:int, column:str)->float:
     except (TypeError, ValueError): raise ValueError(f"{column!r}, row {row}: {v!r} is not a number") from None
     if not math.isfinite(x): raise ValueError(f"{column!r}, row {row}: {v!r} is not a finite number")
     return x
+
+def _seconds(v, row:int, column:str)->int: # since 1970; whole numbers stay exact
+    if hasattr(v, 'timestamp'):
+        raise ValueError(f"{column!r}, row {row}: {v} is a date; pass seconds, as [d.timestamp() for d in dates] gives")
+    if isinstance(v, Integral) or re.fullmatch(r'\s*-?\d+\s*', str(v)): return int(v)
+    x = _number(v, row, column)
+    if not x.is_integer(): raise ValueError(f"{column!r}, row {row}: {v!r} is no whole number of seconds")
+    return int(x)
 
 def _indexed(us:list, its:list, values:list, when:list|None)->Ratings:
     users, items = _vocab(us), _vocab(its)
@@ -560,14 +598,16 @@ def download(
 )->Path: # `path`
     "Fetch a file unless it is there already; raises `DownloadError` saying what to do"
     path = Path(path)
-    if path.exists() and (checksum is None or file_checksum(path, checksum.split(':')[0]) == checksum): return path
+    def right(file): return checksum is None or file_checksum(file, checksum.split(':')[0]) == checksum.lower()
+    if path.exists() and right(path): return path
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     fd, part = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.part')
     os.close(fd)
     try:
         _fetch(url, Path(part), tries, timeout, progress)
-        if checksum is not None and (got := file_checksum(part, checksum.split(':')[0])) != checksum:
+        if not right(part):
+            got = file_checksum(part, checksum.split(':')[0])
             raise DownloadError(f"{url} gave a file with {got}, expected {checksum}. It was not kept. Try again; if it "
                                 "happens again, the file has changed at its source, or something on the way changes it")
         os.replace(part, path)
@@ -588,11 +628,12 @@ def _fetch(url:str, part:Path, tries:int, timeout:float, progress:bool|None):
     silent = None if progress is None else not progress
     with tqdm(desc=url.rsplit('/', 1)[-1], unit='B', unit_scale=True, disable=silent) as bar:
         for k in range(tries):
+            if k: time.sleep(min(5, .1 * 4 ** k)) # seconds
             try:
                 if _receive(url, part, timeout, bar): return
                 problem = f"the connection was cut after {part.stat().st_size:,} bytes"
             except urllib.error.HTTPError as e:
-                if e.code < 500:
+                if e.code < 500 and e.code not in (408, 429): # those two mean later
                     raise DownloadError(f"{url} answered {e.code} {e.reason}: the file is gone, or not for you. You "
                                         "can look for it elsewhere and name its folder in DDL_LESSON8_DATA") from None
                 problem = f"the server answered {e.code} {e.reason}"
@@ -621,16 +662,18 @@ def _receive(url:str, part:Path, timeout:float, bar)->bool: # is the file comple
         bar.total, bar.n = (have + int(left) if left else None), have
         if left and int(left) > shutil.disk_usage(part.parent).free: raise OSError(errno.ENOSPC, 'no room')
         with open(part, 'ab' if goes_on else 'wb') as f:
-            while chunk := _read(answer):
+            chunk, cut = _read(answer)
+            while chunk:
                 f.write(chunk)
                 bar.update(len(chunk))
-        return left is None or part.stat().st_size == have + int(left)
+                chunk, cut = _read(answer) if not cut else (b'', cut)
+        return not cut and (left is None or part.stat().st_size == have + int(left))
 
-def _read(answer)->bytes: # the next bytes; none at the end or when the connection is cut
+def _read(answer)->tuple: # the next bytes, none at the end; and whether the connection was cut
     import http.client
-    try: return answer.read(1 << 16)
-    except http.client.IncompleteRead as e: return e.partial
-    except ConnectionError: return b''
+    try: return answer.read(1 << 16), False
+    except http.client.IncompleteRead as e: return e.partial, True
+    except ConnectionError: return b'', True
 
 # %% ../nbs/tools/23_data.ipynb #abb2de19
 ML_100K_URL = 'https://files.grouplens.org/datasets/movielens/ml-100k.zip'
@@ -692,6 +735,9 @@ def _read_movielens(folder:Path, items:str)->Ratings:
     people, films = _fields(folder/'u.user', '|', 5), _fields(folder/'u.item', '|', 24)
     try: u, i, stars, when = torch.tensor([[int(v) for v in row] for row in _fields(folder/'u.data', '\t', 4)]).T
     except ValueError as e: raise ValueError(f"{folder/'u.data'}: {e}") from None
+    if (len(people), len(films)) == (943, 1682) and len(u) != 100_000:
+        raise ValueError(f"{folder/'u.data'} holds {len(u):,} of the 100,000 ratings: it is cut or changed; "
+                         "unpack it again")
     titles = [f[1].strip() for f in films]
     if items == 'id': titles = [t if titles.count(t) == 1 else f'{t} [id {f[0]}]' for t, f in zip(titles, films)]
     names = list(dict.fromkeys(titles))

@@ -6,14 +6,14 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/interpret.html.md"""
 
 # %% auto #0
 __all__ = ['Latent', 'latent', 'NameTable', 'extremes', 'ranks', 'spearman', 'centre', 'PCA', 'pca', 'show_map', 'explained',
-           'cosine_similarity', 'nearest', 'stability', 'Prior', 'before_range', 'learn_prior', 'fold_in',
-           'guess_from_metadata', 'one_vote_each']
+           'cosine_similarity', 'nearest', 'stability', 'Prior', 'learn_prior', 'fold_in', 'guess_from_metadata',
+           'one_vote_each']
 
 # %% ../nbs/04_interpret.ipynb #0229852a
 import math
 from typing import NamedTuple
 import torch
-from .collab import in_range
+from .collab import at_least_float32, in_range, score_for
 
 # %% ../nbs/04_interpret.ipynb #92f20fba
 class Latent(NamedTuple):
@@ -43,8 +43,8 @@ def latent(
     if not all(hasattr(model, name) for name in ('u_weight', 'i_weight', 'u_bias', 'i_bias')):
         raise TypeError(f"{type(model).__name__} has no factors and biases to read; "
                         "use the dot product, collab_learner(use_nn=False)")
-    return Latent(model.weight(is_item=False), model.weight(), model.bias(is_item=False), model.bias(),
-                  list(model.users.items), list(model.items.items), model.y_range)
+    parts = model.weight(is_item=False), model.weight(), model.bias(is_item=False), model.bias()
+    return Latent(*map(at_least_float32, parts), list(model.users.items), list(model.items.items), model.y_range)
 
 # %% ../nbs/04_interpret.ipynb #23a44eda
 class NameTable(NamedTuple):
@@ -76,9 +76,11 @@ def extremes(
     min_ratings:int=0,   # leave out names with fewer
     **columns            # more columns: heading = values
 )->NameTable: # name, value, the other columns and the ratings of each
-    "Names with the lowest or highest values; raises `ValueError` when no name has enough ratings"
-    ok = torch.arange(len(names)) if counts is None else (counts >= min_ratings).nonzero()[:, 0]
-    if not len(ok): raise ValueError(f"no name has {min_ratings} ratings; the most is {int(counts.max())}")
+    "Names with the lowest or highest values, NaN left out; raises `ValueError` when no name has enough ratings"
+    if counts is None and min_ratings: raise ValueError("min_ratings needs the counts of ratings")
+    enough = torch.ones(len(names), dtype=torch.bool) if counts is None else counts >= min_ratings
+    if not enough.any(): raise ValueError(f"no name has {min_ratings} ratings; the most is {int(counts.max())}")
+    ok = (enough & ~values.isnan()).nonzero()[:, 0]
     rows = ok[values[ok].argsort(descending=highest, stable=True)[:n]]
     table = dict(name=[names[k] for k in rows.tolist()], value=values[rows].tolist())
     table |= {heading: v[rows].tolist() for heading, v in columns.items()}
@@ -88,7 +90,8 @@ def extremes(
 def ranks(
     x:torch.Tensor # numbers, (n,)
 )->torch.Tensor: # 0 for the smallest; equal numbers share the middle of their ranks
-    "Rank of each number"
+    "Rank of each number; raises `ValueError` for NaN, which has no rank"
+    if x.isnan().any(): raise ValueError(f"{int(x.isnan().sum())} values are NaN and have no rank: leave them out")
     _, group, n = x.unique(return_inverse=True, return_counts=True)
     last = n.cumsum(0).double()
     return (last - (n + 1) / 2)[group]
@@ -123,11 +126,13 @@ def pca(
     "Principal component analysis by SVD, with fixed signs (claim C6); raises `ValueError` for impossible `k`"
     if x.ndim != 2 or not 0 < k <= min(x.shape):
         raise ValueError(f"{k} components of a table {tuple(x.shape)}: choose 1 to {min(x.shape[-2:])}")
+    x = at_least_float32(x)
     centred = x - x.mean(0)
     u, s, v = torch.linalg.svd(centred, full_matrices=False)
     sign = v.gather(1, v.abs().argmax(1, keepdim=True)).sign()
     components = (v * torch.where(sign == 0, 1, sign))[:k]
-    return PCA(centred @ components.T, components, (s**2 / (s**2).sum())[:k])
+    variance = s**2
+    return PCA(centred @ components.T, components, (variance / variance.sum().clamp_min(1e-30))[:k])
 
 # %% ../nbs/04_interpret.ipynb #1bf83a6e
 def show_map(
@@ -190,9 +195,9 @@ def nearest(
     if metric not in ('cosine', 'euclidean'): raise ValueError(f"metric {metric!r}: choose 'cosine' or 'euclidean'")
     models = vectors if vectors.ndim == 3 else vectors[None]
     allowed = torch.ones(models.shape[1], dtype=torch.bool) if allowed is None else allowed
-    if int(allowed.sum()) <= n:
-        raise ValueError(f"{n} neighbours among {int(allowed.sum())} allowed items: "
-                         "ask for fewer ratings or fewer neighbours")
+    others = int((allowed.sum() - allowed[rows].long()).min()) if len(rows) else n
+    if others < n:
+        raise ValueError(f"{n} neighbours among {others} allowed items: ask for fewer ratings or fewer neighbours")
     def likeness(m): return cosine_similarity(m[rows], m) if metric == 'cosine' else -torch.cdist(m[rows], m)
     near = sum(map(likeness, models)) / len(models)
     near = near.masked_fill(~allowed, -math.inf)
@@ -207,7 +212,8 @@ def stability(
     n:int=10,              # neighbours of each
     allowed:torch.Tensor|None=None # mask of items that may be neighbours
 )->torch.Tensor: # 0 to 1 for each of `rows`, the mean over all pairs of models
-    "Share of an item's neighbours that two models have in common"
+    "Share of an item's neighbours that two models have in common; raises `ValueError` for a single model"
+    if len(vectors) < 2: raise ValueError("stability compares two models or more")
     lists = [nearest(v, rows, n, allowed=allowed)[0] for v in vectors]
     pairs = [(a, b) for k, a in enumerate(lists) for b in lists[:k]]
     return torch.stack([(a[:, :, None] == b[:, None]).sum((1, 2)) / n for a, b in pairs]).mean(0)
@@ -219,13 +225,6 @@ class Prior(NamedTuple):
     cov: torch.Tensor  # how people differ, (n_factors + 1, n_factors + 1)
     noise: float       # variance of a rating around its prediction, before the sigmoid
 
-def before_range(
-    rating:torch.Tensor, # ratings inside the range
-    y_range:tuple|None   # (low, high), or None: leave them as they are
-)->torch.Tensor: # scores, of the same shape
-    "Undo the model's sigmoid range"
-    return torch.logit((rating - y_range[0]) / (y_range[1] - y_range[0])) if y_range else rating
-
 def learn_prior(
     found:Latent, # what a model has learned
     ratings,      # `Ratings` it was trained on
@@ -233,7 +232,7 @@ def learn_prior(
 )->Prior: # of factors and bias
     "Mean and spread of trained users, and the noise of a rating (claim C10)"
     z = torch.cat([found.user, found.user_bias[:, None]], 1)[people]
-    error = before_range(ratings.rating, found.y_range) - found.scores()[ratings.user, ratings.item]
+    error = score_for(ratings.rating, found.y_range) - found.scores()[ratings.user, ratings.item]
     return Prior(z.mean(0), torch.cov(z.T) + 1e-4 * torch.eye(z.shape[1]), error.square().mean().item())
 
 # %% ../nbs/04_interpret.ipynb #49fa925e
@@ -247,7 +246,7 @@ def fold_in(
     "Factors and bias of new people from a few ratings, in closed form (claim C10)"
     v = torch.cat([found.item[items], torch.ones(*items.shape, 1)], 2)
     m = prior.mean.expand(len(items), -1) if mean is None else mean
-    surprise = before_range(ratings, found.y_range) - found.item_bias[items] - (v @ m[:, :, None])[:, :, 0]
+    surprise = score_for(ratings, found.y_range) - found.item_bias[items] - (v @ m[:, :, None])[:, :, 0]
     vc = v @ prior.cov
     system = vc @ v.transpose(1, 2) + prior.noise * torch.eye(items.shape[1])
     return m + (vc.transpose(1, 2) @ torch.linalg.solve(system, surprise[:, :, None]))[:, :, 0]

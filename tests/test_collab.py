@@ -149,7 +149,9 @@ def test_predict_pairs(learn):
     grid = torch.cartesian_prod(torch.arange(60), torch.arange(len(learn.items)))
     all_pairs = m(*grid.T).detach().view(60, -1)
     assert learn.predict('person 3', 'Heat').shape == ()
-    torch.testing.assert_close(learn.predict('person 3'), all_pairs[2])
+    known = learn.learned('item')
+    torch.testing.assert_close(learn.predict('person 3')[known], all_pairs[2][known])
+    torch.testing.assert_close(learn.predict('person 3')[~known], all_pairs[2][known].mean().expand(int((~known).sum())))
     torch.testing.assert_close(learn.predict(None, 'Heat'), all_pairs[:, learn.items.id('Heat')])
     torch.testing.assert_close(learn.predict(['person 1', 'person 2'], ['Heat', 'Alien']), all_pairs[[0, 1], learn.items.ids(['Heat', 'Alien'])])
     torch.testing.assert_close(learn.predict(torch.tensor([0, 1]), torch.tensor([5, 6])), all_pairs[[0, 1], [5, 6]])
@@ -169,9 +171,10 @@ def test_fallback_is_the_average(learn):
 def test_recommend_nothing_seen(learn, user):
     names = {learn.items[k] for r in (learn.ratings, learn.held_out) for k in r.item[r.user == learn.users.id(user)].tolist()} if isinstance(user, str) else set(user)
     found = learn.recommend(user, 10**6)
-    assert len(found) == len(learn.items) - len(names) and not names & {item for item, _ in found}
+    known = {learn.items[k] for k in learn.learned('item').nonzero()[:, 0].tolist()}
+    assert {item for item, _ in found} == known - names
     values = [v for _, v in found]
-    assert values == sorted(values, reverse=True) and len(learn.recommend(user, 10**6, exclude_seen=False)) == len(learn.items)
+    assert values == sorted(values, reverse=True) and len(learn.recommend(user, 10**6, exclude_seen=False)) == len(known)
     best = learn.recommend(user, 1)
     assert best[0] == found[0] and best[0][1] == learn.predict(user, best[0][0]).item()
 
@@ -224,7 +227,8 @@ def test_newcomer_by_brute_force(kind, request):
     opt.step(closure)
     by_force = in_range(x @ z.detach() + fixed, found.model.y_range)
     torch.testing.assert_close(found.newcomer(told).double(), by_force, atol=2e-3, rtol=0)
-    assert torch.equal(found.predict(told), found.newcomer(told)) and not torch.allclose(found.predict(told), found.predict({}))
+    known = found.learned('item')
+    assert torch.equal(found.predict(told)[known], found.newcomer(told)[known]) and not torch.allclose(found.predict(told), found.predict({}))
 
 @pytest.mark.parametrize('seed', range(3))
 def test_newcomers_who_are_in_the_data(seed):
@@ -252,8 +256,88 @@ def test_a_new_item(combined, learn):
     assert guess.shape == (60,) and guess.isfinite().all()
     torch.testing.assert_close(combined.predict('person 2', dict(genre='Western', year=1999)), guess[1])
     assert not torch.equal(guess, combined.predict(None, dict(year=1999, genre='Anime')))
-    with pytest.raises(KeyError, match=r"nothing is known of \['colour'\]"): combined.predict('person 1', dict(colour='red'))
+    with pytest.raises(KeyError, match="nothing is known of 'colour'"): combined.predict('person 1', dict(colour='red'))
     with pytest.raises(TypeError, match='metadata=True'): learn.predict('person 1', dict(year=1999))
+
+
+@pytest.mark.parametrize('fact, words', [(dict(genre='Weestern'), "no 'Weestern'.*'Western'"), (dict(genre=['Action']), 'a text such as'), (dict(genre=3), 'a text'),
+                                         (dict(year='1999'), 'is a number'), (dict(year=math.inf), 'is a number'), (dict(year=True), 'is a number')])
+def test_facts_that_would_be_taken_for_average_are_refused(combined, fact, words):
+    with pytest.raises(ValueError, match=words): combined.predict('person 1', fact)
+    combined.model.train()
+    assert combined.predict('person 1', dict(year=None, genre=None)).isfinite() and combined.model.training
+
+
+# ---- of whom nothing was learned
+
+def test_a_user_or_film_without_training_ratings_is_unknown(ratings, tmp_path):
+    train, valid = ratings.split(seed=0)
+    train = train.select((train.user != 5) & (train.item != ratings.item_id('Heat')))
+    found = collab_learner((train, valid), n_factors=8, device='cpu', progress=False)
+    found.fit_one_cycle(3)
+    for pair in (('person 6', 'Alien'), ('person 1', 'Heat'), (torch.tensor([5]), 'Alien')):
+        with pytest.raises(KeyError, match='nothing was learned of it'): found.predict(*pair)
+    with pytest.raises(KeyError, match='nothing was learned of it'): found.recommend('person 6')
+    mean = found.predict(None, 'Alien')[found.learned('user')].mean()
+    torch.testing.assert_close(found.predict('person 6', 'Alien', unknown='average'), mean)
+    torch.testing.assert_close(found.predict(None, 'Alien')[5], mean)
+    assert all(item != 'Heat' for item, _ in found.recommend('person 1', 999)) and len(found.recommend('person 6', 3, unknown='average')) == 3
+    assert torch.equal(found.predict({'Heat': 5}), found.predict({}))
+    again = collab_learner(ratings, n_factors=8, device='cpu', progress=False)
+    again.load(found.save(tmp_path/'f.pt'))
+    assert torch.equal(again.predict('person 1'), found.predict('person 1')) and not again.learned('user')[5]
+
+
+# ---- settings and tables
+
+def test_a_saved_model_must_have_the_same_range_and_tables(ratings, combined, tmp_path):
+    wide = collab_learner(ratings, n_factors=8, y_range=(0, 10), device='cpu')
+    file = wide.save(tmp_path/'w.pt')
+    with pytest.raises(ValueError, match='other ranges'): collab_learner(ratings, n_factors=8, device='cpu').load(file)
+    file = combined.save(tmp_path/'c.pt')
+    other = replace(ratings, item_table=dict(ratings.item_table, year=[y + (k == 3) for k, y in enumerate(ratings.item_table['year'])]))
+    with pytest.raises(ValueError, match='other tables'): collab_learner(other, n_factors=8, metadata=True, device='cpu').load(file)
+
+@pytest.mark.parametrize('kwargs, words', [(dict(layers=[10]), 'use_nn=True'), (dict(p=.1), 'use_nn=True'), (dict(emb_szs={'user': 3}), 'use_nn=True'), (dict(use_nn=True, metadata=True), 'choose one'),
+                                           (dict(y_range=(5, 1)), 'leaves out'), (dict(y_range=(2, 3)), 'leaves out'), (dict(y_range=5), 'give'), (dict(y_range=True), 'give'),
+                                           (dict(use_nn=True, emb_szs=[(3, 2), (4, 2)]), 'too small for 60 users')])
+def test_settings_that_contradict_are_refused(ratings, kwargs, words):
+    with pytest.raises(ValueError, match=words): collab_learner(ratings, device='cpu', **kwargs)
+
+def test_any_table_will_do(ratings):
+    table = dict(who=[ratings.users[u] for u in ratings.user.tolist()], film=[ratings.items[i] for i in ratings.item.tolist()], stars=ratings.rating.tolist())
+    found = collab_learner(table, n_factors=4, device='cpu')
+    assert len(found.ratings) + len(found.held_out) == len(ratings) and len(found.users) == 60
+    with pytest.raises(ValueError, match='no validation ratings'): collab_learner((ratings, ratings.select(torch.zeros(0, dtype=torch.long))), device='cpu')
+
+def test_the_range_from_the_ratings():
+    default_range = collab.default_range
+    assert default_range(torch.tensor([1., 2, 3, 4, 5])) == (.5, 5.5) and default_range(torch.tensor([.5, 1, 4.5, 5])) == (.25, 5.25)
+    assert default_range(torch.tensor([1., 2, 3, 3.3333, 3.5, 5])) == pytest.approx((.75, 5.25), abs=.26)
+    low, high = default_range(torch.rand(1000, generator=torch.Generator().manual_seed(0)))
+    assert -.06 < low < -.04 and 1.04 < high < 1.06
+
+def test_arrays_of_numbers_are_ambiguous_and_single_numbers_are_names(learn):
+    np = pytest.importorskip('numpy')
+    for kind in ('user', 'item'):
+        with pytest.raises(TypeError, match='names or row numbers'): learn.find_rows(np.array([5, 6]), kind)
+        with pytest.raises(TypeError, match='no name'): learn.find_rows(1.5, kind)
+    numbered = EmbeddingDotBias(['5', '7'], ['x'], 2)
+    assert numbered.bias(np.int64(7), is_item=False).shape == (1,)
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_predicts_too(ratings, dtype):
+    found = collab_learner(ratings, n_factors=4, metadata=True, device='cpu', progress=False)
+    found.model.to(dtype)
+    for out in (found.predict('person 1'), found.predict({'Heat': 5}), found.predict({})): assert out.isfinite().all()
+    assert len(found.recommend('person 1', 3)) == 3
+
+def test_pairs_of_any_shape():
+    model = EmbeddingDotBias(4, 5, 3, (0, 5))
+    user, item = torch.tensor([[0, 1], [2, 3]]), torch.tensor([[4, 3], [0, 1]])
+    torch.testing.assert_close(model(user, item), model(user.flatten(), item.flatten()).view(2, 2))
+    torch.testing.assert_close(model(user.int(), item.int()), model(user, item))
+    model(torch.tensor([0, 1, 2]), torch.tensor([0])).sum().backward()
 
 
 # ---- the learner

@@ -201,6 +201,46 @@ def test_splits_refuse():
     with pytest.raises(ValueError, match='share'): r.split(valid=1.)
     with pytest.raises(ValueError, match='cannot be split'): r.select(torch.tensor([0])).split()
 
+# ---- what would become wrong numbers
+
+@pytest.mark.parametrize('change, error, words', [
+    (dict(user=[0, 1]), TypeError, 'user must be a tensor'), (dict(item=torch.tensor([0., 1])), TypeError, 'whole numbers'),
+    (dict(rating=torch.tensor([1.])), ValueError, 'different lengths'), (dict(timestamp=torch.tensor([1])), ValueError, 'different lengths'),
+    (dict(users=['a', 'a']), ValueError, "names 'a' twice"), (dict(user=torch.tensor([0, 2])), ValueError, 'holds 0 to 2, and there are 2 users'),
+    (dict(item=torch.tensor([-1, 0])), ValueError, 'holds -1 to 0')])
+def test_ratings_that_do_not_fit_together_are_refused(change, error, words):
+    right = dict(user=torch.tensor([0, 1]), item=torch.tensor([0, 1]), rating=torch.tensor([1., 2]), users=['a', 'b'], items=['x', 'y'])
+    assert len(Ratings(**right)) == 2
+    with pytest.raises(error, match=words): Ratings(**right | change)
+
+def test_the_order_of_names_is_the_same_on_every_run():
+    assert ratings_from_table(dict(u=['7', '007', '07', '10'], i=[1, 2, 3, 4], r=[1, 2, 3, 4])).users == ['007', '07', '7', '10']
+
+def test_numbers_of_numpy_are_numbers():
+    np = pytest.importorskip('numpy')
+    r = ratings_from_table(dict(u=[np.float32(7), '7', np.int64(7), 7.0], i=[1, 2, 3, 4], r=[1, 2, 3, 4]))
+    assert r.users == ['7']
+    assert len(ratings_from_table(dict(u=[np.float32('nan'), 1], i=[1, 2], r=[1, 2]), missing='drop')) == 1
+
+def test_the_text_nan_is_a_missing_number(tmp_path):
+    (tmp_path/'t.csv').write_text('u,i,r\na,x,5\nb,x,NaN\n')
+    assert len(ratings_from_table(tmp_path/'t.csv', missing='drop')) == 1
+    with pytest.raises(ValueError, match='1 rows lack a value'): ratings_from_table(tmp_path/'t.csv')
+    with pytest.raises(ValueError, match='one character'): ratings_from_table(tmp_path/'t.csv', sep='::')
+    with pytest.raises(FileNotFoundError, match='no table'): ratings_from_table(tmp_path)
+
+def test_timestamps_are_whole_and_exact():
+    table = lambda t: ratings_from_table(dict(u=[1], i=[1], r=[1], t=[t]), timestamp='t')
+    for t in (1700000000123456789, '1700000000123456789'): assert table(t).timestamp.item() == 1700000000123456789
+    assert table(5.).timestamp.item() == 5
+    with pytest.raises(ValueError, match='no whole number'): table(1.9)
+    import datetime
+    with pytest.raises(ValueError, match='is a date.*timestamp'): table(datetime.datetime(2020, 1, 1))
+
+def test_an_arrow_table_is_a_table():
+    pa = pytest.importorskip('pyarrow')
+    assert ratings_from_table(pa.table(dict(u=['a', 'b'], i=['x', 'x'], r=[1., 2.]))).rating.tolist() == [1, 2]
+
 # ---- a server on loopback that misbehaves on request
 
 def fake_archive():
@@ -255,6 +295,31 @@ def test_download_and_cache(tmp_path, capfd):
         assert download(url, path, SUM).read_bytes() == BODY  # damaged: fetched again
         download(url, tmp_path/'y.zip', 'sha256:' + hashlib.sha256(BODY).hexdigest(), progress=True)
     assert 'ml-100k.zip' in capfd.readouterr().err
+
+def test_an_answer_in_chunks_that_is_cut_is_not_taken_for_the_whole(tmp_path):
+    tries = []
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = 'HTTP/1.1'
+        def log_message(self, *a): pass
+        def do_GET(self):
+            tries.append(1)
+            self.send_response(200)
+            self.send_header('Transfer-Encoding', 'chunked')
+            self.end_headers()
+            self.wfile.write(b'3e8\r\n' + BODY[:1000] + b'\r\n')
+            if len(tries) > 1: self.wfile.write(b'%x\r\n' % len(BODY[1000:]) + BODY[1000:] + b'\r\n0\r\n\r\n')
+            self.close_connection = True
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(.01,), daemon=True).start()
+    try: assert download(f'http://127.0.0.1:{server.server_port}/x', tmp_path/'x').read_bytes() == BODY and len(tries) == 2
+    finally:
+        server.shutdown()
+        server.server_close()
+
+def test_a_busy_server_is_asked_again_and_capitals_are_no_other_checksum(tmp_path):
+    with serve(status=429) as (url, log), pytest.raises(DownloadError, match='2 tries.*429'): download(url, tmp_path/'x', tries=2)
+    assert len(log) == 2
+    with serve() as (url, _): assert download(url, tmp_path/'y', SUM.upper().replace('MD5', 'md5')).exists()
 
 @pytest.mark.parametrize('ranges', [True, False])
 def test_cut_connection_is_continued_or_begun_again(tmp_path, ranges):
@@ -414,6 +479,12 @@ def test_folders(alone, monkeypatch):
     monkeypatch.delenv('DDL_LESSON8_CACHE')
     assert cache_folder().name == 'ddl_lesson8'
     with pytest.raises(ValueError, match="'title'"): movielens('movie')
+
+@pytest.mark.skipif(not os.environ.get('DDL_LESSON8_DATA'), reason='needs DDL_LESSON8_DATA')
+def test_real_movielens_that_is_cut(tmp_path):
+    (tmp_path/'ml-100k').mkdir()
+    for name in data.ML_100K_FILES: (tmp_path/'ml-100k'/name).write_bytes((Path(os.environ['DDL_LESSON8_DATA'])/'ml-100k'/name).read_bytes()[:100_005 if name == 'u.data' else None])
+    with pytest.raises(ValueError, match='5,118 of the 100,000 ratings'): movielens(folder=tmp_path)
 
 @pytest.mark.skipif(not os.environ.get('DDL_LESSON8_DATA'), reason='needs DDL_LESSON8_DATA')
 def test_real_movielens():

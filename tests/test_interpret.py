@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest, torch
 from hypothesis import given, settings, strategies as st
-from ddl_lesson8.collab import EmbeddingDotBias, EmbeddingNN
+from ddl_lesson8.collab import EmbeddingDotBias, EmbeddingNN, score_for
 from ddl_lesson8 import interpret
 from ddl_lesson8.data import Ratings
 from ddl_lesson8.exercises import check_exercise
-from ddl_lesson8.interpret import (Latent, NameTable, Prior, before_range, centre, cosine_similarity, explained, extremes, fold_in,
+from ddl_lesson8.interpret import (Latent, NameTable, Prior, centre, cosine_similarity, explained, extremes, fold_in,
                                    guess_from_metadata, latent, learn_prior, nearest, one_vote_each, pca, ranks, show_map, spearman, stability)
 
 SEARCH = dict(max_examples=40, deadline=None, derandomize=True)
@@ -86,7 +86,8 @@ def test_neighbours_need_ratings_and_average_models():
     mean = (cosine_similarity(v, v) + cosine_similarity(randn(6, 3, seed=1), randn(6, 3, seed=1)))[2] / 2
     mean[2] = -9
     torch.testing.assert_close(both[0], mean.topk(2).values)
-    with pytest.raises(ValueError, match='among 4 allowed'): nearest(v, torch.arange(6), 4, allowed=allowed)
+    with pytest.raises(ValueError, match='among 3 allowed'): nearest(v, torch.arange(6), 4, allowed=allowed)
+    assert nearest(v, torch.tensor([2]), 4, allowed=allowed)[0].tolist()[0].count(2) == 0 # all four, where it is none of them
     with pytest.raises(ValueError, match="'cosine' or"): nearest(v, torch.arange(6), 1, metric='angle')
 
 def test_stability_of_equal_and_unrelated_models():
@@ -114,13 +115,14 @@ def test_fold_in_is_ridge_regression():
 
 def test_fold_in_finds_a_known_person():
     found = some_latent(n=50, m=40, k=2)
+    found = found._replace(user=found.user / 2, item=found.item / 2, user_bias=found.user_bias / 2, item_bias=found.item_bias / 2) # not near the ends
     user, item = torch.cartesian_prod(torch.arange(50), torch.arange(40)).T
     r = Ratings(user, item, found.predictions().flatten().float(), found.users, found.items)
     prior = learn_prior(found, r, torch.arange(50))
     assert prior.noise < 1e-3
     z = fold_in(found, torch.arange(40)[None], found.predictions()[:1], prior)[0]
     torch.testing.assert_close(z, torch.cat([found.user[0], found.user_bias[:1]]), atol=1e-2, rtol=1e-2)
-    torch.testing.assert_close(before_range(found.predictions(), found.y_range), found.scores())
+    torch.testing.assert_close(score_for(found.predictions(), found.y_range), found.scores())
 
 def test_metadata_guess():
     found, meta = some_latent(n=60), randn(60, 2, seed=5)
@@ -196,3 +198,24 @@ def test_right_answers_pass(answer, checker): assert check_exercise(answer, geta
 def test_wrong_answers_get_a_hint(answer, checker, hint):
     outcome = check_exercise(answer, getattr(interpret, checker))
     assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+
+
+# ---- what has no answer
+
+def test_nan_has_no_rank_and_is_no_extreme():
+    x = torch.tensor([1., math.nan, 3])
+    with pytest.raises(ValueError, match='1 values are NaN'): spearman(x, x)
+    assert extremes(x, ['a', 'b', 'c'], highest=True).columns['name'] == ['c', 'a']
+    with pytest.raises(ValueError, match='needs the counts'): extremes(x, ['a', 'b', 'c'], min_ratings=5)
+
+def test_a_range_that_ends_at_the_ratings_stays_finite():
+    found = some_latent(n=6, m=4, k=2, y_range=(1., 5.))
+    user, item = torch.cartesian_prod(torch.arange(6), torch.arange(4)).T
+    r = Ratings(user, item, (user + item).remainder(5).add(1).float(), found.users, found.items)
+    prior = learn_prior(found, r, torch.arange(6))
+    assert math.isfinite(prior.noise) and fold_in(found, torch.tensor([[0, 1]]), torch.tensor([[5., 1]]).double(), prior).isfinite().all()
+
+def test_components_of_equal_rows_and_one_model():
+    assert pca(torch.ones(4, 3), 2).share.tolist() == [0, 0]
+    assert pca(torch.randn(9, 3).bfloat16(), 2).points.dtype == torch.float32
+    with pytest.raises(ValueError, match='two models'): stability(torch.randn(1, 5, 2), torch.arange(2), 2)
