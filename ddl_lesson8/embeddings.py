@@ -63,8 +63,10 @@ class Embedding(nn.Module):
         if padding_idx is not None: self.weight.data[padding_idx] = 0
 
     def extra_repr(self)->str: # what `print(layer)` shows in brackets
-        "Rows and columns"
-        return f'{self.num_embeddings}, {self.embedding_dim}'
+        "Rows and columns, and the wishes that differ from the usual"
+        wishes = {k: getattr(self, k) for k in ('padding_idx', 'max_norm', 'sparse')}
+        said = [f'{k}={v}' for k, v in wishes.items() if v is not None and v is not False]
+        return ', '.join([str(self.num_embeddings), str(self.embedding_dim), *said])
 
 # %% ../nbs/02_embeddings.ipynb #aa04c0b7
 @patch
@@ -226,6 +228,7 @@ class WordModel(nn.Module):
         ids:torch.Tensor # words, (batch,)
     )->torch.Tensor: # a score for each word that may come next, (batch, n_words)
         "Scores, to go through softmax"
+        check_ids(ids, len(self.factors))
         return self.factors[ids] @ self.next_factors.T + self.bias
 
 # %% ../nbs/02_embeddings.ipynb #580529c1

@@ -185,6 +185,8 @@ def load_state_dict(self:Module,
     strict:bool=True # refuse missing and unexpected names?
 ): # named tuple (missing_keys, unexpected_keys)
     "Copy tensors into the module; raises `RuntimeError` naming what does not fit"
+    odd = state if not isinstance(state, dict) else {k: t for k, t in state.items() if not isinstance(t, torch.Tensor)}
+    if odd or not isinstance(state, dict): raise TypeError(f"a state is a dict of tensors by name, not {odd!r:.80}")
     own = self.state_dict()
     missing, unexpected = [k for k in own if k not in state], [k for k in state if k not in own]
     other = {k: t for k, t in own.items() if k in state and state[k].shape != t.shape}
