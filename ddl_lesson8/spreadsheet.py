@@ -11,7 +11,7 @@ __all__ = ['MAX_ROWS', 'MAX_COLS', 'MAX_FORMULA', 'SheetError', 'col_name', 'col
            'crosscheck']
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #1379d149
-import math, os, re, struct, tempfile, zipfile, zlib
+import math, os, re, shutil, struct, tempfile, zipfile, zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -917,10 +917,15 @@ def _writable(path): # raise before any work when the target cannot be written
     try:
         _need(folder.is_dir(), f"{path}: there is no folder {folder}")
         _need(not path.is_dir(), f"{path}: is a folder; give the name of a file")
+        _need(not path.exists() or path.is_file(), f"{path}: is no ordinary file")
         locked = path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK))
     except OSError as e: raise SheetError(f"{path}: cannot be written ({e.strerror})") from None
     _need(not locked, f"{path}: is read-only; choose another name or allow writing")
     _need(os.access(folder, os.W_OK), f"{path}: the folder {folder} is read-only")
+
+def _put_in_place(new, path): # where an older file keeps its permissions, and a link stays a link
+    if path.exists(): shutil.copymode(path, new)
+    os.replace(new, path.resolve())
 
 # %% ../nbs/tools/20_spreadsheet.ipynb #409d844f
 @patch
@@ -948,11 +953,11 @@ def save(self:Book,
     _need(self.sheets, f"{path}: a workbook needs at least one sheet")
     _writable(path)
     try:
-        with tempfile.TemporaryDirectory(prefix='.ddl8-', dir=path.parent) as tmp:
+        with tempfile.TemporaryDirectory(prefix='.ddl8-', dir=path.resolve().parent) as tmp:
             raw, done = Path(tmp)/'raw.xlsx', Path(tmp)/'done.xlsx'
             self._xlsx(raw)
             self._finish(raw, done, path)
-            os.replace(raw, path)
+            _put_in_place(raw, path)
     except OSError as e:
         why = f"cannot be written ({e.strerror or e}); is the disk full, or the file open in another program?"
         raise SheetError(f"{path}: {why}") from None

@@ -19,7 +19,8 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 from fastcore.basics import patch
 from .spreadsheet import MAX_COLS, MAX_ROWS, SheetError, cell_name, check_workbook_file, col_name, col_number
-from .spreadsheet import parse_area, quote_sheet, _BROKEN, _M, _need, _plain_text, _R, _row_col, _writable
+from .spreadsheet import parse_area, quote_sheet
+from .spreadsheet import _BROKEN, _M, _need, _plain_text, _put_in_place, _R, _row_col, _writable
 
 # %% ../nbs/tools/28a_xlsx.ipynb #ce09512e
 class ErrorValue(str):
@@ -619,7 +620,7 @@ def rewrite_xlsx(
 
 # %% ../nbs/tools/28a_xlsx.ipynb #cbe086fa
 def _copy_parts(package, target, new): # other contents of some parts; the target appears when it is whole
-    with tempfile.TemporaryDirectory(prefix=f'.{target.name}-', dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix='.ddl8-', dir=target.resolve().parent) as folder:
         temporary = Path(folder)/'new.xlsx'
         with zipfile.ZipFile(temporary, 'w') as z:
             z.comment = package.zip.comment
@@ -627,7 +628,7 @@ def _copy_parts(package, target, new): # other contents of some parts; the targe
                 data, item = new.get(part) or package.read_any(info), copy.copy(info)
                 item.extra = b''
                 z.writestr(item, data, info.compress_type)
-        try: os.replace(temporary, target)
+        try: _put_in_place(temporary, target)
         except OSError as e:
             raise SheetError(f"{target}: cannot be replaced ({e.strerror}); is it open in another program?") from None
 

@@ -1,7 +1,7 @@
 "What the reader of .xlsx files understands, what it refuses, and what rewriting leaves alone"
 import io, os, re, zipfile, zlib
 from pathlib import Path
-import pytest
+import pytest, torch
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8.spreadsheet import SheetError, col_name
 from ddl_lesson8.xlsx import (Cell, ErrorValue, SolverSettings, Table, read_xlsx, rewrite_xlsx, shift_formula, MAX_PARTS, MAX_RATIO,
@@ -418,3 +418,28 @@ def test_the_courses_workbook(tmp_path):
         assert {k: (c.value, c.formula) for k, c in sheet.cells.items()} == {k: (c.value, c.formula and c.formula[1:]) for k, c in other.cells(name).items()}
     out = rewrite_xlsx(COURSE, tmp_path/'o.xlsx', {(n, *k): c.value for n, s in file.sheets.items() for k, c in s.cells.items()})
     assert {n: s.cells for n, s in read_xlsx(out).sheets.items()} == {n: s.cells for n, s in file.sheets.items()}
+
+
+# saving keeps what belongs to the file itself
+
+@pytest.mark.skipif(os.name == 'nt', reason='permissions and links as Unix has them')
+def test_a_saved_file_keeps_its_permissions_and_its_link(tmp_path):
+    from ddl_lesson8.spreadsheet import Book
+    (tmp_path/'real').mkdir()
+    (tmp_path/'real'/'b.xlsx').write_bytes(b'')
+    (tmp_path/'real'/'b.xlsx').chmod(0o640)
+    link = tmp_path/'b.xlsx'
+    link.symlink_to(tmp_path/'real'/'b.xlsx')
+    book = Book()
+    book.sheet('s').put(torch.ones(2, 2), 'x', at='A1')
+    book.save(link)
+    sheet = read_xlsx(link).sheets['s']
+    at = next(k for k, c in sheet.cells.items() if c.value == 1)
+    for _ in range(2):
+        rewrite_xlsx(link, link, {('s', *at): 7.})
+        assert link.is_symlink() and (tmp_path/'real'/'b.xlsx').stat().st_mode & 0o777 == 0o640
+    assert read_xlsx(tmp_path/'real'/'b.xlsx').sheets['s'].cells[at].value == 7 and len(list((tmp_path/'real').iterdir())) == 1
+    long = tmp_path/('n' * 245 + '.xlsx')
+    rewrite_xlsx(link, long, {})
+    assert long.exists()
+    with pytest.raises(SheetError, match='no ordinary file'): rewrite_xlsx(link, '/dev/null', {})
