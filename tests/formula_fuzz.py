@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 from hypothesis import strategies as st
+from ddl_lesson8.formulas import Call, Chain, Number, Ref, Text, Unary, parse_formula, rebuild, unparse
 from ddl_lesson8.spreadsheet import Area, cell_name, parse_area, quote_sheet
 from ddl_lesson8.xlsx import ErrorValue, read_xlsx
 
@@ -122,12 +123,58 @@ def plain(text): # numbers inside a text to 12 digits: ironcalc writes up to 17 
     return _NUMBER.sub(lambda m: f'{float(m[0]) + 0.:.12g}', text) if type(text) is str else text
 
 
-def excused(formula, ours, theirs):
-    """Is this difference one of ironcalc's own? There AND and OR stop at the first answer (Excel looks at all, so that an error counts), MATCH
-    finds nothing that CHOOSE picked, and texts are ordered by their codes (Excel ignores hyphens)."""
-    logic = re.search(r'(?<![\w.])(AND|OR)\(', formula) and isinstance(ours, ErrorValue)
-    picked = re.search(r'MATCH\(\(?CHOOSE\(', formula) and theirs == '#N/A'
-    return bool(logic or picked or re.search(r'&[^,]*[<>]|[<>][^,]*&', formula) and isinstance(ours, bool) and isinstance(theirs, bool))
+def written(tree, row, col): # a tree as the formula of a cell, with every reference absolute
+    w = lambda t: written(t, row, col)
+    if isinstance(tree, Ref):
+        t, l, b, r = tree.at(row, col)
+        sheet = quote_sheet(tree.sheet) + '!' if tree.sheet else ''
+        return sheet + cell_name(t, l) + (f':{cell_name(b, r)}' if (t, l) != (b, r) else '')
+    if isinstance(tree, Call): return f"{tree.name}({','.join(map(w, tree.args))})"
+    if isinstance(tree, Unary): return f'SINGLE({w(tree.arg)})' if tree.op == '@' else f'({w(tree.arg)}%)' if tree.op == '%' else f'({tree.op}{w(tree.arg)})'
+    if isinstance(tree, Chain): return '(' + ''.join(o + w(t) for o, t in zip(('',) + tree.ops, tree.terms)) + ')'
+    return unparse(tree)
+
+def fixed(sheets, spots, fixes):
+    "Copies of the sheets in which some formulas are written such that the bugs of an engine play no part"
+    out = {s: dict(cells) for s, cells in sheets.items()}
+    for s, r, c in spots:
+        tree = parse_formula(sheets[s][r, c].text, r, c)
+        for fix in fixes: tree = rebuild(tree, fix)
+        out[s][r, c] = sheets[s][r, c]._replace(text=written(tree, r, c))
+    return out
+
+
+# What ironcalc does wrong, each as a function of a node that writes it otherwise: the meaning is the same, the bug has no part in it.
+# Microsoft's pages are at support.microsoft.com/office.
+
+def call(name, *args): return Call(name, args)
+
+def look_at_all(node): # AND and OR stop at the first answer there. "If any argument is an error value, AND returns that" (and-function)
+    if not isinstance(node, Call) or node.name not in ('AND', 'OR'): return node
+    for a in reversed(node.args): node = call('IF', call('ISERROR', a), a, node)
+    return node
+
+LOOKUPS = 'MATCH', 'XMATCH', 'VLOOKUP', 'HLOOKUP', 'LOOKUP', 'XLOOKUP'
+
+def picked(node): # a lookup finds nothing that CHOOSE took from a cell. "CHOOSE returns a value or a reference" (choose-function)
+    def pick(n): return n.args[int(n.args[0].value)] if isinstance(n, Call) and n.name == 'CHOOSE' and isinstance(n.args[0], Number) else n
+    return Call(node.name, (rebuild(node.args[0], pick), *node.args[1:])) if isinstance(node, Call) and node.name in LOOKUPS else node
+
+def no_minus_zero(node): # -0 keeps its sign as a text. "Excel does not support signed zeros" (troubleshoot/excel/floating-point-arithmetic)
+    if not isinstance(node, Chain) or node.ops[0] != '&': return node
+    return Chain(node.ops, tuple(call('IF', call('ISNUMBER', t), Chain(('+',), (t, Number(0.))), t) for t in node.terms))
+
+def no_hyphens(node): # texts are ordered by their codes. "Apostrophes and hyphens are ignored" (sort-data-in-a-range-or-table)
+    if not isinstance(node, Chain) or not set(node.ops) & {'<', '>', '<=', '>='}: return node
+    def bare(t): return call('SUBSTITUTE', call('SUBSTITUTE', t, Text('-'), Text('')), Text("'"), Text(''))
+    return Chain(node.ops, tuple(call('IF', call('ISTEXT', t), bare(t), t) for t in node.terms))
+
+IRONCALC_FIXES = look_at_all, picked, no_minus_zero, no_hyphens
+IRONCALC_BUGS = [ # formula, what Excel gives, cells: one for each of them
+    ('AND(FALSE,1/0)', ErrorValue('#DIV/0!'), {}), ('OR(TRUE,A1)', ErrorValue('#N/A'), {'A1': [[ErrorValue('#N/A')]]}),
+    ('MATCH(CHOOSE(1,A2,"a"),A1:A3,0)', 2, {'A1': [['a'], ['b'], ['c']]}), ('XMATCH(CHOOSE(2,7,A2)+0,A1:A3,0)', 2, {'A1': [[4], [5], [6]]}),
+    ('-A1&"1"', '01', {}), ('ROUND(-0.25,0)&""', '0', {}),
+    ('"-2"&"b">"2a"', True, {}), ('A1<"1"', False, {'A1': [['-2']]})]
 
 
 def same(a, b, digits=1e-12):
