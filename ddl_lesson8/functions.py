@@ -1248,9 +1248,10 @@ def _wanted(x): # what is looked for, as keys (..., n, r, c, 1); a blank is 0
     kind, num = _keys(x)
     return torch.where(kind == BLANK, NUMBER, kind)[..., None], num[..., None]
 
-def _same(values, x, wildcards): # (..., n, r, c, length): where is it?
+def _same(values, x, wildcards, blanks=False): # (..., n, r, c, length): where is it? A blank finds a blank, or else 0
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
     same = (kv == kx) & (nv == nx) & (kx != FAULT)
+    if blanks: same = torch.where((x.full_kind() == BLANK)[..., None], kv == BLANK, same)
     if not wildcards or not _any(kx == TEXT): return same
     ids = x.num.detach().expand(x.size)
     for i in ids[(x.full_kind() == TEXT)].unique().tolist():
@@ -1307,8 +1308,11 @@ def _match(x, values, mode=None):
 
 # %% ../nbs/tools/28c_functions.ipynb #1b038dec
 def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for them
-    how, last = _number(mode, 0), _number(search, 1) < 0
-    exact = _at_edge(_same(values, x, how == 2), last)
+    how, way = _number(mode, 0), _number(search, 1)
+    if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2):
+        raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8, device=x.num.device))
+    last = way < 0
+    exact = _at_edge(_same(values, x, how == 2, True), last)
     if how in (0, 2): return exact
     near = _nearest(values, x, how < 0, last)
     return torch.where(exact[1], exact[0], near[0]), exact[1] | near[1]
