@@ -13,7 +13,7 @@ __all__ = ['NUMBER', 'TEXT', 'LOGICAL', 'BLANK', 'FAULT', 'FAULTS', 'NULL', 'DIV
 
 # %% ../nbs/tools/28c_functions.ipynb #9194c6fb
 import math, re, unicodedata
-from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 import torch
 from .formulas import Array, Call, Chain, Empty, Fault, Logical, Number, Ref, Text, Unary, parse_formula, unparse
@@ -125,12 +125,22 @@ def from_rows(
     return Cells(num, kind, ref).plain()
 
 # %% ../nbs/tools/28c_functions.ipynb #e6674b98
-_NUMERIC = re.compile(r'\s*[-+]?\s*(\d+(,\d{3})*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?\s*')
+_NUMERIC = re.compile(r'\s*[-+]?\s*\$?\s*(\d+(,\d{3})*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?\s*')
+_DAY = re.compile(r'\s*(?:(\d{4})[-/](\d\d?)[-/](\d\d?)|(\d\d?)[-/](\d\d?)[-/](\d{4}))\s*')
 
 def _parse(text): # the number that a text reads as, or None
-    if not _NUMERIC.fullmatch(text): return None
-    text = re.sub(r'[\s,]', '', text)
+    if not _NUMERIC.fullmatch(text): return _parse_day(text)
+    text = re.sub(r'[\s,$]', '', text)
     return float(text[:-1]) / 100 if text.endswith('%') else float(text)
+
+def _parse_day(text): # the number of a day, or None; for Excel, 1900 is a leap year
+    found = _DAY.fullmatch(text)
+    if not found: return None
+    year, month, day, *american = found.groups()
+    if american[2]: month, day, year = american
+    try: n = (date(int(year), int(month), int(day)) - date(1899, 12, 30)).days
+    except ValueError: return None
+    return None if n < 2 else float(n if n > 60 else n - 1)
 
 def _first(*faults): # of several errors the first counts
     out = None

@@ -304,7 +304,7 @@ class Pen:
                 lambda: f"XMATCH(({e()}+0),{col('A')},{self.pick(0, 0, 1, -1)})", lambda: f'SUMPRODUCT(({col()}>{e()})*({col()}<>{e()}))', lambda: f'SUMPRODUCT(--({col()}={e()}),{col("A")})',
                 # in order, and whole columns
                 lambda: f"MATCH({e()},{{-6,-2,0,1.5,4,9}}{self.pick('', ',1')})", lambda: f'MATCH({e()},{{9;4;1.5;0;-2;-6}},-1)', lambda: f'LOOKUP({e()},{{-6,0,3,8}},{{1,2,3,4}})', lambda: f"VLOOKUP({e()},{{-9,10;-2,20;0,30;5,40}},2{self.pick('', ',TRUE')})",
-                lambda: f'HLOOKUP({e()},{{-9,-2,0,5;1,2,3,4}},{self.int(1, 3)})', lambda: f"XLOOKUP(({e()}+0),A1:A{ROWS},B1:B{ROWS},{e()},{self.pick(-1, 0, 1)},{self.pick(1, -1)})", lambda: f"XLOOKUP({self.pattern()},{col('C')},{col('A')},{e()},2)", lambda: f"MATCH({self.word()},{col('C')},0)",
+                lambda: f'HLOOKUP({e()},{{-9,-2,0,5;1,2,3,4}},{self.int(1, 3)})', lambda: f"XLOOKUP(({e()}+0),A1:A{ROWS},B1:B{ROWS},{e()},{self.pick(-1, 0, 1)},{self.pick(1, -1)})", lambda: f'XLOOKUP({self.pattern()}&"",{col("C")},{col("A")},{e()},2)', lambda: f"MATCH({self.word()},{col('C')},0)",
                 lambda: f'SUM({self.whole("ABCD")},{v()})', lambda: f'COUNTIF({self.whole("ABC")},{self.criterion()})', lambda: f"SUMIF({self.whole('A')},{self.criterion()})", lambda: f"MATCH({e()},{self.whole('A')},0)", lambda: f"INDEX({self.whole('AB')},{self.int(1, ROWS)})",
                 lambda: f"SUM(INDEX({self.sheet()}A1:B{ROWS},{self.int(1, ROWS)},0))", lambda: f"AVERAGEIFS({col('A')},{col('B')},{self.criterion()},{col('C')},{self.pattern()})"][n - 30]()
     def whole(self, cols): c = self.pick(*cols); return f'{self.sheet()}{c}:{c}'
