@@ -362,7 +362,7 @@ def unparse(
     if isinstance(tree, Unary):
         return f"({unparse(tree.arg)}{tree.op})" if tree.op in '%#' else f"({tree.op}{unparse(tree.arg)})"
     if isinstance(tree, Chain): return '(' + ''.join(o + unparse(t) for o, t in zip(('',) + tree.ops, tree.terms)) + ')'
-    return '' if isinstance(tree, Empty) else str(tree) if isinstance(tree, Ref) else tree.value
+    return '' if isinstance(tree, Empty) else tree.value if isinstance(tree, Fault) else str(tree)
 
 # %% ../nbs/tools/28b_formulas.ipynb #60087a3b
 def children(

@@ -16,7 +16,7 @@ import math, re, unicodedata
 from datetime import date
 from typing import NamedTuple
 import torch
-from .formulas import Array, Call, Chain, Empty, Fault, Logical, Number, Ref, Text, Unary, parse_formula, unparse
+from .formulas import Array, Call, Chain, Empty, Fault, Logical, Number, Ref, Text, Unary, parse_formula
 from .spreadsheet import MAX_COLS, MAX_ROWS, SheetError
 
 # %% ../nbs/tools/28c_functions.ipynb #a8355b99
@@ -506,7 +506,8 @@ def evaluate(
 # %% ../nbs/tools/28c_functions.ipynb #763868b0
 def _chain(node, ctx, array): # a + b - c
     if node.ops[0] in ' :':
-        raise SheetError(f"{node.ops[0]!r} stands between things that are no ranges: {unparse(node)[:100]}")
+        what = 'the colon' if node.ops[0] == ':' else 'a space'
+        raise SheetError(f"{what} must stand between references, OFFSET or INDEX; other functions that give a range are not supported there")
     out = evaluate(node.terms[0], ctx, array)
     for op, term in zip(node.ops, node.terms[1:]): out = operate(op, out, evaluate(term, ctx, array))
     return out
