@@ -163,8 +163,8 @@ def picked(node): # a lookup finds nothing that CHOOSE took from a cell. "CHOOSE
     def pick(n): return n.args[int(n.args[0].value)] if isinstance(n, Call) and n.name == 'CHOOSE' and isinstance(n.args[0], Number) else n
     return Call(node.name, (rebuild(node.args[0], pick), *node.args[1:])) if isinstance(node, Call) and node.name in LOOKUPS else node
 
-def blank_is_zero(node): # MATCH does not find 0 for a blank there, but VLOOKUP does. "A blank is zero where a number is wanted" (Apache POI, from Excel)
-    if not isinstance(node, Call) or node.name != 'MATCH': return node
+def blank_is_zero(node): # MATCH does not find 0 for a blank there, but VLOOKUP does; both do in Excel (Apache POI's LookupUtils, tested against it)
+    if not isinstance(node, Call) or node.name not in LOOKUPS or node.name[0] == 'X': return node
     return Call(node.name, (call('IF', call('ISBLANK', node.args[0]), Number(0.), node.args[0]), *node.args[1:]))
 
 def no_minus_zero(node): # -0 keeps its sign as a text. "Excel does not support signed zeros" (troubleshoot/excel/floating-point-arithmetic)
@@ -186,7 +186,7 @@ IRONCALC_BUGS = [ # formula, what Excel gives, cells: one for each of them
 
 
 # What LibreOffice does otherwise, in the same way. Truth values are numbers there: `&` writes 1 for TRUE, SUM adds it, 5 is more than TRUE.
-# RANK ranks a number that is not in the list.
+# RANK ranks a number that is not in the list. A blank that is looked for finds blanks.
 
 def logical(t): return call('ISLOGICAL', t)
 
@@ -215,7 +215,7 @@ def only_listed(node): # RANK gives "the rank of a number in a list of numbers" 
     if not isinstance(node, Call) or node.name != 'RANK': return node
     return call('IF', Chain(('=',), (call('COUNTIF', node.args[1], node.args[0]), Number(0.))), call('NA'), node)
 
-LIBREOFFICE_FIXES = truth_as_text, truth_is_largest, without_truth, only_listed
+LIBREOFFICE_FIXES = blank_is_zero, truth_as_text, truth_is_largest, without_truth, only_listed
 
 def for_libreoffice(sheets):
     "It loses empty texts (so a formula gives them), has no XLOOKUP before 24.8 (so they go), and gets the copies of the data that fixes want"
