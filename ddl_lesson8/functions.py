@@ -1287,9 +1287,29 @@ def _nearest(values, x, below, last=False): # next smaller or next larger item, 
 
 def _sorted_match(values, x, falling=False): # in ascending order: the last that is not larger (as MATCH)
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
-    if not falling: return _at_edge((kv == kx) & (nv <= nx), True)
-    # stops at the first that is smaller
-    return _at_edge((kv == kx) & (nv >= nx) & (((kv == kx) & (nv < nx)).cumsum(-1) == 0), True)
+    less, more, same = (f(nv, nx) & (kv == kx) for f in (torch.lt, torch.gt, torch.eq))
+    after = lambda mask: mask.cumsum(-1) > 0
+    if falling: return _at_edge((more | same) & ~after(less), True) # stops at the first that is smaller
+    if _any(less & after(same | more) | same & after(more)): return _halve(kv == kx, nv, nx) # not in order
+    return _at_edge(less | same, True)
+
+# %% ../nbs/tools/28c_functions.ipynb #8ca9f2a6
+def _halve(fits, values, x): # Excel halves the range again and again; an equal value ends that, at the last of its neighbours
+    fits, values, x = torch.broadcast_tensors(fits, values, x)
+    n, places = fits.shape[-1], torch.arange(fits.shape[-1], device=fits.device)
+    order = (~fits).to(torch.int8).argsort(dim=-1, stable=True) # values of another kind do not count
+    keys, x = values.gather(-1, order), x[..., :1]
+    unequal = torch.where(keys != x, places, n).flip(-1).cummin(-1).values.flip(-1) # the next place of another value
+    high = fits.sum(-1, keepdim=True)
+    low = torch.full_like(high, -1)
+    for _ in range(n.bit_length()):
+        mid = (low + high) // 2
+        key = keys.gather(-1, mid.clamp(0, n - 1))
+        hit, go = key == x, high - low > 1
+        end = torch.minimum(unequal.gather(-1, mid.clamp(0, n - 1)), high)
+        low = torch.where(go & (key <= x), torch.where(hit, end - 1, mid), low)
+        high = torch.where(go, torch.where(hit, end, torch.where(key > x, mid, high)), high)
+    return order.gather(-1, low.clamp(min=0))[..., 0], low[..., 0] >= 0
 
 # %% ../nbs/tools/28c_functions.ipynb #347ee4b9
 def _position(at, found, x, extra=None): # positions as values, counted from 1

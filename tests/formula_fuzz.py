@@ -186,7 +186,7 @@ IRONCALC_BUGS = [ # formula, what Excel gives, cells: one for each of them
 
 
 # What LibreOffice does otherwise, in the same way. Truth values are numbers there: `&` writes 1 for TRUE, SUM adds it, 5 is more than TRUE.
-# RANK ranks a number that is not in the list. A blank that is looked for finds blanks.
+# RANK ranks a number that is not in the list. A blank that is looked for finds blanks. The text "3" is true.
 
 def logical(t): return call('ISLOGICAL', t)
 
@@ -215,7 +215,13 @@ def only_listed(node): # RANK gives "the rank of a number in a list of numbers" 
     if not isinstance(node, Call) or node.name != 'RANK': return node
     return call('IF', Chain(('=',), (call('COUNTIF', node.args[1], node.args[0]), Number(0.))), call('NA'), node)
 
-LIBREOFFICE_FIXES = blank_is_zero, truth_as_text, truth_is_largest, without_truth, only_listed
+def no_number_as_truth(node): # a text such as "3" is no condition in Excel, and "TRUE" is one (Apache POI's LookupUtils says so too)
+    if not isinstance(node, Call) or node.name != 'IF': return node
+    test = node.args[0]
+    fault = call('ISERROR', Chain(('+',), (test, Number(0.))))
+    return call('IF', call('ISTEXT', test), call('IF', fault, node, Unary('-', Text('x'))), node)
+
+LIBREOFFICE_FIXES = no_number_as_truth, blank_is_zero, truth_as_text, truth_is_largest, without_truth, only_listed
 
 def for_libreoffice(sheets):
     "It loses empty texts (so a formula gives them), has no XLOOKUP before 24.8 (so they go), and gets the copies of the data that fixes want"

@@ -30,6 +30,7 @@ MIXED = {'A1': [[1, 'text', True], [None, DIV, '5'], [2.5, '', False]]}
 PLAIN = {'A1': [[1, 'text', True], [None, 4, '5'], [2.5, '', False]]}
 DOWN = {'A1': [[9], [7], [5], [3]]}
 NUMBERS = {'A1': [[1, 2, 3], [4, 5, 6], [7, 8, 9]]}
+MIXED_UP = {'A1': [[5], [1], [9], [3], [7], [2], [8], [4]]}
 WORDS = {'A1': [['x', 10], ['B', 20], ['c', 30], ['X', 40], ['a*c', 50], ['abc', 60], [None, 70], [5, 80], [True, 90], ['~', 100]]}
 
 CASES = [Case(*c) for c in [
@@ -107,6 +108,9 @@ CASES = [Case(*c) for c in [
     ('LOOKUP(2,1/(A1:A3<5),B1:B3)', 5, NUMBERS), ('LOOKUP(1E+300,A1:A3)', 7, NUMBERS), ('VLOOKUP("a*",A1:B10,2,FALSE)', 50, WORDS), ('VLOOKUP(A9,A1:B3,2,FALSE)', NA, NUMBERS), ('VLOOKUP(4,A1:C3,"2",0)', 5, NUMBERS), ('VLOOKUP(4,A1:C3,2,1/0)', DIV, NUMBERS), ('VLOOKUP(4,A1:C3,2,"x")', VALUE, NUMBERS),
     ('XLOOKUP(5,A1:A3,B1:B3,"none",-1)', 5, NUMBERS), ('XLOOKUP(5,A1:A3,B1:B3,"none",1)', 8, NUMBERS), ('XLOOKUP(0,A1:A3,B1:B3,"none",-1)', 'none', NUMBERS), ('XLOOKUP(1,A1:A3,B1:B3,1/0)', 2, NUMBERS), ('XLOOKUP(0,A1:A3,B1:B3,1/0)', DIV, NUMBERS), ('XLOOKUP(5,A1:A3,B1:B3,"none",-1,2)', 5, NUMBERS),
     ('XLOOKUP(5,{9;7;4},{1;2;3},"none",-1,-2)', 3), ('XLOOKUP("a*c",A1:A10,B1:B10,"none",2,-1)', 60, WORDS), ('XLOOKUP("a*c",A1:A10,B1:B10)', 50, WORDS), ('SUM(XLOOKUP(4,A1:A3,A1:C3))', 15, NUMBERS), ('XMATCH(3,{1,3,3,5},0,-1)', 3), ('XMATCH(3,{1,3},5)', VALUE), ('XLOOKUP(1,A1:A3,B1:B3,0,0,3)', VALUE, NUMBERS), ('XLOOKUP(,A1:A10,B1:B10)', 70, WORDS), ('XMATCH(C1,A1:A3)', 3, {'A1': [[0], [''], [None]]}), ('MATCH(C1,A1:A3,0)', 1, {'A1': [[0], [''], [None]]}),
+    # values that are not in order: Excel halves the range
+    *[(f'MATCH({x},A1:A8)', at, MIXED_UP) for x, at in ((0, NA), (1, 2), (2.5, 2), (4, 6), (5, 6), (7, 6), (8, 7), (10, 8))], ('VLOOKUP(6,A1:A5,1)', 1, MIXED_UP), ('LOOKUP(4,A1:A5)', NA, MIXED_UP), ('HLOOKUP(6,{5,1,9,3,7},1)', 1),
+    ('MATCH(2,{3,1,2,2,5,2,2},1)', 4), ('MATCH(2,{2,3,2,2,1,0,9},1)', 4), ('MATCH("b",{"c",1,"a",2,"b","d"})', 5),
     ('COUNTIF(A1:A10,"a~*c")', 1, WORDS), ('COUNTIF(A1:A10,"<>*")', 3, WORDS), ('COUNTIF(A1:A10,"*")', 7, WORDS), ('COUNTIF(B1:B10,"> 90")', 1, WORDS), ('COUNTIF(A1:A3,3)', 2, {'A1': [[3], ['3'], ['3x']]}), ('COUNTIF(A1:A3,">2")', 1, {'A1': [[3], ['3'], ['3x']]}), ('COUNTIF(A1:A2,NA())', 1, {'A1': [[NA], [DIV]]}),
     ('SUM(COUNTIF(A1:A3,{1,4}))', 2, NUMBERS), ('SUM(SUMIF(A1:A3,{">1","<5"}))', 16, NUMBERS), ('SUMIFS(B1:B2,A1:A3,">1")', VALUE, NUMBERS), ('SUM(A1,4)', 4, {'A1': [['3']]}), ('A1+4', 7, {'A1': [['3']]}), ('SUM({"3",4})', 4), ('SUM(A1+0,4)', 7, {'A1': [['3']]}),
     ('AVERAGE(A1:A3)', 2, {'A1': [['x'], [2], ['7']]}), ('AVERAGE("x",4)', VALUE), ('COUNT(,1)', 2), ('COUNTA("",1)', 2), ('COUNTA(A1:A2)', 1, {'A1': [[''], [None]]}), ('MAX(A1:A2,-5)', -5, {'A1': [['x'], [True]]}), ('AND(A1,TRUE)', True, {'A1': [['x']]}), ('NOT(A1)', True),

@@ -9,7 +9,7 @@ from ddl_lesson8.spreadsheet import Book, SheetError, cell_name, read_range
 from ddl_lesson8.xlsx import ErrorValue, read_xlsx
 from formula_fuzz import (COL, DATA, HOME, IRONCALC_BUGS, IRONCALC_FIXES, LIBREOFFICE_FIXES, SOFFICE, Dice, F, alike, block, books, fixed,
                           for_libreoffice, from_ironcalc, from_libreoffice, from_module, many, places, plain, same, smooth_book, write, write_cases)
-from formula_table import CASES, DIV, FUNCTIONS, NA, NUM, VALUE, Case
+from formula_table import CASES, DIV, FUNCTIONS, MIXED_UP, NA, NUM, VALUE, Case
 
 LONG = os.environ.get('DDL_LESSON8_LONG') == '1'
 FIRST = int(os.environ.get('DDL_LESSON8_SEED', 0)) # of the random workbooks
@@ -78,6 +78,7 @@ IRONCALC_DIFFERS = {
     'MATCH(C1,A1:A3,0)': 'a blank is 0 here, as it is in VLOOKUP there too',
     **dict.fromkeys(('"1/1/1900"+0', '"1/1/1899"+0'), 'the first day of 1900 is 1, and there are no days before it (' + MS + 'date-systems-in-excel)'),
     'COUNT("3/4/2020",1)': 'a date in the formula counts (' + MS + 'count-function)',
+    **dict.fromkeys(('MATCH(4,A1:A8)', 'MATCH(5,A1:A8)', 'MATCH(7,A1:A8)', 'LOOKUP(4,A1:A5)'), 'values that are not in order: Excel halves the range (Apache POI\'s LookupUtils, which follows it)'),
     'COUNTIF(B1:B10,"> 90")': 'what stands behind the operator is read as a number, blanks or not (LibreOffice too)',
     'SUM(COUNTIF(A1:A3,{1,4}))': 'an array of criteria gives an array (' + MS + 'countif-function)',
     'SUMIFS(B1:B2,A1:A3,">1")': 'ranges of different sizes give #VALUE! (' + MS + 'sumifs-function)',
@@ -104,6 +105,7 @@ LIBREOFFICE_DIFFERS = { # what Excel says: the formulas of the table in which Li
     'a number as a criterion finds it as a text too': ['COUNTIF(A1:A3,3)'], 'and an error finds errors': ['COUNTIF(A1:A2,NA())'],
     'a cell with an empty text is not blank (' + MS + 'counta-function); the file loses it there': ['COUNTA(A1:C3)', 'COUNTA(A1:A2)', 'XMATCH(C1,A1:A3)'],
     'the first day of 1900 is 1, and there are no days before it (' + MS + 'date-systems-in-excel)': ['"1/1/1900"+0', '"1/1/1899"+0'],
+    'values that are not in order: Excel halves the range (Apache POI\'s LookupUtils, which follows it)': [c.formula for c in CASES if c.cells == MIXED_UP or '{' in c.formula and 'MATCH(2' in c.formula],
     '0^0 is #NUM!': ['0^0'], 'cells without a partner are #N/A (' + MS + 'guidelines-and-examples-of-array-formulas)': ['{SUM(A1:A3+A1:B2)'],
     'hyphens and apostrophes do not count (' + MS + 'sort-data-in-a-range-or-table)': ['"a-b">"ab"', '"it\'s">"its"'],
     'more than 20 characters turn to an exponent': ['1E-9/7&""'], 'one value is an array (' + MS + 'index-function)': ['INDEX(5,1,1)'],
