@@ -507,7 +507,7 @@ def evaluate(
 def _chain(node, ctx, array): # a + b - c
     if node.ops[0] in ' :':
         what = 'the colon' if node.ops[0] == ':' else 'a space'
-        raise SheetError(f"{what} must stand between references, OFFSET or INDEX; other functions that give a range are not supported there")
+        raise SheetError(f"{what} must stand between references, OFFSET or INDEX; no other function is supported there")
     out = evaluate(node.terms[0], ctx, array)
     for op, term in zip(node.ops, node.terms[1:]): out = operate(op, out, evaluate(term, ctx, array))
     return out
@@ -742,8 +742,7 @@ def _median(*args):
     num, mask, fault = _pool(args)
     n = mask.sum(-1, keepdim=True)
     order = _sorted(num, mask)
-    low, high = (order.gather(-1, i.clamp(min=0))
-                 for i in ((n - 1).div(2, rounding_mode='floor'), n.div(2, rounding_mode='floor').clamp(max=num.shape[-1] - 1)))
+    low, high = (order.gather(-1, i.clamp(0, num.shape[-1] - 1)) for i in ((n - 1) // 2, n // 2))
     none = n == 0
     return _scalar(torch.where(none, 0., (low + high) / 2).squeeze(-1), _first(fault, _code(none, NUM)))
 
@@ -838,11 +837,14 @@ def _from_moments(fn, needs):
         return _finite(fn(safe(xx), safe(yy), xy, safe(n)), _first(fault, _code(bad, DIV0)[..., None]))
     return compute
 
-for names, fn, needs in (('CORREL PEARSON', lambda xx, yy, xy, n: xy / (xx.sqrt() * yy.sqrt()), lambda xx, yy, n: (xx <= 0) | (yy <= 0)),
-                         ('RSQ', lambda xx, yy, xy, n: xy * xy / (xx * yy), lambda xx, yy, n: (xx <= 0) | (yy <= 0)),
-                         ('COVAR COVARIANCE.P', lambda xx, yy, xy, n: xy / n, lambda xx, yy, n: n < 1),
-                         ('COVARIANCE.S', lambda xx, yy, xy, n: xy / (n - 1).clamp(min=1), lambda xx, yy, n: n < 2),
-                         ('SLOPE', lambda xx, yy, xy, n: xy / yy, lambda xx, yy, n: yy <= 0)): function(names, 'aa')(_from_moments(fn, needs))
+_spread = lambda xx, yy, n: (xx <= 0) | (yy <= 0)
+_FROM_MOMENTS = {
+    'CORREL PEARSON': (lambda xx, yy, xy, n: xy / (xx.sqrt() * yy.sqrt()), _spread),
+    'RSQ': (lambda xx, yy, xy, n: xy * xy / (xx * yy), _spread),
+    'COVAR COVARIANCE.P': (lambda xx, yy, xy, n: xy / n, lambda xx, yy, n: n < 1),
+    'COVARIANCE.S': (lambda xx, yy, xy, n: xy / (n - 1).clamp(min=1), lambda xx, yy, n: n < 2),
+    'SLOPE': (lambda xx, yy, xy, n: xy / yy, lambda xx, yy, n: yy <= 0)}
+for names, (fn, bad) in _FROM_MOMENTS.items(): function(names, 'aa')(_from_moments(fn, bad))
 
 # %% ../nbs/tools/28c_functions.ipynb #e4c6c136
 def _pattern(text): # a text with * ? ~ as a regular expression
@@ -1094,8 +1096,11 @@ def _is(test): # a question about kinds
     def compute(x): return build(test(x.full_kind(), x.num.detach().expand(x.size)).to(x.num.dtype), None, LOGICAL)
     return compute
 
-for name, test in {'ISNUMBER': lambda k, n: k == NUMBER, 'ISTEXT': lambda k, n: k == TEXT, 'ISNONTEXT': lambda k, n: k != TEXT, 'ISLOGICAL': lambda k, n: k == LOGICAL, 'ISBLANK': lambda k, n: k == BLANK,
-                   'ISERROR': lambda k, n: k == FAULT, 'ISNA': lambda k, n: (k == FAULT) & (n == NA), 'ISERR': lambda k, n: (k == FAULT) & (n != NA)}.items(): function(name, 'v')(_is(test))
+_KINDS = {
+    'ISNUMBER': lambda k, n: k == NUMBER, 'ISTEXT': lambda k, n: k == TEXT, 'ISNONTEXT': lambda k, n: k != TEXT,
+    'ISLOGICAL': lambda k, n: k == LOGICAL, 'ISBLANK': lambda k, n: k == BLANK, 'ISERROR': lambda k, n: k == FAULT,
+    'ISNA': lambda k, n: (k == FAULT) & (n == NA), 'ISERR': lambda k, n: (k == FAULT) & (n != NA)}
+for name, test in _KINDS.items(): function(name, 'v')(_is(test))
 
 for name, value in {'TRUE': True, 'FALSE': False, 'PI': math.pi, 'NA': Fault('#N/A')}.items():
     function(name, '', context=True)(lambda ctx, value=value: ctx.constant(value))
@@ -1115,9 +1120,10 @@ def _concatenate(*args):
 def _unary_function(names, fn, check=None, safe=1.):
     function(names, 'v')(lambda x: elementwise(fn, x, check=check, safe=safe))
 
-_UNARY = {'ABS': torch.abs, 'SIGN': torch.sign, 'INT': torch.floor, 'EXP': torch.exp, 'LN': torch.log, 'LOG10': torch.log10,
-          'SIN': torch.sin, 'COS': torch.cos, 'TAN': torch.tan, 'ATAN': torch.atan, 'TANH': torch.tanh, 'SINH': torch.sinh,
-          'COSH': torch.cosh, 'ASINH': torch.asinh, 'RADIANS': torch.deg2rad, 'DEGREES': torch.rad2deg}
+_UNARY = {
+    'ABS': torch.abs, 'SIGN': torch.sign, 'INT': torch.floor, 'EXP': torch.exp, 'LN': torch.log, 'LOG10': torch.log10,
+    'SIN': torch.sin, 'COS': torch.cos, 'TAN': torch.tan, 'ATAN': torch.atan, 'TANH': torch.tanh, 'SINH': torch.sinh,
+    'COSH': torch.cosh, 'ASINH': torch.asinh, 'RADIANS': torch.deg2rad, 'DEGREES': torch.rad2deg}
 for name, fn in _UNARY.items(): _unary_function(name, fn)
 _unary_function('ATANH', torch.atanh, safe=0.5)
 
@@ -1148,8 +1154,8 @@ _binary('QUOTIENT', lambda n, d: torch.trunc(n / d), lambda n, d: _code(d == 0, 
 _binary('ATAN2', lambda x, y: torch.atan2(y, x), lambda x, y: _code((x == 0) & (y == 0), DIV0))
 
 def _log(x, base): # log10 and log2 give whole numbers where they should, and the quotient of logarithms does not
-    if base.numel() == 1 and not base.requires_grad and base.item() in (2, 10): return {2: x.log2, 10: x.log10}[int(base)]()
-    return x.log() / base.log()
+    exact = {2: torch.log2, 10: torch.log10}.get(base.item() if base.numel() == 1 and not base.requires_grad else 0)
+    return exact(x) if exact else x.log() / base.log()
 
 def _log_fault(x, base): return _code((x > 0) & (base == 1), DIV0) + _code((x <= 0) | (base <= 0), NUM)
 
@@ -1294,7 +1300,7 @@ def _sorted_match(values, x, falling=False): # in ascending order: the last that
     return _at_edge(less | same, True)
 
 # %% ../nbs/tools/28c_functions.ipynb #8ca9f2a6
-def _halve(fits, values, x): # Excel halves the range again and again; an equal value ends that, at the last of its neighbours
+def _halve(fits, values, x): # Excel halves the range until it hits an equal value, and takes the last of its neighbours
     fits, values, x = torch.broadcast_tensors(fits, values, x)
     n, places = fits.shape[-1], torch.arange(fits.shape[-1], device=fits.device)
     order = (~fits).to(torch.int8).argsort(dim=-1, stable=True) # values of another kind do not count
