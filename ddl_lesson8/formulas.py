@@ -73,9 +73,8 @@ class Ref:
         col:int  # column, counted from 1
     )->tuple: # top, left, bottom, right of the range, counted from 1
         "Where the range lies for a formula in this cell"
-        top, left, bottom, right = (v + base if rel else v for v, rel, base in
-                                    zip((self.top, self.left, self.bottom, self.right), self.relative, (row, col, row, col)))
-        return top, left, bottom, right
+        edges = zip((self.top, self.left, self.bottom, self.right), self.relative, (row, col, row, col))
+        return tuple(v + base if rel else v for v, rel, base in edges)
     def __str__(self)->str: # in R1C1 notation
         def one(letter, v, rel): return f'{letter}[{v}]' if rel and v else letter if rel else f'{letter}{v}'
         t, l, b, r = self.relative
@@ -301,7 +300,14 @@ def _call(self, name): # the opening parenthesis is part of the token
         self.need(',')
     if name == 'SINGLE' and len(args) == 1: return Unary('@', args[0])
     if name == 'ANCHORARRAY' and len(args) == 1: return Unary('#', args[0])
+    if name == 'INDEX' and isinstance(args[0], Chain) and args[0].ops[0] == ',': args = _one_area(args)
     return Call(name, tuple(args))
+
+def _one_area(args): # INDEX((A1:B2,C1:C3),2,1,2) looks into the second of these ranges
+    areas, number = args[0].terms, args[3] if len(args) == 4 else Number(1.)
+    if not isinstance(number, Number): raise SheetError('INDEX of several ranges wants the number of one as a constant')
+    k = int(number.value)
+    return [areas[k - 1] if 1 <= k <= len(areas) else Fault('#REF!'), *args[1:3]]
 
 def _array(self): # {1,2;3,4}
     rows, row = [], []
@@ -356,7 +362,7 @@ def unparse(
     if isinstance(tree, Unary):
         return f"({unparse(tree.arg)}{tree.op})" if tree.op in '%#' else f"({tree.op}{unparse(tree.arg)})"
     if isinstance(tree, Chain): return '(' + ''.join(o + unparse(t) for o, t in zip(('',) + tree.ops, tree.terms)) + ')'
-    return '' if isinstance(tree, Empty) else str(tree) if isinstance(tree, Ref) else tree.value
+    return '' if isinstance(tree, Empty) else tree.value if isinstance(tree, Fault) else str(tree)
 
 # %% ../nbs/tools/28b_formulas.ipynb #60087a3b
 def children(

@@ -13,10 +13,10 @@ __all__ = ['NUMBER', 'TEXT', 'LOGICAL', 'BLANK', 'FAULT', 'FAULTS', 'NULL', 'DIV
 
 # %% ../nbs/tools/28c_functions.ipynb #9194c6fb
 import math, re, unicodedata
-from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 import torch
-from .formulas import Array, Call, Chain, Empty, Fault, Logical, Number, Ref, Text, Unary, parse_formula, unparse
+from .formulas import Array, Call, Chain, Empty, Fault, Logical, Number, Ref, Text, Unary, parse_formula
 from .spreadsheet import MAX_COLS, MAX_ROWS, SheetError
 
 # %% ../nbs/tools/28c_functions.ipynb #a8355b99
@@ -27,12 +27,12 @@ NULL, DIV0, VALUE, REF, NAME, NUM, NA = range(1, 8) # an error's number; 0 is no
 
 # %% ../nbs/tools/28c_functions.ipynb #68080a22
 _ALPHABET = {c: chr(i + 1) for i, c in enumerate('0123456789 !"#$%&()*,./:;?@[\\]^_`{|}~+<=>')} | {"'": None, '-': None}
-_ALPHABET = str.maketrans(_ALPHABET)
+_ALPHABET, _LATE = str.maketrans(_ALPHABET), str.maketrans({"'": '\U0010fffe', '-': '\U0010ffff'})
 
-def _sort_key(text): # Excel's order: digits, signs, letters; ' and - count only between texts that are equal otherwise
+def _sort_key(text): # Excel's order: digits, signs, letters; ' and - put a text behind one that is equal otherwise
     folded = text.casefold()
     plain = ''.join(c for c in unicodedata.normalize('NFKD', folded) if not unicodedata.combining(c))
-    return plain.translate(_ALPHABET), folded
+    return plain.translate(_ALPHABET), folded.translate(_LATE)
 
 class _Texts: # every text gets a number that never changes, as Python itself does with short strings
     def __init__(self): self.texts, self.ids, self.ranked = [], {}, torch.zeros(0)
@@ -69,18 +69,25 @@ class Cells:
         kind:torch.Tensor|None=None,  # int8, broadcasts with `num`; None: all numbers
         ref:bool=False                # read from cells? Functions such as SUM treat those differently
     ): self.num, self.kind, self.ref = num, kind, ref
+    def __repr__(self)->str: return f'Cells{self.size}'
     @property
-    def size(self)->tuple:
-        return tuple(self.num.shape) if self.kind is None or self.kind.shape == self.num.shape else common_shape(self.num.shape, self.kind.shape)
-    def plain(self)->'Cells': # without `kind` where all are numbers
+    def size(self)->tuple: # (..., formulas, rows, columns)
+        "The shape to which both tensors broadcast"
+        if self.kind is None or self.kind.shape == self.num.shape: return tuple(self.num.shape)
+        return common_shape(self.num.shape, self.kind.shape)
+    def plain(self)->'Cells': # the same values
+        "Leave `kind` out where all are numbers"
         return Cells(self.num, ref=self.ref) if self.kind is not None and not self.kind.any() else self
-    def map(self, fn)->'Cells': # the same change of shape for both tensors
+    def map(self,
+        fn # function of a tensor that moves or drops elements
+    )->'Cells': # values of the new shape
+        "Change the shape of both tensors"
         size = self.size
         if self.kind is None: return Cells(fn(self.num), ref=self.ref)
         return Cells(fn(self.num.expand(size)), fn(self.kind.expand(size)), self.ref)
-    def full_kind(self)->torch.Tensor:
+    def full_kind(self)->torch.Tensor: # of shape `size`
+        "What each value is"
         return torch.zeros_like(self.num, dtype=torch.int8) if self.kind is None else self.kind.expand(self.size)
-    def __repr__(self)->str: return f'Cells{self.size}'
 
 # %% ../nbs/tools/28c_functions.ipynb #4847f8e8
 def encode(
@@ -101,7 +108,7 @@ def decode(
     kind:int   # what it is
 ): # a float, str, bool, None, or `Fault`
     "Number and kind as a Python value"
-    num = float(num)
+    num = float(num.detach() if isinstance(num, torch.Tensor) else num)
     return {NUMBER: lambda: num, TEXT: lambda: _TEXTS.texts[int(num)], LOGICAL: lambda: bool(num), BLANK: lambda: None,
             FAULT: lambda: Fault(FAULTS[int(num) - 1])}[int(kind)]()
 
@@ -118,12 +125,22 @@ def from_rows(
     return Cells(num, kind, ref).plain()
 
 # %% ../nbs/tools/28c_functions.ipynb #e6674b98
-_NUMERIC = re.compile(r'\s*[-+]?\s*(\d+(,\d{3})*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?\s*')
+_NUMERIC = re.compile(r'\s*[-+]?\s*\$?\s*(\d+(,\d{3})*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?\s*')
+_DAY = re.compile(r'\s*(?:(\d{4})[-/](\d\d?)[-/](\d\d?)|(\d\d?)[-/](\d\d?)[-/](\d{4}))\s*')
 
 def _parse(text): # the number that a text reads as, or None
-    if not _NUMERIC.fullmatch(text): return None
-    text = re.sub(r'[\s,]', '', text)
+    if not _NUMERIC.fullmatch(text): return _parse_day(text)
+    text = re.sub(r'[\s,$]', '', text)
     return float(text[:-1]) / 100 if text.endswith('%') else float(text)
+
+def _parse_day(text): # the number of a day, or None; for Excel, 1900 is a leap year
+    found = _DAY.fullmatch(text)
+    if not found: return None
+    year, month, day, *american = found.groups()
+    if american[2]: month, day, year = american
+    try: n = (date(int(year), int(month), int(day)) - date(1899, 12, 30)).days
+    except ValueError: return None
+    return None if n < 2 else float(n if n > 60 else n - 1)
 
 def _first(*faults): # of several errors the first counts
     out = None
@@ -216,13 +233,15 @@ def _odd_root(a, b): # where is this an odd root of a number below zero, such as
 
 def _power(a, b): # the exponent is almost always 2
     if b.numel() == 1 and not b.requires_grad and b.item() == 2: return a * a
+    steep = (a.detach() == 0) & (b.detach() < 1) if a.requires_grad else None # as in `_flat` below
+    if _any(steep): return torch.where(steep, 0., _power(torch.where(steep, 1., a), b))
     odd = _odd_root(a.detach(), b.detach())
     return torch.where(odd, -1., 1.) * torch.where(odd, -a, a) ** b if _any(odd) else a ** b
 
-ARITHMETIC = {'+': lambda a, b: elementwise(torch.add, a, b), '-': lambda a, b: elementwise(torch.sub, a, b),
-              '*': lambda a, b: elementwise(torch.mul, a, b), '^': lambda a, b: elementwise(_power, a, b,
-                  check=_power_fault),
-              '/': lambda a, b: elementwise(torch.div, a, b, check=lambda a, b: _code(b == 0, DIV0))}
+ARITHMETIC = {
+    '+': lambda a, b: elementwise(torch.add, a, b), '-': lambda a, b: elementwise(torch.sub, a, b),
+    '*': lambda a, b: elementwise(torch.mul, a, b), '^': lambda a, b: elementwise(_power, a, b, check=_power_fault),
+    '/': lambda a, b: elementwise(torch.div, a, b, check=lambda a, b: _code(b == 0, DIV0))}
 
 # %% ../nbs/tools/28c_functions.ipynb #c6c3d719
 def _keys(x): # what is compared first (0 number, 1 text, 2 truth value), and then
@@ -237,7 +256,6 @@ def _fill_blank(kind, num, other): # a blank becomes what it is compared with
     blank = kind == BLANK
     if not _any(blank): return kind, num
     empty = _TEXTS.ranks(num)[_TEXTS.id('')] if _any(other == TEXT) else 0.
-    if _any(other == TEXT): empty = _TEXTS.ranks(num)[_TEXTS.id('')]
     kind, num, other = torch.broadcast_tensors(kind, num, torch.where(other == BLANK, NUMBER, other).to(num.dtype))
     return torch.where(blank, other.to(torch.int8), kind), torch.where(blank & (other == TEXT), empty, num)
 
@@ -277,19 +295,18 @@ def as_text(
     if isinstance(value, bool): return str(value).upper()
     if not isinstance(value, float): return value
     if value == 0: return '0'
-    exponent = math.floor(math.log10(abs(value)))
-    digits = f'{value:.14E}'
-    exponent = int(digits.split('E')[1])
-    if -10 < exponent < 21:
-        text = f'{value:.{max(0, 14 - exponent)}f}' if exponent < 15 else str(int(float(digits)))
-        return text.rstrip('0').rstrip('.') if '.' in text else text
-    return f"{digits.split('E')[0].rstrip('0').rstrip('.')}E{exponent:+03d}"
+    digits, exponent = f'{abs(value):.14E}'.split('E')
+    digits, n = digits.replace('.', '').rstrip('0'), int(exponent)
+    if 0 <= n < 20: whole, rest, end = digits[:n + 1].ljust(n + 1, '0'), digits[n + 1:], ''
+    elif n < 0 and len(digits) - n < 20: whole, rest, end = '0', '0' * (-n - 1) + digits, ''
+    else: whole, rest, end = digits[0], digits[1:], f'E{n:+03d}'
+    return ('-' if value < 0 else '') + whole + ('.' + rest if rest else '') + end
 
 # %% ../nbs/tools/28c_functions.ipynb #67645922
 def _by_element(fn, *values): # a Python function of decoded values, element by element; for texts
     sized = common_shape(*(v.size for v in align(*values)))
-    columns = [[decode(n, k) for n, k in zip(v.num.detach().expand(sized).flatten().tolist(), v.full_kind().expand(sized).flatten().tolist())]
-               for v in align(*values)]
+    flat = lambda t: t.detach().expand(sized).flatten().tolist()
+    columns = [[decode(n, k) for n, k in zip(flat(v.num), flat(v.full_kind()))] for v in align(*values)]
     def one(*args): return next((a for a in args if isinstance(a, Fault)), None) or fn(*args)
     pairs = [encode(one(*row)) for row in zip(*columns)]
     num = values[0].num.new_tensor([p[0] for p in pairs]).reshape(sized)
@@ -349,7 +366,9 @@ class OneByOne(Exception): "The formulas need results of different sizes: comput
 class NeedsCells(Exception): "A range depends on the content of cells"
 class Faulty(Exception):
     "An argument is an error, and so is the result"
-    def __init__(self, fault): self.fault = fault
+    def __init__(self,
+        fault:torch.Tensor # error numbers
+    ): self.fault = fault
 
 class Place(NamedTuple):
     "Where ranges lie, one for each formula; rows and columns are counted from 1"
@@ -358,10 +377,12 @@ class Place(NamedTuple):
     left: torch.Tensor
     height: torch.Tensor
     width: torch.Tensor
-    def bad(self): # outside of the sheet?
+    def bad(self)->torch.Tensor: # bool for each formula
+        "Is it outside of the sheet?"
         return ((self.top < 1) | (self.left < 1) | (self.height < 1) | (self.width < 1) |
                 (self.top + self.height - 1 > MAX_ROWS) | (self.left + self.width - 1 > MAX_COLS))
-    def sizes(self): # height and width, if all formulas have the same
+    def sizes(self)->tuple: # height and width
+        "The one size of all ranges; raises `OneByOne` where they differ"
         h, w = self.height.unique(), self.width.unique()
         if len(h) > 1 or len(w) > 1: raise OneByOne
         return int(h), int(w)
@@ -373,19 +394,41 @@ class Context:
         like:torch.Tensor, # gives dtype and device
         rows=(1,),         # row of each formula
         cols=(1,),         # column of each formula
-        generator=None     # for random numbers
+        generator:torch.Generator|None=None # for random numbers
     ):
         self.like, self.generator, self.known = like, generator, {}
         self.rows, self.cols = (torch.as_tensor(v, device=like.device).long() for v in (rows, cols))
-    def constant(self, value)->Cells: # one value for all formulas
+    def constant(self,
+        value # as `encode` takes it
+    )->Cells: # (1, 1, 1)
+        "One value for all formulas"
         key = type(value), value
         if key not in self.known: self.known[key] = from_rows([[value]], self.like)
         return self.known[key]
-    def position(self, node)->Place: raise NeedsCells # where the range of a leaf lies
-    def read(self, place)->Cells: raise NeedsCells # the values at a place
-    def leaf(self, node)->Cells: return self.read(self.position(node)) # the values of a leaf
-    def shortcut(self, node, array): return None # a faster way to compute a node, or None
-    def random(self, shape)->torch.Tensor: # between 0 and 1
+    def position(self,
+        node # one of `LEAVES`
+    )->Place: # of one range for each formula
+        "Where the range of a leaf lies"
+        raise NeedsCells
+    def read(self,
+        place:Place # one range for each formula
+    )->Cells: # (..., formulas, rows, columns)
+        "The values at a place"
+        raise NeedsCells
+    def leaf(self,
+        node # one of `LEAVES`
+    )->Cells: # (..., formulas, rows, columns)
+        "The values of a leaf"
+        return self.read(self.position(node))
+    def shortcut(self,
+        node,      # any node of a tree
+        array:bool # are ranges computed as a whole?
+    )->Cells|None: # the result, or None
+        "A faster way to compute a node, where there is one"
+    def random(self,
+        shape:tuple # of the result
+    )->torch.Tensor: # numbers from 0 to below 1
+        "Draw random numbers"
         device = self.generator.device if self.generator else self.like.device
         return torch.rand(shape, generator=self.generator, dtype=self.like.dtype, device=device).to(self.like.device)
 
@@ -463,7 +506,8 @@ def evaluate(
 # %% ../nbs/tools/28c_functions.ipynb #763868b0
 def _chain(node, ctx, array): # a + b - c
     if node.ops[0] in ' :':
-        raise SheetError(f"{node.ops[0]!r} stands between things that are no ranges: {unparse(node)[:100]}")
+        what = 'the colon' if node.ops[0] == ':' else 'a space'
+        raise SheetError(f"{what} must stand between references, OFFSET or INDEX; no other function is supported there")
     out = evaluate(node.terms[0], ctx, array)
     for op, term in zip(node.ops, node.terms[1:]): out = operate(op, out, evaluate(term, ctx, array))
     return out
@@ -510,7 +554,8 @@ def _call(node, ctx, array, whole):
     f = FUNCTIONS.get(node.name)
     if f is None: return ctx.constant(Fault('#NAME?'))
     if not f.least <= len(node.args) <= f.most:
-        raise SheetError(f"{node.name} has {len(node.args)} arguments and takes {f.least}{f' to {f.most}' if f.most > f.least else ''}")
+        most = f' to {f.most}' if f.most > f.least else ''
+        raise SheetError(f"{node.name} has {len(node.args)} arguments and takes {f.least}{most}")
     try: out = _apply(f, node.args, ctx, array, whole)
     except Faulty as e: return build(torch.zeros_like(e.fault, dtype=ctx.like.dtype), e.fault)
     if array or whole or out.size[-2:] == (1, 1) or not is_range(node): return out
@@ -531,13 +576,19 @@ class SmallSheet(Context):
     ):
         super().__init__(torch.zeros((), dtype=dtype), [row], [100])
         self.cells = from_rows(rows, self.like)
-    def position(self, node):
+    def position(self,
+        node:Ref # a range
+    )->Place: # a whole column ends with the sheet
+        "Where a range lies"
         t, l, b, r = node.at(int(self.rows), int(self.cols))
-        if b == MAX_ROWS: b = max(t, self.cells.size[-2]) # a whole column ends with the sheet
+        if b == MAX_ROWS: b = max(t, self.cells.size[-2])
         if r == MAX_COLS: r = max(l, self.cells.size[-1])
         one = lambda v: torch.tensor([v])
         return Place('', one(t), one(l), one(b - t + 1), one(r - l + 1))
-    def read(self, place):
+    def read(self,
+        place:Place # of one range
+    )->Cells: # (1, rows, columns)
+        "The values of a range; blank beyond the sheet"
         (h, w), (rows, cols) = place.sizes(), self.cells.size[-2:]
         if _any(place.bad()): return self.constant(Fault('#REF!'))
         r, c = int(place.top) - 1 + torch.arange(h)[:, None], int(place.left) - 1 + torch.arange(w)
@@ -593,8 +644,8 @@ def _total(pieces, fn=lambda x: x): # sum over all arguments; what does not coun
 
 def _finite(num, fault=None): # a sum that overflows is an error too
     bad = ~num.detach().isfinite()
-    return _scalar(torch.where(bad, 0., num), _first(fault, _code(bad, NUM)[..., None])) if _any(bad) else _scalar(num,
-        fault)
+    if not _any(bad): return _scalar(num, fault)
+    return _scalar(torch.where(bad, 0., num), _first(fault, _code(bad, NUM)[..., None]))
 
 @function('SUM', 'r*', 1)
 def _sum(*args): p = _pieces(args); return _finite(_total(p), _error(p))
@@ -691,8 +742,7 @@ def _median(*args):
     num, mask, fault = _pool(args)
     n = mask.sum(-1, keepdim=True)
     order = _sorted(num, mask)
-    low, high = (order.gather(-1, i.clamp(min=0))
-                 for i in ((n - 1).div(2, rounding_mode='floor'), n.div(2, rounding_mode='floor').clamp(max=num.shape[-1] - 1)))
+    low, high = (order.gather(-1, i.clamp(0, num.shape[-1] - 1)) for i in ((n - 1) // 2, n // 2))
     none = n == 0
     return _scalar(torch.where(none, 0., (low + high) / 2).squeeze(-1), _first(fault, _code(none, NUM)))
 
@@ -718,12 +768,13 @@ function('SMALL', 'rv')(_nth(False));
 def _rank(x, values, ascending=None):
     num, mask, fault = _pool([values])
     xn, xf = numbers_of(x)
-    up = torch.zeros_like(xn, dtype=torch.bool) if ascending is None else numbers_of(ascending)[0] != 0
+    up, uf = (torch.zeros_like(xn), None) if ascending is None else numbers_of(ascending)
+    up = up != 0
     a, b = num[..., None, None, :], xn[..., None]
     better = torch.where(up[..., None], a < b, a > b) & mask[..., None, None, :]
     absent = ~((a == b) & mask[..., None, None, :]).any(-1)
     return build(better.sum(-1).to(xn.dtype) + 1,
-                 _first(xf, None if fault is None else fault[..., None], _code(absent, NA)))
+                 _first(xf, None if fault is None else fault[..., None], uf, _code(absent, NA)))
 
 # %% ../nbs/tools/28c_functions.ipynb #a1ea4271
 def _numbers_or_zero(x): # numbers, and errors of a range
@@ -770,7 +821,10 @@ for name, fn in {'SUMXMY2': lambda x, y: (x - y).square(), 'SUMX2MY2': lambda x,
 def _moments(a, b): # sums of squares and products around the means
     x, y, mask, fault = _pairs(a, b)
     n = mask.sum(-1, keepdim=True).to(x.dtype)
-    centre = lambda t: torch.where(mask, t - t.sum(-1, keepdim=True) / n.clamp(min=1), 0.)
+    def centre(t): # equal numbers have no spread, even where their mean is rounded
+        largest, least = (torch.where(mask, t.detach(), w) for w in (-math.inf, math.inf))
+        spread = mask & (largest.amax(-1, keepdim=True) > least.amin(-1, keepdim=True))
+        return torch.where(spread, t - t.sum(-1, keepdim=True) / n.clamp(min=1), 0.)
     dx, dy = centre(x), centre(y)
     return (dx * dx).sum(-1), (dy * dy).sum(-1), (dx * dy).sum(-1), n.squeeze(-1), fault
 
@@ -783,11 +837,14 @@ def _from_moments(fn, needs):
         return _finite(fn(safe(xx), safe(yy), xy, safe(n)), _first(fault, _code(bad, DIV0)[..., None]))
     return compute
 
-for names, fn, needs in (('CORREL PEARSON', lambda xx, yy, xy, n: xy / (xx.sqrt() * yy.sqrt()), lambda xx, yy, n: (xx <= 0) | (yy <= 0)),
-                         ('RSQ', lambda xx, yy, xy, n: xy * xy / (xx * yy), lambda xx, yy, n: (xx <= 0) | (yy <= 0)),
-                         ('COVAR COVARIANCE.P', lambda xx, yy, xy, n: xy / n, lambda xx, yy, n: n < 1),
-                         ('COVARIANCE.S', lambda xx, yy, xy, n: xy / (n - 1).clamp(min=1), lambda xx, yy, n: n < 2),
-                         ('SLOPE', lambda xx, yy, xy, n: xy / yy, lambda xx, yy, n: yy <= 0)): function(names, 'aa')(_from_moments(fn, needs))
+_spread = lambda xx, yy, n: (xx <= 0) | (yy <= 0)
+_FROM_MOMENTS = {
+    'CORREL PEARSON': (lambda xx, yy, xy, n: xy / (xx.sqrt() * yy.sqrt()), _spread),
+    'RSQ': (lambda xx, yy, xy, n: xy * xy / (xx * yy), _spread),
+    'COVAR COVARIANCE.P': (lambda xx, yy, xy, n: xy / n, lambda xx, yy, n: n < 1),
+    'COVARIANCE.S': (lambda xx, yy, xy, n: xy / (n - 1).clamp(min=1), lambda xx, yy, n: n < 2),
+    'SLOPE': (lambda xx, yy, xy, n: xy / yy, lambda xx, yy, n: yy <= 0)}
+for names, (fn, bad) in _FROM_MOMENTS.items(): function(names, 'aa')(_from_moments(fn, bad))
 
 # %% ../nbs/tools/28c_functions.ipynb #e4c6c136
 def _pattern(text): # a text with * ? ~ as a regular expression
@@ -813,8 +870,8 @@ def _equal_to(num, kind, value): # cells that hold a value
     if isinstance(value, float):
         same = (kind == NUMBER) & (num == value)
         is_text = kind == TEXT
-        return same | is_text & (_by_text(num, is_text,
-                                          lambda t: float(_parse(t) == value)) == 1) if _any(is_text) else same
+        if not _any(is_text): return same
+        return same | is_text & (_by_text(num, is_text, lambda t: float(_parse(t) == value)) == 1)
     if isinstance(value, bool): return (kind == LOGICAL) & (num == float(value))
     if isinstance(value, Fault): return (kind == FAULT) & (num == encode(value)[0])
     return _text_mask(num, kind, value)
@@ -835,14 +892,13 @@ def _where(values, condition): # (..., n, cells): which cells fit to each formul
     num, kind = values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2)
     want, what = condition.num.detach().expand(condition.size).flatten(-2), condition.full_kind().flatten(-2)
     if not _any(what == TEXT) and not _any(kind == TEXT) and not _any(what == FAULT):
-        same = torch.where(what == LOGICAL, kind == LOGICAL, kind == NUMBER) & (num == want) # a blank condition is 0
-        return same
+        return torch.where(what == LOGICAL, kind == LOGICAL, kind == NUMBER) & (num == want) # a blank condition is 0
     num, kind, want, what = torch.broadcast_tensors(num, kind, want, what)
     out = torch.zeros_like(kind, dtype=torch.bool)
     for w, k in torch.stack([want, what.to(want.dtype)], -1).flatten(0, -2).unique(dim=0).tolist():
         value = decode(w, k)
-        fits = _fits(num, kind, value) if isinstance(value, str) else _equal_to(num, kind,
-            0. if value is None else value)
+        if isinstance(value, str): fits = _fits(num, kind, value)
+        else: fits = _equal_to(num, kind, 0. if value is None else value)
         out |= fits & (want == w) & (what == k)
     return out
 
@@ -903,8 +959,8 @@ def _if_older(finish):
         target = values
         if len(args) > 2 and is_range(args[2]):
             first, place = (locate(a, ctx) for a in (args[0], args[2]))
-            target = ctx.read(place._replace(height=first.height, width=first.width)) if not same_size(first,
-                place) else evaluate(args[2], ctx, array, True)
+            if same_size(first, place): target = evaluate(args[2], ctx, array, True)
+            else: target = ctx.read(place._replace(height=first.height, width=first.width))
         elif len(args) > 2: raise SheetError('the third argument of SUMIF or AVERAGEIF is no range')
         return _each(lambda c: finish(*_masked(target, _where(values, c))), condition)
     return compute
@@ -914,8 +970,7 @@ def same_size(
     b:Place  # other ranges
 )->bool: # are they of the same size?
     "Have two places the same size?"
-    return torch.equal(*torch.broadcast_tensors(a.height, b.height)) and torch.equal(*torch.broadcast_tensors(a.width,
-        b.width))
+    return all(torch.equal(*torch.broadcast_tensors(*sizes)) for sizes in ((a.height, b.height), (a.width, b.width)))
 
 for name, finish in {'SUMIF': _sum_if, 'AVERAGEIF': _mean_if}.items():
     function(name, 'rvr', 2, raw=True)(_if_older(finish))
@@ -935,10 +990,10 @@ def _countblank(x):
 def _truth(x): # truth values, and errors
     if x.kind is None: return x.num.detach() != 0, None
     text = x.kind == TEXT
-    named = text & (_by_text(x.num, text,
-                             lambda t: {'TRUE': 1., 'FALSE': 0.}.get(t.upper(), 2.)) < 2) if _any(text) else text
-    value = _by_text(x.num, named, lambda t: float(t.upper() == 'TRUE')) if _any(named) else x.num.detach()
-    return torch.where(text & ~named, 0., value) != 0, _first(_faults(x), _code(text & ~named, VALUE))
+    if not _any(text): return x.num.detach() != 0, _faults(x)
+    value = _by_text(x.num, text, lambda t: {'TRUE': 1., 'FALSE': 0.}.get(t.upper(), math.nan))
+    other = text & value.isnan()
+    return torch.where(other, 0., value) != 0, _first(_faults(x), _code(other, VALUE))
 
 def choose(
     mask:torch.Tensor, # where the first is taken
@@ -1041,8 +1096,11 @@ def _is(test): # a question about kinds
     def compute(x): return build(test(x.full_kind(), x.num.detach().expand(x.size)).to(x.num.dtype), None, LOGICAL)
     return compute
 
-for name, test in {'ISNUMBER': lambda k, n: k == NUMBER, 'ISTEXT': lambda k, n: k == TEXT, 'ISNONTEXT': lambda k, n: k != TEXT, 'ISLOGICAL': lambda k, n: k == LOGICAL, 'ISBLANK': lambda k, n: k == BLANK,
-                   'ISERROR': lambda k, n: k == FAULT, 'ISNA': lambda k, n: (k == FAULT) & (n == NA), 'ISERR': lambda k, n: (k == FAULT) & (n != NA)}.items(): function(name, 'v')(_is(test))
+_KINDS = {
+    'ISNUMBER': lambda k, n: k == NUMBER, 'ISTEXT': lambda k, n: k == TEXT, 'ISNONTEXT': lambda k, n: k != TEXT,
+    'ISLOGICAL': lambda k, n: k == LOGICAL, 'ISBLANK': lambda k, n: k == BLANK, 'ISERROR': lambda k, n: k == FAULT,
+    'ISNA': lambda k, n: (k == FAULT) & (n == NA), 'ISERR': lambda k, n: (k == FAULT) & (n != NA)}
+for name, test in _KINDS.items(): function(name, 'v')(_is(test))
 
 for name, value in {'TRUE': True, 'FALSE': False, 'PI': math.pi, 'NA': Fault('#N/A')}.items():
     function(name, '', context=True)(lambda ctx, value=value: ctx.constant(value))
@@ -1062,17 +1120,24 @@ def _concatenate(*args):
 def _unary_function(names, fn, check=None, safe=1.):
     function(names, 'v')(lambda x: elementwise(fn, x, check=check, safe=safe))
 
-_UNARY = {'ABS': torch.abs, 'SIGN': torch.sign, 'INT': torch.floor, 'EXP': torch.exp, 'LN': torch.log, 'LOG10': torch.log10, 'SQRT': torch.sqrt, 'SIN': torch.sin, 'COS': torch.cos, 'TAN': torch.tan,
-          'TANH': torch.tanh, 'SINH': torch.sinh, 'COSH': torch.cosh, 'ASIN': torch.asin, 'ACOS': torch.acos, 'ATAN': torch.atan, 'ASINH': torch.asinh, 'ACOSH': torch.acosh, 'ATANH': torch.atanh,
-          'RADIANS': torch.deg2rad, 'DEGREES': torch.rad2deg}
-for name, fn in _UNARY.items():
-    _unary_function(name, fn, safe=0.5 if name in ('ASIN', 'ACOS', 'ATANH') else 2. if name == 'ACOSH' else 1.)
+_UNARY = {
+    'ABS': torch.abs, 'SIGN': torch.sign, 'INT': torch.floor, 'EXP': torch.exp, 'LN': torch.log, 'LOG10': torch.log10,
+    'SIN': torch.sin, 'COS': torch.cos, 'TAN': torch.tan, 'ATAN': torch.atan, 'TANH': torch.tanh, 'SINH': torch.sinh,
+    'COSH': torch.cosh, 'ASINH': torch.asinh, 'RADIANS': torch.deg2rad, 'DEGREES': torch.rad2deg}
+for name, fn in _UNARY.items(): _unary_function(name, fn)
+_unary_function('ATANH', torch.atanh, safe=0.5)
 
 # %% ../nbs/tools/28c_functions.ipynb #df0b4d6c
-def _sqrt(x): # at 0 the slope is infinite: take 0 there, so that other cells keep their gradients
-    zero = x.detach() == 0
-    return torch.where(zero, x, torch.where(zero, 1., x).sqrt()) if _any(zero) else x.sqrt()
+def _flat(fn, steep, safe): # a slope that is infinite becomes 0, so that other cells keep their gradients
+    def compute(x):
+        at = steep(x.detach())
+        return torch.where(at, fn(x.detach()), fn(torch.where(at, safe, x))) if _any(at) else fn(x)
+    return compute
 
+_sqrt = _flat(torch.sqrt, lambda x: x == 0, 1.)
+for name, fn in {'ASIN': torch.asin, 'ACOS': torch.acos}.items():
+    _unary_function(name, _flat(fn, lambda x: x.abs() == 1, 0.), safe=0.5)
+_unary_function('ACOSH', _flat(torch.acosh, lambda x: x == 1, 2.), safe=2.)
 _unary_function('SQRT', _sqrt)
 _unary_function('SQRTPI', lambda x: _sqrt(x * math.pi))
 _unary_function('EVEN', lambda x: x.sign() * (x.abs() / 2).ceil() * 2)
@@ -1087,8 +1152,14 @@ _binary('POWER', _power, _power_fault)
 _binary('MOD', lambda n, d: n - d * torch.floor(n / d), lambda n, d: _code(d == 0, DIV0))
 _binary('QUOTIENT', lambda n, d: torch.trunc(n / d), lambda n, d: _code(d == 0, DIV0))
 _binary('ATAN2', lambda x, y: torch.atan2(y, x), lambda x, y: _code((x == 0) & (y == 0), DIV0))
-_binary('LOG', lambda x, base: torch.log(x) / torch.log(base), lambda x,
-        base: _code((x > 0) & (base == 1), DIV0) + _code((x <= 0) | (base <= 0), NUM), default=10)
+
+def _log(x, base): # log10 and log2 give whole numbers where they should, and the quotient of logarithms does not
+    exact = {2: torch.log2, 10: torch.log10}.get(base.item() if base.numel() == 1 and not base.requires_grad else 0)
+    return exact(x) if exact else x.log() / base.log()
+
+def _log_fault(x, base): return _code((x > 0) & (base == 1), DIV0) + _code((x <= 0) | (base <= 0), NUM)
+
+_binary('LOG', _log, _log_fault, default=10)
 
 # %% ../nbs/tools/28c_functions.ipynb #510a5b69
 def _scaled(step): # rounding at a number of decimal digits
@@ -1114,7 +1185,8 @@ _binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor(
 def _normal(cumulative):
     def compute(x, mean, sd):
         z = (x - mean) / sd
-        return torch.where(cumulative, torch.special.ndtr(z), torch.exp(-z * z / 2) / (sd * math.sqrt(2 * math.pi)))
+        area = torch.special.erfc(-z / math.sqrt(2)) / 2 # exact far to the left too, where `ndtr` is not
+        return torch.where(cumulative, area, torch.exp(-z * z / 2) / (sd * math.sqrt(2 * math.pi)))
     return compute
 
 @function('NORM.DIST NORMDIST', 'vvvv')
@@ -1133,8 +1205,8 @@ _unary_function('NORM.S.INV NORMSINV', torch.special.ndtri, _outside, 0.5)
 
 @function('NORM.INV NORMINV', 'vvv')
 def _norm_inv(p, mean, sd):
-    return elementwise(lambda p, m, s: m + s * torch.special.ndtri(p), p, mean, sd, check=lambda p, m,
-                       s: _outside(p) | _code(s <= 0, NUM), safe=0.5)
+    check = lambda p, m, s: _outside(p) | _code(s <= 0, NUM)
+    return elementwise(lambda p, m, s: m + s * torch.special.ndtri(p), p, mean, sd, check=check, safe=0.5)
 
 # %% ../nbs/tools/28c_functions.ipynb #768efe2c
 @function('RAND', '', context=True)
@@ -1150,9 +1222,9 @@ def _randbetween(ctx, low, high):
 @function('MMULT', 'aa')
 def _mmult(a, b):
     if a.size[-1] != b.size[-2] or any(x.kind is not None and _any(x.kind != NUMBER) for x in (a, b)):
-        faults = _first(*(None if x.kind is None else _first_along((x.full_kind() == FAULT).flatten(-2), x.num.expand(x.size).flatten(-2)) for x in (a, b)))
-        return _problem(a, VALUE) if faults is None else build(a.num.new_zeros(1, 1, 1),
-                                                               torch.where(faults > 0, faults, VALUE)[..., None])
+        faults = _first(*(_numbers_or_zero(x)[1] for x in (a, b)))
+        if faults is None: return _problem(a, VALUE)
+        return build(a.num.new_zeros(1, 1, 1), torch.where(faults > 0, faults, VALUE)[..., None])
     return build(a.num @ b.num)
 
 @function('TRANSPOSE', 'a')
@@ -1193,16 +1265,17 @@ def _wanted(x): # what is looked for, as keys (..., n, r, c, 1); a blank is 0
     kind, num = _keys(x)
     return torch.where(kind == BLANK, NUMBER, kind)[..., None], num[..., None]
 
-def _same(values, x, wildcards): # (..., n, r, c, length): where is it?
+def _same(values, x, wildcards, blanks=False): # (..., n, r, c, length): where is it? A blank finds a blank, or else 0
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
     same = (kv == kx) & (nv == nx) & (kx != FAULT)
+    if blanks: same = torch.where((x.full_kind() == BLANK)[..., None], kv == BLANK, same)
     if not wildcards or not _any(kx == TEXT): return same
     ids = x.num.detach().expand(x.size)
     for i in ids[(x.full_kind() == TEXT)].unique().tolist():
         text = _TEXTS.texts[int(i)]
         if not re.search(r'[*?~]', text): continue
-        fits = _text_mask(values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2),
-                          text)[..., None, None, :]
+        num, kind = values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2)
+        fits = _text_mask(num, kind, text)[..., None, None, :]
         same = torch.where(((kx == TEXT) & (ids[..., None] == i)), fits, same)
     return same
 
@@ -1220,9 +1293,29 @@ def _nearest(values, x, below, last=False): # next smaller or next larger item, 
 
 def _sorted_match(values, x, falling=False): # in ascending order: the last that is not larger (as MATCH)
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
-    if not falling: return _at_edge((kv == kx) & (nv <= nx), True)
-    # stops at the first that is smaller
-    return _at_edge((kv == kx) & (nv >= nx) & (((kv == kx) & (nv < nx)).cumsum(-1) == 0), True)
+    less, more, same = (f(nv, nx) & (kv == kx) for f in (torch.lt, torch.gt, torch.eq))
+    after = lambda mask: mask.cumsum(-1) > 0
+    if falling: return _at_edge((more | same) & ~after(less), True) # stops at the first that is smaller
+    if _any(less & after(same | more) | same & after(more)): return _halve(kv == kx, nv, nx) # not in order
+    return _at_edge(less | same, True)
+
+# %% ../nbs/tools/28c_functions.ipynb #8ca9f2a6
+def _halve(fits, values, x): # Excel halves the range until it hits an equal value, and takes the last of its neighbours
+    fits, values, x = torch.broadcast_tensors(fits, values, x)
+    n, places = fits.shape[-1], torch.arange(fits.shape[-1], device=fits.device)
+    order = (~fits).to(torch.int8).argsort(dim=-1, stable=True) # values of another kind do not count
+    keys, x = values.gather(-1, order), x[..., :1]
+    unequal = torch.where(keys != x, places, n).flip(-1).cummin(-1).values.flip(-1) # the next place of another value
+    high = fits.sum(-1, keepdim=True)
+    low = torch.full_like(high, -1)
+    for _ in range(n.bit_length()):
+        mid = (low + high) // 2
+        key = keys.gather(-1, mid.clamp(0, n - 1))
+        hit, go = key == x, high - low > 1
+        end = torch.minimum(unequal.gather(-1, mid.clamp(0, n - 1)), high)
+        low = torch.where(go & (key <= x), torch.where(hit, end - 1, mid), low)
+        high = torch.where(go, torch.where(hit, end, torch.where(key > x, mid, high)), high)
+    return order.gather(-1, low.clamp(min=0))[..., 0], low[..., 0] >= 0
 
 # %% ../nbs/tools/28c_functions.ipynb #347ee4b9
 def _position(at, found, x, extra=None): # positions as values, counted from 1
@@ -1235,11 +1328,11 @@ def _split_by(mode, fn):
     if len(values) > 1: raise OneByOne
     return fn(float(values))
 
-def _number(x, default): # an argument that must be the same for all
+def _number(x, default, read=numbers_of): # an argument that must be the same for all
     if x is None: return float(default)
-    num, fault = numbers_of(x)
+    num, fault = read(x)
     if _any(fault): raise OneByOne if x.size[-3] > 1 else Faulty(fault)
-    return _split_by(num, float)
+    return _split_by(num.to(torch.float64), float)
 
 def _is_line(values): return 1 in values.size[-2:]
 
@@ -1252,8 +1345,11 @@ def _match(x, values, mode=None):
 
 # %% ../nbs/tools/28c_functions.ipynb #1b038dec
 def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for them
-    how, last = _number(mode, 0), _number(search, 1) < 0
-    exact = _at_edge(_same(values, x, how == 2), last)
+    how, way = _number(mode, 0), _number(search, 1)
+    if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2):
+        raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8, device=x.num.device))
+    last = way < 0
+    exact = _at_edge(_same(values, x, how == 2, True), last)
     if how in (0, 2): return exact
     near = _nearest(values, x, how < 0, last)
     return torch.where(exact[1], exact[0], near[0]), exact[1] | near[1]
@@ -1281,7 +1377,7 @@ def _table_lookup(upright):
         rows, cols = table.size[-2:]
         k, fault = numbers_of(number)
         k = k.detach().trunc().long()
-        near = approximate is None or _split_by(_truth(approximate)[0].to(torch.int8), bool)
+        near = _number(approximate, True, _truth)
         first = table.map(lambda t: t[..., :, :1] if upright else t[..., :1, :])
         at, found = _sorted_match(first, x) if near else _at_edge(_same(first, x, True), False)
         size = cols if upright else rows
@@ -1318,7 +1414,9 @@ def _index(x, row, col=None, area=None):
     rows, cols = x.size[-2:]
     (rn, rf), (cn, cf) = numbers_of(row), (None, None) if col is None else numbers_of(col)
     r, c = _index_numbers((rows, cols), rn.detach().trunc().long(), None if cn is None else cn.detach().trunc().long())
-    fault = _first(rf, cf, _code((r < 0) | (c < 0), VALUE), _code((r > rows) | (c > cols), REF))
+    an, af = (None, None) if area is None else numbers_of(area)
+    far = (r > rows) | (c > cols) if an is None else (r > rows) | (c > cols) | (an.detach().trunc() != 1)
+    fault = _first(rf, cf, af, _code((r < 0) | (c < 0), VALUE), _code(far, REF))
     r, c = (torch.where((t < 0) | (t > n), 1, t) for t, n in ((r, rows), (c, cols)))
     whole_row, whole_col = (_split_by((t == 0).to(torch.int8), bool) for t in (c, r))
     device = r.device
@@ -1346,7 +1444,7 @@ def _locate_index(ctx, base, row, col=None, area=None):
     h, w = p.sizes()
     r, c = _index_numbers((h, w), _whole_number(row, ctx, None if col is not None else torch.zeros_like(p.top)),
                           _whole_number(col, ctx, None))
-    outside = (r < 0) | (c < 0) | (r > h) | (c > w)
+    outside = (r < 0) | (c < 0) | (r > h) | (c > w) | (_whole_number(area, ctx, torch.ones_like(p.top)) != 1)
     one = torch.ones_like(p.top)
     height, width = torch.where(r == 0, h, one), torch.where(c == 0, w, one)
     top = torch.where(outside, 0, p.top + (r - 1).clamp(min=0))

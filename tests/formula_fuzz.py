@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 from hypothesis import strategies as st
+from ddl_lesson8.formulas import Call, Chain, Number, Ref, Text, Unary, parse_formula, rebuild, unparse
 from ddl_lesson8.spreadsheet import Area, cell_name, parse_area, quote_sheet
 from ddl_lesson8.xlsx import ErrorValue, read_xlsx
 
@@ -122,12 +123,120 @@ def plain(text): # numbers inside a text to 12 digits: ironcalc writes up to 17 
     return _NUMBER.sub(lambda m: f'{float(m[0]) + 0.:.12g}', text) if type(text) is str else text
 
 
-def excused(formula, ours, theirs):
-    """Is this difference one of ironcalc's own? There AND and OR stop at the first answer (Excel looks at all, so that an error counts), MATCH
-    finds nothing that CHOOSE picked, and texts are ordered by their codes (Excel ignores hyphens)."""
-    logic = re.search(r'(?<![\w.])(AND|OR)\(', formula) and isinstance(ours, ErrorValue)
-    picked = re.search(r'MATCH\(\(?CHOOSE\(', formula) and theirs == '#N/A'
-    return bool(logic or picked or re.search(r'&[^,]*[<>]|[<>][^,]*&', formula) and isinstance(ours, bool) and isinstance(theirs, bool))
+def written(tree, row, col): # a tree as the formula of a cell, with every reference absolute
+    w = lambda t: written(t, row, col)
+    if isinstance(tree, Ref):
+        t, l, b, r = tree.at(row, col)
+        sheet = quote_sheet(tree.sheet) + '!' if tree.sheet else ''
+        return sheet + cell_name(t, l) + (f':{cell_name(b, r)}' if (t, l) != (b, r) else '')
+    if isinstance(tree, Call): return f"{tree.name}({','.join(map(w, tree.args))})"
+    if isinstance(tree, Unary): return f'SINGLE({w(tree.arg)})' if tree.op == '@' else f'({w(tree.arg)}%)' if tree.op == '%' else f'({tree.op}{w(tree.arg)})'
+    if isinstance(tree, Chain): return '(' + ''.join(o + w(t) for o, t in zip(('',) + tree.ops, tree.terms)) + ')'
+    return unparse(tree)
+
+def on_sheet(node, sheet): # with the name of its sheet
+    return Ref(sheet, node.top, node.left, node.bottom, node.right, node.relative) if isinstance(node, Ref) and not node.sheet else node
+
+def fixed(sheets, spots, fixes):
+    "Copies of the sheets in which some formulas are written such that the bugs of an engine play no part"
+    out = {s: dict(cells) for s, cells in sheets.items()}
+    for s, r, c in spots:
+        tree = rebuild(parse_formula(sheets[s][r, c].text, r, c), lambda n: on_sheet(n, s))
+        for fix in fixes: tree = rebuild(tree, fix)
+        out[s][r, c] = sheets[s][r, c]._replace(text=written(tree, r, c))
+    return out
+
+
+# What ironcalc does wrong, each as a function of a node that writes it otherwise: the meaning is the same, the bug has no part in it.
+# Microsoft's pages are at support.microsoft.com/office.
+
+def call(name, *args): return Call(name, args)
+
+def look_at_all(node): # AND and OR stop at the first answer there. "If any argument is an error value, AND returns that" (and-function)
+    if not isinstance(node, Call) or node.name not in ('AND', 'OR'): return node
+    for a in reversed(node.args): node = call('IF', call('ISERROR', a), a, node)
+    return node
+
+LOOKUPS = 'MATCH', 'XMATCH', 'VLOOKUP', 'HLOOKUP', 'LOOKUP', 'XLOOKUP'
+
+def picked(node): # a lookup finds nothing that CHOOSE took from a cell. "CHOOSE returns a value or a reference" (choose-function)
+    def pick(n): return n.args[int(n.args[0].value)] if isinstance(n, Call) and n.name == 'CHOOSE' and isinstance(n.args[0], Number) else n
+    return Call(node.name, (rebuild(node.args[0], pick), *node.args[1:])) if isinstance(node, Call) and node.name in LOOKUPS else node
+
+def blank_is_zero(node): # MATCH does not find 0 for a blank there, but VLOOKUP does; both do in Excel (Apache POI's LookupUtils, tested against it)
+    if not isinstance(node, Call) or node.name not in LOOKUPS or node.name[0] == 'X': return node
+    return Call(node.name, (call('IF', call('ISBLANK', node.args[0]), Number(0.), node.args[0]), *node.args[1:]))
+
+def no_minus_zero(node): # -0 keeps its sign as a text. "Excel does not support signed zeros" (troubleshoot/excel/floating-point-arithmetic)
+    if not isinstance(node, Chain) or node.ops[0] != '&': return node
+    return Chain(node.ops, tuple(call('IF', call('ISNUMBER', t), Chain(('+',), (t, Number(0.))), t) for t in node.terms))
+
+def no_hyphens(node): # texts are ordered by their codes. "Apostrophes and hyphens are ignored" (sort-data-in-a-range-or-table)
+    if not isinstance(node, Chain) or not set(node.ops) & {'<', '>', '<=', '>='}: return node
+    def bare(t): return call('SUBSTITUTE', call('SUBSTITUTE', t, Text('-'), Text('')), Text("'"), Text(''))
+    return Chain(node.ops, tuple(call('IF', call('ISTEXT', t), bare(t), t) for t in node.terms))
+
+IRONCALC_FIXES = look_at_all, picked, blank_is_zero, no_minus_zero, no_hyphens
+IRONCALC_BUGS = [ # formula, what Excel gives, cells: one for each of them
+    ('AND(FALSE,1/0)', ErrorValue('#DIV/0!'), {}), ('OR(TRUE,A1)', ErrorValue('#N/A'), {'A1': [[ErrorValue('#N/A')]]}),
+    ('MATCH(CHOOSE(1,A2,"a"),A1:A3,0)', 2, {'A1': [['a'], ['b'], ['c']]}), ('XMATCH(CHOOSE(2,7,A2)+0,A1:A3,0)', 2, {'A1': [[4], [5], [6]]}),
+    ('MATCH(B1,A1:A2,0)', 2, {'A1': [[3], [0]]}), ('MATCH(B1,{-1,0,3})', 2, {}),
+    ('-A1&"1"', '01', {}), ('ROUND(-0.25,0)&""', '0', {}),
+    ('"-2"&"b">"2a"', True, {}), ('A1<"1"', False, {'A1': [['-2']]})]
+
+
+# What LibreOffice does otherwise, in the same way. Truth values are numbers there: `&` writes 1 for TRUE, SUM adds it, 5 is more than TRUE.
+# RANK ranks a number that is not in the list. A blank that is looked for finds blanks. The text "3" is true.
+
+def logical(t): return call('ISLOGICAL', t)
+
+def truth_as_text(node): # "TRUE joins as TRUE" (the page on operators and precedence)
+    if not isinstance(node, Chain) or node.ops[0] != '&': return node
+    return Chain(node.ops, tuple(call('IF', logical(t), call('IF', t, Text('TRUE'), Text('FALSE')), t) for t in node.terms))
+
+def truth_is_largest(node): # "FALSE and TRUE come after texts" (sort-data-in-a-range-or-table)
+    if not isinstance(node, Chain) or len(node.terms) != 2 or node.ops[0] not in ('=', '<>', '<', '>', '<=', '>='): return node
+    a, b = node.terms
+    fault, blank = (call('OR', call(f, a), call(f, b)) for f in ('ISERROR', 'ISBLANK'))
+    alike = Chain(('=',), (logical(a), logical(b)))
+    return call('IF', call('OR', fault, blank, alike), node, Chain(node.ops, (call('N', logical(a)), call('N', logical(b)))))
+
+NUMERIC = 'SUM', 'SUMSQ', 'SUMPRODUCT', 'COUNT', 'MAX', 'MIN', 'AVERAGE', 'MEDIAN', 'LARGE', 'SMALL', 'COUNTIF', 'SUMIF', 'AVERAGEIF'
+PLAIN = ' plain' # a sheet with the same data, without truth values
+
+def on_copy(ref): return Ref(ref.sheet + PLAIN, ref.top, ref.left, ref.bottom, ref.right, ref.relative)
+
+def without_truth(node): # "truth values in a reference are ignored" (sum-function, count-function, max-function)
+    if not isinstance(node, Call) or node.name not in NUMERIC: return node
+    def one(i, a): return on_copy(a) if isinstance(a, Ref) and a.sheet and (i == 0 or 'IF' not in node.name or i == 2) else a
+    return Call(node.name, tuple(one(i, a) for i, a in enumerate(node.args)))
+
+def only_listed(node): # RANK gives "the rank of a number in a list of numbers" (rank-function)
+    if not isinstance(node, Call) or node.name != 'RANK': return node
+    return call('IF', Chain(('=',), (call('COUNTIF', node.args[1], node.args[0]), Number(0.))), call('NA'), node)
+
+def no_number_as_truth(node): # a text such as "3" is no condition in Excel, and "TRUE" is one (Apache POI's LookupUtils says so too)
+    if not isinstance(node, Call) or node.name != 'IF': return node
+    test = node.args[0]
+    fault = call('ISERROR', Chain(('+',), (test, Number(0.))))
+    return call('IF', call('ISTEXT', test), call('IF', fault, node, Unary('-', Text('x'))), node)
+
+LIBREOFFICE_FIXES = no_number_as_truth, blank_is_zero, truth_as_text, truth_is_largest, without_truth, only_listed
+
+def for_libreoffice(sheets):
+    "It loses empty texts (so a formula gives them), has no XLOOKUP before 24.8 (so they go), and gets the copies of the data that fixes want"
+    out = {}
+    for name, cells in sheets.items():
+        keep = lambda v: 1. if isinstance(v, F) and re.search('XLOOKUP|XMATCH', v.text) else F('""') if type(v) is str and v == '' else v
+        out[name] = {at: keep(v) for at, v in cells.items()}
+        out[name + PLAIN] = {at: None if isinstance(v, bool) else v for at, v in out[name].items() if at[1] != COL}
+    return out
+
+def alike(a, b, digits):
+    "As `same`, for LibreOffice: a truth value is a number, and there are other kinds of errors, of which most are written as #VALUE!"
+    if isinstance(a, ErrorValue) or isinstance(b, ErrorValue): return isinstance(a, ErrorValue) and isinstance(b, ErrorValue)
+    a, b = (float(v) if isinstance(v, bool) else v for v in (a, b))
+    return same(a, b, digits)
 
 
 def same(a, b, digits=1e-12):
@@ -186,7 +295,7 @@ class Pen:
     def exact(self, depth): # numbers without rounding
         if depth == 0: return self.pick(str(self.int(0, 12)), f'{self.int(-20, 20) / 4:g}', self.cell('AB'), self.cell('AB'), self.upper('exact', lambda: self.cell('AB')))
         e, b, t = (lambda: self.exact(depth - 1)), (lambda: self.truth(depth - 1)), (lambda: self.text(depth - 1))
-        n, area, col, v = self.int(0, 45), self.area, self.column, (lambda: self.pick(self.cell('AB'), '2.5', f'({e()}*1)'))
+        n, area, col, v = self.int(0, 60), self.area, self.column, (lambda: self.pick(self.cell('AB'), '2.5', f'({e()}*1)'))
         if n < 4: return f"({e()}{self.pick('+', '-', '*')}{e()})"
         if n < 30:
             return [lambda: f'-{e()}', lambda: f'ABS({e()})', lambda: f'INT({e()})', lambda: f'SIGN({e()})', lambda: f"ROUND({e()},{self.int(-1, 1)})", lambda: f"ROUNDUP({e()},{self.int(-1, 1)})",
@@ -198,7 +307,13 @@ class Pen:
         return [lambda: f"SUMIF({col()},{self.criterion()})", lambda: f"SUMIF({col('ABC')},{self.criterion()},{col('A')})", lambda: f"COUNTIF({col('ABCE')},{self.criterion()})", lambda: f'SUMIFS({col("A")},{col()},{self.criterion()},{col("C")},{self.pattern()})',
                 lambda: f'COUNTIFS({col()},{self.criterion()},{col()},{self.criterion()})', lambda: f'IF({b()},{e()},{e()})', lambda: f'IFERROR({e()}/{e()},{e()})', lambda: f"IFNA(MATCH(({e()}+0),{col('A')},0),{e()})", lambda: f'IFS({b()},{e()},TRUE,{e()})',
                 lambda: f"IFERROR(RANK({self.cell('A')},{col('A')},{self.int(0, 1)}),0)", lambda: f"MATCH({t()},{col('C')},0)", lambda: f"VLOOKUP({self.cell('A')},{self.sheet()}A1:E{ROWS},{self.int(1, 2)},FALSE)", lambda: f"XLOOKUP({self.cell('A')},A1:A{ROWS},B1:B{ROWS},{e()})",
-                lambda: f"XMATCH(({e()}+0),{col('A')},{self.pick(0, 0, 1, -1)})", lambda: f'SUMPRODUCT(({col()}>{e()})*({col()}<>{e()}))', lambda: f'SUMPRODUCT(--({col()}={e()}),{col("A")})'][n - 30]()
+                lambda: f"XMATCH(({e()}+0),{col('A')},{self.pick(0, 0, 1, -1)})", lambda: f'SUMPRODUCT(({col()}>{e()})*({col()}<>{e()}))', lambda: f'SUMPRODUCT(--({col()}={e()}),{col("A")})',
+                # in order, and whole columns
+                lambda: f"MATCH({e()},{{-6,-2,0,1.5,4,9}}{self.pick('', ',1')})", lambda: f'MATCH({e()},{{9;4;1.5;0;-2;-6}},-1)', lambda: f'LOOKUP({e()},{{-6,0,3,8}},{{1,2,3,4}})', lambda: f"VLOOKUP({e()},{{-9,10;-2,20;0,30;5,40}},2{self.pick('', ',TRUE')})",
+                lambda: f'HLOOKUP({e()},{{-9,-2,0,5;1,2,3,4}},{self.int(1, 3)})', lambda: f"XLOOKUP(({e()}+0),A1:A{ROWS},B1:B{ROWS},{e()},{self.pick(-1, 0, 1)},{self.pick(1, -1)})", lambda: f'XLOOKUP({self.pattern()}&"",{col("C")},{col("A")},{e()},2)', lambda: f"MATCH({self.word()},{col('C')},0)",
+                lambda: f'SUM({self.whole("ABCD")},{v()})', lambda: f'COUNTIF({self.whole("ABC")},{self.criterion()})', lambda: f"SUMIF({self.whole('A')},{self.criterion()})", lambda: f"MATCH({e()},{self.whole('A')},0)", lambda: f"INDEX({self.whole('AB')},{self.int(1, ROWS)})",
+                lambda: f"SUM(INDEX({self.sheet()}A1:B{ROWS},{self.int(1, ROWS)},0))", lambda: f"AVERAGEIFS({col('A')},{col('B')},{self.criterion()},{col('C')},{self.pattern()})"][n - 30]()
+    def whole(self, cols): c = self.pick(*cols); return f'{self.sheet()}{c}:{c}'
     def word(self): return self.pick('"a"', '"AB"', '"b"', '"*c"')
     def pair(self): s, k = self.sheet(), self.int(2, ROWS - 1); return f'{s}A1:A{k},{s}A{ROWS - k + 1}:A{ROWS}' # on one sheet and without blanks, or ironcalc is wrong
     def criterion(self): return self.pick(f'"{self.pick(">", "<", ">=", "<=", "=")}{self.int(-9, 9)}"', self.cell('A'), f'{self.int(-5, 5)}', f'">"&{self.cell("A")}', f'"{self.int(-5, 5)}"')

@@ -30,12 +30,13 @@ MIXED = {'A1': [[1, 'text', True], [None, DIV, '5'], [2.5, '', False]]}
 PLAIN = {'A1': [[1, 'text', True], [None, 4, '5'], [2.5, '', False]]}
 DOWN = {'A1': [[9], [7], [5], [3]]}
 NUMBERS = {'A1': [[1, 2, 3], [4, 5, 6], [7, 8, 9]]}
+MIXED_UP = {'A1': [[5], [1], [9], [3], [7], [2], [8], [4]]}
 WORDS = {'A1': [['x', 10], ['B', 20], ['c', 30], ['X', 40], ['a*c', 50], ['abc', 60], [None, 70], [5, 80], [True, 90], ['~', 100]]}
 
 CASES = [Case(*c) for c in [
     # operators
     ('1+2*3^2', 19), ('-2^2', 4), ('2^-1', .5), ('2^3^2', 64), ('10-4-3', 3), ('100/10/5', 2), ('50%', .5), ('200%%', .02), ('-50%', -.5), ('--3', 3), ('2*-3', -6),
-    ('"a"&"b"&1', 'ab1'), ('1&TRUE', '1TRUE'), ('0.1&""', '0.1'), ('1/3&""', '0.333333333333333'), ('1E+20&""', '100000000000000000000'), ('1E+21&""', '1E+21'), ('0.0001&""', '0.0001'),
+    ('"a"&"b"&1', 'ab1'), ('1&TRUE', '1TRUE'), ('0.1&""', '0.1'), ('1/3&""', '0.333333333333333'), ('1E+19&""', '10000000000000000000'), ('1E+20&""', '1E+20'), ('1E+21&""', '1E+21'), ('0.0001&""', '0.0001'),
     ('123456789012&""', '123456789012'), ('-0.5&"%"', '-0.5%'), ('1+2&3', '33'),
     ('1<2', True), ('2<=2', True), ('2>3', False), ('3>=4', False), ('1=1', True), ('1<>1', False), ('"a"="A"', True), ('"a"<"B"', True), ('"Z"<"a"', False),
     ('2<"1"', True), ('"z"<TRUE', True), ('1<FALSE', True), ('TRUE>FALSE', True), ('"1"=1', False), ('TRUE=1', False), ('A1=0', True), ('A1=""', True), ('A1=FALSE', True), ('A1&"x"', 'x'),
@@ -94,6 +95,31 @@ CASES = [Case(*c) for c in [
     ('rate*2', 3, {}, {'rate': '1.5'}), ('SUM(block)', 45, NUMBERS, {'block': '{sheet}!$A$1:$C$3'}), ('RATE_1+1', 5, NUMBERS, {'Rate_1': '{sheet}!$A$2'}), ('twice', 8, NUMBERS, {'twice': '2*{sheet}!$A$2'}), ('nosuchname', NAME), ('{sheet}!B2', 5, NUMBERS), ('SUM({sheet}!A1:B2)', 12, NUMBERS),
     ('@A18:A22', 3, {'A18': [[1], [2], [3], [4], [5]]}), ('A18:A22*2', 6, {'A18': [[1], [2], [3], [4], [5]]}), ('SINGLE(A18:A22)', 3, {'A18': [[1], [2], [3], [4], [5]]}), ('A1:A5*2', VALUE, {'A1': [[1], [2], [3], [4], [5]]}), ('F1:J1', 3, {'F1': [[1, 2, 3, 4, 5]]}), ('F1:G1', VALUE, {'F1': [[1, 2]]}), ('ABS(A18:A22)', 3, {'A18': [[-1], [-2], [-3], [4], [5]]}),
     ('A1', 0), ('A1', 'text', {'A1': [['text']]}), ('A1', DIV, {'A1': [[DIV]]}), ('SUM(A1:B2 D1:E2)', NULL, NUMBERS),
+    # what random formulas rarely reach
+    ('---2', -2), ('-+-2', 2), ('5%%', .0005), ('2^50%', 2**.5), ('-A1^2', 9, {'A1': [[3]]}), ('1-A1^2', -8, {'A1': [[3]]}), ('-TRUE', -1), ('--"3"', 3), ('-"x"', VALUE), ('+"x"', 'x'),
+    ('1E-9/7&""', '1.42857142857143E-10'), ('5.678902E-8&""', '0.00000005678902'), ('5.67890123456E-8&""', '5.67890123456E-08'), ('0.0000123456789&""', '0.0000123456789'), ('-1E-18&""', '-0.000000000000000001'), ('1E-19&""', '1E-19'), ('-1E+20&""', '-1E+20'),
+    ('"a-b">"ab"', True), ('"a-b"<"ac"', True), ('"a-b"="ab"', False), ('"it\'s">"its"', True), ('"ab-c"<"abd"', True), ('A1<"a"', True), ('A1<1', True), ('A1=A2', True), ('A1<>""', False),
+    ('"$1,000"+1', 1001), ('"2020-03-04"+0', 43894), ('"3/4/2020"+1', 43895), ('"1/1/1900"+0', 1), ('"3/1/1900"+0', 61), ('"13/1/2020"+0', VALUE), ('"1/1/1899"+0', VALUE), ('"5/"+0', VALUE), ('COUNT("3/4/2020",1)', 2),
+    ('COUNTIF(A1:A3,">3/4/2020")', 1, {'A1': [[43894], [43895], ['x']]}), ('SUM(A1:A2)', 1, {'A1': [['3/4/2020'], [1]]}),
+    ('INDEX((A1:A3,C1:C3),2,1,2)', 6, NUMBERS), ('INDEX((A1:A3,C1:C3),2)', 4, NUMBERS), ('INDEX((A1:A3,C1:C3),2,1,3)', REF, NUMBERS), ('INDEX(A1:C3,1,1,2)', REF, NUMBERS), ('SUM(INDEX((A1:A3,B1:C3),0,2,2))', 18, NUMBERS),
+    ('SUM(INDEX(A1:C3,0,0))', 45, NUMBERS), ('SUM(INDEX(A1:C3,,2))', 15, NUMBERS), ('INDEX(A1:C3,2.9,1.9)', 4, NUMBERS), ('INDEX(A:A,3)', 7, NUMBERS), ('SUM(INDEX(A:C,0,2))', 15, NUMBERS), ('INDEX(5,1,1)', 5),
+    ('SUM(OFFSET(C3,0,0,-2,-2))', 28, NUMBERS), ('OFFSET(A1,0,0,0,1)', REF, NUMBERS), ('SUM(OFFSET(A1,1.9,0,1.9,3))', 15, NUMBERS), ('ROWS(OFFSET(A1,0,0,3,2))', 3, NUMBERS), ('VLOOKUP(4,A:C,3,FALSE)', 6, NUMBERS), ('SUMIF(A:A,">1",B:B)', 13, NUMBERS), ('SUMPRODUCT(A:A,B:B)', 78, NUMBERS),
+    ('MATCH(2,A1:A5,1)', 4, {'A1': [[1], [2], [2], [2], [5]]}), ('MATCH(2,A1:A5,0)', 2, {'A1': [[1], [2], [2], [2], [5]]}), ('MATCH(1E+300,A1:A4)', 3, {'A1': [[5], ['x'], [2], [None]]}), ('MATCH("a?c",A1:A10,0)', 5, WORDS), ('MATCH("~~",A1:A10,0)', 10, WORDS), ('MATCH("A",{"b","a"},0)', 2),
+    ('LOOKUP(2,1/(A1:A3<5),B1:B3)', 5, NUMBERS), ('LOOKUP(1E+300,A1:A3)', 7, NUMBERS), ('VLOOKUP("a*",A1:B10,2,FALSE)', 50, WORDS), ('VLOOKUP(A9,A1:B3,2,FALSE)', NA, NUMBERS), ('VLOOKUP(4,A1:C3,"2",0)', 5, NUMBERS), ('VLOOKUP(4,A1:C3,2,1/0)', DIV, NUMBERS), ('VLOOKUP(4,A1:C3,2,"x")', VALUE, NUMBERS),
+    ('XLOOKUP(5,A1:A3,B1:B3,"none",-1)', 5, NUMBERS), ('XLOOKUP(5,A1:A3,B1:B3,"none",1)', 8, NUMBERS), ('XLOOKUP(0,A1:A3,B1:B3,"none",-1)', 'none', NUMBERS), ('XLOOKUP(1,A1:A3,B1:B3,1/0)', 2, NUMBERS), ('XLOOKUP(0,A1:A3,B1:B3,1/0)', DIV, NUMBERS), ('XLOOKUP(5,A1:A3,B1:B3,"none",-1,2)', 5, NUMBERS),
+    ('XLOOKUP(5,{9;7;4},{1;2;3},"none",-1,-2)', 3), ('XLOOKUP("a*c",A1:A10,B1:B10,"none",2,-1)', 60, WORDS), ('XLOOKUP("a*c",A1:A10,B1:B10)', 50, WORDS), ('SUM(XLOOKUP(4,A1:A3,A1:C3))', 15, NUMBERS), ('XMATCH(3,{1,3,3,5},0,-1)', 3), ('XMATCH(3,{1,3},5)', VALUE), ('XLOOKUP(1,A1:A3,B1:B3,0,0,3)', VALUE, NUMBERS), ('XLOOKUP(,A1:A10,B1:B10)', 70, WORDS), ('XMATCH(C1,A1:A3)', 3, {'A1': [[0], [''], [None]]}), ('MATCH(C1,A1:A3,0)', 1, {'A1': [[0], [''], [None]]}),
+    # values that are not in order: Excel halves the range
+    *[(f'MATCH({x},A1:A8)', at, MIXED_UP) for x, at in ((0, NA), (1, 2), (2.5, 2), (4, 6), (5, 6), (7, 6), (8, 7), (10, 8))], ('VLOOKUP(6,A1:A5,1)', 1, MIXED_UP), ('LOOKUP(4,A1:A5)', NA, MIXED_UP), ('HLOOKUP(6,{5,1,9,3,7},1)', 1),
+    ('MATCH(2,{3,1,2,2,5,2,2},1)', 4), ('MATCH(2,{2,3,2,2,1,0,9},1)', 4), ('MATCH("b",{"c",1,"a",2,"b","d"})', 5),
+    ('COUNTIF(A1:A10,"a~*c")', 1, WORDS), ('COUNTIF(A1:A10,"<>*")', 3, WORDS), ('COUNTIF(A1:A10,"*")', 7, WORDS), ('COUNTIF(B1:B10,"> 90")', 1, WORDS), ('COUNTIF(A1:A3,3)', 2, {'A1': [[3], ['3'], ['3x']]}), ('COUNTIF(A1:A3,">2")', 1, {'A1': [[3], ['3'], ['3x']]}), ('COUNTIF(A1:A2,NA())', 1, {'A1': [[NA], [DIV]]}),
+    ('SUM(COUNTIF(A1:A3,{1,4}))', 2, NUMBERS), ('SUM(SUMIF(A1:A3,{">1","<5"}))', 16, NUMBERS), ('SUMIFS(B1:B2,A1:A3,">1")', VALUE, NUMBERS), ('SUM(A1,4)', 4, {'A1': [['3']]}), ('A1+4', 7, {'A1': [['3']]}), ('SUM({"3",4})', 4), ('SUM(A1+0,4)', 7, {'A1': [['3']]}),
+    ('AVERAGE(A1:A3)', 2, {'A1': [['x'], [2], ['7']]}), ('AVERAGE("x",4)', VALUE), ('COUNT(,1)', 2), ('COUNTA("",1)', 2), ('COUNTA(A1:A2)', 1, {'A1': [[''], [None]]}), ('MAX(A1:A2,-5)', -5, {'A1': [['x'], [True]]}), ('AND(A1,TRUE)', True, {'A1': [['x']]}), ('NOT(A1)', True),
+    ('MOD(-0.5,1)', .5), ('MOD(-6,3)', 0), ('ROUND(1250,-2)', 1300), ('ROUND(-1250,-2)', -1300), ('ROUND(1.1,400)', 1.1), ('ROUND(50000,-5)', 100000), ('ROUND(12.34,"1")', 12.3), ('ROUNDUP(-1234,-2)', -1300), ('ROUNDDOWN(4.35*100,0)', 435), ('ROUNDUP(1.1,1)', 1.1), ('INT(-0.0000001)', -1),
+    ('RANK(A1,A1:A3,1/0)', DIV, NUMBERS), ('RANK(3,A1:A5)', 3, {'A1': [[5], [3], [3], [1], [4]]}), ('RANK(3,A1:A5,1)', 2, {'A1': [[5], [3], [3], [1], [4]]}), ('LARGE(B1:B3,1)', NUM, {'B1': [['x'], [True], [None]]}), ('SUM(LARGE(A1:C3,{1,2,3}))', 24, NUMBERS), ('VAR(1E+9+1,1E+9+2,1E+9+3)', 1),
+    ('CORREL({0.1,0.1,0.1},{1,2,3})', DIV), ('CORREL(A1:A3,B1:B3)', DIV, {'A1': [['a', 2], ['b', 3], ['c', 4]]}), ('INT(LOG(1000,10))', 3), ('INT(LOG(1000))', 3), ('LOG(0.125,2)', -3), ('LOG(1,1)', DIV), ('LOG(10,0)', NUM),
+    ('NORM.INV(0,0,1)', NUM), ('NORM.INV(1,0,1)', NUM), ('NORM.DIST(-8,0,1,TRUE)*1E+15', 0.6220960574271784), ('NORM.DIST(-30,0,1,TRUE)*1E+198', 4.906713927148187, {}, {}, 1e-11), ('NORM.S.INV(1E-300)', -37.0471, {}, {}, 1e-6),
+    ('SUMPRODUCT(A1:A3>1,B1:B3)', 0, NUMBERS), ('SUMPRODUCT(--(A1:A4="x"),B1:B4)', 2, {'A1': [['X', 2], ['3', 4], [True, 5], [None, 6]]}), ('SUMPRODUCT(A1:A2,B1:B2)', 8, {'A1': [['x', 2], [2, 4]]}), ('SUMPRODUCT(A1:A2*B1:B2)', VALUE, {'A1': [['x', 2], [2, 4]]}),
+    ('{COUNT(IF(A1:C3>4,A1:C3))', 5, NUMBERS), ('{AVERAGE(IF(A1:C3>4,A1:C3))', 7, NUMBERS), ('{SUM(IF({TRUE,FALSE,TRUE},A1:C1,100))', 104, NUMBERS), ('{SUM(IF(A1:A3>1,A1:C1))', 12, NUMBERS), ('VLOOKUP(5,CHOOSE({1,2},B1:B3,A1:A3),2,FALSE)', 4, NUMBERS), ('{SUM(MMULT(A1:C3,TRANSPOSE(A1:C3)))', 693, NUMBERS),
 ]]
 
 # every function of the list in the documentation of the module
