@@ -43,6 +43,13 @@ def _bracket_end(text, start): # position after the bracket that closes the one 
     raise SheetError(f"={text}: a bracket is not closed at character {start + 1}")
 
 # %% ../nbs/tools/28b_formulas.ipynb #5eff0d6c
+_BEYOND = re.compile(r'([A-Za-z]{3})(\d+)|[A-Za-z]{1,2}(\d{7})')
+
+def _lies_beyond(text): # would be a cell if the sheet were larger
+    found = _BEYOND.fullmatch(text)
+    return found and (col_number(found[1] or 'A') > MAX_COLS or int(found[2] or found[3]) > MAX_ROWS)
+
+# %% ../nbs/tools/28b_formulas.ipynb #96513103
 def tokenize(
     formula:str # without the equals sign
 )->list: # pairs of kind and text
@@ -53,6 +60,7 @@ def tokenize(
         if not found: raise SheetError(f"={formula}: {formula[at]!r} at character {at + 1} is not part of a formula")
         kind, end = found.lastgroup, found.end()
         if kind == 'table': end = _bracket_end(formula, end - 1)
+        if kind == 'area' and _lies_beyond(formula[at:end]): kind = 'name'
         tokens.append((kind, formula[at:end]))
         at = end
     return tokens
@@ -85,28 +93,34 @@ class Ref:
 # %% ../nbs/tools/28b_formulas.ipynb #97a30812
 _CORNER = re.compile(r'(\$?)([A-Za-z]{1,3})(\$?)(\d+)')
 
-def _column(text, col): # '$B' -> (position or distance, is it a distance?)
-    n = col_number(text.lstrip('$'))
-    if n > MAX_COLS: raise SheetError(f"there is no column {text}; the last one is {col_name(MAX_COLS)}")
-    return (n, False) if text[0] == '$' else (n - col, True)
+@lru_cache(maxsize=2**15)
+def _column_number(letters):
+    n = col_number(letters)
+    if n > MAX_COLS: raise SheetError(f"there is no column {letters}; the last one is {col_name(MAX_COLS)}")
+    return n
 
-def _row(text, row):
-    n = int(text.lstrip('$'))
+def _row_number(digits):
+    n = int(digits)
     if n > MAX_ROWS: raise SheetError(f"there is no row {n:,}; the last one is {MAX_ROWS:,}")
-    return (n, False) if text[0] == '$' else (n - row, True)
+    return n
 
-def _corner(text, row, col):
-    d1, letters, d2, digits = _CORNER.fullmatch(text).groups()
-    return _row(d2 + digits, row), _column(d1 + letters, col)
+def _corner(text, row, col): # '$B3' -> of the row, of the column: (position or distance, is it a distance?)
+    fixed_col, letters, fixed_row, digits = _CORNER.fullmatch(text).groups()
+    r, c = _row_number(digits), _column_number(letters)
+    return (r, False) if fixed_row else (r - row, True), (c, False) if fixed_col else (c - col, True)
+
+def _edge(text, number, base): # '$B' or '3' -> (position or distance, is it a distance?)
+    n = number(text.lstrip('$'))
+    return (n, False) if text[0] == '$' else (n - base, True)
 
 # %% ../nbs/tools/28b_formulas.ipynb #bd2e8029
 def _area_ref(kind, text, row, col): # a token of kind area, rows or columns -> Ref without its sheet
     first, _, last = text.partition(':')
     if kind == 'rows':
-        (top, t), (bottom, b) = _row(first, row), _row(last, row)
+        (top, t), (bottom, b) = (_edge(end, _row_number, row) for end in (first, last))
         return Ref(None, top, 1, bottom, MAX_COLS, (t, False, b, False))
     if kind == 'columns':
-        (left, l), (right, r) = _column(first, col), _column(last, col)
+        (left, l), (right, r) = (_edge(end, _column_number, col) for end in (first, last))
         return Ref(None, 1, left, MAX_ROWS, right, (False, l, False, r))
     (top, t), (left, l) = _corner(first, row, col)
     (bottom, b), (right, r) = _corner(last or first, row, col)
@@ -227,13 +241,17 @@ _Parser.expression = _expression
 # %% ../nbs/tools/28b_formulas.ipynb #b8854631
 def _signed(self, union): # an operand, perhaps with signs before it or % behind it
     signs = []
-    while op := self.take('-', '+', '@'): signs.append(op)
+    while op := self.take('-', '+', '@'): self.count(signs, op)
     tree = self.union() if union else self.intersection()
     for op in reversed(signs): tree = Unary(op, tree)
-    while self.take('%'): tree = Unary('%', tree)
+    while op := self.take('%'): self.count(signs, op); tree = Unary('%', tree)
     return tree
 
-_Parser.signed = _signed
+def _count(self, signs, op): # each is one level of the tree
+    signs.append(op)
+    if len(signs) > _MAX_DEPTH: raise SheetError(f"more than {_MAX_DEPTH} signs in a row")
+
+_Parser.signed, _Parser.count = _signed, _count
 
 # %% ../nbs/tools/28b_formulas.ipynb #a52aefdd
 def _union(self): # (A1:B2,C3)
@@ -252,10 +270,10 @@ def _intersection(self): # A1:C3 B2:D4
     return Chain((' ',) * (len(terms) - 1), tuple(terms)) if len(terms) > 1 else terms[0]
 
 def _span(self): # A1:INDEX(...)
-    terms = [self.operand()]
+    terms, signs = [self.operand()], []
     while op := self.take(':', '#'): # A1# is what the formula in A1 fills
         if op == ':': terms.append(self.operand())
-        else: terms[-1] = Unary('#', terms[-1])
+        else: self.count(signs, op); terms[-1] = Unary('#', terms[-1])
     return Chain((':',) * (len(terms) - 1), tuple(terms)) if len(terms) > 1 else terms[0]
 
 _Parser.union, _Parser.intersection, _Parser.span = _union, _intersection, _span

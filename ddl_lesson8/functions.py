@@ -559,7 +559,8 @@ def _call(node, ctx, array, whole):
     try: out = _apply(f, node.args, ctx, array, whole)
     except Faulty as e: return build(torch.zeros_like(e.fault, dtype=ctx.like.dtype), e.fault)
     if array or whole or out.size[-2:] == (1, 1) or not is_range(node): return out
-    return _meet_and_read(ctx, locate(node, ctx)) # a function that gives a range, where one value is wanted
+    try: return _meet_and_read(ctx, locate(node, ctx)) # a function that gives a range, where one value is wanted
+    except NeedsCells: return out.map(lambda t: t[..., :1, :1]) # INDEX with an array gives several values
 
 def _apply(f, args, ctx, array, whole):
     if f.raw: return f.fn(ctx, args, array, whole)
@@ -848,9 +849,13 @@ for names, (fn, bad) in _FROM_MOMENTS.items(): function(names, 'aa')(_from_momen
 
 # %% ../nbs/tools/28c_functions.ipynb #e4c6c136
 def _pattern(text): # a text with * ? ~ as a regular expression
-    parts = re.findall(r'~[*?~]|[*?]|[^*?~]+|~', text)
-    return re.compile(''.join({'*': '.*', '?': '.'}.get(p) or re.escape(p[1:] if p in ('~*', '~?', '~~') else p)
-                              for p in parts), re.I | re.S)
+    pieces = ['']
+    for part in re.findall(r'~[*?~]|[*?]|[^*?~]+|~', text):
+        if part == '*': pieces.append('')
+        else: pieces[-1] += '.' if part == '?' else re.escape(part[1:] if part in ('~*', '~?', '~~') else part)
+    first, *middle = pieces
+    end = f'.*{middle.pop()}' if middle else ''
+    return re.compile(first + ''.join(f'(?>.*?{p})' for p in middle) + end, re.I | re.S) # (?>…) is never tried again
 
 _CONDITION = re.compile(r'(<=|>=|<>|=|<|>)?(.*)', re.S)
 
@@ -1428,6 +1433,7 @@ def _index(x, row, col=None, area=None):
 def _whole_number(arg, ctx, default): # an argument of OFFSET or INDEX for each formula, (..., n)
     if arg is None or isinstance(arg, Empty): return default
     num, fault = numbers_of(evaluate(arg, ctx))
+    if num.shape[-2:] != (1, 1): raise NeedsCells # several places at once
     if _any(fault): return torch.full(num.shape[:-2], -MAX_ROWS * 9, device=num.device) # leads out of the sheet
     return num.detach()[..., 0, 0].trunc().long()
 
@@ -1454,7 +1460,11 @@ def _first_argument(args): return args[:1]
 LOCATORS |= {'OFFSET': (_locate_offset, _first_argument), 'INDEX': (_locate_index, _first_argument)}
 
 @function('OFFSET', 'rvvvv', 3, raw=True)
-def _offset(ctx, args, array, whole): return ctx.read(locate(Call('OFFSET', args), ctx))
+def _offset(ctx, args, array, whole):
+    if not is_range(args[0]): raise SheetError('the first argument of OFFSET is no range')
+    try: place = locate(Call('OFFSET', args), ctx)
+    except NeedsCells: raise SheetError('OFFSET with an array means several ranges, which is not supported') from None
+    return ctx.read(place)
 
 # %% ../nbs/tools/28c_functions.ipynb #35b69ee5
 def _along(ctx, args, array, whole, axis): # ROW and COLUMN

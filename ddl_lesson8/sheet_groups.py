@@ -245,10 +245,7 @@ class Window:
     read: bool  # are its values wanted, or only its place?
     cut: bool   # may a whole column end at the last cell in use? Only where blank cells do not count
     bound = True # it is already the one cell where one cell is wanted
-    @property
-    def value(self)->str: # for example <3x3>
-        "How `unparse` shows it"
-        return f'<{self.height}x{self.width}>'
+    def __str__(self)->str: return f'<{self.height}x{self.width}>' # as `unparse` shows it
 
 LEAVES.append(Window)
 

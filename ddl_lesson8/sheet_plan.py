@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .formulas import Call, Chain, walk
-from .functions import (BLANK, FAULT, NA, NUMBER, REF, Cells, Context, OneByOne, Place, build, cat_cells,
+from .functions import (BLANK, FAULT, NA, NUMBER, REF, Cells, Context, NeedsCells, OneByOne, Place, build, cat_cells,
                                    common_shape, evaluate, function)
 from .sheet_groups import Group, Window, in_cell
 from .spreadsheet import MAX_COLS, MAX_ROWS, Area, SheetError
@@ -587,6 +587,7 @@ def compute_step(
             if step.vast and len(g.rows) > 1: raise OneByOne # a million cells each
             x = _fit_size(evaluate(g.tree, _Sight(step, run), array, array), g.size, g.kind == 'dynamic')
         except OneByOne: return _one_by_one(step, run)
+        except NeedsCells: raise SheetError('a range that lies at several places at once is not supported') from None
     n = len(g.rows)
     x = x.plain().map(lambda t: t.expand(t.shape[:-3] + (n,) + t.shape[-2:]).flatten(-3))
     if x.kind is None: return Cells(x.num)

@@ -582,6 +582,19 @@ def test_float32_warns_of_keys_that_it_cannot_hold(tmp_path):
     with pytest.warns(UserWarning, match='s!A1 holds 123456781'): small(tmp_path/'k.xlsx', {(1, 1): 123456781.}, dtype=torch.float32)
 
 
+@pytest.mark.parametrize('formula', ['SUMPRODUCT(N(OFFSET(A1,{0,1,2},0)))', 'SUM(OFFSET(A1,0,0,{1,2},1))', 'SUM(A1:INDEX(A1:A3,{2,3}))', 'OFFSET(1,1,1)', '-' * 5000 + 'A1', 'A1' + '%' * 500])
+def test_what_would_need_several_ranges_at_once_or_endless_signs_is_refused(tmp_path, formula):
+    with pytest.raises(SheetError, match='s!I9'): small(tmp_path/'o.xlsx', {(r, 1): float(r) for r in (1, 2, 3)} | {(9, 9): F(formula)})['I9']
+
+
+def test_several_values_of_index_names_like_cells_and_patterns_of_many_stars(tmp_path):
+    want = {'SUM(INDEX(A1:A3,{1,3}))': 4., 'INDEX(A1:A3,{2,3})': 2., 'YTD2024+XFE1': 4., 'COUNTIF(A5,"' + '*a' * 30 + '*c")': 0., 'COUNTIF(A5,"*a?a*")': 1., 'COUNTIF(A5,"a*a~*")': 0.,
+            'COUNTIF(A6,"*b*c")': 1., 'COUNTIF(A6,"a*b*b*c")': 1., 'COUNTIF(A6,"a*b*b*b*c")': 0.}
+    cells = {(r, 1): float(r) for r in (1, 2, 3)} | {(5, 1): 'a' * 60, (6, 1): 'aXbYbc'} | {(k, 4): F(f) for k, f in enumerate(want, 1)}
+    m = small(tmp_path/'n.xlsx', cells, [('YTD2024', None, 's!$A$3'), ('XFE1', None, 's!$A$1')])
+    assert {f: m.values(f'D{k}') for k, f in enumerate(want, 1)} == want
+
+
 # the course's own workbook
 
 @needs_course
