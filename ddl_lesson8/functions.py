@@ -7,9 +7,9 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tools/functions.html.md"""
 # %% auto #0
 __all__ = ['NUMBER', 'TEXT', 'LOGICAL', 'BLANK', 'FAULT', 'FAULTS', 'NULL', 'DIV0', 'VALUE', 'REF', 'NAME', 'NUM', 'NA',
            'FUNCTIONS', 'LEAVES', 'LOCATORS', 'common_shape', 'Cells', 'encode', 'decode', 'from_rows', 'numbers_of',
-           'build', 'align', 'elementwise', 'as_text', 'operate', 'Function', 'function', 'letter_of', 'OneByOne',
-           'NeedsCells', 'Faulty', 'Place', 'Context', 'meet', 'is_range', 'locate', 'evaluate', 'cat_cells',
-           'SmallSheet', 'calculate', 'take']
+           'build', 'align', 'all_finite', 'elementwise', 'as_text', 'operate', 'Function', 'function', 'letter_of',
+           'OneByOne', 'NeedsCells', 'Faulty', 'Place', 'Context', 'meet', 'is_range', 'locate', 'evaluate',
+           'cat_cells', 'SmallSheet', 'calculate', 'take']
 
 # %% ../nbs/tools/28c_functions.ipynb #9194c6fb
 import math, re, unicodedata
@@ -205,6 +205,13 @@ def align(
     return [_pad(v, max(s[0] for s in sizes), max(s[1] for s in sizes)) for v in values]
 
 # %% ../nbs/tools/28c_functions.ipynb #67ec4033
+def all_finite(
+    x:torch.Tensor # any floating point numbers
+)->bool: # False also where finite numbers are so large that their sum is not
+    "Is no number infinite or NaN? A sum tells, and is found faster than a look at each"
+    return bool(x.detach().sum().isfinite())
+
+# %% ../nbs/tools/28c_functions.ipynb #ee4f0a6f
 def elementwise(
     fn,            # function of tensors
     *values:Cells, # its arguments
@@ -215,6 +222,7 @@ def elementwise(
     nums, faults = zip(*map(numbers_of, align(*values)))
     fault = _first(*faults, check and check(*(n.detach() for n in nums)))
     out = fn(*nums)
+    if not _any(fault) and all_finite(out): return build(out)
     bad = ~out.detach().isfinite()
     if _any(fault): bad = bad | (fault > 0)
     if not _any(bad): return build(out)
@@ -644,6 +652,7 @@ def _total(pieces, fn=lambda x: x): # sum over all arguments; what does not coun
     return total
 
 def _finite(num, fault=None): # a sum that overflows is an error too
+    if all_finite(num): return _scalar(num, fault)
     bad = ~num.detach().isfinite()
     if not _any(bad): return _scalar(num, fault)
     return _scalar(torch.where(bad, 0., num), _first(fault, _code(bad, NUM)[..., None]))
@@ -709,8 +718,9 @@ def _extreme(pair, reduce, worst):
     def compute(*args):
         pieces, out = _pieces(args), None
         for num, mask, _ in pieces: out = of(num, mask) if out is None else pair(out, of(num, mask))
-        none = out.detach() == worst
-        return _scalar(torch.where(none, 0., out) if _any(none) else out, _error(pieces))
+        if all(mask is not None for _, mask, _ in pieces): # perhaps none of them counts
+            out = torch.where(out.detach() == worst, 0., out)
+        return _scalar(out, _error(pieces))
     return compute
 
 function('MAX', 'r*', 1)(_extreme(lambda a, b: torch.where(b > a, b, a), torch.max, -math.inf))

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .formulas import Call, Chain, walk
-from .functions import (BLANK, FAULT, NA, NUMBER, REF, Cells, Context, NeedsCells, OneByOne, Place, build, cat_cells,
-                                   common_shape, evaluate, function)
+from .functions import (BLANK, FAULT, NA, NUMBER, REF, Cells, Context, NeedsCells, OneByOne, Place, all_finite, build,
+                                   cat_cells, common_shape, evaluate, function)
 from .sheet_groups import Group, Window, in_cell
 from .spreadsheet import MAX_COLS, MAX_ROWS, Area, SheetError
 
@@ -532,7 +532,7 @@ class _Contraction:
         if self.image and kernel.num.dim() > 3: return None # a batch of kernels
         out = self._convolve(x.num, kernel.num) if self.image else _all_products(x.num, kernel.num)
         if self.order is not None: out = out.index_select(-1, self.order.to(out.device))
-        return Cells(out[..., None, None]) if bool(out.detach().isfinite().all()) else None
+        return Cells(out[..., None, None]) if all_finite(out) else None
 
     def _convolve(self, x, kernel): # (..., 1, height, width), (kernels, h, w) -> (..., kernels * places)
         out = F.conv2d(x.reshape((-1, 1) + x.shape[-2:]), kernel[:, None], stride=self.stride)
