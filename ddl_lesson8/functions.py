@@ -16,6 +16,7 @@ import math, re, unicodedata
 from datetime import date
 from typing import NamedTuple
 import torch
+from fastcore.basics import patch
 from .formulas import Array, Call, Chain, Empty, Fault, Logical, Number, Ref, Text, Unary, parse_formula
 from .spreadsheet import MAX_COLS, MAX_ROWS, SheetError
 
@@ -406,13 +407,6 @@ class Context:
     ):
         self.like, self.generator, self.known = like, generator, {}
         self.rows, self.cols = (torch.as_tensor(v, device=like.device).long() for v in (rows, cols))
-    def constant(self,
-        value # as `encode` takes it
-    )->Cells: # (1, 1, 1)
-        "One value for all formulas"
-        key = type(value), value
-        if key not in self.known: self.known[key] = from_rows([[value]], self.like)
-        return self.known[key]
     def position(self,
         node # one of `LEAVES`
     )->Place: # of one range for each formula
@@ -439,6 +433,16 @@ class Context:
         "Draw random numbers"
         device = self.generator.device if self.generator else self.like.device
         return torch.rand(shape, generator=self.generator, dtype=self.like.dtype, device=device).to(self.like.device)
+
+# %% ../nbs/tools/28c_functions.ipynb #a439f0d7
+@patch
+def constant(self:Context,
+    value # as `encode` takes it
+)->Cells: # (1, 1, 1)
+    "One value for all formulas"
+    key = type(value), value
+    if key not in self.known: self.known[key] = from_rows([[value]], self.like)
+    return self.known[key]
 
 # %% ../nbs/tools/28c_functions.ipynb #479466cb
 def meet(

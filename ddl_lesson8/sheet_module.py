@@ -140,11 +140,13 @@ class SheetModule(nn.Module):
         if not isinstance(path, (str, Path)): raise SheetError(f"a workbook is named by its path, not by {path!r}")
         return cls(read_xlsx(path), parameters, dtype, rand, seed)
 
-    def extra_repr(self)->str: # inside the parentheses of its text
-        "Formulas, groups and parameters"
-        n = sum(len(g.rows) for g in self.groups)
-        parameters = ', '.join(map(str, self.areas.values())) or 'none'
-        return f"{Path(self.path).name}: {n:,} formulas in {len(self.groups)} groups; parameters {parameters}"
+# %% ../nbs/tools/28_sheet_module.ipynb #c8497c87
+@patch
+def extra_repr(self:SheetModule)->str: # inside the parentheses of its text
+    "Formulas, groups and parameters"
+    n = sum(len(g.rows) for g in self.groups)
+    parameters = ', '.join(map(str, self.areas.values())) or 'none'
+    return f"{Path(self.path).name}: {n:,} formulas in {len(self.groups)} groups; parameters {parameters}"
 
 # %% ../nbs/tools/28_sheet_module.ipynb #b04a0d2f
 @patch

@@ -57,26 +57,29 @@ class CellIndex:
         at = np.searchsorted(keys, want).clip(max=len(keys) - 1)
         return np.where(keys[at] == want, self.first[sheet] + at, 0)
 
-    def clip(self,
-        height:int, # of a range
-        width:int   # of a range
-    )->tuple: # height and width
-        "Let a whole column end at the last row in use, and a whole row at the last column"
-        return self.last[0] if height == MAX_ROWS else height, self.last[1] if width == MAX_COLS else width
+# %% ../nbs/tools/28e_sheet_plan.ipynb #faf41d2c
+@patch
+def clip(self:CellIndex,
+    height:int, # of a range
+    width:int   # of a range
+)->tuple: # height and width
+    "Let a whole column end at the last row in use, and a whole row at the last column"
+    return self.last[0] if height == MAX_ROWS else height, self.last[1] if width == MAX_COLS else width
 
-    def windows(self,
-        sheet:str,  # its name
-        tops,       # first row of each range, (ranges,)
-        lefts,      # first column of each range, (ranges,)
-        height:int, # of all of them
-        width:int,  # of all of them
-        cut:bool=True # let whole columns and rows end at the last cell in use?
-    )->np.ndarray: # (ranges, height, width)
-        "Numbers of the cells of many ranges; raises `SheetError` where they are too many to hold"
-        if cut: height, width = self.clip(height, width)
-        if len(tops) * height * width > _MAX_CELLS:
-            raise SheetError(f"{len(tops):,} ranges of {height:,} x {width:,} cells are too much to read")
-        return self.of(sheet, *_spread(tops, lefts, height, width))
+@patch
+def windows(self:CellIndex,
+    sheet:str,  # its name
+    tops,       # first row of each range, (ranges,)
+    lefts,      # first column of each range, (ranges,)
+    height:int, # of all of them
+    width:int,  # of all of them
+    cut:bool=True # let whole columns and rows end at the last cell in use?
+)->np.ndarray: # (ranges, height, width)
+    "Numbers of the cells of many ranges; raises `SheetError` where they are too many to hold"
+    if cut: height, width = self.clip(height, width)
+    if len(tops) * height * width > _MAX_CELLS:
+        raise SheetError(f"{len(tops):,} ranges of {height:,} x {width:,} cells are too much to read")
+    return self.of(sheet, *_spread(tops, lefts, height, width))
 
 # %% ../nbs/tools/28e_sheet_plan.ipynb #28b966c2
 class _Links:
@@ -326,6 +329,7 @@ def _not_given(self:Plan, groups, taken): # the formulas of which not every cell
         kept.append(g.take(np.flatnonzero(~taken[ids].all(1))))
     return [g for g in kept if len(g.rows)]
 
+# %% ../nbs/tools/28e_sheet_plan.ipynb #49e11546
 @patch
 def _stale(self:Plan, groups, frozen): # mask of cells that would change with what is given, had nothing been frozen
     none = np.zeros((0, 0), dtype=np.int64)
@@ -338,6 +342,7 @@ def _stale(self:Plan, groups, frozen): # mask of cells that would change with wh
     stale = graph._after(held)
     return (owner >= 0) & (owner < n) & stale[owner]
 
+# %% ../nbs/tools/28e_sheet_plan.ipynb #0aa4b74e
 @patch
 def _place_constants(self:Plan, by_sheet, replaced): # the first segment: a blank cell, then what is not replaced
     ids = np.concatenate([[0]] + [self.index.of(s, r, c) for s, (r, c, _) in by_sheet.items()])
