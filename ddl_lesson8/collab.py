@@ -7,8 +7,8 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/collab.html.md"""
 # %% auto #0
 __all__ = ['DotProduct', 'sigmoid_range', 'as_vocab', 'row_numbers', 'in_range', 'DotBias', 'add_rows', 'EmbeddingDotBias',
            'emb_sz_rule', 'get_emb_sz', 'hidden_layers', 'EmbeddingNN', 'TableEncoder', 'CombinedModel',
-           'CollabLearner', 'split_ratings', 'default_range', 'collab_learner', 'score_for', 'rows_or_average',
-           'Suggestions', 'at_least_float32', 'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model',
+           'CollabLearner', 'split_ratings', 'default_range', 'collab_learner', 'score_for', 'at_least_float32',
+           'rows_or_average', 'Suggestions', 'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model',
            'collab_sheet', 'ratings_sheet_errors', 'ratings_sheet_values']
 
 # %% ../nbs/03_collab.ipynb #cb14ee25
@@ -409,6 +409,14 @@ def _same(a, b): # lists of plain values, or of tensors
     def one(x, y): return x.shape == y.shape and torch.allclose(x.to(y), y) if isinstance(y, torch.Tensor) else x == y
     return len(a) == len(b) and all(map(one, a, b))
 
+# %% ../nbs/03_collab.ipynb #bb04e18b
+@patch
+def learned(self:CollabLearner,
+    kind:str # 'user' or 'item'
+)->torch.Tensor: # bool, one for each row, on the CPU
+    "Which users or items have a training rating, so that something was learned of them"
+    return self._learned[kind]
+
 # %% ../nbs/03_collab.ipynb #a1c38243
 def split_ratings(
     data,      # `Ratings`, or a pair (training, validation) of them; validation may be None; or any table
@@ -501,6 +509,12 @@ def score_for(
     lo, hi = y_range
     return torch.logit(((rating - lo) / (hi - lo)).clamp(.025, .975))
 
+def at_least_float32(
+    x:torch.Tensor # any floating point numbers
+)->torch.Tensor: # float32 for 16-bit numbers, else as it is
+    "Precision enough for linear algebra"
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
 def rows_or_average(
     values:torch.Tensor, # one for each row of a table
     rows:torch.Tensor    # rows wanted; -1 for an unknown name
@@ -509,13 +523,6 @@ def rows_or_average(
     return torch.where(rows < 0, values.mean(), values[rows]) # -1 picks the last one, and drops it again
 
 # %% ../nbs/03_collab.ipynb #a058f698
-@patch
-def learned(self:CollabLearner,
-    kind:str # 'user' or 'item'
-)->torch.Tensor: # bool, one for each row, on the CPU
-    "Which users or items have a training rating, so that something was learned of them"
-    return self._learned[kind]
-
 @patch
 def find_rows(self:CollabLearner,
     names,              # one name, several, or a tensor of row numbers; all when None
@@ -615,12 +622,6 @@ def recommend(self:CollabLearner,
     return Suggestions((self.items[k], v) for k, v in zip(best.indices.tolist(), best.values.tolist()))
 
 # %% ../nbs/03_collab.ipynb #7c2a7f79
-def at_least_float32(
-    x:torch.Tensor # any floating point numbers
-)->torch.Tensor: # float32 for 16-bit numbers, else as it is
-    "Precision enough for linear algebra"
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
 def ridge_solution(
     x:torch.Tensor,      # inputs, (n, k)
     target:torch.Tensor, # wanted outputs, (n,)
