@@ -286,31 +286,35 @@ class TableEncoder:
         blocks = [self._block(c, table.get(name, [None] * n_rows)) for name, c in self.columns.items()]
         return torch.cat(blocks, 1) if blocks else torch.zeros(n_rows, 0)
 
-    def check(self,
-        row:dict # column -> value
-    ): # nothing
-        "Refuse what would be taken for average by mistake; raises `KeyError` or `ValueError` saying what is known"
-        for name, value in row.items():
-            if name not in self.columns:
-                raise KeyError(f"nothing is known of {name!r}; the columns are {list(self.columns)}")
-            if not self._missing(value): self._check_value(name, value, self.columns[name])
-
-    def _check_value(self, name, value, column):
-        if isinstance(column, tuple):
-            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-                raise ValueError(f"{name!r} is a number, such as {column[0]:g}, not {value!r}")
-            return
-        if not isinstance(value, str): raise ValueError(f"{name!r} is a text such as {'|'.join(column[:2])!r}, not {value!r}")
-        for word in filter(None, value.split('|')):
-            if word not in column:
-                near = get_close_matches(word, column, 3) or column[:5]
-                raise ValueError(f"{name!r} has no {word!r}; it knows {', '.join(map(repr, near))}")
-
     def _block(self, column, values)->torch.Tensor:
         if isinstance(column, tuple):
             mean, std = column
             return torch.tensor([[0. if self._missing(v) else (v - mean) / std] for v in values])
         return torch.tensor([[float(not self._missing(v) and w in str(v).split('|')) for w in column] for v in values])
+
+# %% ../nbs/03_collab.ipynb #6aca0576
+@patch
+def check(self:TableEncoder,
+    row:dict # column -> value
+): # nothing
+    "Refuse what would be taken for average by mistake; raises `KeyError` or `ValueError` saying what is known"
+    for name, value in row.items():
+        if name not in self.columns:
+            raise KeyError(f"nothing is known of {name!r}; the columns are {list(self.columns)}")
+        if not self._missing(value): self._check_value(name, value, self.columns[name])
+
+@patch
+def _check_value(self:TableEncoder, name, value, column):
+    if isinstance(column, tuple):
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise ValueError(f"{name!r} is a number, such as {column[0]:g}, not {value!r}")
+        return
+    if not isinstance(value, str):
+        raise ValueError(f"{name!r} is a text such as {'|'.join(column[:2])!r}, not {value!r}")
+    for word in filter(None, value.split('|')):
+        if word not in column:
+            near = get_close_matches(word, column, 3) or column[:5]
+            raise ValueError(f"{name!r} has no {word!r}; it knows {', '.join(map(repr, near))}")
 
 # %% ../nbs/03_collab.ipynb #11477212
 class CombinedModel(nn.Module):
@@ -337,15 +341,6 @@ class CombinedModel(nn.Module):
         n_in = emb_szs[0][1] + emb_szs[1][1] + self.user_meta.shape[1] + self.item_meta.shape[1]
         self.layers = hidden_layers(n_in, layers, p=p)
 
-    def extra(self,
-        u:torch.Tensor,         # embeddings of the users, (batch, columns)
-        i:torch.Tensor,         # embeddings of the items, (batch, columns)
-        user_meta:torch.Tensor, # what is known of the users, (batch, columns)
-        item_meta:torch.Tensor  # what is known of the items, (batch, columns)
-    )->torch.Tensor: # part of the score, (batch,)
-        "What the network adds for each pair"
-        return self.layers(torch.cat([u, i, user_meta, item_meta], 1)).squeeze(1)
-
     def score(self,
         user:torch.Tensor, # row numbers of users, (batch,)
         item:torch.Tensor  # row numbers of items, (batch,)
@@ -360,6 +355,17 @@ class CombinedModel(nn.Module):
     )->torch.Tensor: # predicted ratings, (batch,)
         "Predict a rating for each pair"
         return in_range(self.score(user, item), self.y_range)
+
+# %% ../nbs/03_collab.ipynb #ed839c67
+@patch
+def extra(self:CombinedModel,
+    u:torch.Tensor,         # embeddings of the users, (batch, columns)
+    i:torch.Tensor,         # embeddings of the items, (batch, columns)
+    user_meta:torch.Tensor, # what is known of the users, (batch, columns)
+    item_meta:torch.Tensor  # what is known of the items, (batch, columns)
+)->torch.Tensor: # part of the score, (batch,)
+    "What the network adds for each pair"
+    return self.layers(torch.cat([u, i, user_meta, item_meta], 1)).squeeze(1)
 
 # %% ../nbs/03_collab.ipynb #dbb514ba
 class CollabLearner(Learner):
@@ -399,11 +405,13 @@ class CollabLearner(Learner):
         raise ValueError(f"the saved model is about other {' and other '.join(other)}: make the learner from the "
                          "ratings and with the settings that it was trained with")
 
-    def _about(self)->dict: # what predictions depend on besides the weights: tensors and plain values
-        reads_tables = isinstance(self.model, CombinedModel)
-        return dict(users=self.users.items, items=self.items.items, ranges=list(self.model.y_range or ()),
-                    tables=[t.cpu() for t in self.model.buffers(recurse=False)] if reads_tables else [],
-                    columns=[e.names() for e in self.encoders] if reads_tables else [])
+# %% ../nbs/03_collab.ipynb #a0b1e54b
+@patch
+def _about(self:CollabLearner)->dict: # what predictions depend on besides the weights: tensors and plain values
+    reads_tables = isinstance(self.model, CombinedModel)
+    return dict(users=self.users.items, items=self.items.items, ranges=list(self.model.y_range or ()),
+                tables=[t.cpu() for t in self.model.buffers(recurse=False)] if reads_tables else [],
+                columns=[e.names() for e in self.encoders] if reads_tables else [])
 
 def _same(a, b): # lists of plain values, or of tensors
     def one(x, y): return x.shape == y.shape and torch.allclose(x.to(y), y) if isinstance(y, torch.Tensor) else x == y

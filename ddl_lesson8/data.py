@@ -62,7 +62,8 @@ class Ratings:
 
 # %% ../nbs/tools/23_data.ipynb #b030f69e
 def _check_columns(r): # tensors of one length
-    columns = dict(user=r.user, item=r.item, rating=r.rating) | ({} if r.timestamp is None else dict(timestamp=r.timestamp))
+    columns = dict(user=r.user, item=r.item, rating=r.rating)
+    if r.timestamp is not None: columns['timestamp'] = r.timestamp
     wrong = next((k for k, t in columns.items() if not isinstance(t, torch.Tensor) or t.ndim != 1), None)
     if wrong:
         raise TypeError(f"{wrong} must be a tensor with one dimension; tables of names go through ratings_from_table")
