@@ -173,18 +173,20 @@ def no_minus_zero(node): # -0 keeps its sign as a text. "Excel does not support 
     if not isinstance(node, Chain) or node.ops[0] != '&': return node
     return Chain(node.ops, tuple(call('IF', call('ISNUMBER', t), Chain(('+',), (t, Number(0.))), t) for t in node.terms))
 
-def no_hyphens(node): # texts are ordered by their codes. "Apostrophes and hyphens are ignored" (sort-data-in-a-range-or-table)
+def in_order(node): # texts are ordered by their codes. "Apostrophes and hyphens are ignored", and signs come between digits and letters (sort-data-in-a-range-or-table)
     if not isinstance(node, Chain) or not set(node.ops) & {'<', '>', '<=', '>='}: return node
-    def bare(t): return call('SUBSTITUTE', call('SUBSTITUTE', t, Text('-'), Text('')), Text("'"), Text(''))
+    def bare(t): # with other signs, whose codes lie between those of digits and letters
+        for sign, other in {'-': '', "'": '', ' ': ':', '"': ';', '.': '<', '+': '='}.items(): t = call('SUBSTITUTE', t, Text(sign), Text(other))
+        return t
     return Chain(node.ops, tuple(call('IF', call('ISTEXT', t), bare(t), t) for t in node.terms))
 
-IRONCALC_FIXES = look_at_all, picked, blank_is_zero, no_minus_zero, no_hyphens
+IRONCALC_FIXES = look_at_all, picked, blank_is_zero, no_minus_zero, in_order
 IRONCALC_BUGS = [ # formula, what Excel gives, cells: one for each of them
     ('AND(FALSE,1/0)', ErrorValue('#DIV/0!'), {}), ('OR(TRUE,A1)', ErrorValue('#N/A'), {'A1': [[ErrorValue('#N/A')]]}),
     ('MATCH(CHOOSE(1,A2,"a"),A1:A3,0)', 2, {'A1': [['a'], ['b'], ['c']]}), ('XMATCH(CHOOSE(2,7,A2)+0,A1:A3,0)', 2, {'A1': [[4], [5], [6]]}),
     ('MATCH(B1,A1:A2,0)', 2, {'A1': [[3], [0]]}), ('MATCH(B1,{-1,0,3})', 2, {}),
     ('-A1&"1"', '01', {}), ('ROUND(-0.25,0)&""', '0', {}),
-    ('"-2"&"b">"2a"', True, {}), ('A1<"1"', False, {'A1': [['-2']]})]
+    ('"-2"&"b">"2a"', True, {}), ('"1.5"<"12"', False, {}), ('"a b"<"a5"', False, {}), ('A1<"1"', False, {'A1': [['-2']]})]
 
 
 # What LibreOffice does otherwise, in the same way. Truth values are numbers there: `&` writes 1 for TRUE, SUM adds it, 5 is more than TRUE.
