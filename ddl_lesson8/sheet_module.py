@@ -9,6 +9,7 @@ __all__ = ['Sheets', 'SheetModule', 'Fit']
 
 # %% ../nbs/tools/28_sheet_module.ipynb #b500773e
 import difflib, math, warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -209,12 +210,13 @@ def __setstate__(self:SheetModule, state):
 # %% ../nbs/tools/28_sheet_module.ipynb #8ced8f64
 @patch
 def find(self:SheetModule,
-    where # a range, a cell or a defined name as text; an `Area`; a block of this library; or a list of such
+    where # a range, a cell or a defined name as text; an `Area`; a block of this library; or several of such
 )->tuple: # list of `Area`, and whether it is one cell that was named as a cell
     "Where something lies; raises `SheetError` where it is no range"
     if isinstance(where, Area): return [where], False
-    if isinstance(where, (list, tuple)): return [a for w in where for a in self.find(w)[0]], False
     if hasattr(where, 'ranges'): return [parse_area(a) for a in where.ranges], False
+    if isinstance(where, Iterable) and not isinstance(where, (str, torch.Tensor)):
+        return [a for w in where for a in self.find(w)[0]], False
     if not isinstance(where, str):
         raise SheetError(f"{self.path}: {where!r} is no range; write one such as 'conv1!A1:Z26'")
     try: tree = self.names.resolve(parse_formula(where.strip()), self.default_sheet(), 1, 1)
