@@ -121,7 +121,7 @@ _NUMBER = re.compile(r'-?\d+\.?\d*(?:E[+-]?\d+)?')
 
 def plain(text): # numbers inside a text to 12 digits: ironcalc writes up to 17 of them where Excel writes 15, and -0
     if type(text) is not str: return text
-    text = re.sub(r'(\.\d{11})\d+', r'\1', text) # first, as two numbers side by side, -4.251.04166666666667, are hard to tell apart
+    if not _NUMBER.fullmatch(text): text = re.sub(r'(\.\d{11})\d+', r'\1', text) # two numbers side by side, as in -4.251.04166666666667
     return _NUMBER.sub(lambda m: f'{float(m[0]) + 0.:.12g}', text)
 
 
