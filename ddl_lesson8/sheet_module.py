@@ -190,7 +190,7 @@ def _read_constants(self:SheetModule, dtype): # numbers and kinds of all cells t
 # %% ../nbs/tools/28_sheet_module.ipynb #0c356c6a
 def _warn_of_long_numbers(path, found):
     long = [(key, x) for key, (x, kind) in found.items() if kind == NUMBER and x == round(x)
-            and float(torch.tensor(x, dtype=torch.float32)) != x] if found else []
+            and float(torch.tensor(x, dtype=torch.float32)) != x]
     if long:
         warnings.warn(f"{path}: {address(*long[0][0])} holds {long[0][1]:.0f}, and {len(long) - 1} more cells hold "
                       "whole numbers, that float32 rounds: lookups may find other rows. Use float64", stacklevel=4)

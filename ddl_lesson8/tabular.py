@@ -205,10 +205,8 @@ def tabular_learner(
 )->TabularLearner:
     "Prepare a table, build a `TabularModel` for it and return a learner (claims T3 and T5)"
     y_names = [y_names] if isinstance(y_names, str) else list(y_names)
-    if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)
-    train, valid = splits if splits is not None else split_rows(table, seed=seed)
-    prep = ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
-    parts = prep.parts(table, train, valid, fit=True)
+    prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
+    parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
     out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
     config = dict(
         emb_szs=tabular_emb_szs(prep, emb_szs), n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers),
@@ -220,6 +218,11 @@ def tabular_learner(
     learn = TabularLearner(data, model, loss_func, lr=lr, wd=wd, metrics=metrics, device=device, seed=seed)
     learn.prep, learn.config = prep, config | dict(act=type(act_cls).__name__ if act_cls is not None else None)
     return learn
+
+# %% ../nbs/05_tabular.ipynb #0632df48
+def _column_prep(table, cat_names, cont_names, y_names, y_kind): # columns are chosen where none are named
+    if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)
+    return ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
 
 # %% ../nbs/05_tabular.ipynb #255c3856
 def shuffled_column(
@@ -350,13 +353,17 @@ def tabular_sheet(
         return s.put(w[k], f'weights {k + 1}', at=at_w, **signed), s.put(b[k], f'biases {k + 1}', at=at_b, **signed)
     hidden = s.linear(x, *layer(0, 'N16', 'N22'), relu=True, label='linear, ReLU', at='U10', fmt='0.00')
     last = s.linear(hidden, *layer(1, 'U16', 'U22'), label='linear', at='Z10', fmt='0.00', scale=False)
-    low, high = learn.config['y_range']
+    out, sales = _sheet_answers(s, last, *learn.config['y_range'])
+    blocks = dict(ids=ids, looked=looked, scaled=scaled, x=x, hidden=hidden, out=out, sales=sales)
+    return tabular_checks(learn, rows, blocks)
+
+# %% ../nbs/05_tabular.ipynb #256ffb90
+def _sheet_answers(s, last, low, high): # logarithms of sales within a range, and sales
     def squeeze(i, j): return f'{low}+({high}-{low})/(1+EXP(-{last.ref(i, j)}))'
     label = f'log sales, in {low} to {high}'
     out = s.formula((4, 1), squeeze, label, at='AB10', fmt='0.000', name='tabular_log_sales')
     sales = s.formula((4, 1), lambda i, j: f'EXP({out.ref(i, j)})', 'sales', at='AB16', fmt='0', scale=False)
-    blocks = dict(ids=ids, looked=looked, scaled=scaled, x=x, hidden=hidden, out=out, sales=sales)
-    return tabular_checks(learn, rows, blocks)
+    return out, sales
 
 # %% ../nbs/05_tabular.ipynb #010adf78
 def tabular_checks(
