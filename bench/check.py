@@ -6,8 +6,8 @@ import platform, shutil, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 import torch
 import openpyxl
-from ddl_lesson8.spreadsheet import Engine, open_workbook
-from ddl_lesson8.workbook import lesson_workbook
+from ddl_lesson8.sheets.book import Engine, open_workbook
+from ddl_lesson8.book.workbook import lesson_workbook
 
 RUNS = 5
 
@@ -41,7 +41,7 @@ def office(path, folder):
 
 
 def rows_for(path, folder):
-    check = 'import sys; from ddl_lesson8.workbook import main; sys.exit(main(sys.argv[1:]))'
+    check = 'import sys; from ddl_lesson8.book.workbook import main; sys.exit(main(sys.argv[1:]))'
     bare, whole = seconds(command(sys.executable, '-c', 'import torch')), seconds(command(sys.executable, '-c', check, str(path)))
     ours, theirs = seconds(lambda: read_ours(path)), seconds(lambda: read_theirs(path))
     rows = [('all of ddl8-check', whole, 'import torch alone', bare), ('read cells and formulas', ours, 'openpyxl', theirs)]

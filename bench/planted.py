@@ -2,8 +2,8 @@
 import platform, time
 from pathlib import Path
 import torch
-from ddl_lesson8.data import planted_ratings
-from ddl_lesson8.digits import make_digits
+from ddl_lesson8.data.ratings import planted_ratings
+from ddl_lesson8.data.digits import make_digits
 
 def seconds(f, repeats=3):
     f()

@@ -3,8 +3,8 @@ import os, platform, shutil, subprocess, tempfile, time
 from pathlib import Path
 import torch
 import torch.nn.functional as F
-from ddl_lesson8.sheet_module import SheetModule
-from ddl_lesson8.spreadsheet import Book, open_workbook, read_range
+from ddl_lesson8.sheets.module import SheetModule
+from ddl_lesson8.sheets.book import Book, open_workbook, read_range
 
 DOUBLE = torch.float64
 SOFFICE = shutil.which('soffice') or shutil.which('libreoffice')

@@ -7,8 +7,8 @@ import argparse, contextlib, io, os, platform, time
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from torch import nn
-from ddl_lesson8.columns import ColumnPrep, split_rows
-from ddl_lesson8.learner import seeded
+from ddl_lesson8.data.columns import ColumnPrep, split_rows
+from ddl_lesson8.train.learner import seeded
 from ddl_lesson8.tabular import TabularModel, tabular_learner
 
 CARDS = dict(size=6, coupler=2, model=500, tyre=17, week=52, weekday=7)

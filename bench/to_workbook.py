@@ -3,9 +3,9 @@ import copy, platform, tempfile, time
 from pathlib import Path
 import torch
 from torch import nn
-from ddl_lesson8.digits import draw_seven
-from ddl_lesson8.spreadsheet import Engine
-from ddl_lesson8.to_workbook import to_workbook
+from ddl_lesson8.data.digits import draw_seven
+from ddl_lesson8.sheets.book import Engine
+from ddl_lesson8.sheets.from_model import to_workbook
 
 def lenet():
     torch.manual_seed(0)

@@ -23,9 +23,9 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from fastcore.basics import patch
 from .parameters import create_params
-from .data import Ratings, ratings_from_table
+from .data.ratings import Ratings, ratings_from_table
 from .embeddings import Embedding, Vocab, check_ids
-from .learner import Data, Learner, seeded
+from .train.learner import Data, Learner, seeded
 
 # %% ../nbs/03_collab.ipynb #983c1859
 class DotProduct(nn.Module):
@@ -719,7 +719,7 @@ def ratings_table(
     n:int=15 # people, and films
 )->torch.Tensor: # (n, n), 0 where there is no rating
     "A small table of planted ratings with gaps, and its names"
-    from ddl_lesson8.data import planted_ratings
+    from ddl_lesson8.data.ratings import planted_ratings
     r = planted_ratings(seed=0, n_users=60).ratings
     people, films = (r.counts(of).argsort(descending=True, stable=True)[:n].sort().values for of in ('user', 'item'))
     table = torch.zeros(r.n_users, r.n_items, dtype=torch.float64)
@@ -779,7 +779,7 @@ def ratings_sheet_errors(
     model:EmbeddingDotBias # in float64
 )->list: # `Check`s
     "Write the errors, their root mean squares, and what all formulas should give"
-    from ddl_lesson8.spreadsheet import Check
+    from ddl_lesson8.sheets.book import Check
     off = lambda f, p: f'IF({stars.ref(f, p)}=0,0,{guess.ref(f, p)}-{stars.ref(f, p)})'
     error = s.formula(stars.shape, off, 'errors: prediction - rating', at='AO17', fmt='0.0;-0.0;', scale='signed')
     root = lambda **part: f'SQRT(SUMSQ({error.area(**part)})/COUNTIF({stars.area(**part)},">0"))'

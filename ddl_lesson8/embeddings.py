@@ -254,7 +254,7 @@ def embeddings_sheet(
     book # a `Book`; the sheet 'embeddings' is added to it
 )->list: # of `Check`
     "The poem as ids by MATCH, as a matrix by INDEX, and by one-hot times matrix (claims E2, E3, E4)"
-    from ddl_lesson8.spreadsheet import Check
+    from ddl_lesson8.sheets.book import Check
     words = split_words(POEM)
     vocab = Vocab(words, ignore_case=True, sort=True)
     layer = Embedding(len(vocab), 4, std=0.5, dtype=torch.float64, generator=torch.Generator().manual_seed(8))

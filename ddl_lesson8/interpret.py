@@ -281,7 +281,7 @@ def one_vote_each(
 
 # %% ../nbs/04_interpret.ipynb #f7b83ecc
 def _check_surprise(my_surprise):
-    from ddl_lesson8.data import Ratings
+    from ddl_lesson8.data.ratings import Ratings
     people, films = ['a', 'b'], ['x', 'y', 'z']
     ratings = Ratings(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), torch.tensor([5., 2, 4]), people, films)
     found = Latent(user=torch.eye(2), item=torch.tensor([[1., 2], [0, 1], [3, 3]]), user_bias=torch.tensor([.5, 0]),
@@ -323,7 +323,7 @@ def _check_opposite(my_opposite):
 
 # %% ../nbs/04_interpret.ipynb #25de8b59
 def _check_damped(my_damped):
-    from ddl_lesson8.data import Ratings
+    from ddl_lesson8.data.ratings import Ratings
     user, item, stars = torch.tensor([0, 1, 2, 0]), torch.tensor([0, 0, 0, 1]), torch.tensor([5., 5, 5, 1])
     ratings = Ratings(user, item, stars, ['a', 'b', 'c'], ['x', 'y', 'z'])
     answer = my_damped(ratings, 2)

@@ -295,7 +295,7 @@ def parameters_sheet(
     book # a `Book`; the sheet 'parameters' is added to it
 )->list: # of `Check`
     "A parameter of 12 x 4 random numbers with its mean and standard deviation as formulas (claim P6)"
-    from ddl_lesson8.spreadsheet import Check
+    from ddl_lesson8.sheets.book import Check
     g = torch.Generator().manual_seed(42)
     u, v = 1 - torch.rand(12, 4, dtype=torch.float64, generator=g), torch.rand(12, 4, dtype=torch.float64, generator=g)
     drawn = create_params(12, 4, dtype=torch.float64, generator=g)
@@ -312,7 +312,7 @@ def parameters_sheet(
 # %% ../nbs/01_parameters.ipynb #952df991
 def _mean_and_spread(sheet, block, values:torch.Tensor)->list: # of `Check`
     "Two formulas below a block, and what they should give"
-    from ddl_lesson8.spreadsheet import Check
+    from ddl_lesson8.sheets.book import Check
     cells, look = block.area(absolute=True), dict(fmt='0.0000', scale=False)
     mean = sheet.formula((), lambda: f'AVERAGE({cells})', 'mean', below=block, **look)
     spread = sheet.formula((), lambda: f'STDEV({cells})', 'standard deviation', below=mean, **look)

@@ -4,9 +4,9 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 from hypothesis import strategies as st
-from ddl_lesson8.formulas import Call, Chain, Number, Ref, Text, Unary, parse_formula, rebuild, unparse
-from ddl_lesson8.spreadsheet import Area, cell_name, parse_area, quote_sheet
-from ddl_lesson8.xlsx import ErrorValue, read_xlsx
+from ddl_lesson8.sheets.formulas import Call, Chain, Number, Ref, Text, Unary, parse_formula, rebuild, unparse
+from ddl_lesson8.sheets.book import Area, cell_name, parse_area, quote_sheet
+from ddl_lesson8.sheets.xlsx import ErrorValue, read_xlsx
 
 M = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
 R = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships'
@@ -384,7 +384,7 @@ def places(sheets): return [(s, *at) for s, cells in sheets.items() for at, v in
 
 
 def from_module(path, places, **kwargs):
-    from ddl_lesson8.sheet_module import SheetModule
+    from ddl_lesson8.sheets.module import SheetModule
     computed, out = SheetModule.load(path, **{'rand': 'seed', **kwargs})(), {}
     for sheet in {s for s, _, _ in places}:
         at = [(r, c) for s, r, c in places if s == sheet]

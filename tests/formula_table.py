@@ -1,7 +1,7 @@
 """What Excel's documentation says that formulas give: (formula, result, cells), a block of cells as rows from its first cell on.
 A formula that begins with { is an array formula. Numbers that the documentation rounds are compared at its digits."""
 from typing import NamedTuple
-from ddl_lesson8.xlsx import ErrorValue
+from ddl_lesson8.sheets.xlsx import ErrorValue
 
 NA, DIV, NUM, VALUE, REF, NAME, NULL = map(ErrorValue, ('#N/A', '#DIV/0!', '#NUM!', '#VALUE!', '#REF!', '#NAME?', '#NULL!'))
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import activations as A
 from ddl_lesson8.activations import ACTIVATIONS, FourParts, Inputs, collapse
-from ddl_lesson8.exercises import check_exercise
+from ddl_lesson8.book.exercises import check_exercise
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=80)
 settings.load_profile('book')
@@ -143,7 +143,7 @@ def test_cuda():
 
 def test_sheet_agrees_and_keeps_its_charts(tmp_path):
     import openpyxl
-    from ddl_lesson8.spreadsheet import Book, crosscheck
+    from ddl_lesson8.sheets.book import Book, crosscheck
     checks = A.activations_sheet(book := Book())
     path = book.save(tmp_path/'activations.xlsx')
     assert crosscheck(path, checks).raise_if_different()

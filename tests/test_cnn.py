@@ -7,9 +7,9 @@ from torch import nn
 from ddl_lesson8 import cnn
 from ddl_lesson8.cnn import (Jitter, confusion, edge_family, edge_likeness, layer_outputs, nearest_edge, newer_cnn, older_cnn, summary)
 from ddl_lesson8.conv import Conv2d, edge_kernels
-from ddl_lesson8.digits import make_digits
-from ddl_lesson8.exercises import check_exercise
-from ddl_lesson8.learner import Data, Learner, accuracy, seeded
+from ddl_lesson8.data.digits import make_digits
+from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.train.learner import Data, Learner, accuracy, seeded
 
 SEARCH = dict(max_examples=40, deadline=None, derandomize=True)
 devices = ['cpu'] + ['cuda'] * torch.cuda.is_available()

@@ -7,9 +7,9 @@ from torch import nn
 from ddl_lesson8 import collab
 from ddl_lesson8.collab import (CombinedModel, DotBias, DotProduct, EmbeddingDotBias, EmbeddingNN, TableEncoder, add_rows, score_for, collab_learner,
     default_range, emb_sz_rule, get_emb_sz, hidden_layers, in_range, ridge_solution, row_numbers, sigmoid_range, split_ratings, as_vocab)
-from ddl_lesson8.data import Ratings, planted_ratings, ratings_from_table
-from ddl_lesson8.exercises import check_exercise
-from ddl_lesson8.learner import seeded
+from ddl_lesson8.data.ratings import Ratings, planted_ratings, ratings_from_table
+from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.train.learner import seeded
 
 SEARCH = dict(derandomize=True, deadline=None, max_examples=40)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
@@ -395,7 +395,7 @@ def test_learns_the_planted_truth():
 
 def test_sheet(tmp_path):
     pytest.importorskip('ironcalc')
-    from ddl_lesson8.spreadsheet import Book, crosscheck, read_range
+    from ddl_lesson8.sheets.book import Book, crosscheck, read_range
     book = Book()
     path, = [book.save(tmp_path/'collab.xlsx') for checks in [collab.collab_sheet(book)]]
     again = Book()

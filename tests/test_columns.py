@@ -2,7 +2,7 @@
 import datetime, math
 import numpy as np, pandas as pd, polars as pl, pyarrow as pa, pytest, torch
 from hypothesis import given, settings, strategies as st
-from ddl_lesson8.columns import ColumnPrep, add_datepart, as_frame, cont_cat_split, date_parts, split_rows
+from ddl_lesson8.data.columns import ColumnPrep, add_datepart, as_frame, cont_cat_split, date_parts, split_rows
 
 FRAMES = {'pandas': pd.DataFrame, 'polars': lambda d: pl.DataFrame(d, strict=False), 'pyarrow': pa.table}
 TABLE = dict(name=['b', 'a', None, 'b', 'c'], n=[1, 2, 3, 2, 1], x=[.5, None, 2., 4., 1.], ok=[True, False, True, True, False], y=[1., 2., 3., 4., 5.])

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import conv
-from ddl_lesson8.exercises import check_exercise
+from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.conv import (AdaptiveConcatPool2d, AvgPool2d, Conv2d, MaxPool2d, adaptive_avg_pool2d, adaptive_max_pool2d, apply_kernel, avg_pool2d,
                               conv2d, conv2d_fast, conv_output_size, conv_sheet, edge_kernels, fast_choice, max_pool2d, receptive_field, slide_kernel)
 
@@ -219,7 +219,7 @@ def test_receptive_field_is_where_the_gradient_is():
     assert int((x.grad[0] != 0).sum()) == receptive_field(layers)[0] ** 2
 
 def test_sheet_agrees_and_any_change_is_found(tmp_path):
-    from ddl_lesson8.spreadsheet import Book, crosscheck, read_range
+    from ddl_lesson8.sheets.book import Book, crosscheck, read_range
     book = Book()
     checks = conv_sheet(book)
     path = book.save(tmp_path/'conv.xlsx')

@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from ddl_lesson8 import conv_matmul
 from ddl_lesson8.conv_matmul import (Polynomial, as_polynomial, coefficient, letters, conv_entries, conv_sources, conv_matrix, conv2d_matmul,
     conv2d_unfold, conv_out_shape, conv_transpose2d_matmul, conv_violation, matrix_counts, show_conv_matrix)
-from ddl_lesson8.exercises import check_exercise
+from ddl_lesson8.book.exercises import check_exercise
 
 fixed = settings(derandomize=True, deadline=None, max_examples=25)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')

@@ -3,8 +3,8 @@ import contextlib, errno, hashlib, http.server, io, multiprocessing, os, re, thr
 from pathlib import Path
 import pytest, torch
 from hypothesis import given, settings, strategies as st
-import ddl_lesson8.data as data
-from ddl_lesson8.data import (DownloadError, Ratings, cache_folder, data_folder, download, movielens, planted_films,
+import ddl_lesson8.data.ratings as data
+from ddl_lesson8.data.ratings import (DownloadError, Ratings, cache_folder, data_folder, download, movielens, planted_films,
                               planted_ratings, ratings_from_table)
 
 SEARCH = dict(max_examples=40, deadline=None, derandomize=True)

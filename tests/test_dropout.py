@@ -6,8 +6,8 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import dropout as chapter
 from ddl_lesson8.dropout import Dropout, Dropout2d, dropout, dropout_mask, dropout_on, dropout_sheet, mean_and_doubt, predict_samples
-from ddl_lesson8.exercises import check_exercise
-from ddl_lesson8.spreadsheet import Book, crosscheck, read_range
+from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.sheets.book import Book, crosscheck, read_range
 
 fixed = settings(derandomize=True, deadline=None, max_examples=30)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')

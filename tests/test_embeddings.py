@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import embeddings
 from ddl_lesson8.embeddings import Embedding, POEM, Vocab, one_hot, split_words
-from ddl_lesson8.exercises import check_exercise
+from ddl_lesson8.book.exercises import check_exercise
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=60)
 settings.load_profile('book')
@@ -145,7 +145,7 @@ def test_poem_holds_only_what_the_lecture_quotes():
 
 def test_sheet_agrees(tmp_path):
     from ddl_lesson8.embeddings import embeddings_sheet
-    from ddl_lesson8.spreadsheet import Book, crosscheck
+    from ddl_lesson8.sheets.book import Book, crosscheck
     checks = embeddings_sheet(book := Book())
     assert crosscheck(book.save(tmp_path/'embeddings.xlsx'), checks).raise_if_different()
 

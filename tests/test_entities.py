@@ -4,7 +4,7 @@ sklearn = pytest.importorskip('sklearn')
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from ddl_lesson8.entities import EntityEmbedding
-from ddl_lesson8.tables import planted_shops
+from ddl_lesson8.data.tables import planted_shops
 
 
 @parametrize_with_checks([EntityEmbedding(layers=(8,), epochs=1)])

@@ -5,8 +5,8 @@ import pytest, torch
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8.collab import EmbeddingDotBias, EmbeddingNN, score_for
 from ddl_lesson8 import interpret
-from ddl_lesson8.data import Ratings
-from ddl_lesson8.exercises import check_exercise
+from ddl_lesson8.data.ratings import Ratings
+from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.interpret import (Latent, NameTable, Prior, centre, cosine_similarity, explained, extremes, fold_in,
                                    guess_from_metadata, latent, learn_prior, nearest, one_vote_each, pca, ranks, show_map, spearman, stability)
 

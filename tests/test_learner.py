@@ -5,7 +5,7 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from ddl_lesson8.learner import (Data, FORMAT, LRFind, Learner, Plan, Recorder, accuracy, adamw, cosine, decay_groups,
+from ddl_lesson8.train.learner import (Data, FORMAT, LRFind, Learner, Plan, Recorder, accuracy, adamw, cosine, decay_groups,
                                  default_device, longest_fall, one_cycle, progress_bar, rmse, seeded, smooth, someone_watches, suggest)
 
 quick = settings(derandomize=True, deadline=None, max_examples=40)

@@ -4,7 +4,7 @@ import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import parameters
-from ddl_lesson8.exercises import check_exercise
+from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.parameters import IncompatibleKeys, Module, ModuleList, create_params
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=60)
@@ -198,7 +198,7 @@ def test_to_cuda():
 
 def test_sheet_agrees(tmp_path):
     from ddl_lesson8.parameters import parameters_sheet
-    from ddl_lesson8.spreadsheet import Book, crosscheck
+    from ddl_lesson8.sheets.book import Book, crosscheck
     checks = parameters_sheet(book := Book())
     assert crosscheck(book.save(tmp_path/'parameters.xlsx'), checks).raise_if_different()
 

@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
-TOOLS = [p for p in NOTEBOOKS if p.parent.name == 'tools']
+WINGS = ('book', 'train', 'data', 'sheets')  # from the upper floor to the lower
 CHAPTERS = [p for p in NOTEBOOKS if re.match(r'\d', p.name) and p.parent.name == 'nbs']
 
 
@@ -15,20 +15,44 @@ def cells(nb:Path, kind:str)->list[str]:
 
 
 def module(nb:Path)->str|None:
-    found = re.search(r'^#\| *default_exp +(\w+)', '\n'.join(cells(nb, 'code')), re.M)
+    "The module that a notebook exports, `sheets.book` say"
+    found = re.search(r'^#\| *default_exp +([\w.]+)', '\n'.join(cells(nb, 'code')), re.M)
     return found and found[1]
+
+
+def wing(name:str)->str:
+    "The wing that a module stands in, or '' for a chapter"
+    return name.split('.')[0] if name.split('.')[0] in WINGS else ''
+
+
+MODULES = {module(p): p for p in NOTEBOOKS if module(p)}
+
+
+def imports(code:str)->set[str]:
+    "Modules of the library that a piece of code imports, those inside functions too"
+    names = set()
+    for node in ast.walk(ast.parse(re.sub(r'^[%!].*$', '', code, flags=re.M))):
+        if isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] == 'ddl_lesson8':
+            base = node.module.removeprefix('ddl_lesson8').removeprefix('.')
+            names |= {base} if base in MODULES else {f'{base}.{a.name}'.removeprefix('.') for a in node.names} & MODULES.keys()
+        if isinstance(node, ast.Import): names |= {a.name.removeprefix('ddl_lesson8.') for a in node.names} & MODULES.keys()
+    return names
 
 
 def imported(nb:Path, exported_only:bool)->set[str]:
     "Modules of the library that a notebook imports"
-    names = set()
-    for source in cells(nb, 'code'):
-        if exported_only and not re.search(r'^#\| *exports?\b', source, re.M): continue
-        code = re.sub(r'^[%!].*$', '', source, flags=re.M)
-        for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.ImportFrom) and (node.module or '').startswith('ddl_lesson8.'): names.add(node.module.split('.')[1])
-            if isinstance(node, ast.Import): names |= {a.name.split('.')[1] for a in node.names if a.name.startswith('ddl_lesson8.')}
-    return names
+    sources = [s for s in cells(nb, 'code') if not exported_only or re.search(r'^#\| *exports?\b', s, re.M)]
+    return set().union(*map(imports, sources))
+
+
+def climbs(name:str, names:set[str])->set[str]:
+    "Imports that point up: a wing that uses a chapter, or sheets that use anything else of ours"
+    allowed = {'sheets': {'sheets'}, 'data': {'data', 'sheets'}, 'train': {'train', 'data', 'sheets'}, 'book': {*WINGS, ''}}
+    return {n for n in names - {'book.plots'} if n != name and wing(n) not in allowed.get(wing(name), {*WINGS, ''})}
+
+
+def test_the_pen_may_be_taken_by_everyone_because_it_takes_nothing():
+    assert not imported(MODULES['book.plots'], exported_only=True)
 
 
 def test_both_settings_files_agree():
@@ -39,10 +63,39 @@ def test_both_settings_files_agree():
     assert project['requires-python'] == '>=' + parser['DEFAULT']['min_python']
 
 
-@pytest.mark.parametrize('nb', TOOLS, ids=lambda p: p.stem)
-def test_tools_import_no_chapter(nb):
-    if nb.stem.endswith('_all'): return
-    assert not imported(nb, exported_only=True) & {module(p) for p in CHAPTERS}
+@pytest.mark.parametrize('name', [m for m in MODULES if wing(m)])
+def test_wings_import_only_from_below(name):
+    assert not climbs(name, imported(MODULES[name], exported_only=True))
+
+
+@pytest.mark.parametrize('name', [m for m in MODULES if wing(m)])
+def test_a_wing_is_numbered_in_the_order_of_its_imports(name):
+    own = {n for n in imported(MODULES[name], exported_only=True) if wing(n) == wing(name) and n != name}
+    assert not {n for n in own if MODULES[n].name > MODULES[name].name}
+
+
+def test_an_import_that_points_up_would_be_noticed():
+    assert climbs('sheets.book', imports('def f():\n    from ddl_lesson8.train.learner import Learner')) == {'train.learner'}
+    assert climbs('data.ratings', imports('from ddl_lesson8 import collab')) == {'collab'}
+    assert climbs('train.learner', imports('import ddl_lesson8.book.claims')) == {'book.claims'}
+    assert not climbs('train.learner', imports('from ddl_lesson8.data.ratings import Ratings'))
+
+
+def test_a_changed_module_of_a_wing_would_be_noticed(tmp_path):
+    sys.path.insert(0, str(ROOT/'tools'))
+    from check import digests
+    (tmp_path/'sheets').mkdir()
+    (tmp_path/'sheets'/'book.py').write_text('1')
+    before = digests(tmp_path)
+    (tmp_path/'sheets'/'book.py').write_text('2')
+    assert before.keys() == {'sheets/book.py'} and digests(tmp_path) != before
+
+
+def test_every_generated_module_is_marked_as_generated():
+    files = [p.relative_to(ROOT).as_posix() for p in (ROOT/'ddl_lesson8').rglob('*.py')]
+    said = subprocess.run(['git', 'check-attr', 'linguist-generated', *files], cwd=ROOT, capture_output=True, text=True)
+    if said.returncode: pytest.skip('not a git checkout')
+    assert all(line.endswith(': set') for line in said.stdout.splitlines()), said.stdout
 
 
 @pytest.mark.parametrize('nb', CHAPTERS, ids=lambda p: p.stem)
@@ -88,7 +141,7 @@ def test_imports_stand_in_cells_of_their_own(nb):
 
 
 def test_the_front_page_shows_the_ledgers_counts():
-    from ddl_lesson8.claims import Ledger
+    from ddl_lesson8.book.claims import Ledger
     cells = json.loads((ROOT/'nbs'/'index.ipynb').read_text(encoding='utf-8'))['cells']
     shown = [''.join(o.get('data', {}).get('text/plain', '')) for c in cells for o in c.get('outputs', [])]
     assert repr(Ledger(ROOT/'nbs').counts) in shown, 'run make notebooks, then make readme'

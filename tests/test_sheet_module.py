@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest, torch
 import torch.nn.functional as N
 from hypothesis import HealthCheck, given, settings, strategies as st
-from ddl_lesson8.sheet_module import SheetModule
-from ddl_lesson8.spreadsheet import Book, SheetError, cell_name, read_range
-from ddl_lesson8.xlsx import ErrorValue, read_xlsx
+from ddl_lesson8.sheets.module import SheetModule
+from ddl_lesson8.sheets.book import Book, SheetError, cell_name, read_range
+from ddl_lesson8.sheets.xlsx import ErrorValue, read_xlsx
 from formula_fuzz import (COL, DATA, HOME, IRONCALC_BUGS, IRONCALC_FIXES, LIBREOFFICE_FIXES, SOFFICE, Dice, F, alike, block, books, fixed,
                           for_libreoffice, from_ironcalc, from_libreoffice, from_module, many, places, plain, same, smooth_book, write, write_cases)
 from formula_table import CASES, DIV, FUNCTIONS, MIXED_UP, NA, NUM, VALUE, Case
@@ -465,7 +465,7 @@ def test_a_pickle_takes_its_texts_to_another_process(tmp_path):
     (tmp_path/'m.pkl').write_bytes(pickle.dumps(m))
     small(tmp_path/'o.xlsx', {(1, 1): 'zz', (2, 1): 'yy', (3, 1): 'xx'})
     code = f"""import pickle
-from ddl_lesson8.sheet_module import SheetModule
+from ddl_lesson8.sheets.module import SheetModule
 SheetModule.load({str(tmp_path/'o.xlsx')!r})
 print(pickle.load(open({str(tmp_path/'m.pkl')!r}, 'rb')).values('A1:C4'))"""
     out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
-from ddl_lesson8.spreadsheet import (Area, Book, Cell, Check, Engine, SheetError, absolute_form, cell_name, check_workbook_file, col_name, col_number,
+from ddl_lesson8.sheets.book import (Area, Book, Cell, Check, Engine, SheetError, absolute_form, cell_name, check_workbook_file, col_name, col_number,
                                      crosscheck, open_workbook, parse_area, quote_sheet, read_range, relative_form)
 
 FEW = settings(max_examples=12, derandomize=True, deadline=None)
@@ -338,7 +338,7 @@ def test_a_full_disk_leaves_the_old_file(sheet, tmp_path, monkeypatch):
     path = tmp_path/'x.xlsx'
     path.write_text('old')
     def full(*args): raise OSError(28, 'No space left on device')
-    for name in ('os.replace', 'ddl_lesson8.spreadsheet._copy_zip'):
+    for name in ('os.replace', 'ddl_lesson8.sheets.book._copy_zip'):
         with monkeypatch.context() as m:
             m.setattr(name, full)
             with pytest.raises(SheetError, match=r'x.xlsx: cannot be written \(No space left'): sheet.book.save(path)

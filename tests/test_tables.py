@@ -1,7 +1,7 @@
 "The planted tables follow their written rules, and the loader of the real shops says what is wrong"
 import numpy as np, pandas as pd, pytest
 from hypothesis import given, settings, strategies as st
-from ddl_lesson8.tables import (ENCLOSURES, ROSSMANN_FEATURES, ROSSMANN_FILES, SIZES, STATES, STATE_CODES, TYRES, load_rossmann,
+from ddl_lesson8.data.tables import (ENCLOSURES, ROSSMANN_FEATURES, ROSSMANN_FILES, SIZES, STATES, STATE_CODES, TYRES, load_rossmann,
                                 map_km, place_xy, planted_auction, planted_shops, shop_log_sales, to_frame, write_rossmann)
 
 

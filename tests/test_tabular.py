@@ -6,10 +6,10 @@ from torch import nn
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8 import tabular
-from ddl_lesson8.columns import split_rows
-from ddl_lesson8.exercises import check_exercise
-from ddl_lesson8.spreadsheet import Book, crosscheck
-from ddl_lesson8.tables import planted_auction, write_rossmann
+from ddl_lesson8.data.columns import split_rows
+from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.sheets.book import Book, crosscheck
+from ddl_lesson8.data.tables import planted_auction, write_rossmann
 from ddl_lesson8.tabular import (LinBnDrop, SigmoidRange, TabularModel, embedding_features, embedding_of, load_tabular, map_correlation,
                                  mape, permutation_importance, rossmann_main, save_tabular, tabular_forward, tabular_learner, tabular_sheet)
 
@@ -212,15 +212,15 @@ def without_extras(code, *argv):
 
 
 def test_the_workbook_is_built_by_the_core_alone(tmp_path):
-    out = without_extras(f"from ddl_lesson8.workbook import main; sys.exit(main(['--save', {str(tmp_path/'lesson8.xlsx')!r}]))")
+    out = without_extras(f"from ddl_lesson8.book.workbook import main; sys.exit(main(['--save', {str(tmp_path/'lesson8.xlsx')!r}]))")
     assert 'comparisons agree' in out and 'log sales' in out
 
 
 def test_a_dict_of_columns_needs_no_data_frame_library(tmp_path):
     assert 'fine' in without_extras("""
 import torch
-from ddl_lesson8.columns import add_datepart
-from ddl_lesson8.tables import planted_auction
+from ddl_lesson8.data.columns import add_datepart
+from ddl_lesson8.data.tables import planted_auction
 from ddl_lesson8.tabular import load_tabular, save_tabular, tabular_learner
 t = add_datepart(planted_auction(300, n_models=20).columns, 'sale_date')
 learn = tabular_learner(t, 'sale_price', layers=(5,), device='cpu')
@@ -233,8 +233,8 @@ print('fine')
 """, str(tmp_path/'m.pt'))
 
 
-@pytest.mark.parametrize('code', ["from ddl_lesson8.tables import planted_shops; planted_shops().table()",
-                                  "from ddl_lesson8.columns import as_frame; as_frame(3)",
+@pytest.mark.parametrize('code', ["from ddl_lesson8.data.tables import planted_shops; planted_shops().table()",
+                                  "from ddl_lesson8.data.columns import as_frame; as_frame(3)",
                                   "import ddl_lesson8.entities",
                                   "from ddl_lesson8.tabular import other_learners; other_learners(1, 1, .1, 1, 0)"])
 def test_what_needs_an_extra_says_how_to_get_it(code):

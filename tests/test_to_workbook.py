@@ -5,8 +5,8 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings, strategies as st
 from torch import nn
-from ddl_lesson8.spreadsheet import Engine, SheetError, read_range
-from ddl_lesson8.to_workbook import ACTIVATION_FORMULAS, WRITERS, to_workbook, writes
+from ddl_lesson8.sheets.book import Engine, SheetError, read_range
+from ddl_lesson8.sheets.from_model import ACTIVATION_FORMULAS, WRITERS, to_workbook, writes
 
 def rand(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
@@ -148,7 +148,7 @@ CIRCLES += [(TIED, torch.tensor([1, 2, 2])), (nn.Sequential(TWICE, nn.SiLU(), TW
 @pytest.mark.parametrize('act', ACTS, ids=str)
 def test_gradients_at_kinks(tmp_path, act):
     "Where a formula has a corner, the cell's gradient is PyTorch's; and no EXP overflows on the way back"
-    SheetModule = pytest.importorskip('ddl_lesson8.sheet_module').SheetModule
+    SheetModule = pytest.importorskip('ddl_lesson8.sheets.module').SheetModule
     model = nn.Sequential(nn.Linear(1, 1), act)
     model[0].weight.data.fill_(1.), model[0].bias.data.zero_()
     for x in ([[0.], [1.], [-1.]], [[6.], [3.], [-3.]], [[20.5], [20.]], [[-12.], [-9.]], [[9.], [12.]], [[-800.], [-40.], [40.], [800.]]):
@@ -161,7 +161,7 @@ def test_gradients_at_kinks(tmp_path, act):
 @pytest.mark.parametrize('model, x', CIRCLES)
 def test_the_circle(tmp_path, model, x):
     "Model -> workbook -> module: the same outputs and the same gradients of every parameter"
-    SheetModule = pytest.importorskip('ddl_lesson8.sheet_module').SheetModule
+    SheetModule = pytest.importorskip('ddl_lesson8.sheets.module').SheetModule
     r = check(model, x, tmp_path, tol=1e-9 if 'GELU' in repr(model) else 1e-12)
     module = SheetModule.load(r.path, parameters=dict.fromkeys(a for b in r.parameters.values() for a in b.ranges))
     cells, again = module(), copy.deepcopy(model).double().eval()

@@ -2,9 +2,9 @@
 import os, random, re, shutil, subprocess, sys, time, zipfile
 from pathlib import Path
 import pytest, torch
-from ddl_lesson8 import workbook
-from ddl_lesson8.spreadsheet import Book, Check, SheetError, absolute_form, cell_name, open_workbook, parse_area
-from ddl_lesson8.workbook import (CHAPTERS, COURSE, check_course_workbook, check_lesson_workbook, check_workbook, chapter_sheets, find_course_sheets,
+from ddl_lesson8.book import workbook
+from ddl_lesson8.sheets.book import Book, Check, SheetError, absolute_form, cell_name, open_workbook, parse_area
+from ddl_lesson8.book.workbook import (CHAPTERS, COURSE, check_course_workbook, check_lesson_workbook, check_workbook, chapter_sheets, find_course_sheets,
                                   lesson_book, lesson_workbook, main)
 
 LONG = pytest.mark.skipif(os.environ.get('DDL_LESSON8_LONG') != '1', reason='set DDL_LESSON8_LONG=1 for the long search')
@@ -166,7 +166,7 @@ def test_a_missing_sheet_is_a_difference(course, tmp_path):
 
 @needs_course
 def test_the_course_agrees_in_under_three_seconds():
-    code = 'import sys, time; from ddl_lesson8.workbook import main; status = main(sys.argv[1:]); assert "sympy" not in sys.modules; print(time.process_time()); sys.exit(status)'
+    code = 'import sys, time; from ddl_lesson8.book.workbook import main; status = main(sys.argv[1:]); assert "sympy" not in sys.modules; print(time.process_time()); sys.exit(status)'
     done = subprocess.run([sys.executable, '-c', code, str(COURSE_FILE)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'all 25 comparisons agree' in done.stdout
@@ -261,7 +261,7 @@ def demo(monkeypatch, tmp_path):
 def test_a_copy_agrees_even_recalculated(demo, tmp_path):
     report = check_workbook(demo[0])
     assert report and len(report) == 8
-    from ddl_lesson8.spreadsheet import Engine
+    from ddl_lesson8.sheets.book import Engine
     Engine(demo[0]).model.save_to_xlsx(str(tmp_path/'again.xlsx'))
     assert check_lesson_workbook(tmp_path/'again.xlsx')
 
@@ -355,7 +355,7 @@ def test_the_command_needs_only_the_core(tmp_path):
     code = f"""
 import sys
 sys.modules |= dict.fromkeys({BLOCKED}) # None: cannot be imported
-from ddl_lesson8.workbook import CHAPTERS, chapter_sheets, main
+from ddl_lesson8.book.workbook import CHAPTERS, chapter_sheets, main
 print(*chapter_sheets(CHAPTERS))
 status = main(['--save', sys.argv[1]])
 sys.exit(status or main([sys.argv[1]]))

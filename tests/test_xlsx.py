@@ -3,8 +3,8 @@ import io, os, re, zipfile, zlib
 from pathlib import Path
 import pytest, torch
 from hypothesis import given, settings, strategies as st
-from ddl_lesson8.spreadsheet import SheetError, col_name
-from ddl_lesson8.xlsx import (Cell, ErrorValue, SolverSettings, Table, read_xlsx, rewrite_xlsx, shift_formula, MAX_PARTS, MAX_RATIO,
+from ddl_lesson8.sheets.book import SheetError, col_name
+from ddl_lesson8.sheets.xlsx import (Cell, ErrorValue, SolverSettings, Table, read_xlsx, rewrite_xlsx, shift_formula, MAX_PARTS, MAX_RATIO,
                               SMALL_PART)
 
 M = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
@@ -212,7 +212,7 @@ def test_definitions_in_xml_are_refused(make, doctype, part):
 
 def test_zip_bombs(make, monkeypatch):
     with pytest.raises(SheetError, match="bomb.bin' unpacks to .* times its size"): read_xlsx(make('', parts={'bomb.bin': b'\0' * (SMALL_PART + 1)}))
-    import ddl_lesson8.xlsx as x
+    import ddl_lesson8.sheets.xlsx as x
     monkeypatch.setattr(x, 'MAX_PARTS', 3)
     with pytest.raises(SheetError, match='parts; at most 3 are read'): read_xlsx(make(''))
     monkeypatch.setattr(x, 'MAX_PARTS', 30), monkeypatch.setattr(x, 'MAX_ALL', 50)
@@ -411,7 +411,7 @@ COURSE = next((p for p in (DATA/'conv-example.xlsx', DATA.parent/'xl'/'conv-exam
 
 @pytest.mark.skipif(COURSE is None, reason="the course's conv-example.xlsx is not in the folder that DDL_LESSON8_DATA names")
 def test_the_courses_workbook(tmp_path):
-    from ddl_lesson8.spreadsheet import open_workbook
+    from ddl_lesson8.sheets.book import open_workbook
     file, other = read_xlsx(COURSE), open_workbook(COURSE)
     assert sum(c.formula is not None for s in file.sheets.values() for c in s.cells.values()) == 9336 and file.active_sheet == 'conv-example'
     for name, sheet in file.sheets.items():
@@ -424,7 +424,7 @@ def test_the_courses_workbook(tmp_path):
 
 @pytest.mark.skipif(os.name == 'nt', reason='permissions and links as Unix has them')
 def test_a_saved_file_keeps_its_permissions_and_its_link(tmp_path):
-    from ddl_lesson8.spreadsheet import Book
+    from ddl_lesson8.sheets.book import Book
     (tmp_path/'real').mkdir()
     (tmp_path/'real'/'b.xlsx').write_bytes(b'')
     (tmp_path/'real'/'b.xlsx').chmod(0o640)

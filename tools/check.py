@@ -8,7 +8,9 @@ def run(*cmd):
     if subprocess.run(cmd, cwd=root).returncode: sys.exit(f'{" ".join(cmd)} failed: see above')
 
 
-def digests()->dict: return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (root/'ddl_lesson8').glob('*.py')}
+def digests(folder=root/'ddl_lesson8')->dict:
+    "A digest of each module, in the wings too, by its path"
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob('*.py')}
 
 
 def export_is_fresh():

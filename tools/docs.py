@@ -11,6 +11,11 @@ proc, site = root/'_proc', root/'_docs'
 def plain_name(name:str)->str: return re.sub(r'^\d+[a-z]?_', '', name)
 
 
+def is_chapter(nb:Path)->bool:
+    "Whether a notebook tells a story of the lecture: those numbered 01 to 13"
+    return nb.parent.name in ('nbs', '_proc') and bool(re.match(r'0\d|1[0-3]', nb.name))
+
+
 def local_links(text:str, depth:int, site_url:str)->str:
     "Links of a page that stay inside the site: nbdev's absolute ones, and numbered notebooks"
     text = text.replace(site_url, '../' * depth)
@@ -37,7 +42,7 @@ def rename(nb:Path, site_url:str, repo_url:str):
         if c['cell_type'] == 'raw': c['source'] = re.sub(r'^output-file:.*\n', '', c['source'], flags=re.M)
         for data in (o.get('data', {}) for o in c.get('outputs', [])):
             for kind in data.keys() & {'text/markdown', 'text/html'}: data[kind] = local_links(''.join(data[kind]), depth, site_url)
-    if nb.match('_proc/0*.ipynb'): content['cells'].insert(1, badges(nb, repo_url))
+    if is_chapter(nb): content['cells'].insert(1, badges(nb, repo_url))
     nb.unlink()
     nb.with_name(plain_name(nb.name)).write_text(json.dumps(content), encoding='utf-8')
 
@@ -100,7 +105,7 @@ def build():
     if subprocess.run(cmd, cwd=root).returncode: sys.exit('the site could not be rendered: see above')
     shutil.copytree(proc/'_docs', site)
     (site/'notebooks').mkdir()
-    for nb in (root/'nbs').glob('0*.ipynb'): shutil.copy(nb, site/'notebooks')
+    for nb in filter(is_chapter, (root/'nbs').glob('*.ipynb')): shutil.copy(nb, site/'notebooks')
     checked = subprocess.run(['ddl8-check', '--save', str(site/'lesson8.xlsx')], cwd=root, capture_output=True, text=True)
     if checked.returncode: sys.exit(f'lesson8.xlsx does not agree:\n{checked.stdout}{checked.stderr}')
     if found := problems(site): sys.exit('\n'.join(found))

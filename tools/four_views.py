@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from ddl_lesson8.conv import conv2d
-from ddl_lesson8.digits import draw_seven
-from ddl_lesson8.plots import INK
+from ddl_lesson8.data.digits import draw_seven
+from ddl_lesson8.book.plots import INK
 
 root = Path(__file__).resolve().parent.parent
 WORDS = "A small grid of weights\nslides over the picture.\nAt each place, multiply\nwhat lies on each other\nand add it all up."

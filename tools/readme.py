@@ -27,7 +27,7 @@ def readme()->str:
     title, summary = (re.search(rf'^{k}: (.*)$', text, re.M)[1] for k in ('title', 'description'))
     text = re.sub(r'^---\n.*?\n---\n|<!-- WARNING: THIS FILE.*?-->\n', '', text, flags=re.S)
     text = f'# {title}\n\n> {summary}\n\n{text}'
-    text = re.sub(r'\]\(((?:tools/)?)(\w+)\.ipynb', lambda m: f']({get_config().doc_url}{m[1]}{plain_name(m[2])}.html', text)
+    text = re.sub(r'\]\(((?:\w+/)*)(\w+)\.ipynb', lambda m: f']({get_config().doc_url}{m[1]}{plain_name(m[2])}.html', text)
     text = text.replace('](images/', '](nbs/images/')
     return HEAD + re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
 
