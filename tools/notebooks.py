@@ -33,6 +33,12 @@ def run_all(notebooks:list[Path], save:bool=False, workers:int=2)->bool:
     return all_ok
 
 
+def save_ledger():
+    "Write the ledger that comes with the library from the claims in the notebooks"
+    from ddl_lesson8.book.claims import Ledger
+    Ledger(root/'nbs').save(root/'ddl_lesson8'/'book'/'ledger.json')
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument('notebooks', nargs='*', type=Path, help='default: all')
@@ -41,7 +47,9 @@ def main():
     a = ap.parse_args()
     nbs = [p.resolve() for p in a.notebooks] or all_notebooks()
     readers = [p for p in nbs if p.stem in ('14_ledger', 'index')]  # they read what the others saved
-    ok = run_all([p for p in nbs if p not in readers], a.save, a.workers) and run_all(readers, a.save, a.workers)
+    ok = run_all([p for p in nbs if p not in readers], a.save, a.workers)
+    if ok and a.save: save_ledger()
+    ok = ok and run_all(readers, a.save, a.workers)
     if a.save: subprocess.run(['nbdev-clean'], cwd=root, check=True)
     sys.exit(not ok)
 
