@@ -1,5 +1,5 @@
 "The house rules that a program can check."
-import ast, json, re, subprocess, sys, tomllib
+import ast, json, os, re, subprocess, sys, tomllib
 from configparser import ConfigParser
 from pathlib import Path
 import pytest
@@ -145,6 +145,28 @@ def test_the_front_page_shows_the_ledgers_counts():
     cells = json.loads((ROOT/'nbs'/'index.ipynb').read_text(encoding='utf-8'))['cells']
     shown = [''.join(o.get('data', {}).get('text/plain', '')) for c in cells for o in c.get('outputs', [])]
     assert repr(Ledger(ROOT/'nbs').counts) in shown, 'run make notebooks, then make readme'
+
+
+def test_the_shipped_ledger_is_that_of_the_notebooks():
+    from ddl_lesson8.book.claims import Ledger
+    assert Ledger().claims == Ledger(ROOT/'nbs').claims, 'run make notebooks'
+
+
+def test_the_ledger_has_the_same_numbers_away_from_the_repository(tmp_path):
+    code = "from ddl_lesson8.book.claims import Ledger; print(len(Ledger().ids))"
+    said = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, check=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert int(said.stdout) == 74
+
+
+def test_a_star_brings_what_the_page_promises():
+    here = {}
+    exec('from ddl_lesson8.all import *', here)
+    assert {'create_params', 'DotProduct', 'collab_learner', 'conv2d', 'SheetModule', 'Learner'} <= here.keys()
+
+
+def test_the_package_knows_its_version_and_its_modules():
+    code = "import ddl_lesson8 as d; assert d.__doc__ and d.__version__ and 'collab' in dir(d) and d.collab.DotProduct and d.sheets"
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize('nb', NOTEBOOKS, ids=lambda p: p.stem)
