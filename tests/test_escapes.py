@@ -1,0 +1,56 @@
+"Right values for changes of the code that once passed every test"
+import pytest, torch
+import torch.nn.functional as F
+from openpyxl import Workbook
+from openpyxl.utils import get_column_letter as letter
+from ddl_lesson8.parameters import create_params
+from ddl_lesson8.sheets.module import SheetModule, _shorten
+from ddl_lesson8.tabular import LinBnDrop
+from ddl_lesson8.train.learner import suggest
+
+
+def test_the_valley_lies_half_way_down_the_longest_fall():
+    "fastai's rule: from the start s of a fall of n points, s + n/3 + n/6"
+    lrs = [1e-7 * 1.5**i for i in range(40)]
+    flat, fall, rise = [1.] * 14, [.9 - .05 * i for i in range(12)], [2. + i for i in range(14)]
+    assert suggest(lrs, flat + fall + rise).valley == lrs[4 + 8 + 13//3 + 13//6]
+
+
+def test_batch_norm_of_a_tabular_layer_starts_at_a_thousandth():
+    "fastai's BatchNorm begins with the bias 1e-3, so that no input stands at the kink of a ReLU"
+    assert (LinBnDrop(3, 2)[0].bias == 1e-3).all() and (LinBnDrop(3, 2, lin_first=True)[1].bias == 1e-3).all()
+
+
+def test_a_step_must_lower_the_value_enough():
+    "Armijo's rule (Nocedal and Wright, Numerical Optimization, 3.4): f(new) <= f + 1e-4 slope (new - x)"
+    loss = lambda x: (float(x @ x) / 2, x)
+    x = torch.ones(1, dtype=torch.float64)
+    far = torch.full_like(x, torch.inf)
+    new, value, _ = _shorten(loss, x, .5, x, -2.00005 * x, -far, far)
+    assert value < .5 and new.item() == pytest.approx(-.000025)
+
+
+@pytest.mark.parametrize('down, right', [(1, 2), (2, 1), (3, 2)])
+def test_a_window_may_move_by_other_steps_down_than_right(tmp_path, down, right):
+    "PyTorch's convolution with stride (down, right)"
+    image, kernel = torch.rand(9, 9, dtype=torch.float64), torch.rand(3, 2, dtype=torch.float64)
+    want = F.conv2d(image[None, None], kernel[None, None], stride=(down, right))[0, 0]
+    book = Workbook()
+    sheet = book.active
+    sheet.title = 'S'
+    for r, row in enumerate(image.tolist(), 1):
+        for c, v in enumerate(row, 1): sheet.cell(r, c, v)
+    for r, row in enumerate(kernel.tolist(), 1):
+        for c, v in enumerate(row, 12): sheet.cell(r, c, v)
+    for i in range(want.shape[0]):
+        for j in range(want.shape[1]):
+            top, left = 1 + i * down, 1 + j * right
+            sheet.cell(20 + i, 1 + j, f'=SUMPRODUCT({letter(left)}{top}:{letter(left + 1)}{top + 2},$L$1:$M$3)')
+    book.save(tmp_path/'stride.xlsx')
+    got = SheetModule.load(tmp_path/'stride.xlsx')[f'S!A20:{letter(want.shape[1])}{19 + want.shape[0]}']
+    assert torch.allclose(got, want, rtol=1e-12, atol=0)
+
+
+def test_first_numbers_have_the_spread_of_the_lecture():
+    "Claim P6: `create_params` draws from a normal distribution of spread 0.01"
+    assert create_params(100_000).std().item() == pytest.approx(.01, rel=.02)
