@@ -295,11 +295,21 @@ def test_contents_come_first_and_link(demo):
 
 # the chapters
 
+def modules_with_a_sheet(package):
+    "Names of modules, in wings too, that have a function `<module>_sheet`"
+    return {p.stem for p in package.rglob('*.py') if re.search(rf'^def {p.stem}_sheet\(', p.read_text(encoding='utf-8'), re.M)}
+
+
 def test_no_chapter_is_lost():
     "Every module that has a function named after itself is in the list, and is found"
-    modules = Path(workbook.__file__).parent.glob('*.py')
-    exported = {p.stem for p in modules if re.search(rf'^def {p.stem}_sheet\(', p.read_text(encoding='utf-8'), re.M)}
-    assert set(chapter_sheets()) == exported and exported <= set(CHAPTERS)
+    exported = modules_with_a_sheet(Path(workbook.__file__).parent.parent)
+    assert exported and set(chapter_sheets()) == exported and exported <= set(CHAPTERS)
+
+
+def test_a_sheet_in_a_wing_would_be_noticed(tmp_path):
+    (tmp_path/'book').mkdir()
+    (tmp_path/'book'/'attention.py').write_text('def attention_sheet(book): pass')
+    assert modules_with_a_sheet(tmp_path) == {'attention'}
 
 
 def test_the_lesson_agrees(tmp_path):
