@@ -91,6 +91,10 @@ def test_a_changed_module_of_a_wing_would_be_noticed(tmp_path):
     assert before.keys() == {'sheets/book.py'} and digests(tmp_path) != before
 
 
+def test_the_picture_of_the_house_shows_the_imports():
+    subprocess.run([sys.executable, 'tools/house.py', '--check'], cwd=ROOT, check=True)
+
+
 def test_every_generated_module_is_marked_as_generated():
     files = [p.relative_to(ROOT).as_posix() for p in (ROOT/'ddl_lesson8').rglob('*.py')]
     said = subprocess.run(['git', 'check-attr', 'linguist-generated', *files], cwd=ROOT, capture_output=True, text=True)
