@@ -123,7 +123,7 @@ def test_libreoffice_agrees_with_the_documentation_but_for_known_cases(tmp_path)
 
 MORE = [Case(*c) for c in [ # differences that random formulas found
     ('(A1-3)%', -.02, {'A1': [[1]]}), ('1&(1=2)', '1FALSE'), ('AND("x",TRUE)', VALUE), ('AND("3",TRUE)', VALUE), ('AND(FALSE,1/0)', DIV), ('SUMXMY2(A1:A3,B1:B3)', 1, {'A1': [[1, None], [5, 'x'], [3, 4]]}),
-    ('CORREL(A1:A3,{sheet}!B1:B3)', 1, {'A1': [[1, 2], [2, 4], [3, 6]]}), ('COUNTIF(A1:A3,"<>7")', 2, {'A1': [['7'], ['a'], [None]]}), ('MATCH(CHOOSE(1,A2,"a"),A1:A3,0)', 2, {'A1': [['a'], ['b'], ['c']]}), ('ROUND(-0.25,0)&""', '0'),
+    ('CORREL(A1:A3,{sheet}!B1:B3)', 1, {'A1': [[1, 2], [2, 4], [3, 6]]}), ('COUNTIF(A1:A3,"<>7")', 3, {'A1': [['7'], ['a'], [None]]}), ('MATCH(CHOOSE(1,A2,"a"),A1:A3,0)', 2, {'A1': [['a'], ['b'], ['c']]}), ('ROUND(-0.25,0)&""', '0'),
     ('SUM(INDEX(A1:A3,2),5)', 5, {'A1': [[1], [True], ['x']]}), ('HLOOKUP(0,A1:C2,2,FALSE)', NA, {'A1': [[1, None, 'x'], [2, 3, 4]]}), ('IF("3",1,2)', VALUE), ('SUM(IFERROR(1/0,""),5)', VALUE), ('COUNTIF(A1:A3,-2.5)', 1, {'A1': [['-2.5'], ['a'], [2]]})]]
 
 
@@ -421,7 +421,7 @@ def test_names_tables_whole_columns_and_other_sheets(tmp_path):
     wb.defined_names['here'] = DefinedName('here', attr_text='factor*10')
     wb.save(tmp_path/'t.xlsx')
     m = SheetModule.load(tmp_path/'t.xlsx')
-    assert m.values("'it''s'!A1:C4") == [[60., 60., 10 + .1 + 11.], [60.6, 3., 4.], [25., 3., 30.], [30., 60., 25.]]
+    assert m.values("'it''s'!A1:C4") == [[60., 60., 10 + .1 + 11.], [10 + .1 + 20 + .2 + 30 + .3, 3., 4.], [25., 3., 30.], [30., 60., 25.]]
     assert m['total'].flatten().tolist() == [10, 20, 30] and m['sales!C2:C4'].flatten().tolist() == pytest.approx([11, 24, 39])
 
 
@@ -454,6 +454,40 @@ def test_ranges_whose_size_depends_on_the_batch(tmp_path):
         for j in range(3): assert torch.equal(got[i, j], m({'A1:A5': x[i, j], 'B1': n[i, j]})['C1:D3'])
     got[..., 2, 0].sum().backward() # C3 holds three times the first n numbers
     assert x.grad[0, :, :, 0].tolist() == [[3, 0, 0, 0, 0], [3, 3, 0, 0, 0], [3, 3, 3, 3, 0]]
+
+
+# (cells of column A, formula in D2, what Excel gives, source); MS is the documentation, "saved" a value in a workbook that Excel saved
+X, REF, IRON = 0.4506107112625232, ErrorValue('#REF!'), 'saved, tests of ironcalc: '
+SAVED_BY_EXCEL = [
+    ([], 'MOD(5,1E-10)', 9.999981783901343e-11, IRON + 'MOD_QUOTIENT.xlsx'),
+    ([True], 'QUOTIENT(A1,A1)', VALUE, IRON + 'MOD_QUOTIENT.xlsx'),
+    ([], 'SWITCH(B1,"","match")', NA, 'saved, tests of pycel: logical.xlsx'),
+    ([False], 'SWITCH(A1,C3,"match","other")', 'other', 'saved, tests of pycel: logical.xlsx'),
+    (['Hello', ' ', 'World'], 'CONCATENATE(A1:A3,"!")', ' !', MS + 'implicit-intersection-operator'),
+    ([23., 'hey'], 'COUNTIF(A1:A3,">=")', 0, IRON + 'COUNTIF.xlsx'),
+    ([23., '23', True, 1., -23., 'hey', False], 'COUNTIF(A1:A7,"<>23")', 6, IRON + 'COUNTIF.xlsx'),
+    ([X], 'COUNTIF(A1,"<="&A1)', 1, 'saved: COUNTIFS of a nearest-neighbour workbook'),
+    ([X], 'COUNTIF(A1,"<>"&A1)', 0, 'saved: COUNTIFS of a nearest-neighbour workbook'),
+    ([], 'AND("",TRUE)', True, IRON + 'AND_OR_XOR.xlsx'),
+    ([], 'AND("")', VALUE, IRON + 'AND_OR_XOR.xlsx'),
+    ([1., 2.], 'XLOOKUP(9,A1:A2,A1:A2,,0)', NA, IRON + 'XLOOKUP.xlsx'),
+    ([1., 2., 4., 8.], 'SUM(INDEX(A1:A4,,))', 15, MS + 'index-function'),
+    ([], 'VLOOKUP("a","Nothing",1)', VALUE, 'LibreOffice agrees: a text is no range'),
+    ([-.2, -.3, .2, -.7, -.2, -.2, .7, .7], 'SUM(A1:A8)', 0, 'saved: AVERAGEs of a perceptron workbook add from the first to the last'),
+    ([1.], 'SUMIF(#REF!,"x",A1:A1)', REF, MS + 'how-to-correct-a-ref-error'),
+    ([1.], 'COUNTIF(#REF!,1)', REF, MS + 'how-to-correct-a-ref-error'),
+    ([1.], 'SUMIFS(A1:A3,#REF!,1)', REF, MS + 'how-to-correct-a-ref-error'),
+    ([1.], 'COLUMNS(#REF!)', REF, MS + 'how-to-correct-a-ref-error'),
+    ([1., 2.], 'INDEX(A1:A2,MATCH(1/0,A1:A2,0),1)', DIV, 'LibreOffice agrees: an error in an argument goes through'),
+    ([1., 2.], 'SUMPRODUCT(A1:A2,1/0)', DIV, 'LibreOffice agrees: an error goes before the test of sizes'),
+    ([5., 6.], '10-(A1,A2)', VALUE, MS + 'calculation-operators-and-precedence-in-excel'),
+]
+
+
+@pytest.mark.parametrize('column, formula, result, source', SAVED_BY_EXCEL, ids=[c[1] for c in SAVED_BY_EXCEL])
+def test_values_that_excel_gives(tmp_path, column, formula, result, source):
+    m = small(tmp_path/'x.xlsx', {(r, 1): v for r, v in enumerate(column, 1)} | {(2, 4): F(formula)})
+    assert same(m.values('s!D2'), result, 1e-15), source
 
 
 # what must not go wrong in silence

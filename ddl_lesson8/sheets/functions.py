@@ -188,6 +188,11 @@ def build(
     num = torch.where(fault > 0, fault.to(num.dtype), num)
     return Cells(num, torch.where(fault > 0, FAULT, kind).to(torch.int8))
 
+def _with_fault(x, fault): # errors over a value
+    if not _any(fault): return x
+    return Cells(torch.where(fault > 0, fault.to(x.num.dtype), x.num),
+                 torch.where(fault > 0, FAULT, x.kind if x.kind is not None else 0).to(torch.int8), x.ref)
+
 # %% ../../nbs/sheets/04_functions.ipynb #71c28baa
 def _pad(x, rows, cols): # to a size, with #N/A where there is nothing
     r, c = x.size[-2:]
@@ -511,7 +516,7 @@ def evaluate(
         return from_rows([[v if isinstance(v, Fault) else v.value for v in r] for r in node.rows], ctx.like)
     if isinstance(node, Unary): return _unary(node, ctx, array)
     if isinstance(node, Call): return _call(node, ctx, array, whole)
-    if isinstance(node, Chain) and node.ops[0] == ',': return _union(node, ctx)
+    if isinstance(node, Chain) and node.ops[0] == ',': return _union(node, ctx) if whole else ctx.constant(Fault('#VALUE!'))
     if isinstance(node, Chain) and not is_range(node): return _chain(node, ctx, array)
     return _range(node, ctx, array or whole)
 
@@ -650,9 +655,12 @@ def _pieces(args): return [_piece(a) for a in args]
 
 def _error(pieces): return _first(*(p[2] for p in pieces))
 
+def _in_order(x): # the sum of the last dimension, in double precision from the first number to the last, as Excel adds
+    return x.cumsum(-1)[..., -1] if x.dtype == torch.float64 and x.device.type == 'cpu' else x.sum(-1)
+
 def _total(pieces, fn=lambda x: x): # sum over all arguments; what does not count is 0 already
     total = 0.
-    for num, mask, _ in pieces: total = total + (fn(num) if mask is None else torch.where(mask, fn(num), 0.)).sum(-1)
+    for num, mask, _ in pieces: total = total + _in_order(fn(num) if mask is None else torch.where(mask, fn(num), 0.))
     return total
 
 def _finite(num, fault=None): # a sum that overflows is an error too
@@ -803,9 +811,14 @@ def _differ(*values): # sizes of ranges that must be equal
 def _problem(like, code):
     return build(like.num.new_zeros(1, 1, 1), torch.full((1, 1, 1), code, dtype=torch.int8, device=like.num.device))
 
+def _misfit(code, *args): # ranges whose sizes do not fit; an error among them goes first
+    fault = _first(*(_numbers_or_zero(a)[1] for a in args))
+    if fault is None: return _problem(args[0], code)
+    return build(args[0].num.new_zeros(1, 1, 1), torch.where(fault > 0, fault, code)[..., None])
+
 @function('SUMPRODUCT', 'a*', 1)
 def _sumproduct(*args):
-    if _differ(*args): return _problem(args[0], VALUE)
+    if _differ(*args): return _misfit(VALUE, *args)
     out, faults = None, []
     for num, fault in map(_numbers_or_zero, args): out = num if out is None else out * num; faults.append(fault)
     return _finite(out.sum((-2, -1)), _first(*faults))
@@ -885,9 +898,12 @@ def _text_mask(num, kind, text): # cells whose text fits to a pattern
     return is_text & (_by_text(num, is_text, lambda t: float(pattern.fullmatch(t) is not None)) == 1)
 
 # %% ../../nbs/sheets/04_functions.ipynb #5d90db31
+def _equal_15(num, value): # to 15 digits, as a text has them
+    return torch.eq(*_snap(num, torch.as_tensor(value, dtype=num.dtype, device=num.device)))
+
 def _equal_to(num, kind, value): # cells that hold a value
     if isinstance(value, float):
-        same = (kind == NUMBER) & (num == value)
+        same = (kind == NUMBER) & _equal_15(num, value)
         is_text = kind == TEXT
         if not _any(is_text): return same
         return same | is_text & (_by_text(num, is_text, lambda t: float(_parse(t) == value)) == 1)
@@ -899,19 +915,21 @@ def _fits(num, kind, condition): # cells that fit to a condition, a text
     op, rest = _CONDITION.fullmatch(condition).groups()
     if rest == '' and op in ('=', '<>'): return (kind == BLANK) == (op == '=')
     if rest == '' and op is None: return (kind == BLANK) | _text_mask(num, kind, '')
+    if rest == '': return torch.zeros_like(kind, dtype=torch.bool) # an operator alone
     value = _operand_of(rest)
+    if op == '<>' and isinstance(value, float): return ~((kind == NUMBER) & _equal_15(num, value)) # a text "23" stays
     if op in (None, '=', '<>'): return _equal_to(num, kind, value) != (op == '<>')
     want, key = encode(value)
     if isinstance(value, str):
         want, num = float(_TEXTS.ranks(num)[int(want)]), _keys(Cells(num, kind))[1]
-    return (kind == key) & _COMPARE[op](num, torch.as_tensor(want, dtype=num.dtype, device=num.device))
+    return (kind == key) & _COMPARE[op](*_snap(num, num.new_tensor(want)))
 
 # %% ../../nbs/sheets/04_functions.ipynb #6a33611b
 def _where(values, condition): # (..., n, cells): which cells fit to each formula's own condition
     num, kind = values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2)
     want, what = condition.num.detach().expand(condition.size).flatten(-2), condition.full_kind().flatten(-2)
     if not _any(what == TEXT) and not _any(kind == TEXT) and not _any(what == FAULT):
-        return torch.where(what == LOGICAL, kind == LOGICAL, kind == NUMBER) & (num == want) # a blank condition is 0
+        return torch.where(what == LOGICAL, kind == LOGICAL, kind == NUMBER) & _equal_15(num, want) # a blank condition is 0
     num, kind, want, what = torch.broadcast_tensors(num, kind, want, what)
     out = torch.zeros_like(kind, dtype=torch.bool)
     for w, k in torch.stack([want, what.to(want.dtype)], -1).flatten(0, -2).unique(dim=0).tolist():
@@ -920,6 +938,9 @@ def _where(values, condition): # (..., n, cells): which cells fit to each formul
         else: fits = _equal_to(num, kind, 0. if value is None else value)
         out |= fits & (want == w) & (what == k)
     return out
+
+def _broken(*ranges): # error numbers of references such as #REF!, which go through
+    return _first(*(_faults(x) for x in ranges if not x.ref and x.size[-2:] == (1, 1)))
 
 def _each(fn, condition): # a condition may itself be an array: one result for each
     r, c = condition.size[-2:]
@@ -930,7 +951,8 @@ def _each(fn, condition): # a condition may itself be an array: one result for e
 # %% ../../nbs/sheets/04_functions.ipynb #ba671ea9
 @function('COUNTIF', 'rv')
 def _countif(values, condition):
-    return _each(lambda c: _scalar(_where(values, c).sum(-1).to(values.num.dtype)), condition)
+    n = _each(lambda c: _scalar(_where(values, c).sum(-1).to(values.num.dtype)), condition)
+    return _with_fault(n, _broken(values))
 
 def _all_fit(pairs): # every range has its condition
     mask = None
@@ -940,8 +962,9 @@ def _all_fit(pairs): # every range has its condition
 
 @function('COUNTIFS', 'rv**')
 def _countifs(*pairs):
-    if len(pairs) % 2 or _differ(*pairs[::2]): return _problem(pairs[0], VALUE)
-    return _scalar(_all_fit(pairs).sum(-1).to(pairs[0].num.dtype))
+    fault = _broken(*pairs[::2])
+    if len(pairs) % 2 or _differ(*pairs[::2]): return _with_fault(_problem(pairs[0], VALUE), fault)
+    return _with_fault(_scalar(_all_fit(pairs).sum(-1).to(pairs[0].num.dtype)), fault)
 
 # %% ../../nbs/sheets/04_functions.ipynb #e10f43bc
 def _masked(values, mask): # the numbers of a range under a mask, and the first error among them
@@ -952,8 +975,9 @@ def _masked(values, mask): # the numbers of a range under a mask, and the first 
 
 def _conditional(finish):
     def compute(values, *pairs):
-        if len(pairs) % 2 or _differ(values, *pairs[::2]): return _problem(values, VALUE)
-        return finish(*_masked(values, _all_fit(pairs)))
+        fault = _broken(values, *pairs[::2])
+        if len(pairs) % 2 or _differ(values, *pairs[::2]): return _with_fault(_problem(values, VALUE), fault)
+        return _with_fault(finish(*_masked(values, _all_fit(pairs))), fault)
     return compute
 
 def _mean_if(num, mask, fault):
@@ -975,6 +999,7 @@ for name, finish in {'SUMIFS': _sum_if, 'AVERAGEIFS': _mean_if, 'MAXIFS': _extre
 def _if_older(finish):
     def compute(ctx, args, array, whole):
         values, condition = evaluate(args[0], ctx, array, True), evaluate(args[1], ctx, array)
+        if _any(_broken(values)): return values
         target = values
         if len(args) > 2 and is_range(args[2]):
             first, place = (locate(a, ctx) for a in (args[0], args[2]))
@@ -1003,7 +1028,7 @@ def _counta(*args): # an empty argument typed into the formula counts, a blank c
 @function('COUNTBLANK', 'r')
 def _countblank(x):
     kind, num = x.full_kind().flatten(-2), x.num.detach().expand(x.size).flatten(-2)
-    return _scalar(((kind == BLANK) | ((kind == TEXT) & (num == _TEXTS.id('')))).sum(-1).to(num.dtype))
+    return _with_fault(_scalar(((kind == BLANK) | ((kind == TEXT) & (num == _TEXTS.id('')))).sum(-1).to(num.dtype)), _broken(x))
 
 # %% ../../nbs/sheets/04_functions.ipynb #15286119
 def _truth(x): # truth values, and errors
@@ -1030,11 +1055,6 @@ def _still_ref(mask, a, b): # does the result count as read from cells? Numbers 
     other = b if a.ref else a
     if other.kind is None or bool(((other.kind == NUMBER) | (other.kind == FAULT)).all()): return True
     return bool(mask.all()) if a.ref else not bool(mask.any())
-
-def _with_fault(x, fault): # errors over a value
-    if not _any(fault): return x
-    return Cells(torch.where(fault > 0, fault.to(x.num.dtype), x.num),
-                 torch.where(fault > 0, FAULT, x.kind if x.kind is not None else 0).to(torch.int8), x.ref)
 
 # %% ../../nbs/sheets/04_functions.ipynb #f5629752
 @function('IF', 'vpp', 1, context=True)
@@ -1067,10 +1087,11 @@ def _ifs(ctx, *args):
 
 # %% ../../nbs/sheets/04_functions.ipynb #d31d6be9
 @function('SWITCH', 'vvp**', 3, context=True)
-def _switch(ctx, x, *args):
+def _switch(ctx, x, *args): # a blank is 0 here, neither "" nor FALSE
+    zero = lambda v: v if v.kind is None else Cells(v.num, torch.where(v.kind == BLANK, NUMBER, v.kind).to(torch.int8), v.ref)
     out = args[-1] if len(args) % 2 else ctx.constant(Fault('#N/A'))
     pairs = list(zip(args[:-1:2], args[1::2])) if len(args) % 2 else list(zip(args[::2], args[1::2]))
-    for test, value in reversed(pairs): out = _if(ctx, _compare('=', x, test), value, out)
+    for test, value in reversed(pairs): out = _if(ctx, _compare('=', zero(x), zero(test)), value, out)
     return out
 
 @function('CHOOSE', 'vp*', 2, context=True)
@@ -1092,7 +1113,8 @@ def _logical(combine, neutral):
             kind, num = x.full_kind().flatten(-2), x.num.detach().expand(x.size).flatten(-2)
             if not x.ref and x.size[-2:] == (1, 1):
                 truth, fault = (None if t is None else t.expand(x.size).flatten(-2) for t in _truth(x))
-                counts = torch.ones_like(kind, dtype=torch.bool)
+                counts = (kind != TEXT) | (num != _TEXTS.id('')) # an empty text is passed over
+                fault = None if fault is None else torch.where(counts, fault, 0)
             else:
                 truth, fault = num != 0, _first_along(kind == FAULT, num)
                 counts = (kind == NUMBER) | (kind == LOGICAL)
@@ -1129,11 +1151,14 @@ def _n(x): # a text or a blank is 0
     zero, kind = Cells(torch.zeros_like(x.num)), x.full_kind()
     return elementwise(torch.clone, choose((kind != TEXT) & (kind != BLANK), x, zero))
 
-@function('CONCATENATE CONCAT', 'r*', 1)
-def _concatenate(*args):
+@function('CONCATENATE', 'v*', 1)
+def _concatenate(*args): return _by_element(lambda *a: ''.join(map(as_text, a)), *args)
+
+@function('CONCAT', 'r*', 1)
+def _concat(*args):
     flat = [a.map(lambda t, i=i, j=j: t[..., i:i + 1, j:j + 1]) for a in args for i in range(a.size[-2])
             for j in range(a.size[-1])]
-    return _by_element(lambda *a: ''.join(map(as_text, a)), *flat)
+    return _concatenate(*flat)
 
 # %% ../../nbs/sheets/04_functions.ipynb #96fc5383
 def _unary_function(names, fn, check=None, safe=1.):
@@ -1168,8 +1193,7 @@ def _binary(names, fn, check=None, default=None): # functions of two numbers; th
     function(names, 'vv', 2 if default is None else 1, context=True)(compute)
 
 _binary('POWER', _power, _power_fault)
-_binary('MOD', lambda n, d: n - d * torch.floor(n / d), lambda n, d: _code(d == 0, DIV0))
-_binary('QUOTIENT', lambda n, d: torch.trunc(n / d), lambda n, d: _code(d == 0, DIV0))
+_binary('MOD', torch.remainder, lambda n, d: _code(d == 0, DIV0)) # exact, where n - d * floor(n / d) is rounded
 _binary('ATAN2', lambda x, y: torch.atan2(y, x), lambda x, y: _code((x == 0) & (y == 0), DIV0))
 
 def _log(x, base): # log10 and log2 give whole numbers where they should, and the quotient of logarithms does not
@@ -1179,6 +1203,11 @@ def _log(x, base): # log10 and log2 give whole numbers where they should, and th
 def _log_fault(x, base): return _code((x > 0) & (base == 1), DIV0) + _code((x <= 0) | (base <= 0), NUM)
 
 _binary('LOG', _log, _log_fault, default=10)
+
+@function('QUOTIENT', 'vv')
+def _quotient(*args): # takes no truth values
+    args = [x if x.kind is None else _with_fault(x, _code(x.kind == LOGICAL, VALUE)) for x in args]
+    return elementwise(lambda n, d: torch.trunc(n / d), *args, check=lambda n, d: _code(d == 0, DIV0))
 
 # %% ../../nbs/sheets/04_functions.ipynb #510a5b69
 def _scaled(step): # rounding at a number of decimal digits
@@ -1241,9 +1270,7 @@ def _randbetween(ctx, low, high):
 @function('MMULT', 'aa')
 def _mmult(a, b):
     if a.size[-1] != b.size[-2] or any(x.kind is not None and _any(x.kind != NUMBER) for x in (a, b)):
-        faults = _first(*(_numbers_or_zero(x)[1] for x in (a, b)))
-        if faults is None: return _problem(a, VALUE)
-        return build(a.num.new_zeros(1, 1, 1), torch.where(faults > 0, faults, VALUE)[..., None])
+        return _misfit(VALUE, a, b)
     return build(a.num @ b.num)
 
 @function('TRANSPOSE', 'a')
@@ -1377,6 +1404,8 @@ def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for 
 def _xmatch(x, values, mode=None, search=None):
     return _position(*_xfind(x, values, mode, search), x) if _is_line(values) else _problem(x, VALUE)
 
+def _left_out(x): return not x.ref and x.kind is not None and bool((x.kind == BLANK).all()) # XLOOKUP(…,,0)
+
 @function('XLOOKUP', 'vrrpvv', 3, context=True)
 def _xlookup(ctx, x, values, results, missing=None, mode=None, search=None):
     upright = values.size[-1] == 1 and (values.size[-2] > 1 or results.size[-2] == 1)
@@ -1387,13 +1416,15 @@ def _xlookup(ctx, x, values, results, missing=None, mode=None, search=None):
     if x.size[-2:] != (1, 1): index = at * cols if upright else at # several at once: the first column or row only
     else: index = at * cols + across if upright else across[:, None] * cols + at
     out, absent = take(results, index), ~found
-    if missing is None: missing = ctx.constant(Fault('#N/A'))
+    if missing is None or _left_out(missing): missing = ctx.constant(Fault('#N/A'))
     return _with_fault(choose(absent, *align(missing, out)), _faults(x))
 
 # %% ../../nbs/sheets/04_functions.ipynb #9ad51017
 def _table_lookup(upright):
     def compute(x, table, number, approximate=None):
         rows, cols = table.size[-2:]
+        if not table.ref and table.kind is not None and bool((table.kind == TEXT).all()) and rows * cols == 1:
+            return _problem(x, VALUE) # a text is no table
         k, fault = numbers_of(number)
         k = k.detach().trunc().long()
         near = _number(approximate, True, _truth)
@@ -1436,7 +1467,7 @@ def _index(x, row, col=None, area=None):
     an, af = (None, None) if area is None else numbers_of(area)
     far = (r > rows) | (c > cols) if an is None else (r > rows) | (c > cols) | (an.detach().trunc() != 1)
     fault = _first(rf, cf, af, _code((r < 0) | (c < 0), VALUE), _code(far, REF))
-    r, c = (torch.where((t < 0) | (t > n), 1, t) for t, n in ((r, rows), (c, cols)))
+    r, c = (torch.where((t < 0) | (t > n) | (fault > 0), 1, t) for t, n in ((r, rows), (c, cols)))
     whole_row, whole_col = (_split_by((t == 0).to(torch.int8), bool) for t in (c, r))
     device = r.device
     i = torch.arange(rows, device=device)[:, None] if whole_col else r - 1
@@ -1462,7 +1493,7 @@ def _locate_offset(ctx, base, rows, cols, height=None, width=None):
 def _locate_index(ctx, base, row, col=None, area=None):
     p = locate(base, ctx)
     h, w = p.sizes()
-    r, c = _index_numbers((h, w), _whole_number(row, ctx, None if col is not None else torch.zeros_like(p.top)),
+    r, c = _index_numbers((h, w), _whole_number(row, ctx, torch.zeros_like(p.top) if col in (None, Empty()) else None),
                           _whole_number(col, ctx, None))
     outside = (r < 0) | (c < 0) | (r > h) | (c > w) | (_whole_number(area, ctx, torch.ones_like(p.top)) != 1)
     one = torch.ones_like(p.top)
@@ -1495,7 +1526,9 @@ function('ROW', 'r', 0, raw=True)(lambda ctx, args, array, whole: _along(ctx, ar
 function('COLUMN', 'r', 0, raw=True)(lambda ctx, args, array, whole: _along(ctx, args, array, whole, 1))
 
 def _extent(ctx, args, array, whole, axis): # ROWS and COLUMNS
-    if not is_range(args[0]): return ctx.constant(evaluate(args[0], ctx, True, True).size[axis - 2])
+    if not is_range(args[0]):
+        x = evaluate(args[0], ctx, True, True)
+        return x if _any(_broken(x)) else ctx.constant(x.size[axis - 2])
     place = locate(args[0], ctx)
     return Cells((place.height, place.width)[axis].to(ctx.like.dtype)[..., None, None])
 
