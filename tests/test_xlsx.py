@@ -386,6 +386,93 @@ def test_any_value_anywhere_reads_back(tmp_path_factory, new):
         assert g == want[at] and (want[at] is None or isinstance(want[at], (int, float)) or type(g) is type(want[at])), (at, g, want[at])
 
 
+# tags that close themselves
+
+def prefixed(xml, x): return re.sub(r'<(/?)(?=[a-zA-Z])', rf'<\1{x}', xml)
+
+
+def closed_sheet(rows, x='', end='/>'): # a sheet whose tags have a prefix and close themselves with `end`
+    ns = f'xmlns:{x[:-1]}="{M}"' if x else f'xmlns="{M}"'
+    data = f'<sheetData>{rows}</sheetData>' if rows is not None else '<sheetData/>'
+    return prefixed(f'<worksheet>{data}</worksheet>', x).replace('worksheet>', f'worksheet {ns}>', 1).replace('/>', end)
+
+
+def well_formed(path): # every cell stands in the row that its address names
+    from xml.etree import ElementTree
+    root, tag = ElementTree.fromstring(parts_of(path)['xl/worksheets/sheet1.xml']), f'{{{M}}}'.__add__
+    inside = [(row.get('r'), c.get('r')) for row in root.find(tag('sheetData')).findall(tag('row')) for c in row.findall(tag('c'))]
+    assert len(inside) == len(list(root.iter(tag('c')))) == len(set(inside)) and all(re.sub('[A-Z]', '', c) == r for r, c in inside)
+
+
+CLOSED = [('<row r="1"><c r="A1"><f>1+B1</f></c><c r="B1" s="0"/></row><row r="2"><c r="A2"><v>1</v></c></row>', {(1, 1): 6., (1, 2): 5.}, {(1, 1): 6., (1, 2): 5., (2, 1): 1.}),
+          ('<row r="1"><c r="A1" s="0"><f t="array" ref="A1:B2">1+2</f></c><c r="B1" s="0"/></row><row r="2"><c r="A2" s="0"/><c r="B2" s="0"/></row>', dict.fromkeys([(1, 1), (1, 2), (2, 1), (2, 2)], 3.), dict.fromkeys([(1, 1), (1, 2), (2, 1), (2, 2)], 3.)),
+          ('<row r="1"><c r="A1"><f t="shared" ref="A1:A2" si="0">1+B1</f><v>1</v></c></row><row r="2"><c r="A2"><f t="shared" si="0"/></c></row>', {(2, 1): 4.}, {(1, 1): 1., (2, 1): 4.}),
+          ('<row r="1"><c r="A1"><f>1+A2</f></c></row><row r="2"/>', {(1, 1): 6., (2, 1): 5.}, {(1, 1): 6., (2, 1): 5.}),
+          ('<row r="1"><c r="A1"><v>1</v><extLst/></c></row>', {(1, 1): 2.}, {(1, 1): 2.}),
+          (None, {(1, 1): 5.}, {(1, 1): 5.})]
+
+
+@pytest.mark.parametrize('rows, new, want', CLOSED)
+@pytest.mark.parametrize('end', ['/>', ' />', '\n/>'])
+@pytest.mark.parametrize('x', ['', 'x:', 'é:'])
+def test_a_tag_that_closes_itself_may_come_last(make, rows, new, want, end, x):
+    p = make('', parts={'xl/worksheets/sheet1.xml': closed_sheet(rows, x, end)})
+    old = formulas(p)
+    rewrite_xlsx(p, p, {('s1', *k): v for k, v in new.items()})
+    well_formed(p)
+    assert values(p) == want and formulas(p) == old
+
+
+def test_a_bordered_blank_cell_of_openpyxl_is_filled(tmp_path):
+    from openpyxl import Workbook, load_workbook
+    from openpyxl.styles import Border, Side
+    wb = Workbook()
+    wb.active.title, wb.active['A1'], wb.active['A2'] = 's1', 'slope', '=B1*2'
+    wb.active['B1'].border = Border(bottom=Side('thin'))
+    wb.save(tmp_path/'b.xlsx')
+    p = rewrite_xlsx(tmp_path/'b.xlsx', tmp_path/'b.xlsx', {('s1', 1, 2): 2.5, ('s1', 2, 1): 5.})
+    ws = load_workbook(p)['s1']
+    assert (ws['A1'].value, ws['B1'].value, ws['A2'].value, ws['B1'].border.bottom.style) == ('slope', 2.5, '=B1*2', 'thin')
+    assert load_workbook(p, data_only=True)['s1']['A2'].value == 5
+
+
+FORMS = ['', '<c r="{a}"/>', '<c r="{a}" s="0"/>', '<c r="{a}"><v>3</v></c>', '<c r="{a}"><v/></c>', '<c r="{a}" t="str"><v>a/b</v></c>', '<c r="{a}"><f>1+2</f></c>',
+         '<c r="{a}"><f t="shared" si="0"/></c>', '<c r="{a}"><f t="shared" si="0"/><v>4</v></c>', '<c r="{a}"><v>1</v><extLst/></c>', '<c r="{a}" t="inlineStr"><is><t/></is></c>']
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.lists(st.sampled_from(FORMS), max_size=4)), max_size=4), st.sampled_from(['', 'x:', 'a-b.c:']), st.sampled_from(['/>', ' />', '\n/>']),
+       st.dictionaries(st.tuples(st.integers(1, 6), st.integers(2, 7)), value, max_size=8))
+def test_what_is_not_written_stays_whatever_closes_itself(tmp_path_factory, grid, x, end, new):
+    folder = tmp_path_factory.getbasetemp()
+    row = lambda r, forms: f'<row r="{r}">' + ''.join(f.format(a=f'{col_name(c)}{r}') for c, f in enumerate(forms, 2)) + '</row>'
+    rows = '<row r="1"><c r="A1"><f t="shared" ref="A1:F6" si="0">1+H1</f></c></row>' if grid else None
+    for r, forms in enumerate(grid, 2): rows += f'<row r="{r}"/>' if forms is None else row(r, forms)
+    path = zipped(folder/'closed.xlsx', **{'_rels/.rels': rels(('a', 'officeDocument', 'xl/workbook.xml')), 'xl/_rels/workbook.xml.rels': rels(('r', 'worksheet', 'worksheets/sheet1.xml')),
+                  'xl/workbook.xml': f'<workbook xmlns="{M}" xmlns:r="{R}"><sheets><sheet name="s1" r:id="r"/></sheets></workbook>', 'xl/worksheets/sheet1.xml': closed_sheet(rows, x, end)})
+    old = cells(path)
+    out = rewrite_xlsx(path, folder/'closed_out.xlsx', {('s1', *k): v for k, v in new.items()})
+    well_formed(out)
+    got, blank = cells(out), Cell(None)
+    for at in old.keys() | got.keys() | new.keys():
+        was = old.get(at, blank)
+        assert got.get(at, blank) == was._replace(value=new.get(at, was.value)), at
+
+
+def test_a_copy_that_does_not_read_back_replaces_nothing(make, monkeypatch):
+    from ddl_lesson8.sheets import xlsx
+    p = make('<row r="1"><c r="A1"><v>1</v></c><c r="B1"><v>2</v></c></row>')
+    before, edited = p.read_bytes(), xlsx._edited
+    for spoil, problem in [((b'</row>', b''), 'is damaged'), ((b'<v>2</v>', b'<v>3</v>'), "'s1'!B1 would be lost")]:
+        monkeypatch.setattr(xlsx, '_edited', lambda *a: edited(*a).replace(*spoil))
+        with pytest.raises(SheetError, match=f'nothing was replaced.*{problem}'): rewrite_xlsx(p, p, {('s1', 1, 1): 7.})
+        assert p.read_bytes() == before and os.listdir(p.parent) == ['t.xlsx']
+
+
+def test_a_cell_outside_a_row_is_damage(make):
+    with pytest.raises(SheetError, match='cell A2 stands outside a row'): read_xlsx(make('<row r="1"/><c r="A2"><v>1</v></c>'))
+
+
 @pytest.mark.parametrize('values, problem', [({('nope', 1, 1): 1.}, "has no sheet 'nope'"), ({('s1', 1, 1): float('inf')}, "'s1'!A1: inf cannot"), ({('s1', 0, 1): 1.}, 'outside'), ({('s1', 1, 16385): 1.}, 'outside')])
 def test_a_bad_order_leaves_the_target_alone(make, values, problem):
     p = make('<row><c><v>1</v></c></row>')

@@ -246,7 +246,7 @@ class _Walk:
         p.buffer_text, p.StartElementHandler, p.EndElementHandler = True, self.start, self.end
         p.CharacterDataHandler, p.StartDoctypeDeclHandler = self.text, _Tree().doctype
         self.cells, self.rows, self.row, self.col, self.cell, self.words = [], [], 0, 0, None, None
-        self.data, self.skip, self.depth = None, 0, 0
+        self.data, self.skip, self.in_row = None, 0, False
     def text(self, words):
         if self.words is not None: self.words.append(words)
     def run(self, data): # bytes -> the cells
@@ -258,10 +258,11 @@ class _Walk:
 def start(self:_Walk, tag, attrs):
     tag = _TAGS.get(tag)
     if tag == 'row':
-        self.row, self.col = int(attrs.get('r') or self.row + 1), 0
+        self.row, self.col, self.in_row = int(attrs.get('r') or self.row + 1), 0, True
         self.rows.append([self.row, self.parser.CurrentByteIndex, 0])
     elif tag == 'c':
         at = attrs.get('r')
+        _need(self.in_row, f'its cell {at} stands outside a row')
         if at: self.row, self.col = _address(at)
         else: self.col += 1
         self.cell = _Raw(self.row, self.col, attrs, self.parser.CurrentByteIndex)
@@ -286,7 +287,7 @@ def end(self:_Walk, tag):
     tag = _TAGS.get(tag)
     if not tag: return
     cell, here = self.cell, self.parser.CurrentByteIndex
-    if tag == 'row' and self.rows: self.rows[-1][2] = here
+    if tag == 'row' and self.rows: self.rows[-1][2], self.in_row = here, False
     elif tag == 'sheetData' and self.data: self.data[1] = here
     elif cell is None: return
     elif tag == 'c':
@@ -528,11 +529,16 @@ def _written(value, is_formula, p): # (type or None, XML) of a value; p is the p
     return None, v(repr(int(value) if value == int(value) and abs(value) < 1e15 else float(value)).encode())
 
 # %% ../../nbs/sheets/02_xlsx.ipynb #f42a8859
-_TAG = re.compile(rb'''<([\w.-]+:)?[\w.-]+(?:[^>"']|"[^"]*"|'[^']*')*>''')
+_TAG = re.compile(rb'''<([^\s:/>]+:)?[^\s:/>]+(?:[^>"']|"[^"]*"|'[^']*')*>''')
 _TYPE = re.compile(rb'''\s(?:t|vm)\s*=\s*(?:"[^"]*"|'[^']*')''')
 
-def _after(data, here): # the end of an element whose end tag begins here; a tag that closes itself ends here
-    return data.index(b'>', here) + 1 if data[here:here + 2] == b'</' else here
+def _tag(data, start): # the tag that begins here, and whether it closes itself
+    tag = _TAG.match(data, start)
+    return tag, tag[0].endswith(b'/>')
+
+def _after(data, start, here): # the end of an element; here is where its end tag begins, if it has one
+    tag, alone = _tag(data, start)
+    return tag.end() if alone else data.index(b'>', here) + 1
 
 def _closing(tag): return b'</' + tag[1:].split(None, 1)[0].rstrip(b'/>') + b'>'
 
@@ -540,14 +546,14 @@ def _new_cell(data, raw, value): # the bytes of a cell with another value
     tag = _TAG.match(data, raw.start)
     kind, xml = _written(value, raw.f_attrs is not None, tag[1] or b'')
     head = _TYPE.sub(b'', tag[0].rstrip(b'>').rstrip(b'/').rstrip()) + (b' t="%b"' % kind if kind else b'')
-    kept = [data[s[0]:_after(data, s[1])] if s else b'' for s in (raw.f_span, raw.ext_span)]
+    kept = [data[s[0]:_after(data, *s)] if s else b'' for s in (raw.f_span, raw.ext_span)]
     return head + b'>' + kept[0] + xml + kept[1] + _closing(tag[0])
 
 # %% ../../nbs/sheets/02_xlsx.ipynb #d6e72337
-def _open_up(data, start, here, inner): # (start, end, bytes) that put something in front of an element's end tag
-    if data[here:here + 2] == b'</': return here, here, inner
-    tag = _TAG.match(data, start)[0]
-    return start, here, tag.rstrip(b'>').rstrip(b'/') + b'>' + inner + _closing(tag)
+def _open_up(data, start, here, inner): # (start, end, bytes) that put something at the end of an element
+    tag, alone = _tag(data, start)
+    if not alone: return here, here, inner
+    return start, tag.end(), tag[0][:-2] + b'>' + inner + _closing(tag[0])
 
 def _insertions(data, walk, new): # edits for cells that are not in the file: {(row, column): value}
     p, edits, rows = _TAG.match(data, walk.data[0])[1] or b'', [], {}
@@ -583,7 +589,7 @@ def _edited(data, changes, where): # bytes of a sheet with other values: {(row, 
             if (raw.row, raw.col) not in changes: continue
             _need((raw.row, raw.col) in new, f'cell {cell_name(raw.row, raw.col)} stands there twice')
             value = new.pop((raw.row, raw.col))
-            edits.append((raw.start, _after(data, raw.end), _new_cell(data, raw, value)))
+            edits.append((raw.start, _after(data, raw.start, raw.end), _new_cell(data, raw, value)))
         new = {at: v for at, v in new.items() if v is not None}
         _need(not new or walk.data, 'there is no room for cells')
         if new: edits += _insertions(data, walk, new)
@@ -615,11 +621,25 @@ def rewrite_xlsx(
             _need(sheet in parts, f"{source}: has no sheet {sheet!r}; its sheets are {', '.join(map(repr, parts))}")
         edit = lambda s: _edited(package.read(parts[s]), by_sheet[s], f"{source}: sheet {s!r}")
         new = {parts[s].lower(): edit(s) for s in by_sheet}
-        _copy_parts(package, target, new)
+        _copy_parts(package, target, new, lambda copy: _check_copy(source, copy, target, by_sheet))
     return target
 
 # %% ../../nbs/sheets/02_xlsx.ipynb #cbe086fa
-def _copy_parts(package, target, new): # other contents of some parts; the target appears when it is whole
+def _read_as(cells, values): # the cells with other values, as they must read
+    number = lambda v: v if v is None or isinstance(v, (str, bool)) else float(v)
+    found = cells | {at: cells.get(at, Cell(None))._replace(value=number(v)) for at, v in values.items()}
+    return {at: c for at, c in found.items() if c.value is not None or c.formula is not None}
+
+def _check_copy(source, copy, target, by_sheet): # raise unless the copy reads as the source, but for the new values
+    old, failed = read_xlsx(source), f"{target}: the new workbook is not whole, so nothing was replaced"
+    try: now = read_xlsx(copy)
+    except SheetError as e: raise SheetError(f"{failed} ({str(e).replace(str(copy), 'it')})") from None
+    for name, sheet in old.sheets.items():
+        want, got = _read_as(sheet.cells, by_sheet.get(name, {})), now.sheets[name].cells
+        wrong = min((at for at in want.keys() | got.keys() if want.get(at) != got.get(at)), default=None)
+        _need(wrong is None, wrong and f"{failed} ({quote_sheet(name)}!{cell_name(*wrong)} would be lost)")
+
+def _copy_parts(package, target, new, check): # other contents of some parts; the target appears when it is whole
     with tempfile.TemporaryDirectory(prefix='.ddl8-', dir=target.resolve().parent) as folder:
         temporary = Path(folder)/'new.xlsx'
         with zipfile.ZipFile(temporary, 'w') as z:
@@ -628,6 +648,7 @@ def _copy_parts(package, target, new): # other contents of some parts; the targe
                 data, item = new.get(part) or package.read_any(info), copy.copy(info)
                 item.extra = b''
                 z.writestr(item, data, info.compress_type)
+        check(temporary)
         try: _put_in_place(temporary, target)
         except OSError as e:
             raise SheetError(f"{target}: cannot be replaced ({e.strerror}); is it open in another program?") from None
