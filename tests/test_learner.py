@@ -435,3 +435,11 @@ def test_cuda(tmp_path, amp):
     assert learn.predict(X).device.type == 'cpu' and learn.predict(X.cuda()).is_cuda
 
 def test_plan_counts(): assert Plan('fit', 3, .1, 7).total == 21 and cosine(1, 3, .5) == pytest.approx(2)
+
+# ---- metrics
+def test_metrics_never_broadcast(): # right: the definitions by hand; a broadcast would give 0.71 and 1/3
+    assert rmse(torch.tensor([1., 2.]), torch.tensor([1., 4.])).item() == pytest.approx(2**.5)
+    assert accuracy(torch.tensor([[.2, .8], [.9, .1]]), torch.tensor([1, 1])).item() == .5
+    with pytest.raises(ValueError, match='same shape'): rmse(torch.tensor([[1.], [2.]]), torch.tensor([1., 2.]))
+    for target in (torch.tensor([[0.], [1.]]), torch.tensor([[0], [1]]), torch.tensor([0., 1.])):
+        with pytest.raises(ValueError, match='class numbers'): accuracy(torch.tensor([[.2], [.9]]), target)

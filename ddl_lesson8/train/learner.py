@@ -502,6 +502,9 @@ def accuracy(
     target:torch.Tensor # class numbers, (rows, …)
 )->torch.Tensor: # one number, 0 to 1
     "Share of rows whose largest score is the right class"
+    if pred.ndim < 2 or target.is_floating_point() or pred[:, 0].shape != target.shape:
+        raise ValueError(f"accuracy compares scores of shape (rows, classes, …) with class numbers (rows, …), not "
+                         f"{tuple(pred.shape)} with {tuple(target.shape)} of {target.dtype}; for numbers take rmse")
     return (pred.argmax(1) == target).float().mean()
 
 def rmse(
@@ -509,6 +512,9 @@ def rmse(
     target:torch.Tensor # numbers of the same shape
 )->torch.Tensor: # one number, in the target's unit
     "Root of the mean squared error"
+    if pred.shape != target.shape:
+        raise ValueError(f"rmse compares numbers of the same shape, not {tuple(pred.shape)} with {tuple(target.shape)}: "
+                         "PyTorch would compare every prediction with every target")
     return (pred - target).square().mean().sqrt()
 
 # %% ../../nbs/train/01_learner.ipynb #0f32b1af
