@@ -258,7 +258,7 @@ def test_the_place_of_the_first_bad_loss_is_right():
     (lambda l: l.validate((X, X[1:])), ValueError, 'same, non-zero'),
     (lambda l: l.fit(1.5), ValueError, 'whole ones'), (lambda l: l.fit(2, until=-1), ValueError, 'positive number'),
     (lambda l: l.fit(1, wd=-1), ValueError, 'from 0 up'), (lambda l: l.fit(1, wd=math.nan), ValueError, 'from 0 up'),
-    (lambda l: l.lr_find(steps=1), ValueError, 'two or more rates'), (lambda l: l.lr_find(start=0), ValueError, 'above 0'),
+    (lambda l: l.lr_find(steps=5), ValueError, 'fewer than 20'), (lambda l: l.lr_find(start=0), ValueError, 'above 0'),
     (lambda l: l.plot_losses(), RuntimeError, 'nothing is trained'),
     (lambda l: l.plot_schedule(), RuntimeError, 'nothing is trained')])
 def test_mistakes_get_a_sentence(call, error, words):
@@ -443,3 +443,19 @@ def test_metrics_never_broadcast(): # right: the definitions by hand; a broadcas
     with pytest.raises(ValueError, match='same shape'): rmse(torch.tensor([[1.], [2.]]), torch.tensor([1., 2.]))
     for target in (torch.tensor([[0.], [1.]]), torch.tensor([[0], [1]]), torch.tensor([0., 1.])):
         with pytest.raises(ValueError, match='class numbers'): accuracy(torch.tensor([[.2], [.9]]), target)
+
+# ---- an optimiser of your own
+def test_an_optimiser_of_your_own_keeps_its_settings(): # right: what opt_func set, with the ratio 1 to 100 of its rates
+    def sgd(model, lr, wd): return torch.optim.SGD([dict(params=model[0].parameters(), lr=lr / 100), dict(params=model[3].parameters())], lr=lr, momentum=.5)
+    learn = learner(opt_func=sgd)
+    learn.fit(1, lr=.02)
+    assert [(g['lr'], g['momentum'], g['weight_decay']) for g in learn.opt.param_groups] == [(pytest.approx(2e-4), .5, 0), (.02, .5, 0)]
+    learn.fit(1, wd=.1)
+    assert [g['weight_decay'] for g in learn.opt.param_groups] == [.1, .1]
+
+def test_a_sparse_embedding_trains_with_plain_sgd(): # right: one full-batch step of SGD by hand
+    i, y = torch.arange(8), torch.linspace(0, 1, 8)[:, None]
+    emb = nn.Embedding(8, 1, sparse=True)
+    right = emb.weight.detach() - .1 * 2 / 8 * (emb.weight.detach() - y)
+    Learner(Data((i, y)), emb, F.mse_loss, lr=.1, device='cpu', opt_func=lambda m, lr, wd: torch.optim.SGD(m.parameters(), lr)).fit(1)
+    torch.testing.assert_close(emb.weight.detach(), right)

@@ -212,7 +212,7 @@ class Learner:
         amp:bool=False,         # mixed precision: most arithmetic in 16 bits
         compile:bool=False,     # let `torch.compile` rewrite the model first
         progress:bool|None=None,# progress bar; None: where somebody watches
-        opt_func=adamw          # called with (model, lr=…, wd=…), returns an optimiser
+        opt_func=adamw          # called with (model, lr=…, wd=…), returns an optimiser; yours keeps its settings but the rate
     ):
         if not isinstance(data, Data):
             raise TypeError(f"data is a {type(data).__name__}: put the tensors into Data(train, valid) first")
@@ -226,6 +226,8 @@ class Learner:
         self.autocast = partial(torch.autocast, self.device.type, dtype=half, enabled=amp)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp and half == torch.float16)
         self.opt = opt_func(self.model, lr=self.lr, wd=self.wd)
+        top = max(float(g['lr']) for g in self.opt.param_groups) or 1.
+        for g in self.opt.param_groups: g['lr_share'] = float(g['lr']) / top
         self.recorder, self.plan, self.epoch = Recorder(), None, 0
         with seeded(self.seed): self.random = _random_state(self.device)
 
@@ -286,9 +288,8 @@ def step(self:Learner,
 )->torch.Tensor: # the loss before the step, without its graph
     "Predict, measure, forget the old gradients, ask for new ones, step"
     for g in self.opt.param_groups:
-        g['lr'] = lr
-        if 'betas' in g: g['betas'] = (mom, g['betas'][1])
-        elif 'momentum' in g: g['momentum'] = mom
+        g['lr'] = lr * g.get('lr_share', 1.) # groups keep the ratio of their rates
+        if 'decay' in g: g['betas'] = (mom, g['betas'][1]) # a group of `adamw`; others keep their momentum
     loss = self.loss(batch)
     self.opt.zero_grad()
     self.scaler.scale(loss).backward()
@@ -429,9 +430,9 @@ def _start(self:Learner, kind, n_epochs, lr, wd, until, checkpoint)->Recorder:
         raise ValueError(f"train for at least one epoch, and for whole ones, not {n_epochs}; until=1.5 stops in "
                          "between")
     if not 0 < lr < math.inf: raise ValueError(f"a learning rate is a positive number, not {lr}")
-    wd = self.wd if wd is None else _weight_decay(wd)
+    asked, wd = wd is not None, self.wd if wd is None else _weight_decay(wd)
     for g in self.opt.param_groups:
-        if g.get('decay', True): g['weight_decay'] = wd
+        if g.get('decay', asked): g['weight_decay'] = wd
     self.plan = Plan(kind, int(n_epochs), float(lr), self.data.n_batches)
     return self.resume(until, checkpoint)
 
@@ -629,8 +630,8 @@ def lr_find(self:Learner,
     steps:int=100     # batches
 )->LRFind: # suggestions; see `Learner.plot_lr_find`
     "Try rising learning rates and put everything back as it was"
-    if not 0 < start < end or steps < 2:
-        raise ValueError(f"lr_find tries two or more rates, from above 0 upwards, not {steps} from {start} to {end}")
+    if not 0 < start < end: raise ValueError(f"lr_find goes upwards from above 0, not from {start} to {end}")
+    if steps < 20: raise ValueError(f"steps is {steps}: with fewer than 20 the curve is too short to read a rate off it")
     kept = self._state()
     lrs = [start * (end / start) ** (i / (steps - 1)) for i in range(steps)]
     losses, low = [], math.inf
