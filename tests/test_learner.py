@@ -459,3 +459,16 @@ def test_a_sparse_embedding_trains_with_plain_sgd(): # right: one full-batch ste
     right = emb.weight.detach() - .1 * 2 / 8 * (emb.weight.detach() - y)
     Learner(Data((i, y)), emb, F.mse_loss, lr=.1, device='cpu', opt_func=lambda m, lr, wd: torch.optim.SGD(m.parameters(), lr)).fit(1)
     torch.testing.assert_close(emb.weight.detach(), right)
+
+# ---- spoiled weights, batches of one row
+def test_a_parameter_that_is_no_number_stops_fit_and_save(tmp_path): # right: the loss of the last batch is finite, the step after it is not
+    learn = Learner(Data((X, X**2)), net(), F.mse_loss, device='cpu')
+    good = learn.save(tmp_path/'a.pt').read_bytes()
+    learn.model[3].bias.register_hook(lambda g: g * math.nan)
+    with pytest.raises(FloatingPointError, match='1 of 1 values of the parameter 3.bias'): learn.fit(1, checkpoint=tmp_path/'a.pt')
+    with pytest.raises(FloatingPointError, match='a.pt is not written'): learn.save(tmp_path/'a.pt')
+    assert (tmp_path/'a.pt').read_bytes() == good and len(list(tmp_path.iterdir())) == 1
+
+def test_batch_norm_and_a_batch_of_one_row_name_batch_size(): # right: five rows in batches of two leave one of one row
+    learn = Learner(Data((X[:5], X[:5]), batch_size=2), nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1)), F.mse_loss, device='cpu')
+    with pytest.raises(ValueError, match='another batch_size than 2'): learn.fit(1)

@@ -269,7 +269,11 @@ def loss(self:Learner,
     "The loss of one batch"
     *inputs, target = batch
     with self.autocast():
-        pred = self.forward(*inputs)
+        try: pred = self.forward(*inputs)
+        except ValueError as e:
+            if 'more than 1 value per channel' not in str(e): raise
+            raise ValueError("batch norm cannot learn from a batch of one row, and this batch has one: take another "
+                             f"batch_size than {self.data.batch_size}, with two or more rows for each batch") from e
         _check_shapes(pred, target)
         return self.loss_func(pred, target)
 
@@ -391,6 +395,8 @@ def resume(self:Learner,
         while plan.done < stop:
             started = time.perf_counter()
             self.train_batches(stop, bar)
+            self._check_finite("after training: the weights are spoiled. Make a new model, or load a saved one; then "
+                               "try a smaller learning rate")
             if plan.done % plan.n_batches: break
             self._end_epoch(time.perf_counter() - started, bar)
             self.random = _random_state(self.device)
@@ -435,6 +441,15 @@ def _start(self:Learner, kind, n_epochs, lr, wd, until, checkpoint)->Recorder:
         if g.get('decay', asked): g['weight_decay'] = wd
     self.plan = Plan(kind, int(n_epochs), float(lr), self.data.n_batches)
     return self.resume(until, checkpoint)
+
+@patch
+def _check_finite(self:Learner, rest):
+    "Raise `FloatingPointError` naming a parameter that is not finite"
+    named = [(n, p.detach()) for n, p in self.model.named_parameters()]
+    if not named or torch.stack([torch.isfinite(p).all() for _, p in named]).all(): return
+    name, p = next((n, p) for n, p in named if not torch.isfinite(p).all())
+    raise FloatingPointError(f"{int((~torch.isfinite(p)).sum())} of {p.numel()} values of the parameter {name} are not "
+                             f"finite numbers {rest}")
 
 @patch
 def _end_epoch(self:Learner, seconds, bar):
@@ -684,6 +699,7 @@ def save(self:Learner,
     "Save weights, optimiser, schedule and random state"
     path = Path(path)
     if not path.parent.is_dir(): raise FileNotFoundError(f"there is no folder {path.parent}: make it first")
+    self._check_finite(f"so {path.name} is not written; an older file of that name stays as it was")
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         torch.save(dict(format=FORMAT, state=self._state(), extra=extra or {}), part)
