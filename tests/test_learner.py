@@ -472,3 +472,18 @@ def test_a_parameter_that_is_no_number_stops_fit_and_save(tmp_path): # right: th
 def test_batch_norm_and_a_batch_of_one_row_name_batch_size(): # right: five rows in batches of two leave one of one row
     learn = Learner(Data((X[:5], X[:5]), batch_size=2), nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1)), F.mse_loss, device='cpu')
     with pytest.raises(ValueError, match='another batch_size than 2'): learn.fit(1)
+
+def test_a_flipped_bit_in_a_file_is_refused_or_changes_nothing(tmp_path): # right: CRC-32 finds every single flipped bit (Peterson and Brown 1961)
+    learn = learner()
+    learn.fit(1)
+    data, other = learn.save(tmp_path/'a.pt').read_bytes(), learner(1)
+    refused = 0
+    for at in range(5, len(data), len(data) // 150):
+        (tmp_path/'b.pt').write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1:])
+        try: other.load(tmp_path/'b.pt')
+        except ValueError as e: refused += 'is damaged' in str(e)
+        else: assert torch.equal(weights(other), weights(learn)) and other.recorder == learn.recorder # it was in the padding
+    assert refused > 50
+    weight = learn.model[0].weight.detach().numpy().tobytes()
+    (tmp_path/'b.pt').write_bytes(data.replace(weight, bytes([weight[0] ^ 1]) + weight[1:], 1))
+    with pytest.raises(ValueError, match=r'b.pt.*checksum|b.pt.*CRC'): other.load(tmp_path/'b.pt')

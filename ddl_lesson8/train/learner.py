@@ -708,6 +708,19 @@ def save(self:Learner,
     finally: part.unlink(missing_ok=True)
     return path
 
+def _read_saved(path, device): # its content, when every byte is as it was written
+    import zipfile
+    path = Path(path)
+    if not path.is_file(): raise FileNotFoundError(f"there is no saved learner at {path}")
+    try: # the checksum (CRC-32) of each tensor and of the values around them, then the content without running code
+        with zipfile.ZipFile(path) as z: bad = z.testzip()
+        if bad: raise zipfile.BadZipFile(f"the checksum of {bad} is wrong")
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as e:
+        why = str(e) if isinstance(e, zipfile.BadZipFile) else type(e).__name__
+        raise ValueError(f"{path.name} is not a saved learner, or is damaged, or holds objects that could run code: "
+                         f"{why}. Take another copy of the file") from e
+
 def _check_plain(file): # could `load` read it?
     import pickle
     try: torch.load(file, map_location='cpu', weights_only=True)
@@ -723,11 +736,7 @@ def load(self:Learner,
 )->dict: # what was given as `extra`
     "Load a saved training into a learner with the same model; raise `ValueError` when the file does not fit"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"there is no saved learner at {path}")
-    try: saved = torch.load(path, map_location=self.device, weights_only=True)
-    except Exception as e:
-        raise ValueError(f"{path.name} is not a saved learner, or is damaged, or holds objects that could run code: "
-                         f"{type(e).__name__}") from e
+    saved = _read_saved(path, self.device)
     if not isinstance(saved, dict) or saved.get('format') != FORMAT:
         raise ValueError(f"{path.name} was not written by Learner.save")
     kept = self._state()
