@@ -20,7 +20,7 @@ from torch import nn
 import torch.nn.functional as F
 from .data.columns import ColumnPrep, as_frame, cont_cat_split, split_rows, take_rows, with_columns
 from .collab import emb_sz_rule
-from .train.learner import Data, Learner, FORMAT, seeded
+from .train.learner import Data, Learner, FORMAT, _read_saved, seeded
 from .data.tables import import_extra
 
 # %% ../nbs/06_tabular.ipynb #8593ad91
@@ -168,6 +168,23 @@ class TabularLearner(Learner):
         out = super().predict(*inputs)
         return out.softmax(1) if self.prep.y_kind == 'class' else out
 
+    def save(self,
+        path:str|Path,       # file to write, in a folder that exists
+        extra:dict|None=None # plain values and tensors to keep with it
+    )->Path: # the file, for `load_tabular`
+        "Save as `Learner.save` does, with the preparation and the arguments of the model"
+        if self.config.get('act_args', {}) is None:
+            raise TypeError(f"not saved: the activation {self.config['act']} cannot be made again from its settings; "
+                            "take one of torch.nn for act_cls")
+        about = dict(prep=self.prep.to_dict(), config=self.config, batch_size=self.data.batch_size)
+        return super().save(path, dict(extra or {}, **about))
+
+    def load(self,
+        path:str|Path # a file written by `save`
+    )->dict: # what was given as `extra`
+        "Load as `Learner.load` does, into a learner of the same table"
+        return {k: v for k, v in super().load(path).items() if k not in ('prep', 'config', 'batch_size')}
+
     def predict_row(self,
         row:dict # name of a column -> value
     )->dict: # target -> number; or class -> probability, most likely first
@@ -216,10 +233,18 @@ def tabular_learner(
     data = Data(*parts, batch_size=batch_size)
     loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
     learn = TabularLearner(data, model, loss_func, lr=lr, wd=wd, metrics=metrics, device=device, seed=seed)
-    learn.prep, learn.config = prep, config | dict(act=type(act_cls).__name__ if act_cls is not None else None)
+    learn.prep, learn.config = prep, config | _act_config(act_cls)
     return learn
 
 # %% ../nbs/06_tabular.ipynb #0632df48
+def _act_config(act): # class and settings of an activation; `act_args` is None where they do not tell all
+    import inspect
+    if act is None: return dict(act=None, act_args={})
+    cls = type(act)
+    args = {k: getattr(act, k) for k in inspect.signature(cls).parameters if hasattr(act, k)}
+    whole = getattr(nn, cls.__name__, None) is cls and repr(cls(**args)) == repr(act)
+    return dict(act=cls.__name__, act_args=args if whole else None)
+
 def _column_prep(table, cat_names, cont_names, y_names, y_kind): # columns are chosen where none are named
     if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)
     return ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
@@ -264,8 +289,7 @@ def save_tabular(
     path:str|Path         # file to write
 )->Path: # the file
     "Save a learner with its preparation; see `load_tabular`"
-    extra = dict(prep=learn.prep.to_dict(), config=learn.config, batch_size=learn.data.batch_size)
-    return Learner.save(learn, path, extra=extra)
+    return learn.save(path)
 
 # %% ../nbs/06_tabular.ipynb #76a6fca9
 def load_tabular(
@@ -277,16 +301,12 @@ def load_tabular(
 )->TabularLearner: # predicts for raw rows
     "Load a learner that `save_tabular` wrote; raise `ValueError` when the file is something else"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"there is no saved learner at {path}")
-    try: saved = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as e:
-        why = 'is no saved learner, or is damaged, or holds objects that could run code'
-        raise ValueError(f"{path.name} {why}: {type(e).__name__}") from e
+    saved = _read_saved(path, 'cpu')
     extra = saved.get('extra') if isinstance(saved, dict) and saved.get('format') == FORMAT else None
     if not extra or 'prep' not in extra: raise ValueError(f"{path.name} was not written by save_tabular")
     prep, config = ColumnPrep.from_dict(extra['prep']), dict(extra['config'])
-    act = config.pop('act')
-    with seeded(0): model = TabularModel(**config, act_cls=getattr(nn, act)() if act else None)
+    act, args = config.pop('act'), config.pop('act_args', {})
+    with seeded(0): model = TabularModel(**config, act_cls=getattr(nn, act)(**args) if act else None)
     classes = prep.y_kind == 'class'
     y = torch.zeros(1, dtype=torch.int64) if classes else torch.zeros(1, config['out_sz'])
     nothing = torch.zeros(1, len(prep.all_cat_names), dtype=torch.int64), torch.zeros(1, len(prep.cont_names)), y

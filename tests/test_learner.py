@@ -258,7 +258,7 @@ def test_the_place_of_the_first_bad_loss_is_right():
     (lambda l: l.validate((X, X[1:])), ValueError, 'same, non-zero'),
     (lambda l: l.fit(1.5), ValueError, 'whole ones'), (lambda l: l.fit(2, until=-1), ValueError, 'positive number'),
     (lambda l: l.fit(1, wd=-1), ValueError, 'from 0 up'), (lambda l: l.fit(1, wd=math.nan), ValueError, 'from 0 up'),
-    (lambda l: l.lr_find(steps=1), ValueError, 'two or more rates'), (lambda l: l.lr_find(start=0), ValueError, 'above 0'),
+    (lambda l: l.lr_find(steps=5), ValueError, 'fewer than 20'), (lambda l: l.lr_find(start=0), ValueError, 'above 0'),
     (lambda l: l.plot_losses(), RuntimeError, 'nothing is trained'),
     (lambda l: l.plot_schedule(), RuntimeError, 'nothing is trained')])
 def test_mistakes_get_a_sentence(call, error, words):
@@ -435,3 +435,55 @@ def test_cuda(tmp_path, amp):
     assert learn.predict(X).device.type == 'cpu' and learn.predict(X.cuda()).is_cuda
 
 def test_plan_counts(): assert Plan('fit', 3, .1, 7).total == 21 and cosine(1, 3, .5) == pytest.approx(2)
+
+# ---- metrics
+def test_metrics_never_broadcast(): # right: the definitions by hand; a broadcast would give 0.71 and 1/3
+    assert rmse(torch.tensor([1., 2.]), torch.tensor([1., 4.])).item() == pytest.approx(2**.5)
+    assert accuracy(torch.tensor([[.2, .8], [.9, .1]]), torch.tensor([1, 1])).item() == .5
+    with pytest.raises(ValueError, match='same shape'): rmse(torch.tensor([[1.], [2.]]), torch.tensor([1., 2.]))
+    for target in (torch.tensor([[0.], [1.]]), torch.tensor([[0], [1]]), torch.tensor([0., 1.])):
+        with pytest.raises(ValueError, match='class numbers'): accuracy(torch.tensor([[.2], [.9]]), target)
+
+# ---- an optimiser of your own
+def test_an_optimiser_of_your_own_keeps_its_settings(): # right: what opt_func set, with the ratio 1 to 100 of its rates
+    def sgd(model, lr, wd): return torch.optim.SGD([dict(params=model[0].parameters(), lr=lr / 100), dict(params=model[3].parameters())], lr=lr, momentum=.5)
+    learn = learner(opt_func=sgd)
+    learn.fit(1, lr=.02)
+    assert [(g['lr'], g['momentum'], g['weight_decay']) for g in learn.opt.param_groups] == [(pytest.approx(2e-4), .5, 0), (.02, .5, 0)]
+    learn.fit(1, wd=.1)
+    assert [g['weight_decay'] for g in learn.opt.param_groups] == [.1, .1]
+
+def test_a_sparse_embedding_trains_with_plain_sgd(): # right: one full-batch step of SGD by hand
+    i, y = torch.arange(8), torch.linspace(0, 1, 8)[:, None]
+    emb = nn.Embedding(8, 1, sparse=True)
+    right = emb.weight.detach() - .1 * 2 / 8 * (emb.weight.detach() - y)
+    Learner(Data((i, y)), emb, F.mse_loss, lr=.1, device='cpu', opt_func=lambda m, lr, wd: torch.optim.SGD(m.parameters(), lr)).fit(1)
+    torch.testing.assert_close(emb.weight.detach(), right)
+
+# ---- spoiled weights, batches of one row
+def test_a_parameter_that_is_no_number_stops_fit_and_save(tmp_path): # right: the loss of the last batch is finite, the step after it is not
+    learn = Learner(Data((X, X**2)), net(), F.mse_loss, device='cpu')
+    good = learn.save(tmp_path/'a.pt').read_bytes()
+    learn.model[3].bias.register_hook(lambda g: g * math.nan)
+    with pytest.raises(FloatingPointError, match='1 of 1 values of the parameter 3.bias'): learn.fit(1, checkpoint=tmp_path/'a.pt')
+    with pytest.raises(FloatingPointError, match='a.pt is not written'): learn.save(tmp_path/'a.pt')
+    assert (tmp_path/'a.pt').read_bytes() == good and len(list(tmp_path.iterdir())) == 1
+
+def test_batch_norm_and_a_batch_of_one_row_name_batch_size(): # right: five rows in batches of two leave one of one row
+    learn = Learner(Data((X[:5], X[:5]), batch_size=2), nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1)), F.mse_loss, device='cpu')
+    with pytest.raises(ValueError, match='another batch_size than 2'): learn.fit(1)
+
+def test_a_flipped_bit_in_a_file_is_refused_or_changes_nothing(tmp_path): # right: CRC-32 finds every single flipped bit (Peterson and Brown 1961)
+    learn = learner()
+    learn.fit(1)
+    data, other = learn.save(tmp_path/'a.pt').read_bytes(), learner(1)
+    refused = 0
+    for at in range(5, len(data), len(data) // 150):
+        (tmp_path/'b.pt').write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1:])
+        try: other.load(tmp_path/'b.pt')
+        except ValueError as e: refused += 'is damaged' in str(e)
+        else: assert torch.equal(weights(other), weights(learn)) and other.recorder == learn.recorder # it was in the padding
+    assert refused > 50
+    weight = learn.model[0].weight.detach().numpy().tobytes()
+    (tmp_path/'b.pt').write_bytes(data.replace(weight, bytes([weight[0] ^ 1]) + weight[1:], 1))
+    with pytest.raises(ValueError, match=r'b.pt.*checksum|b.pt.*CRC'): other.load(tmp_path/'b.pt')

@@ -301,3 +301,22 @@ def test_right_answers_are_accepted(answer, checker):
 def test_wrong_answers_get_a_hint(answer, checker, hint):
     outcome = check_exercise(answer, getattr(tabular, checker))
     assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+
+
+@pytest.mark.parametrize('act', [nn.LeakyReLU(.3), nn.ELU(.5), nn.Softplus(3), nn.GELU('tanh'), nn.PReLU(), None])
+def test_a_file_keeps_the_activation_and_its_settings(act, tmp_path): # right: the same predictions to the last bit
+    t = dict(c=list('abcd') * 10, x=np.linspace(-1, 1, 40).tolist(), y=np.linspace(2, 3, 40).tolist())
+    learn = tabular_learner(t, 'y', ['c'], ['x'], layers=(5,), act_cls=act, device='cpu')
+    learn.fit_one_cycle(1, 1e-2)
+    file = learn.save(tmp_path/'a.pt', extra=dict(note='mine'))
+    assert torch.equal(load_tabular(file, device='cpu').predict(t), learn.predict(t)) and learn.load(file) == dict(note='mine')
+
+
+class Own(nn.ReLU): pass
+
+
+@pytest.mark.parametrize('act', [Own(), nn.Sequential(nn.ReLU(), nn.Tanh())])
+def test_an_activation_that_a_file_cannot_keep_is_refused(act, tmp_path):
+    t = dict(x=np.linspace(-1, 1, 40).tolist(), y=np.linspace(2, 3, 40).tolist())
+    with pytest.raises(TypeError, match='activation .* cannot be made again'): tabular_learner(t, 'y', [], ['x'], act_cls=act, device='cpu').save(tmp_path/'a.pt')
+    assert not list(tmp_path.iterdir())

@@ -212,7 +212,7 @@ class Learner:
         amp:bool=False,         # mixed precision: most arithmetic in 16 bits
         compile:bool=False,     # let `torch.compile` rewrite the model first
         progress:bool|None=None,# progress bar; None: where somebody watches
-        opt_func=adamw          # called with (model, lr=…, wd=…), returns an optimiser
+        opt_func=adamw          # called with (model, lr=…, wd=…), returns an optimiser; yours keeps its settings but the rate
     ):
         if not isinstance(data, Data):
             raise TypeError(f"data is a {type(data).__name__}: put the tensors into Data(train, valid) first")
@@ -226,6 +226,8 @@ class Learner:
         self.autocast = partial(torch.autocast, self.device.type, dtype=half, enabled=amp)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp and half == torch.float16)
         self.opt = opt_func(self.model, lr=self.lr, wd=self.wd)
+        top = max(float(g['lr']) for g in self.opt.param_groups) or 1.
+        for g in self.opt.param_groups: g['lr_share'] = float(g['lr']) / top
         self.recorder, self.plan, self.epoch = Recorder(), None, 0
         with seeded(self.seed): self.random = _random_state(self.device)
 
@@ -267,7 +269,11 @@ def loss(self:Learner,
     "The loss of one batch"
     *inputs, target = batch
     with self.autocast():
-        pred = self.forward(*inputs)
+        try: pred = self.forward(*inputs)
+        except ValueError as e:
+            if 'more than 1 value per channel' not in str(e): raise
+            raise ValueError("batch norm cannot learn from a batch of one row, and this batch has one: take another "
+                             f"batch_size than {self.data.batch_size}, with two or more rows for each batch") from e
         _check_shapes(pred, target)
         return self.loss_func(pred, target)
 
@@ -286,9 +292,8 @@ def step(self:Learner,
 )->torch.Tensor: # the loss before the step, without its graph
     "Predict, measure, forget the old gradients, ask for new ones, step"
     for g in self.opt.param_groups:
-        g['lr'] = lr
-        if 'betas' in g: g['betas'] = (mom, g['betas'][1])
-        elif 'momentum' in g: g['momentum'] = mom
+        g['lr'] = lr * g.get('lr_share', 1.) # groups keep the ratio of their rates
+        if 'decay' in g: g['betas'] = (mom, g['betas'][1]) # a group of `adamw`; others keep their momentum
     loss = self.loss(batch)
     self.opt.zero_grad()
     self.scaler.scale(loss).backward()
@@ -390,6 +395,8 @@ def resume(self:Learner,
         while plan.done < stop:
             started = time.perf_counter()
             self.train_batches(stop, bar)
+            self._check_finite("after training: the weights are spoiled. Make a new model, or load a saved one; then "
+                               "try a smaller learning rate")
             if plan.done % plan.n_batches: break
             self._end_epoch(time.perf_counter() - started, bar)
             self.random = _random_state(self.device)
@@ -429,11 +436,20 @@ def _start(self:Learner, kind, n_epochs, lr, wd, until, checkpoint)->Recorder:
         raise ValueError(f"train for at least one epoch, and for whole ones, not {n_epochs}; until=1.5 stops in "
                          "between")
     if not 0 < lr < math.inf: raise ValueError(f"a learning rate is a positive number, not {lr}")
-    wd = self.wd if wd is None else _weight_decay(wd)
+    asked, wd = wd is not None, self.wd if wd is None else _weight_decay(wd)
     for g in self.opt.param_groups:
-        if g.get('decay', True): g['weight_decay'] = wd
+        if g.get('decay', asked): g['weight_decay'] = wd
     self.plan = Plan(kind, int(n_epochs), float(lr), self.data.n_batches)
     return self.resume(until, checkpoint)
+
+@patch
+def _check_finite(self:Learner, rest):
+    "Raise `FloatingPointError` naming a parameter that is not finite"
+    named = [(n, p.detach()) for n, p in self.model.named_parameters()]
+    if not named or torch.stack([torch.isfinite(p).all() for _, p in named]).all(): return
+    name, p = next((n, p) for n, p in named if not torch.isfinite(p).all())
+    raise FloatingPointError(f"{int((~torch.isfinite(p)).sum())} of {p.numel()} values of the parameter {name} are not "
+                             f"finite numbers {rest}")
 
 @patch
 def _end_epoch(self:Learner, seconds, bar):
@@ -502,6 +518,9 @@ def accuracy(
     target:torch.Tensor # class numbers, (rows, …)
 )->torch.Tensor: # one number, 0 to 1
     "Share of rows whose largest score is the right class"
+    if pred.ndim < 2 or target.is_floating_point() or pred[:, 0].shape != target.shape:
+        raise ValueError(f"accuracy compares scores of shape (rows, classes, …) with class numbers (rows, …), not "
+                         f"{tuple(pred.shape)} with {tuple(target.shape)} of {target.dtype}; for numbers take rmse")
     return (pred.argmax(1) == target).float().mean()
 
 def rmse(
@@ -509,6 +528,9 @@ def rmse(
     target:torch.Tensor # numbers of the same shape
 )->torch.Tensor: # one number, in the target's unit
     "Root of the mean squared error"
+    if pred.shape != target.shape:
+        raise ValueError(f"rmse compares numbers of the same shape, not {tuple(pred.shape)} with {tuple(target.shape)}: "
+                         "PyTorch would compare every prediction with every target")
     return (pred - target).square().mean().sqrt()
 
 # %% ../../nbs/train/01_learner.ipynb #0f32b1af
@@ -623,8 +645,8 @@ def lr_find(self:Learner,
     steps:int=100     # batches
 )->LRFind: # suggestions; see `Learner.plot_lr_find`
     "Try rising learning rates and put everything back as it was"
-    if not 0 < start < end or steps < 2:
-        raise ValueError(f"lr_find tries two or more rates, from above 0 upwards, not {steps} from {start} to {end}")
+    if not 0 < start < end: raise ValueError(f"lr_find goes upwards from above 0, not from {start} to {end}")
+    if steps < 20: raise ValueError(f"steps is {steps}: with fewer than 20 the curve is too short to read a rate off it")
     kept = self._state()
     lrs = [start * (end / start) ** (i / (steps - 1)) for i in range(steps)]
     losses, low = [], math.inf
@@ -677,6 +699,7 @@ def save(self:Learner,
     "Save weights, optimiser, schedule and random state"
     path = Path(path)
     if not path.parent.is_dir(): raise FileNotFoundError(f"there is no folder {path.parent}: make it first")
+    self._check_finite(f"so {path.name} is not written; an older file of that name stays as it was")
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         torch.save(dict(format=FORMAT, state=self._state(), extra=extra or {}), part)
@@ -684,6 +707,19 @@ def save(self:Learner,
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
     return path
+
+def _read_saved(path, device): # its content, when every byte is as it was written
+    import zipfile
+    path = Path(path)
+    if not path.is_file(): raise FileNotFoundError(f"there is no saved learner at {path}")
+    try: # the checksum (CRC-32) of each tensor and of the values around them, then the content without running code
+        with zipfile.ZipFile(path) as z: bad = z.testzip()
+        if bad: raise zipfile.BadZipFile(f"the checksum of {bad} is wrong")
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as e:
+        why = str(e) if isinstance(e, zipfile.BadZipFile) else type(e).__name__
+        raise ValueError(f"{path.name} is not a saved learner, or is damaged, or holds objects that could run code: "
+                         f"{why}. Take another copy of the file") from e
 
 def _check_plain(file): # could `load` read it?
     import pickle
@@ -700,11 +736,7 @@ def load(self:Learner,
 )->dict: # what was given as `extra`
     "Load a saved training into a learner with the same model; raise `ValueError` when the file does not fit"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"there is no saved learner at {path}")
-    try: saved = torch.load(path, map_location=self.device, weights_only=True)
-    except Exception as e:
-        raise ValueError(f"{path.name} is not a saved learner, or is damaged, or holds objects that could run code: "
-                         f"{type(e).__name__}") from e
+    saved = _read_saved(path, self.device)
     if not isinstance(saved, dict) or saved.get('format') != FORMAT:
         raise ValueError(f"{path.name} was not written by Learner.save")
     kept = self._state()
