@@ -480,6 +480,7 @@ SAVED_BY_EXCEL = [
     ([1.], 'COLUMNS(#REF!)', REF, MS + 'how-to-correct-a-ref-error'),
     ([1., 2.], 'INDEX(A1:A2,MATCH(1/0,A1:A2,0),1)', DIV, 'LibreOffice agrees: an error in an argument goes through'),
     ([1., 2.], 'SUMPRODUCT(A1:A2,1/0)', DIV, 'LibreOffice agrees: an error goes before the test of sizes'),
+    ([F('1+2')], 'A1#*2', 6, 'saved: cells of an xLSTM workbook'),
     ([5., 6.], '10-(A1,A2)', VALUE, MS + 'calculation-operators-and-precedence-in-excel'),
 ]
 

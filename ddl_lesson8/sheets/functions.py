@@ -516,7 +516,8 @@ def evaluate(
         return from_rows([[v if isinstance(v, Fault) else v.value for v in r] for r in node.rows], ctx.like)
     if isinstance(node, Unary): return _unary(node, ctx, array)
     if isinstance(node, Call): return _call(node, ctx, array, whole)
-    if isinstance(node, Chain) and node.ops[0] == ',': return _union(node, ctx) if whole else ctx.constant(Fault('#VALUE!'))
+    if isinstance(node, Chain) and node.ops[0] == ',':
+        return _union(node, ctx) if whole else ctx.constant(Fault('#VALUE!')) # several ranges are no single value
     if isinstance(node, Chain) and not is_range(node): return _chain(node, ctx, array)
     return _range(node, ctx, array or whole)
 
@@ -655,7 +656,7 @@ def _pieces(args): return [_piece(a) for a in args]
 
 def _error(pieces): return _first(*(p[2] for p in pieces))
 
-def _in_order(x): # the sum of the last dimension, in double precision from the first number to the last, as Excel adds
+def _in_order(x): # the sum of the last dimension, in double precision from first to last, as Excel adds
     return x.cumsum(-1)[..., -1] if x.dtype == torch.float64 and x.device.type == 'cpu' else x.sum(-1)
 
 def _total(pieces, fn=lambda x: x): # sum over all arguments; what does not count is 0 already
@@ -929,7 +930,7 @@ def _where(values, condition): # (..., n, cells): which cells fit to each formul
     num, kind = values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2)
     want, what = condition.num.detach().expand(condition.size).flatten(-2), condition.full_kind().flatten(-2)
     if not _any(what == TEXT) and not _any(kind == TEXT) and not _any(what == FAULT):
-        return torch.where(what == LOGICAL, kind == LOGICAL, kind == NUMBER) & _equal_15(num, want) # a blank condition is 0
+        return torch.where(what == LOGICAL, kind == LOGICAL, kind == NUMBER) & _equal_15(num, want) # blank is 0
     num, kind, want, what = torch.broadcast_tensors(num, kind, want, what)
     out = torch.zeros_like(kind, dtype=torch.bool)
     for w, k in torch.stack([want, what.to(want.dtype)], -1).flatten(0, -2).unique(dim=0).tolist():
@@ -1028,7 +1029,8 @@ def _counta(*args): # an empty argument typed into the formula counts, a blank c
 @function('COUNTBLANK', 'r')
 def _countblank(x):
     kind, num = x.full_kind().flatten(-2), x.num.detach().expand(x.size).flatten(-2)
-    return _with_fault(_scalar(((kind == BLANK) | ((kind == TEXT) & (num == _TEXTS.id('')))).sum(-1).to(num.dtype)), _broken(x))
+    blank = (kind == BLANK) | ((kind == TEXT) & (num == _TEXTS.id('')))
+    return _with_fault(_scalar(blank.sum(-1).to(num.dtype)), _broken(x))
 
 # %% ../../nbs/sheets/04_functions.ipynb #15286119
 def _truth(x): # truth values, and errors
@@ -1088,7 +1090,9 @@ def _ifs(ctx, *args):
 # %% ../../nbs/sheets/04_functions.ipynb #d31d6be9
 @function('SWITCH', 'vvp**', 3, context=True)
 def _switch(ctx, x, *args): # a blank is 0 here, neither "" nor FALSE
-    zero = lambda v: v if v.kind is None else Cells(v.num, torch.where(v.kind == BLANK, NUMBER, v.kind).to(torch.int8), v.ref)
+    def zero(v):
+        if v.kind is None: return v
+        return Cells(v.num, torch.where(v.kind == BLANK, NUMBER, v.kind).to(torch.int8), v.ref)
     out = args[-1] if len(args) % 2 else ctx.constant(Fault('#N/A'))
     pairs = list(zip(args[:-1:2], args[1::2])) if len(args) % 2 else list(zip(args[::2], args[1::2]))
     for test, value in reversed(pairs): out = _if(ctx, _compare('=', zero(x), zero(test)), value, out)

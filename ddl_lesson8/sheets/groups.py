@@ -160,7 +160,8 @@ def _spilled(self:Names, node, row, col): # what the formula in a cell fills
     top, left, *_ = node.at(row, col)
     cell = self.file.sheets[node.sheet].cells.get((top, left))
     fills = cell and cell.ref and cell.kind in ('array', 'dynamic')
-    return Ref(node.sheet, *cell.ref) if fills else Fault('#REF!')
+    if fills: return Ref(node.sheet, *cell.ref)
+    return node if cell and cell.kind == 'normal' else Fault('#REF!') # one result is what it fills
 
 # %% ../../nbs/sheets/10_groups.ipynb #a6d753e6
 _ITEMS = '#this row', '#all', '#data', '#headers', '#totals'
