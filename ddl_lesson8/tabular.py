@@ -221,9 +221,10 @@ def tabular_learner(
     seed:int=0           # of first weights, shuffles and dropout
 )->TabularLearner:
     "Prepare a table, build a `TabularModel` for it and return a learner (claims T3 and T5)"
-    y_names = [y_names] if isinstance(y_names, str) else list(y_names)
+    y_names = [y_names] if isinstance(y_names, str) else list(_text_names(y_names))
     prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
     parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
+    if y_range is not None and prep.y_kind == 'number': _check_range(y_range, [p[-1] for p in parts if p])
     out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
     config = dict(
         emb_szs=tabular_emb_szs(prep, emb_szs), n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers),
@@ -237,6 +238,13 @@ def tabular_learner(
     return learn
 
 # %% ../nbs/06_tabular.ipynb #0632df48
+def _text_names(names): # the same names
+    strange = [n for n in (names if hasattr(names, '__iter__') else [names]) if not isinstance(n, str)]
+    if strange:
+        raise ValueError(f"columns are named by text, not by the number {strange[0]!r}: rename the columns, for example "
+                         "table.columns = [f'c{i}' for i in table.columns]")
+    return names
+
 def _act_config(act): # class and settings of an activation; `act_args` is None where they do not tell all
     import inspect
     if act is None: return dict(act=None, act_args={})
@@ -244,6 +252,12 @@ def _act_config(act): # class and settings of an activation; `act_args` is None 
     args = {k: getattr(act, k) for k in inspect.signature(cls).parameters if hasattr(act, k)}
     whole = getattr(nn, cls.__name__, None) is cls and repr(cls(**args)) == repr(act)
     return dict(act=cls.__name__, act_args=args if whole else None)
+
+def _check_range(y_range, targets): # can the model reach every target?
+    low, high = min(t.min().item() for t in targets), max(t.max().item() for t in targets)
+    if low < y_range[0] or high > y_range[1]:
+        raise ValueError(f"y_range is {tuple(y_range)} and the targets go from {low:.6g} to {high:.6g}: the model could "
+                         "not reach them; give a range that holds them all")
 
 def _column_prep(table, cat_names, cont_names, y_names, y_kind): # columns are chosen where none are named
     if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)

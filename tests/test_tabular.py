@@ -320,3 +320,14 @@ def test_an_activation_that_a_file_cannot_keep_is_refused(act, tmp_path):
     t = dict(x=np.linspace(-1, 1, 40).tolist(), y=np.linspace(2, 3, 40).tolist())
     with pytest.raises(TypeError, match='activation .* cannot be made again'): tabular_learner(t, 'y', [], ['x'], act_cls=act, device='cpu').save(tmp_path/'a.pt')
     assert not list(tmp_path.iterdir())
+
+
+def test_a_range_that_leaves_targets_out_is_refused(): # right: the sigmoid ends at 2.9, the largest target is 3
+    t = dict(x=np.linspace(-1, 1, 40).tolist(), y=np.linspace(2, 3, 40).tolist())
+    with pytest.raises(ValueError, match=r'y_range is \(0, 2.9\) and the targets go from 2 to 3'): tabular_learner(t, 'y', [], ['x'], y_range=(0, 2.9), device='cpu')
+    assert tabular_learner(t, 'y', [], ['x'], y_range=(2, 3), device='cpu').config['y_range'] == (2, 3)
+
+
+@pytest.mark.parametrize('y', [2, [2], np.int64(2)])
+def test_columns_named_by_numbers_are_refused_in_words(y):
+    with pytest.raises(ValueError, match='named by text'): tabular_learner(pd.DataFrame(np.random.default_rng(0).normal(size=(80, 3))), y)
