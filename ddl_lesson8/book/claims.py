@@ -162,6 +162,7 @@ class Page(NamedTuple):
     name:str  # of its file
     title:str # its first heading
 
+# %% ../../nbs/book/01_claims.ipynb #c1a1m5b1
 class Ledger:
     "Every claim that the chapters judged, in the order of the lecture"
     def __init__(self,
