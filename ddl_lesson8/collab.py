@@ -23,7 +23,8 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from fastcore.basics import patch
 from .parameters import create_params
-from .data.ratings import Ratings, ratings_from_table
+from .data.ratings import Ratings
+from .data.read_ratings import as_ratings, id_name
 from .embeddings import Embedding, Vocab, check_ids
 from .train.learner import Data, Learner, seeded
 
@@ -80,7 +81,7 @@ def row_numbers(
     kind:str     # 'user' or 'item', for the error message
 )->torch.Tensor: # int64, one for each name
     "Find rows by name; raise `KeyError` naming those that are unknown"
-    names = [n if n in vocab else str(n) for n in _as_names(names)]
+    names = [n if n in vocab else id_name(n) for n in _as_names(names)]
     missing = [n for n in names if n not in vocab]
     if not missing: return vocab.ids(names)
     try: vocab.id(missing[0])
@@ -432,9 +433,8 @@ def split_ratings(
     seed:int   # of the split
 )->tuple: # training ratings, validation ratings
     "Make sure that ratings are split and that both parts have the same users and items"
-    if not isinstance(data, (tuple, list, Ratings)): data = ratings_from_table(data)
+    data = as_ratings(data)
     if isinstance(data, Ratings): return data.split(valid=valid, seed=seed) if valid else (data, None)
-    if len(data) != 2: raise ValueError(f"data is `Ratings`, or a pair (training, validation), not {len(data)} parts")
     train, held = data
     if held is not None and (train.users, train.items) != (held.users, held.items):
         raise ValueError("training and validation ratings list different users or items: split one `Ratings` "
@@ -546,7 +546,7 @@ def find_rows(self:CollabLearner,
         rows = names.reshape(-1).cpu().long()
     elif unknown == 'error': rows = row_numbers(vocab, names, kind)
     else:
-        found = [next((n for n in (n, str(n)) if n in vocab), None) for n in _as_names(names)]
+        found = [next((n for n in (n, id_name(n)) if n in vocab), None) for n in _as_names(names)]
         rows = torch.tensor([-1 if n is None else vocab.id(n) for n in found], dtype=torch.int64)
     new = (rows >= 0) & ~self.learned(kind)[rows]
     if new.any() and names is not None and unknown == 'error':
@@ -582,7 +582,7 @@ def predict(self:CollabLearner,
     "Predict ratings by name; raises `KeyError` for unknown names unless the average will do"
     if isinstance(user, dict) and isinstance(item, dict):
         raise ValueError("a newcomer and a new item at once: one of them must be in the data")
-    single = isinstance(user, (str, int, dict)) and isinstance(item, (str, int, dict))
+    single = isinstance(user, (str, Integral, dict)) and isinstance(item, (str, Integral, dict))
     if isinstance(user, dict): out = rows_or_average(self.newcomer(user), self.find_rows(item, 'item', unknown))
     elif isinstance(item, dict): out = rows_or_average(self.new_item(item), self.find_rows(user, 'user', unknown))
     else:
@@ -609,7 +609,7 @@ def seen(self:CollabLearner,
 )->torch.Tensor: # row numbers of items
     "What a person has rated, in training and in validation"
     if isinstance(user, dict): return row_numbers(self.items, list(user), 'item')
-    row = next((self.users.id(n) for n in (user, str(user)) if n in self.users), -1)
+    row = next((self.users.id(n) for n in (user, id_name(user)) if n in self.users), -1)
     return torch.cat([r.item[r.user == row] for r in (self.ratings, self.held_out) if r is not None]).cpu().unique()
 
 @patch
@@ -621,7 +621,7 @@ def recommend(self:CollabLearner,
 )->Suggestions: # pairs of item and predicted rating, the best first
     "The items that a person would probably like best"
     if n < 1: raise ValueError(f"recommend at least one item, not {n}")
-    if not isinstance(user, (str, int, dict)):
+    if not isinstance(user, (str, Integral, dict)):
         raise TypeError(f"recommend for one person: a name or a dict of ratings, not {type(user).__name__}")
     rating = self.predict(user, unknown=unknown)
     rating[~self.learned('item')] = -torch.inf

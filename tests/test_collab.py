@@ -7,7 +7,8 @@ from torch import nn
 from ddl_lesson8 import collab
 from ddl_lesson8.collab import (CombinedModel, DotBias, DotProduct, EmbeddingDotBias, EmbeddingNN, TableEncoder, add_rows, score_for, collab_learner,
     default_range, emb_sz_rule, get_emb_sz, hidden_layers, in_range, ridge_solution, row_numbers, sigmoid_range, split_ratings, as_vocab)
-from ddl_lesson8.data.ratings import Ratings, planted_ratings, ratings_from_table
+from ddl_lesson8.data.ratings import Ratings, planted_ratings
+from ddl_lesson8.data.read_ratings import ratings_from_table
 from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.train.learner import seeded
 
