@@ -8,7 +8,9 @@ export const start = wasm => init({ module_or_path: wasm })
 
 function put(model, sheet, row, column, content) {
   if (typeof content !== 'string') return model.setUserInput(sheet, row, column, String(content))
-  if (content.startsWith('{=')) return model.setUserArrayFormula(sheet, row, column, 1, 1, content.slice(1, -1))
+  if (content.startsWith('{=')) { // this engine cannot negate an array, and 0 - x is the same number
+    return model.setUserArrayFormula(sheet, row, column, 1, 1, content.slice(1, -1).replaceAll('(-(', '(0-('))
+  }
   model.setUserInput(sheet, row, column, content)
 }
 
