@@ -6,10 +6,10 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/collab.html.md"""
 
 # %% auto #0
 __all__ = ['DotProduct', 'sigmoid_range', 'as_vocab', 'row_numbers', 'in_range', 'DotBias', 'add_rows', 'EmbeddingDotBias',
-           'emb_sz_rule', 'get_emb_sz', 'hidden_layers', 'EmbeddingNN', 'TableEncoder', 'CombinedModel',
-           'CollabLearner', 'split_ratings', 'default_range', 'collab_learner', 'score_for', 'at_least_float32',
-           'rows_or_average', 'Suggestions', 'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model',
-           'collab_sheet', 'ratings_sheet_errors', 'ratings_sheet_values']
+           'emb_sz_rule', 'get_emb_sz', 'EmbeddingNN', 'TableEncoder', 'CombinedModel', 'CollabLearner',
+           'split_ratings', 'default_range', 'collab_learner', 'score_for', 'at_least_float32', 'rows_or_average',
+           'Suggestions', 'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model', 'collab_sheet',
+           'ratings_sheet_errors', 'ratings_sheet_values']
 
 # %% ../nbs/03_collab.ipynb #cb14ee25
 import math
@@ -26,6 +26,7 @@ from .parameters import create_params
 from .data.ratings import Ratings, ratings_from_table
 from .embeddings import Embedding, Vocab, check_ids
 from .train.learner import Data, Learner, seeded
+from .train.tabular_model import TabularModel, tabular_layers
 
 # %% ../nbs/03_collab.ipynb #983c1859
 class DotProduct(nn.Module):
@@ -203,52 +204,39 @@ def get_emb_sz(
 
 # %% ../nbs/03_collab.ipynb #f9314edb
 def _check_sizes(
-    emb_szs:list,   # (rows, columns) of the tables of users and of items
-    model:nn.Module # with `users` and `items`
+    emb_szs:list, # (rows, columns) of the tables of users and of items
+    users:Vocab,  # names of the rows of the first
+    items:Vocab   # and of the second
 )->list: # the same
     "Refuse tables with fewer rows than names, or without columns, by a `ValueError`"
-    for kind, names, (rows, columns) in zip(('users', 'items'), (model.users, model.items), emb_szs, strict=True):
+    for kind, names, (rows, columns) in zip(('users', 'items'), (users, items), emb_szs, strict=True):
         if rows < len(names) or columns < 1:
             raise ValueError(f"a table of {rows} x {columns} is too small for {len(names)} {kind}")
     return emb_szs
 
-def hidden_layers(
-    n_in:int,      # inputs
-    layers:list,   # sizes of the hidden layers
-    n_out:int=1,   # outputs
-    p:float=0.     # dropout after each hidden layer
-)->nn.Sequential:
-    "Linear layers with ReLU, batch normalisation and dropout between them"
-    sizes, blocks = [n_in, *layers], []
-    for a, b in zip(sizes, sizes[1:]):
-        blocks += [nn.Linear(a, b, bias=False), nn.ReLU(), nn.BatchNorm1d(b), *([nn.Dropout(p)] if p else [])]
-    return nn.Sequential(*blocks, nn.Linear(sizes[-1], n_out))
-
 # %% ../nbs/03_collab.ipynb #ca6bfcc9
-class EmbeddingNN(nn.Module):
-    "Embeddings of users and items side by side, then a network (claims C11, C13)"
+class EmbeddingNN(TabularModel):
+    "A `TabularModel` of two categories, user and item, without continuous columns (claims C11, C13)"
     def __init__(self,
         users,             # names of users: a list or `Vocab`, or how many
         items,             # names of items, likewise
         emb_szs:list|None=None,  # (rows, columns) of both tables; see `get_emb_sz`
         layers:tuple=(100,),     # sizes of the hidden layers
         y_range:tuple|None=None, # range of the predictions; None for no limit
-        p:float=0.,              # dropout after each hidden layer
-        std:float=.01            # standard deviation of the first embeddings
+        p:float=0.               # dropout after each hidden layer
     ):
-        super().__init__()
-        self.users, self.items, self.y_range = as_vocab(users), as_vocab(items), y_range
-        emb_szs = _check_sizes(emb_szs or get_emb_sz(dict(user=len(self.users) + 1, item=len(self.items) + 1)), self)
-        self.u_weight, self.i_weight = (nn.Embedding(*size) for size in emb_szs)
-        for table in (self.u_weight, self.i_weight): nn.init.normal_(table.weight, std=std)
-        self.layers = hidden_layers(emb_szs[0][1] + emb_szs[1][1], layers, p=p)
+        users, items = as_vocab(users), as_vocab(items)
+        emb_szs = emb_szs or get_emb_sz(dict(user=len(users) + 1, item=len(items) + 1))
+        _check_sizes(emb_szs, users, items)
+        super().__init__(emb_szs, n_cont=0, out_sz=1, layers=layers, ps=p, y_range=y_range)
+        self.users, self.items, self.y_range = users, items, y_range
 
     def forward(self,
         user:torch.Tensor, # row numbers of users, (batch,)
         item:torch.Tensor  # row numbers of items, (batch,)
     )->torch.Tensor: # predicted ratings, (batch,)
         "Predict a rating for each pair"
-        return in_range(self.layers(torch.cat([self.u_weight(user), self.i_weight(item)], 1)).squeeze(1), self.y_range)
+        return super().forward(torch.stack([user, item], 1)).squeeze(1)
 
 # %% ../nbs/03_collab.ipynb #14689b7c
 class TableEncoder:
@@ -335,11 +323,11 @@ class CombinedModel(nn.Module):
         self.dot = EmbeddingDotBias(self.users, self.items, n_factors)
         for name, meta, n in (('user_meta', user_meta, len(self.users)), ('item_meta', item_meta, len(self.items))):
             self.register_buffer(name, torch.zeros(n, 0) if meta is None else meta, persistent=False)
-        emb_szs = _check_sizes(emb_szs or [(len(self.users) + 1, 8), (len(self.items) + 1, 8)], self)
+        emb_szs = _check_sizes(emb_szs or [(len(self.users) + 1, 8), (len(self.items) + 1, 8)], self.users, self.items)
         self.u_embed, self.i_embed = (nn.Embedding(*size) for size in emb_szs)
         for table in (self.u_embed, self.i_embed): nn.init.normal_(table.weight, std=.01)
         n_in = emb_szs[0][1] + emb_szs[1][1] + self.user_meta.shape[1] + self.item_meta.shape[1]
-        self.layers = hidden_layers(n_in, layers, p=p)
+        self.layers = nn.Sequential(*tabular_layers(n_in, 1, list(layers), ps=p))
 
     def score(self,
         user:torch.Tensor, # row numbers of users, (batch,)
