@@ -6,9 +6,9 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/collab.html.md"""
 
 # %% auto #0
 __all__ = ['DotProduct', 'sigmoid_range', 'as_vocab', 'row_numbers', 'in_range', 'look_up', 'EmbeddingDotBias', 'emb_sz_rule',
-           'get_emb_sz', 'hidden_layers', 'EmbeddingNN', 'TableEncoder', 'CombinedModel', 'CollabLearner',
-           'split_ratings', 'default_range', 'collab_learner', 'score_for', 'at_least_float32', 'rows_or_average',
-           'Suggestions', 'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model', 'collab_sheet',
+           'get_emb_sz', 'EmbeddingNN', 'TableEncoder', 'CombinedModel', 'CollabLearner', 'split_ratings',
+           'default_range', 'collab_learner', 'score_for', 'at_least_float32', 'rows_or_average', 'Suggestions',
+           'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model', 'collab_sheet',
            'ratings_sheet_errors', 'ratings_sheet_values']
 
 # %% ../nbs/03_collab.ipynb #cb14ee25
@@ -22,9 +22,11 @@ import torch
 from torch import nn
 from fastcore.basics import patch
 from .parameters import create_params
-from .data.ratings import Ratings, ratings_from_table
+from .data.ratings import Ratings
+from .data.read_ratings import as_ratings, id_name
 from .embeddings import Embedding, Vocab, check_ids
 from .train.learner import Data, Learner, seeded
+from .train.tabular_model import TabularModel, tabular_layers
 
 # %% ../nbs/03_collab.ipynb #983c1859
 class DotProduct(nn.Module):
@@ -79,7 +81,7 @@ def row_numbers(
     kind:str     # 'user' or 'item', for the error message
 )->torch.Tensor: # int64, one for each name
     "Find rows by name; raise `KeyError` naming those that are unknown"
-    names = [n if n in vocab else str(n) for n in _as_names(names)]
+    names = [n if n in vocab else id_name(n) for n in _as_names(names)]
     missing = [n for n in names if n not in vocab]
     if not missing: return vocab.ids(names)
     try: vocab.id(missing[0])
@@ -180,52 +182,39 @@ def get_emb_sz(
 
 # %% ../nbs/03_collab.ipynb #f9314edb
 def _check_sizes(
-    emb_szs:list,   # (rows, columns) of the tables of users and of items
-    model:nn.Module # with `users` and `items`
+    emb_szs:list, # (rows, columns) of the tables of users and of items
+    users:Vocab,  # names of the rows of the first
+    items:Vocab   # and of the second
 )->list: # the same
     "Refuse tables with fewer rows than names, or without columns, by a `ValueError`"
-    for kind, names, (rows, columns) in zip(('users', 'items'), (model.users, model.items), emb_szs, strict=True):
+    for kind, names, (rows, columns) in zip(('users', 'items'), (users, items), emb_szs, strict=True):
         if rows < len(names) or columns < 1:
             raise ValueError(f"a table of {rows} x {columns} is too small for {len(names)} {kind}")
     return emb_szs
 
-def hidden_layers(
-    n_in:int,      # inputs
-    layers:list,   # sizes of the hidden layers
-    n_out:int=1,   # outputs
-    p:float=0.     # dropout after each hidden layer
-)->nn.Sequential:
-    "Linear layers with ReLU, batch normalisation and dropout between them"
-    sizes, blocks = [n_in, *layers], []
-    for a, b in zip(sizes, sizes[1:]):
-        blocks += [nn.Linear(a, b, bias=False), nn.ReLU(), nn.BatchNorm1d(b), *([nn.Dropout(p)] if p else [])]
-    return nn.Sequential(*blocks, nn.Linear(sizes[-1], n_out))
-
 # %% ../nbs/03_collab.ipynb #ca6bfcc9
-class EmbeddingNN(nn.Module):
-    "Embeddings of users and items side by side, then a network (claims C11, C13)"
+class EmbeddingNN(TabularModel):
+    "A `TabularModel` of two categories, user and item, without continuous columns (claims C11, C13)"
     def __init__(self,
         users,             # names of users: a list or `Vocab`, or how many
         items,             # names of items, likewise
         emb_szs:list|None=None,  # (rows, columns) of both tables; see `get_emb_sz`
         layers:tuple=(100,),     # sizes of the hidden layers
         y_range:tuple|None=None, # range of the predictions; None for no limit
-        p:float=0.,              # dropout after each hidden layer
-        std:float=.01            # standard deviation of the first embeddings
+        p:float=0.               # dropout after each hidden layer
     ):
-        super().__init__()
-        self.users, self.items, self.y_range = as_vocab(users), as_vocab(items), y_range
-        emb_szs = _check_sizes(emb_szs or get_emb_sz(dict(user=len(self.users) + 1, item=len(self.items) + 1)), self)
-        self.u_weight, self.i_weight = (nn.Embedding(*size) for size in emb_szs)
-        for table in (self.u_weight, self.i_weight): nn.init.normal_(table.weight, std=std)
-        self.layers = hidden_layers(emb_szs[0][1] + emb_szs[1][1], layers, p=p)
+        users, items = as_vocab(users), as_vocab(items)
+        emb_szs = emb_szs or get_emb_sz(dict(user=len(users) + 1, item=len(items) + 1))
+        _check_sizes(emb_szs, users, items)
+        super().__init__(emb_szs, n_cont=0, out_sz=1, layers=layers, ps=p, y_range=y_range)
+        self.users, self.items, self.y_range = users, items, y_range
 
     def forward(self,
         user:torch.Tensor, # row numbers of users, (batch,)
         item:torch.Tensor  # row numbers of items, (batch,)
     )->torch.Tensor: # predicted ratings, (batch,)
         "Predict a rating for each pair"
-        return in_range(self.layers(torch.cat([self.u_weight(user), self.i_weight(item)], 1)).squeeze(1), self.y_range)
+        return super().forward(torch.stack([user, item], 1)).squeeze(1)
 
 # %% ../nbs/03_collab.ipynb #14689b7c
 class TableEncoder:
@@ -312,11 +301,11 @@ class CombinedModel(nn.Module):
         self.dot = EmbeddingDotBias(self.users, self.items, n_factors)
         for name, meta, n in (('user_meta', user_meta, len(self.users)), ('item_meta', item_meta, len(self.items))):
             self.register_buffer(name, torch.zeros(n, 0) if meta is None else meta, persistent=False)
-        emb_szs = _check_sizes(emb_szs or [(len(self.users) + 1, 8), (len(self.items) + 1, 8)], self)
+        emb_szs = _check_sizes(emb_szs or [(len(self.users) + 1, 8), (len(self.items) + 1, 8)], self.users, self.items)
         self.u_embed, self.i_embed = (nn.Embedding(*size) for size in emb_szs)
         for table in (self.u_embed, self.i_embed): nn.init.normal_(table.weight, std=.01)
         n_in = emb_szs[0][1] + emb_szs[1][1] + self.user_meta.shape[1] + self.item_meta.shape[1]
-        self.layers = hidden_layers(n_in, layers, p=p)
+        self.layers = nn.Sequential(*tabular_layers(n_in, 1, list(layers), ps=p))
 
     def score(self,
         user:torch.Tensor, # row numbers of users, (batch,)
@@ -409,9 +398,8 @@ def split_ratings(
     seed:int   # of the split
 )->tuple: # training ratings, validation ratings
     "Make sure that ratings are split and that both parts have the same users and items"
-    if not isinstance(data, (tuple, list, Ratings)): data = ratings_from_table(data)
+    data = as_ratings(data)
     if isinstance(data, Ratings): return data.split(valid=valid, seed=seed) if valid else (data, None)
-    if len(data) != 2: raise ValueError(f"data is `Ratings`, or a pair (training, validation), not {len(data)} parts")
     train, held = data
     if held is not None and (train.users, train.items) != (held.users, held.items):
         raise ValueError("training and validation ratings list different users or items: split one `Ratings` "
@@ -523,7 +511,7 @@ def find_rows(self:CollabLearner,
         rows = names.reshape(-1).cpu().long()
     elif unknown == 'error': rows = row_numbers(vocab, names, kind)
     else:
-        found = [next((n for n in (n, str(n)) if n in vocab), None) for n in _as_names(names)]
+        found = [next((n for n in (n, id_name(n)) if n in vocab), None) for n in _as_names(names)]
         rows = torch.tensor([-1 if n is None else vocab.id(n) for n in found], dtype=torch.int64)
     new = (rows >= 0) & ~self.learned(kind)[rows]
     if new.any() and names is not None and unknown == 'error':
@@ -559,7 +547,7 @@ def predict(self:CollabLearner,
     "Predict ratings by name; raises `KeyError` for unknown names unless the average will do"
     if isinstance(user, dict) and isinstance(item, dict):
         raise ValueError("a newcomer and a new item at once: one of them must be in the data")
-    single = isinstance(user, (str, int, dict)) and isinstance(item, (str, int, dict))
+    single = isinstance(user, (str, Integral, dict)) and isinstance(item, (str, Integral, dict))
     if isinstance(user, dict): out = rows_or_average(self.newcomer(user), self.find_rows(item, 'item', unknown))
     elif isinstance(item, dict): out = rows_or_average(self.new_item(item), self.find_rows(user, 'user', unknown))
     else:
@@ -586,7 +574,7 @@ def seen(self:CollabLearner,
 )->torch.Tensor: # row numbers of items
     "What a person has rated, in training and in validation"
     if isinstance(user, dict): return row_numbers(self.items, list(user), 'item')
-    row = next((self.users.id(n) for n in (user, str(user)) if n in self.users), -1)
+    row = next((self.users.id(n) for n in (user, id_name(user)) if n in self.users), -1)
     return torch.cat([r.item[r.user == row] for r in (self.ratings, self.held_out) if r is not None]).cpu().unique()
 
 @patch
@@ -598,7 +586,7 @@ def recommend(self:CollabLearner,
 )->Suggestions: # pairs of item and predicted rating, the best first
     "The items that a person would probably like best"
     if n < 1: raise ValueError(f"recommend at least one item, not {n}")
-    if not isinstance(user, (str, int, dict)):
+    if not isinstance(user, (str, Integral, dict)):
         raise TypeError(f"recommend for one person: a name or a dict of ratings, not {type(user).__name__}")
     rating = self.predict(user, unknown=unknown)
     rating[~self.learned('item')] = -torch.inf

@@ -6,8 +6,9 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import collab
 from ddl_lesson8.collab import (CombinedModel, DotProduct, EmbeddingDotBias, EmbeddingNN, TableEncoder, score_for, collab_learner,
-    default_range, emb_sz_rule, get_emb_sz, hidden_layers, in_range, ridge_solution, row_numbers, sigmoid_range, split_ratings, as_vocab)
-from ddl_lesson8.data.ratings import Ratings, planted_ratings, ratings_from_table
+    default_range, emb_sz_rule, get_emb_sz, in_range, ridge_solution, row_numbers, sigmoid_range, split_ratings, as_vocab)
+from ddl_lesson8.data.ratings import Ratings, planted_ratings
+from ddl_lesson8.data.read_ratings import ratings_from_table
 from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.train.learner import seeded
 
@@ -106,8 +107,8 @@ def test_dtype_is_kept(dtype):
 
 def test_a_network_may_have_sizes_of_its_own():
     model = EmbeddingNN(['a', 'b'], ['x'], emb_szs=[(3, 7), (2, 4)], layers=[5, 6], p=.1)
-    assert model.layers[0].in_features == 11 and model.u_weight.weight.shape == (3, 7)
-    assert [type(m) for m in hidden_layers(2, [3], p=.5)] == [nn.Linear, nn.ReLU, nn.BatchNorm1d, nn.Dropout, nn.Linear]
+    assert model.layers[0][0].in_features == 11 and model.embeds[0].weight.shape == (3, 7)
+    assert [type(m) for m in model.layers[1]] == [nn.Linear, nn.ReLU, nn.BatchNorm1d, nn.Dropout]
 
 @cuda
 def test_on_the_gpu(ratings):
@@ -127,7 +128,7 @@ def test_sizes_of_embeddings(ratings):
     assert get_emb_sz(ratings, {'user': 3}) == [(61, 3), (ratings.n_items + 1, emb_sz_rule(ratings.n_items + 1))]
     assert get_emb_sz(dict(user=2, item=2)) == [(2, 2), (2, 2)]
     with pytest.raises(KeyError, match=r"sz_dict names \['film'\], the columns are \['user', 'item'\]"): get_emb_sz(ratings, {'film': 3})
-    assert collab_learner(ratings, use_nn=True, emb_szs={'item': 5}, device='cpu').model.i_weight.weight.shape[1] == 5
+    assert collab_learner(ratings, use_nn=True, emb_szs={'item': 5}, device='cpu').model.embeds[1].weight.shape[1] == 5
 
 def test_table_encoder():
     encode = TableEncoder(dict(year=[1990, None, 2000, math.nan], genre=['Action|Comedy', None, 'Comedy', '']))
