@@ -8,7 +8,7 @@ const out = path.resolve(process.argv[2] ?? 'dist'), here = import.meta.dirname
 const wasm = path.join(here, 'node_modules/@ironcalc/wasm/wasm_bg.wasm')
 const common = { bundle: true, minify: true, format: 'esm', target: 'es2022', loader: { '.css': 'text' }, logLevel: 'warning', legalComments: 'none' }
 fs.mkdirSync(out, { recursive: true })
-for (const name of ['sheet', 'worker', 'draw']) if (fs.existsSync(path.join(here, `src/${name}.js`))) {
+for (const name of ['sheet', 'worker']) {
   await build({ ...common, entryPoints: [path.join(here, `src/${name}.js`)], outfile: path.join(out, name === 'sheet' ? 'live-sheet.js' : `${name}.js`) })
 }
 fs.copyFileSync(wasm, path.join(out, 'ironcalc.wasm'))

@@ -19,6 +19,22 @@ def workbooks(folder:Path)->dict:
     return found
 
 
+def digit_document(folder:Path)->dict:
+    "The workbook that reads a drawn digit, and where its picture, its layers and its ten answers stand"
+    from ddl_lesson8.draw import reader_workbook
+    from ddl_lesson8.sheets.view import sheet_document
+    written = reader_workbook(folder/'digit.xlsx')
+    place = lambda block: [a.text for a in block.areas]
+    layers = [dict(name=k, areas=place(b)) for k, b in written.layers.items() if len(b.shape) > 2 and b.shape[-1] > 1]
+    doc = sheet_document(written.path)
+    sheet = written.output.sheet.name
+    doc['digit'] = dict(sheet=sheet, input=place(written.input)[0], layers=layers, output=place(written.output)[0])
+    for s in doc['sheets']:
+        if s['name'] != sheet: s['cells'] = [c for c in s['cells'] if len(c) == 4]  # the contents sheet only repeats sums: fewer formulas
+    (folder/'digit.json').write_text(json.dumps(doc, separators=(',', ':')), encoding='utf-8')
+    return doc
+
+
 def documents(folder:Path, books:dict)->dict:
     "The document of each workbook, written as JSON: name -> document"
     from ddl_lesson8.sheets.view import sheet_document
@@ -95,7 +111,7 @@ def build(site:Path)->int:
     "Give every page of a site its live sheets; how many there are"
     folder = site/'live'
     folder.mkdir(exist_ok=True)
-    docs = documents(folder, workbooks(folder))
+    docs = documents(folder, workbooks(folder)) | dict(digit=digit_document(folder))
     missing = build_engine(folder)
     if missing: print(f'the sheets stay pictures: {missing}')
     return sum(add_to_page(p, site, docs, not missing) for p in site.rglob('*.html'))

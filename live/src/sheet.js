@@ -3,6 +3,7 @@ import { connect, ask } from './client.js'
 import { Dependents, area, ground, inside, isFormula, isInput, name, letters, reads, shown } from './cells.js'
 import { edited } from './download.js'
 import css from './sheet.css'
+import './draw.js'
 
 const here = new URL('.', import.meta.url)
 connect(() => new Worker(new URL('worker.js', here), { type: 'module' }), new URL('ironcalc.wasm', here).href)
