@@ -25,7 +25,8 @@ def digit_document(folder:Path)->dict:
     from ddl_lesson8.sheets.view import sheet_document
     written = reader_workbook(folder/'digit.xlsx')
     place = lambda block: [a.text for a in block.areas]
-    layers = [dict(name=k, areas=place(b)) for k, b in written.layers.items() if len(b.shape) > 2 and b.shape[-1] > 1]
+    maps = [b for b in written.layers.values() if len(b.shape) > 2 and b.shape[-1] > 1]
+    layers = [dict(name=f'{len(b.areas)} pictures of {b.shape[-2]} x {b.shape[-1]} cells', areas=place(b)) for b in maps]
     doc = sheet_document(written.path)
     sheet = written.output.sheet.name
     doc['digit'] = dict(sheet=sheet, input=place(written.input)[0], layers=layers, output=place(written.output)[0])
