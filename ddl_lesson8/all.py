@@ -11,6 +11,7 @@ __all__ = []
 from .book.claims import *
 from .book.exercises import *
 from .data.ratings import *
+from .data.read_ratings import *
 from .data.digits import *
 from .data.tables import *
 from .train.learner import *
