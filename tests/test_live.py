@@ -26,6 +26,7 @@ def site(tmp_path_factory):
     docs['digit'] = live.digit_document(folder/'live')
     (folder/'page.html').write_text(PAGE.format(tags + '<digit-reader src="live/digit.json"></digit-reader>'), encoding='utf-8')
     if missing := live.build_engine(folder/'live'): pytest.skip(missing)
+    shutil.copy(root/'ddl_lesson8'/'sheets'/'widget.js', folder/'live')
     live.add_to_page(folder/'page.html', folder, docs, True)
     return folder
 
@@ -191,6 +192,30 @@ def test_a_pen_stroke_changes_the_bars(page):
     page.mouse.move(x + w / 2, y + h * .8, steps=12)
     page.mouse.up()
     page.wait_for_function("document.querySelector('digit-reader').answer === 1")
+
+
+def test_the_notebook_widget_sends_edits_to_python_and_takes_them_back(page, site, tmp_path):
+    "The widget's one file with a stand-in for the notebook's model: an edit in the page, an edit from Python, colours from Python"
+    page.evaluate("""async doc => {
+        const { default: widget } = await import('./live/widget.js')
+        const state = { document: doc, inputs: {}, colours: {}, sheet: 'parameters', view: '' }, heard = {}
+        const model = { get: k => state[k], set: (k, v) => { state[k] = v }, save_changes: () => { model.saved = (model.saved ?? 0) + 1 }, on: (e, f) => { heard[e] = f } }
+        const el = document.body.appendChild(document.createElement('div'))
+        widget.render({ model, el })
+        const sheet = el.querySelector('live-sheet')
+        await sheet.ready
+        const [first, second] = await sheet.inputs()
+        await sheet.set(first, '2.5')
+        state.inputs = { ...state.inputs, [second]: 4 }
+        await heard['change:inputs']()
+        state.colours = { [first]: '#ff0000' }
+        heard['change:colours']()
+        const td = sheet.tds.get(first)
+        window.widget = { state, saved: model.saved, second: await sheet.get(second), colour: td.style.background, first }
+    }""", sheet_document(site/'live'/'parameters.xlsx'))
+    got = page.evaluate('window.widget')
+    assert got['state']['inputs'][got['first']] == 2.5 and got['saved'] == 1
+    assert got['second'] == 4 and got['colour'] == 'rgb(255, 0, 0)'
 
 
 def test_no_script_error_and_no_other_host(page): assert not page.errors and not page.elsewhere
