@@ -10,7 +10,8 @@ from ddl_lesson8.data.columns import split_rows
 from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.sheets.book import Book, crosscheck
 from ddl_lesson8.data.tables import planted_auction, write_rossmann
-from ddl_lesson8.tabular import (LinBnDrop, SigmoidRange, TabularModel, embedding_features, embedding_of, load_tabular, map_correlation,
+from ddl_lesson8.train.tabular_model import LinBnDrop, SigmoidRange, TabularModel
+from ddl_lesson8.tabular import (embedding_features, embedding_of, load_tabular, map_correlation,
                                  mape, permutation_importance, rossmann_main, save_tabular, tabular_forward, tabular_learner, tabular_sheet)
 
 
@@ -149,6 +150,25 @@ def test_same_on_cuda(trained):
     torch.testing.assert_close(learn.model.eval()(*x), learn.model.cuda()(*(v.cuda() for v in x)).cpu(), rtol=1e-4, atol=1e-4)
 
 
+def test_the_network_of_a_recommender_is_a_table_model():
+    "`EmbeddingNN` of users and films: fastai's names, and the outputs and gradients of a `TabularModel` with the same weights"
+    from ddl_lesson8.collab import EmbeddingNN
+    torch.manual_seed(0)
+    ours = EmbeddingNN(5, 7, [(6, 3), (8, 4)], layers=[9, 4], y_range=(0, 5.5), p=.1)
+    table = TabularModel([(6, 3), (8, 4)], 0, 1, [9, 4], ps=.1, y_range=(0, 5.5))
+    assert isinstance(ours, TabularModel) and list(ours.state_dict()) == list(table.state_dict())
+    assert {'embeds.0.weight', 'embeds.1.weight', 'layers.0.0.weight', 'layers.2.0.bias'} < set(ours.state_dict())
+    table.load_state_dict(ours.state_dict())
+    user, item = torch.tensor([0, 4, 2, 5]), torch.tensor([6, 0, 7, 3])
+    for m in (ours, table): m.eval()
+    torch.testing.assert_close(ours(user, item), table(torch.stack([user, item], 1)).squeeze(1), rtol=0, atol=0)
+    assert EmbeddingNN(5, 7).to('meta')(user.to('meta'), item.to('meta')).shape == (4,)
+    fai = pytest.importorskip('fastai.collab')
+    theirs = fai.EmbeddingNN([(6, 3), (8, 4)], [9, 4], ps=[.1, .1], y_range=(0, 5.5)).eval()
+    theirs.load_state_dict(table.state_dict())
+    torch.testing.assert_close(theirs(torch.stack([user, item], 1)), table(torch.stack([user, item], 1)), rtol=0, atol=0)
+
+
 # ---- beside fastai, where it is installed
 
 VARIANTS = [dict(), dict(use_bn=False), dict(bn_final=True), dict(bn_cont=False), dict(lin_first=False), dict(y_range=(-1., 4.)), dict(ps=[.3, .1]),
@@ -234,7 +254,7 @@ print('fine')
 
 
 @pytest.mark.parametrize('code', ["from ddl_lesson8.data.tables import planted_shops; planted_shops().table()",
-                                  "from ddl_lesson8.data.columns import as_frame; as_frame(3)",
+                                  "from ddl_lesson8.data.frames import as_frame; as_frame(3)",
                                   "import ddl_lesson8.entities",
                                   "from ddl_lesson8.tabular import other_learners; other_learners(1, 1, .1, 1, 0)"])
 def test_what_needs_an_extra_says_how_to_get_it(code):
