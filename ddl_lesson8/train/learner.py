@@ -7,7 +7,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/train/learner.html.md"""
 # %% auto #0
 __all__ = ['FORMAT', 'train_plainly', 'Learner', 'load_learner']
 
-# %% ../../nbs/train/01_learner.ipynb #1f05a95a
+# %% ../../nbs/train/01_learner.ipynb #cc063424
 import copy, importlib, math, os, sys, time
 from dataclasses import asdict
 from functools import partial
@@ -22,7 +22,7 @@ from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, dr
     progress_bar, rmse, smooth, someone_watches, suggest)
 from .team import cut_like, find_team, join_layers, shard_tables, whole
 
-# %% ../../nbs/train/01_learner.ipynb #74bd0569
+# %% ../../nbs/train/01_learner.ipynb #7e5d5ef5
 def train_plainly(
     model:nn.Module, # called with the inputs of a batch
     x:torch.Tensor,  # inputs, (rows, …)
@@ -46,7 +46,7 @@ def train_plainly(
         losses.append(total / len(x))
     return losses
 
-# %% ../../nbs/train/01_learner.ipynb #f1c5d1ae
+# %% ../../nbs/train/01_learner.ipynb #cc136600
 FORMAT = 'ddl_lesson8 learner 2' # written into each file
 
 class Learner:
@@ -148,7 +148,8 @@ class Learner:
         return float(g['betas'][0] if 'betas' in g else g.get('momentum', 0.))
 
     def _changing(self)->list: # name, buffer, copy where a batch changes it, version
-        def one(k, b): return k, b, b.clone() if self._moving is None or k in self._moving else None, b._version
+        def moves(k, b): return b.numel() < 2**16 or self._moving is None or k in self._moving # batch norm hides its changes
+        def one(k, b): return k, b, b.clone() if moves(k, b) else None, b._version
         return [one(k, b) for k, b in self.model.named_buffers()]
 
     def _roll_back(self):
@@ -481,7 +482,7 @@ class Learner:
         return {k: cut_like(v, own.get(k)) for k, v in state.items()}
 
     def about(self)->dict: # plain values and tensors
-        "What is needed, besides weights, to make this learner again without its data; kept in its file"
+        "What is needed, besides weights, to make this learner again without its data; 'known' may differ when loaded"
         return {}
 
     @classmethod
@@ -516,17 +517,23 @@ class Learner:
         "Load a saved training into a learner of the same kind; raise `ValueError` when the file does not fit"
         path = Path(path)
         saved = _read(path, self.device)
-        other = [k for k, v in self.about().items() if not _same(v, saved['about'].get(k))]
-        if other: raise ValueError(f"{path.name} is about another {' and another '.join(other)}: make the learner from the same "
+        other = [k for k, v in self.about().items() if k != 'known' and not _same(v, saved['about'].get(k))]
+        if other: raise ValueError(f"{path.name} is about other {' and other '.join(other)}: make the learner from the same "
                                    "table and with the same settings, or use load_learner")
         kept = self._state()
         try: self._set_state(saved['state'])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
             self._set_state(kept)
             raise ValueError(f"{path.name} belongs to another model or optimiser: {str(e)[:500]}") from e
+        self.recall(saved['about'])
         return saved['extra']
 
-# %% ../../nbs/train/01_learner.ipynb #4fdd5476
+    def recall(self,
+        about:dict # of the file whose weights this learner has taken over
+    ): # nothing
+        "Take over what `about` kept under 'known', which may differ between the file and this learner"
+
+# %% ../../nbs/train/01_learner.ipynb #64b89a8b
 def load_learner(
     path:str|Path,   # a file written by `save` of any learner of this library
     data=None,       # to train on; not needed to predict
