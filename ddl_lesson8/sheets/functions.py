@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from fastcore.basics import patch
 from .formulas import Array, Call, Chain, Empty, Fault, Logical, Number, Ref, Text, Unary, parse_formula
-from .book import MAX_COLS, MAX_ROWS, SheetError
+from .address import MAX_COLS, MAX_ROWS, SheetError
 
 # %% ../../nbs/sheets/04_functions.ipynb #a8355b99
 NUMBER, TEXT, LOGICAL, BLANK, FAULT = range(5) # what a cell can be

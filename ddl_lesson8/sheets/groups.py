@@ -20,7 +20,7 @@ from .formulas import (Call, Chain, Empty, Fault, Name, Ref, TableRef, Unary, ch
                                   parse_tokens, rebuild, relative_tokens, unparse, walk)
 from .functions import (FAULTS, FUNCTIONS, LEAVES, LOCATORS, NULL, REF, Context, NeedsCells, OneByOne,
                                    Place, function, is_range, letter_of, locate, meet)
-from .book import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
+from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
 
 # %% ../../nbs/sheets/10_groups.ipynb #e596ffc5
 def address(

@@ -19,7 +19,7 @@ from .formulas import Call, Chain, walk
 from .functions import (BLANK, FAULT, NA, NUMBER, REF, Cells, Context, NeedsCells, OneByOne, Place, all_finite, build,
                                    cat_cells, common_shape, evaluate, function)
 from .groups import Group, Window, in_cell
-from .book import MAX_COLS, MAX_ROWS, Area, SheetError
+from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
 # %% ../../nbs/sheets/11_plan.ipynb #f38796cb
 _MAX_CELLS = 200_000_000 # that one window of a group may read in all
