@@ -9,7 +9,9 @@ import numpy as np, pandas as pd, torch
 from torch import nn
 from ddl_lesson8.data.columns import ColumnPrep, split_rows
 from ddl_lesson8.train.learner import seeded
-from ddl_lesson8.tabular import TabularModel, tabular_learner
+from ddl_lesson8.collab import get_emb_sz
+from ddl_lesson8.tabular import class_counts, tabular_learner
+from ddl_lesson8.train.tabular_model import TabularModel
 
 CARDS = dict(size=6, coupler=2, model=500, tyre=17, week=52, weekday=7)
 CONTS = ['age', 'hours', 'elapsed', 'weight']
@@ -48,8 +50,7 @@ def ours_prepare(table, splits):
 def plain_loop(table, splits):
     prep = ColumnPrep(list(CARDS), CONTS, 'y')
     (xc, xn, y), (vc, vn, vy) = prep.parts(table, *splits, fit=True)
-    from ddl_lesson8.tabular import tabular_emb_szs
-    with seeded(0): model = TabularModel(tabular_emb_szs(prep), len(CONTS), 1, LAYERS)
+    with seeded(0): model = TabularModel(get_emb_sz(class_counts(prep)), len(CONTS), 1, LAYERS)
     opt = torch.optim.AdamW(model.parameters(), LR, betas=(.9, .99), eps=1e-5, weight_decay=.01)
     n = -(-len(y) // BATCH)
     plan = torch.optim.lr_scheduler.OneCycleLR(opt, LR, total_steps=n * EPOCHS, pct_start=.25)
@@ -72,8 +73,7 @@ def plain_loop(table, splits):
 def products_alone(table, splits):
     "The three products of each linear layer, forward and backward, for as many batches; and forward for the validation rows"
     prep = ColumnPrep(list(CARDS), CONTS, 'y').fit(table, splits[0])
-    from ddl_lesson8.tabular import tabular_emb_szs
-    sizes = [sum(s for _, s in tabular_emb_szs(prep)) + len(CONTS), *LAYERS, 1]
+    sizes = [sum(s for _, s in get_emb_sz(class_counts(prep))) + len(CONTS), *LAYERS, 1]
     shapes = [(torch.randn(BATCH, i), torch.randn(o, i), torch.randn(BATCH, o)) for i, o in zip(sizes, sizes[1:])]
     steps, checks = EPOCHS * -(-len(splits[0]) // BATCH), EPOCHS * -(-len(splits[1]) // BATCH)
     def products():

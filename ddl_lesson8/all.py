@@ -11,9 +11,11 @@ __all__ = []
 from .book.claims import *
 from .book.exercises import *
 from .data.ratings import *
+from .data.read_ratings import *
 from .data.digits import *
 from .data.tables import *
 from .train.learner import *
+from .train.tabular_model import *
 from .data.columns import *
 from .sheets.book import *
 from .sheets.from_model import *

@@ -5,9 +5,10 @@ import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import collab
-from ddl_lesson8.collab import (CombinedModel, DotBias, DotProduct, EmbeddingDotBias, EmbeddingNN, TableEncoder, add_rows, score_for, collab_learner,
-    default_range, emb_sz_rule, get_emb_sz, hidden_layers, in_range, ridge_solution, row_numbers, sigmoid_range, split_ratings, as_vocab)
-from ddl_lesson8.data.ratings import Ratings, planted_ratings, ratings_from_table
+from ddl_lesson8.collab import (CombinedModel, DotProduct, EmbeddingDotBias, EmbeddingNN, TableEncoder, score_for, collab_learner,
+    default_range, emb_sz_rule, get_emb_sz, in_range, ridge_solution, row_numbers, sigmoid_range, split_ratings, as_vocab)
+from ddl_lesson8.data.ratings import Ratings, planted_ratings
+from ddl_lesson8.data.read_ratings import ratings_from_table
 from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.train.learner import seeded
 
@@ -40,7 +41,7 @@ def triple(): return Ratings(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), t
 
 @settings(**SEARCH)
 @given(st.integers(1, 6), st.integers(1, 7), st.integers(1, 5), st.integers(1, 20), st.integers(0, 99), st.sampled_from([torch.float32, torch.float64]))
-def test_gradient_by_hand_is_autograds(n, m, k, batch, seed, dtype):
+def test_both_ways_to_look_up_are_one(n, m, k, batch, seed, dtype):
     with seeded(seed):
         model = EmbeddingDotBias(n, m, k, (.5, 5.5), std=1.).to(dtype)
         user, item, weight = torch.randint(n, (batch,)), torch.randint(m, (batch,)), torch.randn(batch, dtype=dtype)
@@ -49,7 +50,21 @@ def test_gradient_by_hand_is_autograds(n, m, k, batch, seed, dtype):
     torch.testing.assert_close(fast, plain)
     for a, b in zip(*(torch.autograd.grad((out * weight).sum(), list(model.parameters())) for out in (fast, plain))): torch.testing.assert_close(a, b)
 
-def test_gradient_by_hand_needs_only_what_is_asked():
+def test_second_derivatives_and_functional_transforms():
+    with seeded(0): model = EmbeddingDotBias(5, 6, 3, (0, 5), std=1.).double()
+    params, u, i = dict(model.named_parameters()), torch.tensor([0, 1, 2]), torch.tensor([3, 4, 5])
+    def loss(w, ids): return torch.func.functional_call(model, params | {'u_weight.weight': w}, ids).square().sum()
+    w = params['u_weight.weight'].detach()
+    right = torch.autograd.functional.hessian(lambda w: loss(w, (u[:, None], i[:, None])), w) # through the layer
+    assert right.abs().sum() > 1
+    torch.testing.assert_close(torch.autograd.functional.hessian(lambda w: loss(w, (u, i)), w), right)
+    torch.testing.assert_close(torch.func.hessian(lambda w: loss(w, (u, i)))(w), right)
+    def one(p, a, b): return torch.func.functional_call(model, p, (a[None], b[None])).sum()
+    each = torch.func.vmap(torch.func.grad(one), (None, 0, 0))(params, u, i) # a gradient for each pair
+    whole = torch.autograd.grad(model(u, i).sum(), list(params.values()))
+    for a, b in zip(each.values(), whole): torch.testing.assert_close(a.sum(0), b)
+
+def test_a_frozen_table_gets_no_gradient():
     model = EmbeddingDotBias(3, 3, 2)
     model.u_weight.requires_grad_(False)
     model(torch.tensor([0]), torch.tensor([1])).sum().backward()
@@ -60,10 +75,8 @@ def test_ids_of_32_bits_and_outside():
     u, i = torch.tensor([0, 2]), torch.tensor([3, 1])
     torch.testing.assert_close(model(u.int(), i.int()), model(u, i))
     with pytest.raises(IndexError): model(torch.tensor([3]), torch.tensor([0]))
-
-def test_add_rows_by_loop():
-    rows, values = torch.tensor([2, 0, 2]), torch.tensor([[1., 2], [3, 4], [5, 6]])
-    assert add_rows(rows, values, 4).tolist() == [[3, 4], [0, 0], [6, 8], [0, 0]]
+    meta = EmbeddingDotBias(3, 4, 2).to('meta')
+    assert meta(u.to('meta'), i.to('meta')).shape == (2,)
 
 @pytest.mark.parametrize('y_range', [None, False, (0, 5.5), (.5, 5.5), (-3, 3), (1, 2)])
 def test_ranges(y_range):
@@ -94,8 +107,8 @@ def test_dtype_is_kept(dtype):
 
 def test_a_network_may_have_sizes_of_its_own():
     model = EmbeddingNN(['a', 'b'], ['x'], emb_szs=[(3, 7), (2, 4)], layers=[5, 6], p=.1)
-    assert model.layers[0].in_features == 11 and model.u_weight.weight.shape == (3, 7)
-    assert [type(m) for m in hidden_layers(2, [3], p=.5)] == [nn.Linear, nn.ReLU, nn.BatchNorm1d, nn.Dropout, nn.Linear]
+    assert model.layers[0][0].in_features == 11 and model.embeds[0].weight.shape == (3, 7)
+    assert [type(m) for m in model.layers[1]] == [nn.Linear, nn.ReLU, nn.BatchNorm1d, nn.Dropout]
 
 @cuda
 def test_on_the_gpu(ratings):
@@ -115,7 +128,7 @@ def test_sizes_of_embeddings(ratings):
     assert get_emb_sz(ratings, {'user': 3}) == [(61, 3), (ratings.n_items + 1, emb_sz_rule(ratings.n_items + 1))]
     assert get_emb_sz(dict(user=2, item=2)) == [(2, 2), (2, 2)]
     with pytest.raises(KeyError, match=r"sz_dict names \['film'\], the columns are \['user', 'item'\]"): get_emb_sz(ratings, {'film': 3})
-    assert collab_learner(ratings, use_nn=True, emb_szs={'item': 5}, device='cpu').model.i_weight.weight.shape[1] == 5
+    assert collab_learner(ratings, use_nn=True, emb_szs={'item': 5}, device='cpu').model.embeds[1].weight.shape[1] == 5
 
 def test_table_encoder():
     encode = TableEncoder(dict(year=[1990, None, 2000, math.nan], genre=['Action|Comedy', None, 'Comedy', '']))

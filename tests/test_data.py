@@ -5,7 +5,8 @@ import pytest, torch
 from hypothesis import given, settings, strategies as st
 import ddl_lesson8.data.ratings as data
 from ddl_lesson8.data.ratings import (DownloadError, Ratings, cache_folder, data_folder, download, movielens, planted_films,
-                              planted_ratings, ratings_from_table)
+                              planted_ratings)
+from ddl_lesson8.data.read_ratings import as_ratings, id_name, ratings_from_table, ratings_pair
 
 SEARCH = dict(max_examples=40, deadline=None, derandomize=True)
 
@@ -116,7 +117,7 @@ def test_missing_values_of_every_kind(tmp_path):
 
 @pytest.mark.parametrize('table, kw, words', [
     (dict(u=[1], i=[1], r=[1]), dict(item='film'), r"no column 'film' for the item; the table has \['u', 'i', 'r'\]"),
-    (dict(u=[1], i=[1]), {}, 'no column 3 for the rating'),
+    (dict(u=[1], i=[1]), {}, 'no column for the rating'), (dict(a=[1], b=[1]), {}, 'no column 3 for the rating'),
     (dict(u=[1, 2], i=[1], r=[1]), {}, 'different lengths'),
     (dict(u=[], i=[], r=[]), {}, 'no ratings'),
     (dict(u=[None], i=[1], r=[1]), dict(missing='drop'), 'no ratings'),
@@ -235,11 +236,91 @@ def test_timestamps_are_whole_and_exact():
     assert table(5.).timestamp.item() == 5
     with pytest.raises(ValueError, match='no whole number'): table(1.9)
     import datetime
-    with pytest.raises(ValueError, match='is a date.*timestamp'): table(datetime.datetime(2020, 1, 1))
+    import numpy as np
+    day = datetime.datetime(2024, 1, 1)
+    for t in (day, day.date(), day.replace(tzinfo=datetime.timezone.utc), np.datetime64('2024-01-01'), day + datetime.timedelta(seconds=.5)):
+        assert table(t).timestamp.item() == 1704067200
+    assert table(day.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=2)))).timestamp.item() == 1704067200 - 7200
+    assert ratings_from_table(dict(u=[1, 2], i=[1, 2], r=[1, 2], t=np.array(['2024-01-01', '2024-01-02'], dtype='M8[ns]')), timestamp='t').timestamp.tolist() == [1704067200, 1704153600]
+    for t in (2**64, '9' * 25, 1e300):
+        with pytest.raises(ValueError, match="'t', row 1.*64 bits"): table(t)
 
 def test_an_arrow_table_is_a_table():
     pa = pytest.importorskip('pyarrow')
     assert ratings_from_table(pa.table(dict(u=['a', 'b'], i=['x', 'x'], r=[1., 2.]))).rating.tolist() == [1, 2]
+
+# ---- tables of every kind, and their ids
+
+def forms(tmp_path):
+    "One table in every form that is read"
+    pd, pl, pa = (pytest.importorskip(n) for n in ('pandas', 'polars', 'pyarrow'))
+    cols = dict(rating=[3., 4.5, 1.], item=[10, 2, 2], user=['b', 'a', 'b'])
+    pd.DataFrame(cols).to_parquet(tmp_path/'r.parquet')
+    rows = [dict(zip(cols, r)) for r in zip(*cols.values())]
+    return [cols, rows, pd.DataFrame(cols), pd.DataFrame(cols).astype({'user': 'category'}), pl.DataFrame(cols), pl.DataFrame(cols).lazy(), pl.DataFrame(cols).with_columns(pl.col('user').cast(pl.Categorical)),
+            pl.DataFrame(cols).with_columns(pl.col('user').cast(pl.Enum(['a', 'b']))), pa.table(cols), tmp_path/'r.parquet', str(tmp_path/'r.parquet')]
+
+def test_every_form_of_a_table_gives_the_same_ratings(tmp_path):
+    for table in forms(tmp_path):
+        r = ratings_from_table(table)
+        assert (r.users, r.items, r.user.tolist(), r.item.tolist(), r.rating.tolist()) == (['a', 'b'], ['2', '10'], [1, 0, 1], [1, 0, 0], [3, 4.5, 1]), type(table)
+
+def test_columns_are_found_by_name_in_any_order():
+    import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for names in (('userId', 'movieId', 'rating'), ('User ID', 'Title', 'Score'), ('customer', 'product_id', 'stars'), ('reviewerID', 'asin', 'overall'), ('user', 'thing', 'rating')):
+            cols = dict(zip(names, ([1, 2], ['x', 'y'], [5, 4])))
+            r = ratings_from_table(dict(reversed(cols.items())))
+            assert (r.users, r.items, r.rating.tolist()) == (['1', '2'], ['x', 'y'], [5, 4])
+        both = ratings_from_table(dict(userId=[1], movieId=[7], rating=[3], timestamp=[9], title=['Heat']))
+        assert both.items == ['7']
+    with pytest.warns(UserWarning, match='by their place') as seen: ratings_from_table(dict(a=[1], b=[2], c=[3]))
+    assert seen[0].filename == __file__
+    with pytest.raises(ValueError, match='no column for the item'): ratings_from_table(dict(user=[1], a=[2], b=[3], rating=[3]))
+
+@pytest.mark.parametrize('ids, names', [
+    ([1, '1', 1.0], ['1']), ([2**63, 2**63 + 1, 5], ['5', '9223372036854775808', '9223372036854775809']), ([10**400, 1], None),
+    (['caf\u00e9', 'cafe\u0301'], ['caf\u00e9']), ([' a', 'a '], ['a']), ([True, 1], ['1', 'True']), (['01', '1'], ['01', '1']), ([2**53, 2**53 + 1], ['9007199254740992', '9007199254740993'])])
+def test_odd_ids(ids, names):
+    r = ratings_from_table(dict(u=ids, i=list(range(len(ids))), r=[1] * len(ids)))
+    assert len(r.users) == 2 if names is None else r.users == names
+
+@pytest.mark.parametrize('ids', [[b'a'], [[1]], [{}], [(1,)], [float('inf')], [1e300], [None], [''], ['  '], [{1}], [1j], [10**1001], ['1.0', '1'], ['1.50', '1.5']])
+def test_ids_that_are_refused(ids):
+    with pytest.raises(ValueError, match="'u'"): ratings_from_table(dict(u=ids, i=list(range(len(ids))), r=[1] * len(ids)))
+
+@pytest.mark.parametrize('star', ['1_0', '\u0663', 'inf', '-infinity', 1e39, -1e300, 16777217, 2**70 + 1, b'3', 10**400, [3], '0x10', '1e999'])
+def test_ratings_that_are_refused(star):
+    with pytest.raises(ValueError, match="'r', row 2"): ratings_from_table(dict(u=[1, 2], i=[1, 2], r=[1, star]))
+
+def test_ids_beside_gaps_stay_whole():
+    pd, pl, pa = (pytest.importorskip(n) for n in ('pandas', 'polars', 'pyarrow'))
+    cols = dict(u=[2**53, 2**53 + 1, None], i=[1, 2, 3], r=[1, 2, 3])
+    for frame in (pl.DataFrame(cols), pa.table(cols), pd.DataFrame(dict(cols, u=pd.array(cols['u'], dtype='Int64'))), cols):
+        assert ratings_from_table(frame, missing='drop').users == [str(2**53), str(2**53 + 1)]
+    with pytest.raises(ValueError, match='neighbours'): ratings_from_table(pd.DataFrame(cols), missing='drop')
+
+def test_two_parts_of_a_table_share_their_names():
+    a, b = as_ratings((dict(u=[1, 2], i=['x', 'y'], r=[3, 4]), dict(u=[3, 1], i=['y', 'a'], r=[5, 1])))
+    assert a.users == b.users == ['1', '2', '3'] and a.items == b.items == ['a', 'x', 'y'] and b.user.tolist() == [2, 0] and b.item.tolist() == [2, 0]
+    assert as_ratings((a, None)) == (a, None) and as_ratings(a) is a
+    for bad, words in (((a, dict(u=[1], i=[1], r=[1])), 'ratings_pair'), ((a,), 'not 1 parts')):
+        with pytest.raises((TypeError, ValueError), match=words): as_ratings(bad)
+
+def test_a_large_data_frame_takes_seconds_not_minutes():
+    pd, np = pytest.importorskip('pandas'), pytest.importorskip('numpy')
+    g = np.random.default_rng(0)
+    frame = pd.DataFrame(dict(user=g.integers(0, 50_000, 400_000), item=g.integers(0, 5_000, 400_000), rating=g.integers(1, 6, 400_000)))
+    start = time.perf_counter()
+    r = ratings_from_table(frame, duplicates='keep')
+    assert time.perf_counter() - start < 3 and len(r) == 400_000  # a tenth of the promised size
+    assert [r.users[k] for k in r.user[:50].tolist()] == frame.user[:50].astype(str).tolist()
+
+def test_broken_files_are_refused_in_words(tmp_path):
+    for name, raw, words in (('nul', b'user,item,rating\n1,2\x00,3\n', 'line 2: a byte'), ('long', b'user,item,rating\n1,"' + b'x' * 200_000 + b'",3\n', 'line 2.*field'), ('p', b'PAR1garbage', 'no whole Parquet')):
+        (tmp_path/name).write_bytes(raw)
+        with pytest.raises(ValueError, match=words): ratings_from_table(tmp_path/name)
 
 # ---- a server on loopback that misbehaves on request
 

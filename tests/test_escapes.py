@@ -5,7 +5,7 @@ from openpyxl import Workbook
 from openpyxl.utils import get_column_letter as letter
 from ddl_lesson8.parameters import create_params
 from ddl_lesson8.sheets.module import SheetModule, _shorten
-from ddl_lesson8.tabular import LinBnDrop
+from ddl_lesson8.train.tabular_model import LinBnDrop
 from ddl_lesson8.train.learner import suggest
 
 

@@ -458,6 +458,7 @@ def test_ranges_whose_size_depends_on_the_batch(tmp_path):
 
 # (cells of column A, formula in D2, what Excel gives, source); MS is the documentation, "saved" a value in a workbook that Excel saved
 X, REF, IRON = 0.4506107112625232, ErrorValue('#REF!'), 'saved, tests of ironcalc: '
+KB = 'Microsoft, Floating-point arithmetic may give inaccurate results in Excel (KB 78113)'
 SAVED_BY_EXCEL = [
     ([], 'MOD(5,1E-10)', 9.999981783901343e-11, IRON + 'MOD_QUOTIENT.xlsx'),
     ([True], 'QUOTIENT(A1,A1)', VALUE, IRON + 'MOD_QUOTIENT.xlsx'),
@@ -482,6 +483,19 @@ SAVED_BY_EXCEL = [
     ([1., 2.], 'SUMPRODUCT(A1:A2,1/0)', DIV, 'LibreOffice agrees: an error goes before the test of sizes'),
     ([F('1+2')], 'A1#*2', 6, 'saved: cells of an xLSTM workbook'),
     ([5., 6.], '10-(A1,A2)', VALUE, MS + 'calculation-operators-and-precedence-in-excel'),
+    ([], '(1.333+1.225)-1.333-1.225', 0, KB + ': a last subtraction that is zero but for rounding'),
+    ([], '0.1+0.2-0.3', 0, KB), ([], '-0.3+0.2+0.1', 0, KB), ([], '(0.1+0.2-0.3)', 5.551115123125783e-17, KB + ': not in parentheses'),
+    ([], '1*(0.5-0.4-0.1)', -2.7755575615628914e-17, KB + ': nor before another operation'),
+    ([], '100.1-100-0.1', -5.6898930012039273e-15, KB + ': 14 digits are not enough'),
+    ([0.1 + 0.2], 'MATCH(0.3,A1,0)', 1, 'LibreOffice agrees: numbers that are shown alike are found'),
+    ([-.2, -.3, .2, -.7, -.2, -.2, .7, .7], 'SUMPRODUCT(A1:A8)', 0, 'as SUM: from the first to the last'),
+    ([-.2, -.3, .2, -.7, -.2, -.2, .7, .7], 'SUMIF(A1:A8,"<9")', 0, 'as SUM: from the first to the last'),
+    ([1.], 'SUM(#REF!:#REF!)', REF, MS + 'how-to-correct-a-ref-error'), ([1.], 'SUM(A1:#REF!)', REF, MS + 'how-to-correct-a-ref-error'),
+    ([1., 2.], 'SUM(s!A1:s!A2)', 3, MS + 'calculation-operators-and-precedence-in-excel'),
+    ([9700., 'xyz', 'xyz', 160726.], 'XMATCH(46523,A1:A4,1,2)', 2, 'saved, tests of Apache POI: xlookup.xlsx'),
+    ([9700., 'xyz', 'xyz', 160726.], 'XMATCH(46523,A1:A4,-1,2)', 1, 'saved, tests of Apache POI: xlookup.xlsx'),
+    ([9., 7., 7., 4.], 'XMATCH(8,A1:A4,-1,-2)', 2, MS + 'xmatch-function'), ([9., 7., 7., 4.], 'XMATCH(8,A1:A4,1,-2)', 1, MS + 'xmatch-function'),
+    ([1., 2., 4.], 'XMATCH(3,A1:A3,0,2)', NA, MS + 'xmatch-function'), ([1., F('A1+2')], 'SUM(OFFSET(A1,1,0)#)', 3, 'as A2#'),
 ]
 
 
@@ -552,6 +566,23 @@ def test_a_name_of_the_cell_above_and_a_name_of_two_ranges(tmp_path):
     names = [('above', None, 's!A1048576'), ('left', None, 's!XFD1'), ('par', None, 's!$A$1,s!$A$2')]
     m = small(tmp_path/'n.xlsx', {(1, 1): 3., (2, 1): 4., (3, 1): F('above*10'), (3, 2): F('left+1'), (4, 1): F('SUM(par)')}, names, parameters='par')
     assert m.values('A3:B3') == [[40., 41.]] and m['A4'].item() == 7 and len(list(m.parameters())) == 2 and m['par'].flatten().tolist() == [3, 4]
+
+
+def test_names_go_round_the_edge_of_the_sheet(tmp_path):
+    cells = {(r, 6): F('far+1') for r in range(1, 12)} | {(5, 31): 7., (1, 31): 1.}
+    got = small(tmp_path/'n.xlsx', cells, [('far', None, 's!Z1048567')]).values('F1:F11') # 1,048,566 rows down, 25 columns to the right of F is AE
+    assert got == [[1.]] * 10 + [[2.]] # F11 sees AE1
+
+
+def test_a_zero_that_was_rounding_has_its_gradient(tmp_path):
+    m = small(tmp_path/'z.xlsx', {(1, 1): .1, (2, 1): .2, (3, 1): .3, (4, 1): F('A1+A2-A3')}, parameters=['A1:A3'])
+    m['A4'].backward()
+    assert m['A4'].item() == 0 and m.parameter('A1:A3').grad.flatten().tolist() == [1, 1, -1]
+    assert m({'A3': torch.tensor([.3, .31], dtype=DOUBLE)})['A4'].tolist() == [0, .1 + .2 - .31]
+
+
+def test_ranges_of_two_sheets_are_no_range(tmp_path):
+    with pytest.raises(SheetError, match='different sheets'): SheetModule.load(write(tmp_path/'t.xlsx', {'s': {(1, 1): F('SUM(s!B1:t!B2)')}, 't': {(1, 2): 1.}}))
 
 
 def test_a_sum_range_may_be_named_by_its_first_cell(tmp_path):

@@ -10,7 +10,8 @@ from ddl_lesson8.data.columns import split_rows
 from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.sheets.book import Book, crosscheck
 from ddl_lesson8.data.tables import planted_auction, write_rossmann
-from ddl_lesson8.tabular import (LinBnDrop, SigmoidRange, TabularModel, embedding_features, embedding_of, load_tabular, map_correlation,
+from ddl_lesson8.train.tabular_model import LinBnDrop, SigmoidRange, TabularModel
+from ddl_lesson8.tabular import (embedding_features, embedding_of, load_tabular, map_correlation,
                                  mape, permutation_importance, rossmann_main, save_tabular, tabular_forward, tabular_learner, tabular_sheet)
 
 
@@ -147,6 +148,25 @@ def test_same_on_cuda(trained):
     learn, t = trained
     x = learn.prep(t)
     torch.testing.assert_close(learn.model.eval()(*x), learn.model.cuda()(*(v.cuda() for v in x)).cpu(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_network_of_a_recommender_is_a_table_model():
+    "`EmbeddingNN` of users and films: fastai's names, and the outputs and gradients of a `TabularModel` with the same weights"
+    from ddl_lesson8.collab import EmbeddingNN
+    torch.manual_seed(0)
+    ours = EmbeddingNN(5, 7, [(6, 3), (8, 4)], layers=[9, 4], y_range=(0, 5.5), p=.1)
+    table = TabularModel([(6, 3), (8, 4)], 0, 1, [9, 4], ps=.1, y_range=(0, 5.5))
+    assert isinstance(ours, TabularModel) and list(ours.state_dict()) == list(table.state_dict())
+    assert {'embeds.0.weight', 'embeds.1.weight', 'layers.0.0.weight', 'layers.2.0.bias'} < set(ours.state_dict())
+    table.load_state_dict(ours.state_dict())
+    user, item = torch.tensor([0, 4, 2, 5]), torch.tensor([6, 0, 7, 3])
+    for m in (ours, table): m.eval()
+    torch.testing.assert_close(ours(user, item), table(torch.stack([user, item], 1)).squeeze(1), rtol=0, atol=0)
+    assert EmbeddingNN(5, 7).to('meta')(user.to('meta'), item.to('meta')).shape == (4,)
+    fai = pytest.importorskip('fastai.collab')
+    theirs = fai.EmbeddingNN([(6, 3), (8, 4)], [9, 4], ps=[.1, .1], y_range=(0, 5.5)).eval()
+    theirs.load_state_dict(table.state_dict())
+    torch.testing.assert_close(theirs(torch.stack([user, item], 1)), table(torch.stack([user, item], 1)), rtol=0, atol=0)
 
 
 # ---- beside fastai, where it is installed

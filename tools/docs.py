@@ -3,6 +3,7 @@ import argparse, json, os, re, shutil, subprocess, sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+import live
 
 root = Path(__file__).resolve().parent.parent
 proc, site = root/'_proc', root/'_docs'
@@ -108,6 +109,7 @@ def build():
     for nb in filter(is_chapter, (root/'nbs').glob('*.ipynb')): shutil.copy(nb, site/'notebooks')
     checked = subprocess.run(['ddl8-check', '--save', str(site/'lesson8.xlsx')], cwd=root, capture_output=True, text=True)
     if checked.returncode: sys.exit(f'lesson8.xlsx does not agree:\n{checked.stdout}{checked.stderr}')
+    live.build(site)
     if found := problems(site): sys.exit('\n'.join(found))
     print(f'the site is in {site.name}/: open {site.name}/index.html')
 

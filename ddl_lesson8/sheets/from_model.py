@@ -402,14 +402,10 @@ def _ranged(w, layer, block): # the sigmoid at the end, where the model has a ra
     return w.formula(block.shape, squeeze, w.what, vertical=block.vertical)
 
 # %% ../../nbs/sheets/23_from_model.ipynb #68b1790b
-def _named_tables(layer): # (key, embedding) of a tabular model, or of the two sides of a deep recommender
-    if hasattr(layer, 'embeds'): return [(f'embeds.{k}', e) for k, e in enumerate(layer.embeds)]
-    return [(k, getattr(layer, k)) for k in ('u_weight', 'i_weight')]
-
 @writes('TabularModel', 'EmbeddingNN')
 def _write_tabular(w, layer, x, y, relu):
     (columns, cont), rows, own = _id_columns(x), len(y), w.path
-    named = _named_tables(layer)
+    named = [(f'embeds.{k}', e) for k, e in enumerate(layer.embeds)]
     tables = [w.put(e.weight, f'{name} table', f'{name}.weight') for name, e in named]
     looks = zip(tables, columns, named)
     parts = [_look_up(w, t, cell, (rows,), f'rows of {name}') for t, (cell, _), (name, _) in looks]
@@ -428,7 +424,8 @@ def _write_tabular(w, layer, x, y, relu):
 def _finish_tabular(w, layer, out, y): # what may come after the layers: a range, and one dimension less
     w.path, w.what = '', type(layer).__name__
     if out.value.shape == y.shape and torch.allclose(out.value, y): return out.block
-    if getattr(layer, 'y_range', None) is not None:
+    done = out.value.numel() == y.numel() and torch.allclose(out.value.reshape(y.shape), y) # its range is in `layers`
+    if not done and getattr(layer, 'y_range', None) is not None:
         low, high = layer.y_range
         out = Act(_ranged(w, layer, out.block), low + (high - low) * out.value.sigmoid())
     if out.value.shape != y.shape and out.value.numel() == y.numel():

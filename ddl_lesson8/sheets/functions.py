@@ -287,6 +287,15 @@ def _snap(a, b): # numbers that are equal to 15 digits become equal
     near = ((a - b).abs() < 1e-13 * a.abs()) & (a != b)
     return (a, torch.where(near & (_round15(a) == _round15(b)), a, b)) if _any(near) else (a, b)
 
+def _last_sum(op, a, b): # a last + or - whose terms cancel to 15 digits gives exactly 0, in the formula's own result only
+    out = operate(op, a, b)
+    if out.num.dtype != torch.float64 or out.kind is not None and not _any(out.kind == NUMBER): return out
+    (x, _), (y, _) = map(numbers_of, align(a, b))
+    x, y = torch.broadcast_tensors(x.detach(), y.detach() if op == '-' else -y.detach())
+    zero = (torch.eq(*_snap(x, y)) & (x != y)) if x.shape == out.num.shape else None
+    if not _any(zero): return out
+    return Cells(torch.where(zero, out.num - out.num.detach(), out.num), out.kind, out.ref)
+
 _COMPARE = {'=': torch.eq, '<>': torch.ne, '<': torch.lt, '>': torch.gt, '<=': torch.le, '>=': torch.ge}
 
 def _compare(op, a, b):
@@ -526,9 +535,11 @@ def _chain(node, ctx, array): # a + b - c
     if node.ops[0] in ' :':
         what = 'the colon' if node.ops[0] == ':' else 'a space'
         raise SheetError(f"{what} must stand between references, OFFSET or INDEX; no other function is supported there")
-    out = evaluate(node.terms[0], ctx, array)
-    for op, term in zip(node.ops, node.terms[1:]): out = operate(op, out, evaluate(term, ctx, array))
-    return out
+    *first, last = zip((None,) + node.ops, node.terms)
+    out = None
+    for op, term in first: x = evaluate(term, ctx, array); out = operate(op, out, x) if op else x
+    op, x = last[0], evaluate(last[1], ctx, array)
+    return _last_sum(op, out, x) if node.last and op in '+-' else operate(op, out, x)
 
 def _unary(node, ctx, array):
     if node.op == '@' and is_range(node.arg): return _range(node.arg, ctx, False)
@@ -822,7 +833,7 @@ def _sumproduct(*args):
     if _differ(*args): return _misfit(VALUE, *args)
     out, faults = None, []
     for num, fault in map(_numbers_or_zero, args): out = num if out is None else out * num; faults.append(fault)
-    return _finite(out.sum((-2, -1)), _first(*faults))
+    return _finite(_in_order(out.flatten(-2)), _first(*faults))
 
 # %% ../../nbs/sheets/04_functions.ipynb #bf3a57cc
 def _pairs(a, b): # numbers of both ranges with a common mask; error
@@ -839,7 +850,7 @@ def _pairwise(fn):
         found = _pairs(a, b)
         if found is None: return _no_pairs(a)
         x, y, mask, fault = found
-        return _finite(fn(x, y).sum(-1), _first(fault, _code(~mask.any(-1, keepdim=True), DIV0)))
+        return _finite(_in_order(fn(x, y)), _first(fault, _code(~mask.any(-1, keepdim=True), DIV0)))
     return compute
 
 for name, fn in {'SUMXMY2': lambda x, y: (x - y).square(), 'SUMX2MY2': lambda x, y: x.square() - y.square(),
@@ -983,7 +994,7 @@ def _conditional(finish):
 
 def _mean_if(num, mask, fault):
     n = mask.sum(-1).to(num.dtype)
-    return _finite(num.sum(-1) / n.clamp(min=1), _first(fault, _code(n == 0, DIV0)[..., None]))
+    return _finite(_in_order(num) / n.clamp(min=1), _first(fault, _code(n == 0, DIV0)[..., None]))
 
 def _extreme_if(sign): # largest or smallest, 0 where there is none
     def finish(num, mask, fault):
@@ -991,7 +1002,7 @@ def _extreme_if(sign): # largest or smallest, 0 where there is none
         return _scalar(torch.where(mask.any(-1), sign * best, 0.), fault)
     return finish
 
-_sum_if = lambda num, mask, fault: _finite(num.sum(-1), fault)
+_sum_if = lambda num, mask, fault: _finite(_in_order(num), fault)
 for name, finish in {'SUMIFS': _sum_if, 'AVERAGEIFS': _mean_if, 'MAXIFS': _extreme_if(1),
                      'MINIFS': _extreme_if(-1)}.items():
     function(name, 'rrv**')(_conditional(finish))
@@ -1317,7 +1328,7 @@ def _wanted(x): # what is looked for, as keys (..., n, r, c, 1); a blank is 0
 
 def _same(values, x, wildcards, blanks=False): # (..., n, r, c, length): where is it? A blank finds a blank, or else 0
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
-    same = (kv == kx) & (nv == nx) & (kx != FAULT)
+    same = (kv == kx) & torch.eq(*_snap(nv, nx)) & (kx != FAULT)
     if blanks: same = torch.where((x.full_kind() == BLANK)[..., None], kv == BLANK, same)
     if not wildcards or not _any(kx == TEXT): return same
     ids = x.num.detach().expand(x.size)
@@ -1337,12 +1348,14 @@ def _at_edge(mask, last): # first or last position where a mask holds, and does 
 
 def _nearest(values, x, below, last=False): # next smaller or next larger item, in any order (as XMATCH)
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
+    nv, nx = _snap(nv, nx)
     fits = (kv == kx) & ((nv <= nx) if below else (nv >= nx))
     distance = torch.where(fits, (nv - nx).abs(), math.inf)
     return _at_edge(fits & (distance == distance.amin(-1, keepdim=True)), last)
 
 def _sorted_match(values, x, falling=False): # in ascending order: the last that is not larger (as MATCH)
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
+    nv, nx = _snap(nv, nx)
     less, more, same = (f(nv, nx) & (kv == kx) for f in (torch.lt, torch.gt, torch.eq))
     after = lambda mask: mask.cumsum(-1) > 0
     if falling: return _at_edge((more | same) & ~after(less), True) # stops at the first that is smaller
@@ -1394,10 +1407,27 @@ def _match(x, values, mode=None):
     return _position(*_sorted_match(values, x, falling=how < 0), x)
 
 # %% ../../nbs/sheets/04_functions.ipynb #1b038dec
+def _halve_across(values, x, how, falling): # the binary search of XMATCH, which takes texts for larger than numbers
+    (kv, nv), (kx, nx) = _line(values), _wanted(x)
+    nv, nx = _snap(nv, nx)
+    before = (kv < kx) | (kv == kx) & (nv < nx) # is a value smaller than what is looked for?
+    if falling: before = (kv > kx) | (kv == kx) & (nv > nx)
+    same, n = (kv == kx) & (nv == nx), before.shape[-1]
+    low = torch.zeros(before.shape[:-1] + (1,), dtype=torch.long, device=before.device)
+    high = torch.full_like(low, n)
+    for _ in range(n.bit_length()):
+        mid = (low + high) // 2
+        go, right = low < high, before.gather(-1, mid.clamp(max=n - 1))
+        low, high = torch.where(go & right, mid + 1, low), torch.where(go & ~right, mid, high)
+    hit = (low < n) & same.gather(-1, low.clamp(max=n - 1))
+    at = torch.where(hit, low, low - ((how < 0) != falling) * 1)
+    return at.clamp(0, n - 1)[..., 0], (hit | (how != 0) & (at >= 0) & (at < n))[..., 0]
+
 def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for them
     how, way = _number(mode, 0), _number(search, 1)
     if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2):
         raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8, device=x.num.device))
+    if abs(way) == 2 and how != 2: return _halve_across(values, x, how, way < 0)
     last = way < 0
     exact = _at_edge(_same(values, x, how == 2, True), last)
     if how in (0, 2): return exact

@@ -112,6 +112,7 @@ class Names:
             if isinstance(node, Name): return self._name(node, sheet, row, col, depth)
             if isinstance(node, TableRef): return self._table(node, sheet, row, col)
             if isinstance(node, Unary) and node.op == '#': return self._spilled(node.arg, row, col)
+            if isinstance(node, Chain) and node.ops[0] in ' :': return _joined(node)
             return node
         return rebuild(tree, plain)
 
@@ -136,7 +137,8 @@ def _name(self:Names, node, sheet, row, col, depth):
     if text is None and node.name.casefold() in self.tables:
         return self._table(TableRef(node.name, ''), sheet, row, col)
     if text is None: return Fault('#NAME?')
-    tree = rebuild(parse_formula(text.removeprefix('=')), _around_the_edge)
+    tree = parse_formula(text.removeprefix('='))
+    if isinstance(tree, Chain): tree = replace(tree, last=False)
     tree = self.resolve(tree, sheet, row, col, depth + 1)
     return tree if _is_reference(tree) or not children(tree) else Call('\0ARRAY', (tree,))
 
@@ -144,23 +146,33 @@ def _is_reference(tree): # a range, or several
     several = isinstance(tree, Chain) and set(tree.ops) == {','}
     return is_range(tree) or several and all(map(is_range, tree.terms))
 
-def _around_the_edge(node): # the name of 'the cell above' is written as one that lies a whole sheet further down
-    if not isinstance(node, Ref): return node
-    def near(v, relative, size): return (v + size // 2) % size - size // 2 if relative else v
-    places = zip((node.top, node.left, node.bottom, node.right), node.relative, (MAX_ROWS, MAX_COLS) * 2)
-    return Ref(node.sheet, *(near(*p) for p in places), node.relative)
+def _joined(node): # ranges with a colon or a blank between them
+    fault = next((t for t in node.terms if isinstance(t, Fault)), None)
+    sheets = {n.sheet for t in node.terms for n in walk(t) if isinstance(n, Ref)}
+    if fault is None and len(sheets) > 1:
+        raise SheetError(f"a {'colon' if node.ops[0] == ':' else 'blank'} stands between ranges of different sheets")
+    return fault or node
 
 function('\0ARRAY', 'a')(lambda x: x); # computes its argument as an array, and is no name that a formula can have
 
 # %% ../../nbs/sheets/10_groups.ipynb #13fa08fb
+class _OneCell(Context): # where the ranges of one formula lie
+    def __init__(self, row, col): super().__init__(torch.zeros((), dtype=torch.float64), [row], [col])
+    def position(self, node):
+        t, l, b, r = (torch.tensor([v]) for v in node.at(int(self.rows), int(self.cols)))
+        return Place(node.sheet, torch.minimum(t, b), torch.minimum(l, r), (t - b).abs() + 1, (l - r).abs() + 1)
+
 @patch
 def _spilled(self:Names, node, row, col): # what the formula in a cell fills
     if isinstance(node, Fault): return node
-    if not isinstance(node, Ref): return Fault('#REF!')
-    top, left, *_ = node.at(row, col)
-    cell = self.file.sheets[node.sheet].cells.get((top, left))
+    if not is_range(node): return Fault('#REF!')
+    try: place = locate(node, _OneCell(row, col))
+    except NeedsCells: raise SheetError('# stands behind a range whose place depends on the content of cells') from None
+    if place.bad().any(): return Fault('#REF!')
+    top, left = int(place.top), int(place.left)
+    cell = self.file.sheets[place.sheet].cells.get((top, left))
     fills = cell and cell.ref and cell.kind in ('array', 'dynamic')
-    if fills: return Ref(node.sheet, *cell.ref)
+    if fills: return Ref(place.sheet, *cell.ref)
     return node if cell and cell.kind == 'normal' else Fault('#REF!') # one result is what it fills
 
 # %% ../../nbs/sheets/10_groups.ipynb #a6d753e6
@@ -269,7 +281,8 @@ class _Binder(Context):
         if isinstance(node, Unary): return Unary(node.op, self.bind(node.arg, array, False))
         if isinstance(node, Chain):
             ranges, places = node.ops[0] in ' :,', node.ops[0] in ' :'
-            return Chain(node.ops, tuple(self.bind(t, array, ranges, not places, cut) for t in node.terms))
+            terms = tuple(self.bind(t, array, ranges, not places, cut) for t in node.terms)
+            return Chain(node.ops, terms, node.last)
         if isinstance(node, Call):
             return Call(node.name, tuple(self._argument(node, i, array, whole, read) for i in range(len(node.args))))
         return node

