@@ -16,6 +16,7 @@ from .data.digits import *
 from .data.tables import *
 from .train.learner import *
 from .train.tabular_model import *
+from .data.frames import *
 from .data.columns import *
 from .sheets.book import *
 from .sheets.from_model import *

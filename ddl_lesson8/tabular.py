@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 import torch.nn.functional as F
-from .data.columns import ColumnPrep, as_frame, cont_cat_split, split_rows, take_rows, with_columns
+from .data.columns import ColumnPrep, cont_cat_split, split_rows
+from .data.frames import as_frame, with_columns
 from .collab import get_emb_sz
 from .train.learner import Data, Learner, FORMAT, _read_saved, seeded
 from .train.tabular_model import LinBnDrop, SigmoidRange, TabularModel, tabular_layers
@@ -81,6 +82,9 @@ class TabularLearner(Learner):
         path:str|Path # a file written by `save`
     )->dict: # what was given as `extra`
         "Load as `Learner.load` does, into a learner of the same table"
+        saved = _read_saved(path, 'cpu')
+        extra = saved.get('extra') if isinstance(saved, dict) and isinstance(saved.get('extra'), dict) else {}
+        if extra.get('prep') is not None: _same_table(extra['prep'], self.prep.to_dict(), Path(path).name)
         return {k: v for k, v in super().load(path).items() if k not in ('prep', 'config', 'batch_size')}
 
     def predict_row(self,
@@ -119,7 +123,7 @@ def tabular_learner(
     seed:int=0           # of first weights, shuffles and dropout
 )->TabularLearner:
     "Prepare a table, build a `TabularModel` for it and return a learner (claims T3 and T5)"
-    y_names = [y_names] if isinstance(y_names, str) else list(_text_names(y_names))
+    table, y_names = as_frame(table), list(y_names) if isinstance(y_names, (list, tuple)) else [y_names]
     prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
     parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
     if y_range is not None and prep.y_kind == 'number': _check_range(y_range, [p[-1] for p in parts if p])
@@ -136,12 +140,16 @@ def tabular_learner(
     return learn
 
 # %% ../nbs/06_tabular.ipynb #0632df48
-def _text_names(names): # the same names
-    strange = [n for n in (names if hasattr(names, '__iter__') else [names]) if not isinstance(n, str)]
-    if strange:
-        raise ValueError(f"columns are named by text, not by the number {strange[0]!r}: rename the columns, for example "
-                         "table.columns = [f'c{i}' for i in table.columns]")
-    return names
+def _same_table(saved, own, file): # a file of another table's columns, classes or means is refused
+    for key in ('cat_names', 'cont_names', 'y_names', 'y_kind'):
+        if saved[key] != own[key]: raise ValueError(f"{file} was trained on another table: its {key} are {saved[key]}, not {own[key]}")
+    for what in ('classes', 'numbers'):
+        for name in own[what]:
+            if saved[what].get(name) != own[what][name]:
+                is_about = 'other classes' if what == 'classes' else 'other means and spreads'
+                raise ValueError(f"{file} was trained on another table: column '{name}' has {is_about} there; "
+                                 "open it with load_tabular, which brings its own preparation")
+    if saved['y_classes'] != own['y_classes']: raise ValueError(f"{file} predicts other classes: {saved['y_classes']}")
 
 def _act_config(act): # class and settings of an activation; `act_args` is None where they do not tell all
     import inspect
@@ -152,6 +160,8 @@ def _act_config(act): # class and settings of an activation; `act_args` is None 
     return dict(act=cls.__name__, act_args=args if whole else None)
 
 def _check_range(y_range, targets): # can the model reach the targets, but for one in a hundred?
+    if len(y_range) != 2 or not all(isinstance(v, (int, float)) for v in y_range):
+        raise ValueError(f"y_range is a pair of numbers (low, high), not {y_range!r}")
     low, high = min(t.min().item() for t in targets), max(t.max().item() for t in targets)
     outside = sum(int(((t < y_range[0]) | (t > y_range[1])).sum()) for t in targets)
     if outside > sum(t.numel() for t in targets) / 100:
@@ -424,7 +434,7 @@ def shop_networks(
     device=None      # the accelerator if there is one
 )->tuple: # trained with embeddings, trained on one-hot rows
     "The paper's two networks: no batch norm, no dropout, a sigmoid at the end"
-    y = as_frame(table)['log_sales'].to_numpy()[splits[0]]
+    y = as_frame(table)['log_sales'].values[splits[0]]
     y_range = (float(y.min()) - .5, float(y.max()) + .5)
     ee = tabular_learner(
         table, 'log_sales', cat_names, [], splits, layers=layers, emb_szs=emb_szs, y_range=y_range,
@@ -452,7 +462,7 @@ def compare_learners(
     **network             # passed to `shop_networks`: layers, epochs, lr, batch_size, device
 )->tuple: # {method: {'without' or 'with': (MAPE, RMSE)}}, the first network with embeddings
     "Error of four methods, each without and with entity embeddings (claim T7)"
-    sales = as_frame(table)['sales'].to_numpy()
+    sales = as_frame(table)['sales'].values
     frame = as_frame(with_columns(as_frame(table), dict(log_sales=np.log(sales))))
     train, valid = splits
     nets = [shop_networks(frame, cat_names, splits, emb_szs, seed=seed + i, **network) for i in range(n_networks)]
@@ -467,7 +477,7 @@ def compare_learners(
             scores[name][k] = score(m.predict(x[valid]))
         if say:
             say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, {scores[name]['with'][0]:.3f} with embeddings")
-    inputs = ee.prep(take_rows(frame, cat_names, valid))
+    inputs = ee.prep(frame.take(cat_names, valid))
     sales_of = lambda net: np.exp(net.outputs(inputs).squeeze(1).double().cpu().numpy())
     mean_of = lambda k: np.mean([sales_of(pair[k]) for pair in nets], axis=0)
     scores['neural network'] = {k: score(np.log(mean_of(i))) for k, i in (('without', 1), ('with', 0))}

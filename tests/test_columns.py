@@ -2,7 +2,8 @@
 import datetime, math
 import numpy as np, pandas as pd, polars as pl, pyarrow as pa, pytest, torch
 from hypothesis import given, settings, strategies as st
-from ddl_lesson8.data.columns import ColumnPrep, add_datepart, as_frame, cont_cat_split, date_parts, split_rows
+from ddl_lesson8.data.columns import ColumnPrep, add_datepart, cont_cat_split, date_parts, split_rows
+from ddl_lesson8.data.frames import as_frame
 
 FRAMES = {'pandas': pd.DataFrame, 'polars': lambda d: pl.DataFrame(d, strict=False), 'pyarrow': pa.table}
 TABLE = dict(name=['b', 'a', None, 'b', 'c'], n=[1, 2, 3, 2, 1], x=[.5, None, 2., 4., 1.], ok=[True, False, True, True, False], y=[1., 2., 3., 4., 5.])
@@ -59,7 +60,7 @@ def test_splits_share_no_row_and_no_group(how, column):
 
 @pytest.mark.parametrize('bad,message', [
     (dict(TABLE, x=['a'] * 5), "column 'x', row 0"), (dict(TABLE, x=[math.inf, 1, 2, 3, 4]), 'not a finite'),
-    (dict(TABLE, x=[None] * 5), 'no number in the training rows'), (dict(TABLE, name=['a', 1, 'b', 2, 3]), "column 'name' mixes"),
+    (dict(TABLE, x=[None] * 5), 'no number in the training rows'), (dict(TABLE, name=['a', 1, 'b', 2, 3]), "column 'name', row 1: mixes text"),
     (dict(TABLE, y=[1, None, 2, 3, 4]), "'y', row 1"), ({k: v[:0] for k, v in TABLE.items()}, 'no rows')])
 def test_bad_tables_are_refused_by_name(bad, message):
     with pytest.raises(ValueError, match=message): ColumnPrep(['name'], ['x'], 'y').fit(bad).target(bad)
@@ -166,7 +167,7 @@ def test_what_is_no_column():
     for bad, error in ((dict(a=3), TypeError), (dict(a='text'), TypeError), (dict(a=np.ones((2, 2))), ValueError), (dict(a=[1], b=[1, 2]), ValueError)):
         with pytest.raises(error, match='a'): as_frame(bad)
     rows = as_frame([dict(a=1, b='x'), dict(b='y')])
-    assert rows['b'].to_list() == ['x', 'y'] and math.isnan(rows['a'].to_list()[1])
+    assert rows['b'].to_list() == ['x', 'y'] and rows['a'].to_list() == [1, None]
 
 
 def test_splits_of_too_few_rows_are_refused():
@@ -174,3 +175,102 @@ def test_splits_of_too_few_rows_are_refused():
     with pytest.raises(ValueError, match='needs the name'): split_rows(dict(a=[1, 2]), 'time')
     with pytest.raises(ValueError, match="row 1: no time"): split_rows(dict(a=[1, None]), 'time', column='a')
     with pytest.raises(ValueError, match='valid is 1'): split_rows(dict(a=[1, 2]), valid=1)
+
+
+# ---- the same day, the same category, and nothing that cannot be right
+
+DAY = datetime.date(2020, 1, 2)
+BERLIN = datetime.timezone(datetime.timedelta(hours=1))
+SPELLINGS = dict(date=DAY, moment=datetime.datetime(2020, 1, 2), zoned=datetime.datetime(2020, 1, 2, tzinfo=BERLIN), numpy=np.datetime64('2020-01-02'),
+                 numpy_ns=np.datetime64('2020-01-02', 'ns'), timestamp=pd.Timestamp('2020-01-02'), zoned_timestamp=pd.Timestamp('2020-01-02', tz='Europe/Berlin'),
+                 text='2020-01-02', plain='20200102', iso='2020-01-02T00:00:00', zoned_text='2020-01-02T00:00:00+02:00', z='2020-01-02 00:00Z')
+COLUMNS = {'polars Date': pl.Series([DAY]), 'polars Datetime': pl.Series([datetime.datetime(2020, 1, 2)]), 'polars text': pl.Series(['2020-01-02']),
+           'polars zone': pl.Series([datetime.datetime(2020, 1, 2)]).dt.replace_time_zone('Asia/Tokyo'), 'arrow date32': pa.array([DAY]),
+           'arrow date64': pa.array([DAY], pa.date64()), 'arrow timestamp': pa.array([datetime.datetime(2020, 1, 2)], pa.timestamp('ns')),
+           'arrow chunks': pa.chunked_array([[DAY]]), 'pandas': pd.Series(pd.to_datetime(['2020-01-02'])), 'pandas object': pd.Series([DAY], dtype=object),
+           'pandas zone': pd.Series(pd.to_datetime(['2020-01-02'])).dt.tz_localize('America/New_York'), 'pandas index': pd.date_range('2020-01-02', periods=1),
+           'pandas arrow': pd.Series([DAY], dtype=pd.ArrowDtype(pa.date32())), 'numpy days': np.array(['2020-01-02'], dtype='datetime64[D]'),
+           'numpy ns': np.array(['2020-01-02'], dtype='datetime64[ns]'), **{k: [v] for k, v in SPELLINGS.items()}}
+
+@pytest.mark.parametrize('fitted', ['pandas', 'polars', 'pyarrow', 'dates', 'numpy'])
+def test_every_spelling_of_a_day_is_the_same_class(fitted):
+    days = pd.date_range('2020-01-01', periods=4)
+    made = dict(pandas=pd.DataFrame(dict(day=days)), polars=pl.DataFrame(dict(day=days.tolist())), pyarrow=pa.table(dict(day=[d.date() for d in days])),
+                dates=dict(day=[d.date() for d in days]), numpy=dict(day=days.to_numpy()))
+    prep = ColumnPrep(['day']).fit(made[fitted])
+    for name, column in COLUMNS.items(): assert prep(dict(day=column))[0].tolist() == [[2]], name
+    again = ColumnPrep.from_dict(prep.to_dict())
+    assert again(dict(day=['2020-01-04']))[0].item() == 4 and prep.unknown(dict(day=['2020-01-09', None])) == {'day': ['2020-01-09']}
+    for bad in ('now', 'today', '2020', '2.1.2020', '2020-02-30', 20200102, 1.5, b'2020-01-02', datetime.time(1)):
+        with pytest.raises((ValueError, TypeError), match="column 'day'"): prep(dict(day=[bad]))
+
+def test_a_column_of_texts_says_so_when_it_is_given_dates():
+    prep = ColumnPrep(['day']).fit(dict(day=['2020-01-01', '2020-01-02']))
+    with pytest.raises(ValueError, match="held text such as '2020-01-01' when fitted"): prep(dict(day=[DAY]))
+
+@pytest.mark.parametrize('spelling', SPELLINGS)
+def test_every_spelling_has_the_same_parts(spelling):
+    out = add_datepart({'date': [SPELLINGS[spelling], None]}, 'date')
+    assert (out['Year'][0], out['Month'][0], out['Day'][0], out['Dayofweek'][0]) == (2020, 1, 2, 3) and np.isnan(out['Year'][1])
+    zone = dict(zoned=-3600, zoned_timestamp=-3600, zoned_text=-7200).get(spelling, 0)
+    assert out['Elapsed'][0] == 1577923200 + zone
+
+LISTS = dict(lists=[[1], [2]], structs=[dict(a=1), dict(a=2)], bytes=[b'a', b'b'], durations=[datetime.timedelta(1)] * 2)
+@pytest.mark.parametrize('what', LISTS)
+@pytest.mark.parametrize('make', [*FRAMES.values(), dict], ids=[*FRAMES, 'dict'])
+def test_lists_structs_bytes_and_durations_are_refused_by_column(make, what):
+    t = make(dict(c=LISTS[what], x=[1., 2.]))
+    with pytest.raises(ValueError, match="column 'c'"): ColumnPrep(['c'], ['x']).fit(t)
+    with pytest.raises(ValueError, match="column 'c'"): ColumnPrep(['x'], ['c']).fit(t)
+
+@pytest.mark.parametrize('values,classes', [
+    (['1', '1.0', '1_0'], ['1', '1.0', '1_0']), ([1, 1.0, np.int8(1), True], [1]), ([-0., 0], [0]), (['\u00e9', 'e\u0301'], ['\u00e9']),
+    ([2**53, 2**53 + 1, None], [2**53, 2**53 + 1]), ([2**63, 2**63 + 1, -1], [-1, 2**63, 2**63 + 1]), ([10**400, 1], [1, 10**400]), (['', ' ', None], ['', ' '])])
+def test_what_is_one_category_and_what_are_two(values, classes):
+    prep = ColumnPrep(['c']).fit(dict(c=values))
+    assert prep.classes['c'][1:] == classes
+    ids = prep(dict(c=values))[0][:, 0].tolist()
+    assert [i == 0 for i in ids] == [v is None for v in values] and len({*ids} - {0}) == len(classes)
+    assert ColumnPrep.from_dict(prep.to_dict()).classes == prep.classes
+
+@pytest.mark.parametrize('bad,message', [([2.**53 + 2, 1.5], 'row 0.*so large'), ([1., math.inf], 'row 1.*not a finite'), (['#na#', 'b'], 'rename'),
+                                         ([1, 'x'], 'row 1: mixes number'), ([None, {1, 2}], 'row 1.*is set'), ([1j], 'row 0')])
+def test_categories_that_cannot_be_right(bad, message):
+    with pytest.raises(ValueError, match=f"column 'c'.*{message}"): ColumnPrep(['c']).fit(dict(c=bad))
+
+@pytest.mark.parametrize('bad,message', [(['1_0', 2], "row 0: '1_0' is no number"), ([1, 10**400], 'row 1'), ([1e200, 1.], 'row 0: 1e.200 is too large'), ([[1], 2], 'row 0')])
+def test_numbers_that_cannot_be_right(bad, message):
+    with pytest.raises(ValueError, match=f"column 'x'.*{message}"): ColumnPrep([], ['x']).fit(dict(x=bad))
+
+def test_numbers_that_float32_cannot_hold_are_refused_by_row():
+    prep = ColumnPrep([], ['x'], 'y').fit(dict(x=[0., 1e-30], y=[1., 2.]))
+    with pytest.raises(ValueError, match="column 'x', row 1.*too large for torch.float32"): prep(dict(x=[0., 1e20]))
+    with pytest.raises(ValueError, match="column 'y', row 0: 1e.39"): prep.target(dict(y=[1e39]))
+    assert prep.target(dict(y=[1e39]), dtype=torch.float64).item() == 1e39
+
+@pytest.mark.parametrize('kind', [pl.Categorical, pl.Enum(['b', 'a', 'c'])])
+def test_categories_of_polars(kind):
+    prep = ColumnPrep(['c']).fit(pl.DataFrame({'c': pl.Series(['a', 'b', 'a', None], dtype=kind)}))
+    assert prep.classes['c'][1:] == (['a', 'b'] if kind == pl.Categorical else ['b', 'a', 'c'])
+    assert prep(dict(c=['a', 'z']))[0].tolist() == [[prep.classes['c'].index('a')], [0]]
+
+def test_categories_of_pandas_and_arrow():
+    numbers = ColumnPrep(['c']).fit(pd.DataFrame({'c': pd.Categorical([3, 1, None], categories=[3, 2, 1])}))
+    assert numbers.classes['c'][1:] == [3, 2, 1] and numbers(dict(c=[1, 3]))[0].tolist() == [[3], [1]]
+    arrow = ColumnPrep(['c']).fit(pa.table({'c': pa.array(['b', 'a', None]).dictionary_encode()}))
+    assert arrow.classes['c'][1:] == ['a', 'b']
+
+@pytest.mark.parametrize('table', [pd.DataFrame([[1, 2]], columns=['a', 'a']), pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=['a', 'a'])], ids=['pandas', 'pyarrow'])
+def test_two_columns_of_one_name_are_refused(table):
+    with pytest.raises(ValueError, match="'a' stands above 2 columns"): as_frame(table)
+
+def test_splits_are_row_numbers_of_the_table():
+    t = dict(x=[1., 2., 3.], y=[1., 2., 3.])
+    parts = lambda *rows: ColumnPrep([], ['x'], 'y').parts(t, *rows, fit=True)
+    with pytest.raises(ValueError, match='names row 3; the rows of the table are 0 to 2'): parts([0, 1], [3])
+    with pytest.raises(ValueError, match='names row -1'): parts([0, -1])
+    with pytest.raises(ValueError, match='list of row numbers'): parts([0.5])
+    with pytest.warns(UserWarning, match='2 rows, the first 1, are in both splits') as said: parts([0, 1, 2], [1, 2])
+    assert said[0].filename == __file__
+    mask = np.array([True, False, True])
+    assert [len(p[0]) for p in parts(mask, ~mask)] == [2, 1]

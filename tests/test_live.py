@@ -7,7 +7,7 @@ root = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(root/'tools'))
 import live
 from ddl_lesson8.book.workbook import chapter_sheets
-from ddl_lesson8.sheets.book import Book, Engine, cell_name, crosscheck
+from ddl_lesson8.sheets.book import Book, Engine, cell_name, crosscheck, parse_area
 from ddl_lesson8.sheets.module import SheetModule
 from ddl_lesson8.sheets.view import sheet_document
 
@@ -22,9 +22,11 @@ def site(tmp_path_factory):
     (folder/'live').mkdir()
     books = live.workbooks(folder/'live')
     docs = live.documents(folder/'live', books)
-    if missing := live.build_engine(folder/'live'): pytest.skip(missing)
     tags = ''.join(f'<live-sheet src="live/{name}.json" sheet="{s["name"]}"></live-sheet>' for name, d in docs.items() for s in d['sheets'])
-    (folder/'page.html').write_text(PAGE.format(tags), encoding='utf-8')
+    docs['digit'] = live.digit_document(folder/'live')
+    (folder/'page.html').write_text(PAGE.format(tags + '<digit-reader src="live/digit.json"></digit-reader>'), encoding='utf-8')
+    if missing := live.build_engine(folder/'live'): pytest.skip(missing)
+    shutil.copy(root/'ddl_lesson8'/'sheets'/'widget.js', folder/'live')
     live.add_to_page(folder/'page.html', folder, docs, True)
     return folder
 
@@ -162,6 +164,58 @@ def test_keyboard_alone(page):
     page.wait_for_function(f"() => {ELEMENT.format('parameters', 'parameters')}.values.get('{at}') !== 3")
     for _ in range(3): page.keyboard.press('Tab')
     assert page.evaluate(f"() => document.activeElement !== {ELEMENT.format('parameters', 'parameters')}")
+
+
+def test_drawn_digits_are_read_as_pytorch_reads_them(page, site):
+    "Pictures set cell by cell: the ten shares of the browser are the network's"
+    import json
+    from ddl_lesson8.data.digits import make_digits
+    from ddl_lesson8.draw import load_reader
+    digit = json.loads((site/'live'/'digit.json').read_text())['digit']
+    pictures, _ = make_digits(5, seed=42)
+    want = load_reader()(pictures.double()).softmax(1)
+    cells, answers = ([cell_name(*at) for at in parse_area(digit[k]).cells()] for k in ('input', 'output'))
+    for picture, shares in zip(pictures[:, 0], want):
+        entries = dict(zip(cells, picture.flatten().tolist()))
+        got = page.evaluate("""async ([entries, answers]) => { const e = document.querySelector('digit-reader'); await e.open()
+            await e.setMany(entries); return Promise.all(answers.map(at => e.get(at))) }""", [entries, answers])
+        assert (torch.tensor(got, dtype=torch.float64) - shares).abs().max() < 1e-9
+        assert page.evaluate("document.querySelector('digit-reader').answer") == shares.argmax()
+
+
+def test_a_pen_stroke_changes_the_bars(page):
+    "A vertical stroke on an empty canvas is ink in the cells under it"
+    page.evaluate("async () => { const e = document.querySelector('digit-reader'); await e.open(); await e.clear(); e.scrollIntoView() }")
+    x, y, w, h = page.evaluate("(() => { const r = document.querySelector('digit-reader').pad.getBoundingClientRect(); return [r.x, r.y, r.width, r.height] })()")
+    page.mouse.move(x + w / 2, y + h * .2)
+    page.mouse.down()
+    page.mouse.move(x + w / 2, y + h * .8, steps=12)
+    page.mouse.up()
+    page.wait_for_function("document.querySelector('digit-reader').answer === 1")
+
+
+def test_the_notebook_widget_sends_edits_to_python_and_takes_them_back(page, site, tmp_path):
+    "The widget's one file with a stand-in for the notebook's model: an edit in the page, an edit from Python, colours from Python"
+    page.evaluate("""async doc => {
+        const { default: widget } = await import('./live/widget.js')
+        const state = { document: doc, inputs: {}, colours: {}, sheet: 'parameters', view: '' }, heard = {}
+        const model = { get: k => state[k], set: (k, v) => { state[k] = v }, save_changes: () => { model.saved = (model.saved ?? 0) + 1 }, on: (e, f) => { heard[e] = f } }
+        const el = document.body.appendChild(document.createElement('div'))
+        widget.render({ model, el })
+        const sheet = el.querySelector('live-sheet')
+        await sheet.ready
+        const [first, second] = await sheet.inputs()
+        await sheet.set(first, '2.5')
+        state.inputs = { ...state.inputs, [second]: 4 }
+        await heard['change:inputs']()
+        state.colours = { [first]: '#ff0000' }
+        heard['change:colours']()
+        const td = sheet.tds.get(first)
+        window.widget = { state, saved: model.saved, second: await sheet.get(second), colour: td.style.background, first }
+    }""", sheet_document(site/'live'/'parameters.xlsx'))
+    got = page.evaluate('window.widget')
+    assert got['state']['inputs'][got['first']] == 2.5 and got['saved'] == 1
+    assert got['second'] == 4 and got['colour'] == 'rgb(255, 0, 0)'
 
 
 def test_no_script_error_and_no_other_host(page): assert not page.errors and not page.elsewhere

@@ -254,7 +254,7 @@ print('fine')
 
 
 @pytest.mark.parametrize('code', ["from ddl_lesson8.data.tables import planted_shops; planted_shops().table()",
-                                  "from ddl_lesson8.data.columns import as_frame; as_frame(3)",
+                                  "from ddl_lesson8.data.frames import as_frame; as_frame(3)",
                                   "import ddl_lesson8.entities",
                                   "from ddl_lesson8.tabular import other_learners; other_learners(1, 1, .1, 1, 0)"])
 def test_what_needs_an_extra_says_how_to_get_it(code):

@@ -1,5 +1,5 @@
 "The lesson's workbook, the check of the course's workbook, and the command"
-import os, random, re, shutil, subprocess, sys, time, zipfile
+import importlib.machinery, os, random, re, shutil, subprocess, sys, time, zipfile
 from pathlib import Path
 import pytest, torch
 from ddl_lesson8.book import workbook
@@ -295,21 +295,34 @@ def test_contents_come_first_and_link(demo):
 
 # the chapters
 
-def modules_with_a_sheet(package):
-    "Names of modules, in wings too, that have a function `<module>_sheet`"
-    return {p.stem for p in package.rglob('*.py') if re.search(rf'^def {p.stem}_sheet\(', p.read_text(encoding='utf-8'), re.M)}
+def sheets_written(package):
+    "Names of chapters for which any module, in wings too, has a function `<chapter>_sheet(book)`; one name for each function"
+    sources = [p.read_text(encoding='utf-8') for p in package.rglob('*.py')]
+    return sorted(name for text in sources for name in re.findall(r'^def ([a-z]\w*)_sheet\(\s*book\b', text, re.M))
 
 
 def test_no_chapter_is_lost():
-    "Every module that has a function named after itself is in the list, and is found"
-    exported = modules_with_a_sheet(Path(workbook.__file__).parent.parent)
-    assert exported and set(chapter_sheets()) == exported and exported <= set(CHAPTERS)
+    "Every such function is found, in the order of the book, and none is written twice"
+    assert sheets_written(Path(workbook.__file__).parent.parent) == sorted(chapter_sheets())
+    assert list(chapter_sheets()) == [c for c in CHAPTERS if c in chapter_sheets()]
 
 
-def test_a_sheet_in_a_wing_would_be_noticed(tmp_path):
+@pytest.mark.parametrize('file', ['attention.py', 'book/sheet_attention.py', 'book/checks_attention.py'])
+def test_a_sheet_that_nobody_collects_would_be_noticed(tmp_path, file):
     (tmp_path/'book').mkdir()
-    (tmp_path/'book'/'attention.py').write_text('def attention_sheet(book): pass')
-    assert modules_with_a_sheet(tmp_path) == {'attention'}
+    (tmp_path/file).write_text('def attention_sheet(\n    book # the `Book`\n)->list:\n    "Add it"')
+    assert sheets_written(tmp_path) == ['attention']
+
+
+def test_a_sheet_is_found_beside_the_workbook_and_in_its_chapter(monkeypatch):
+    import types
+    def fake(book): return []
+    for name in ('ddl_lesson8.book.sheet_fake', 'ddl_lesson8.other'):
+        module = types.ModuleType(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        setattr(module, name.split('.')[-1].removeprefix('sheet_') + '_sheet', fake)
+        monkeypatch.setitem(sys.modules, name, module)
+    assert chapter_sheets(('other', 'fake', 'absent')) == {'other': fake, 'fake': fake}
 
 
 def test_the_lesson_agrees(tmp_path):

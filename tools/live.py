@@ -19,6 +19,23 @@ def workbooks(folder:Path)->dict:
     return found
 
 
+def digit_document(folder:Path)->dict:
+    "The workbook that reads a drawn digit, and where its picture, its layers and its ten answers stand"
+    from ddl_lesson8.draw import reader_workbook
+    from ddl_lesson8.sheets.view import sheet_document
+    written = reader_workbook(folder/'digit.xlsx')
+    place = lambda block: [a.text for a in block.areas]
+    maps = [b for b in written.layers.values() if len(b.shape) > 2 and b.shape[-1] > 1]
+    layers = [dict(name=f'{len(b.areas)} pictures of {b.shape[-2]} x {b.shape[-1]} cells', areas=place(b)) for b in maps]
+    doc = sheet_document(written.path)
+    sheet = written.output.sheet.name
+    doc['digit'] = dict(sheet=sheet, input=place(written.input)[0], layers=layers, output=place(written.output)[0])
+    for s in doc['sheets']:
+        if s['name'] != sheet: s['cells'] = [c for c in s['cells'] if len(c) == 4]  # the contents sheet only repeats sums: fewer formulas
+    (folder/'digit.json').write_text(json.dumps(doc, separators=(',', ':')), encoding='utf-8')
+    return doc
+
+
 def documents(folder:Path, books:dict)->dict:
     "The document of each workbook, written as JSON: name -> document"
     from ddl_lesson8.sheets.view import sheet_document
@@ -52,7 +69,8 @@ def install_engine()->str:
 def build_engine(folder:Path)->str:
     "Bundle the scripts into a folder and fill the engine with its documents; what is missing, or nothing"
     if missing := install_engine(): return missing
-    done = subprocess.run([*node()[0], 'build.mjs', str(folder)], cwd=root/'live', capture_output=True, text=True)
+    widget = root/'ddl_lesson8'/'sheets'/'widget.js'
+    done = subprocess.run([*node()[0], 'build.mjs', str(folder), str(widget)], cwd=root/'live', capture_output=True, text=True)
     return f'the live sheets could not be built: {done.stderr.strip()[-600:]}' if done.returncode else ''
 
 
@@ -95,7 +113,7 @@ def build(site:Path)->int:
     "Give every page of a site its live sheets; how many there are"
     folder = site/'live'
     folder.mkdir(exist_ok=True)
-    docs = documents(folder, workbooks(folder))
+    docs = documents(folder, workbooks(folder)) | dict(digit=digit_document(folder))
     missing = build_engine(folder)
     if missing: print(f'the sheets stay pictures: {missing}')
     return sum(add_to_page(p, site, docs, not missing) for p in site.rglob('*.html'))

@@ -545,6 +545,7 @@ class WorkbookModel:
     parameters: dict    # key of the `state_dict` -> block; one block for all keys that share a parameter
     input: Block|list   # where the input stands
     output: Block       # where the output stands
+    layers: dict        # name of each layer -> block of its output
     prediction: Block|None # where the label with the largest output stands
     n_formulas: int     # how many cells compute
 
@@ -608,4 +609,5 @@ def to_workbook(
     _sums(contents, w.steps)
     report = crosscheck(book.save(path), _checks(w.steps)).raise_if_different()
     blocks = [a.block for a in inputs] if isinstance(inputs, list) else inputs.block
-    return WorkbookModel(Path(path), report, w.parameters, blocks, out.block, prediction, w.n_formulas)
+    layers = {s.name: s.block for s in w.steps}
+    return WorkbookModel(Path(path), report, w.parameters, blocks, out.block, layers, prediction, w.n_formulas)

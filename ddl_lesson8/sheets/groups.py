@@ -6,7 +6,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/groups.html.md"""
 
 # %% auto #0
 __all__ = ['RANDOM', 'CLOCK', 'address', 'in_cell', 'Family', 'read_families', 'Names', 'calls_in', 'check_supported', 'Window',
-           'Group', 'bind_family', 'merge_groups']
+           'CutOff', 'Group', 'bind_family', 'merge_groups']
 
 # %% ../../nbs/sheets/10_groups.ipynb #8fceec1d
 import re
@@ -16,10 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .formulas import (Call, Chain, Empty, Fault, Name, Ref, TableRef, Unary, children, parse_formula,
+from .formulas import (Call, Chain, Empty, Fault, Leaf, Name, Ref, TableRef, Unary, children, parse_formula,
                                   parse_tokens, rebuild, relative_tokens, unparse, walk)
-from .functions import (FAULTS, FUNCTIONS, LEAVES, LOCATORS, NULL, REF, Context, NeedsCells, OneByOne,
-                                   Place, function, is_range, letter_of, locate, meet)
+from .evaluate import Context, NeedsCells, OneByOne, Place, is_range, locate, meet
+from .functions import FUNCTIONS
+from .values import FAULTS, NULL, REF, letter_of
 from .book import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
 
 # %% ../../nbs/sheets/10_groups.ipynb #e596ffc5
@@ -140,7 +141,7 @@ def _name(self:Names, node, sheet, row, col, depth):
     tree = parse_formula(text.removeprefix('='))
     if isinstance(tree, Chain): tree = replace(tree, last=False)
     tree = self.resolve(tree, sheet, row, col, depth + 1)
-    return tree if _is_reference(tree) or not children(tree) else Call('\0ARRAY', (tree,))
+    return tree if _is_reference(tree) or not children(tree) else Unary('{', tree)
 
 def _is_reference(tree): # a range, or several
     several = isinstance(tree, Chain) and set(tree.ops) == {','}
@@ -153,11 +154,9 @@ def _joined(node): # ranges with a colon or a blank between them
         raise SheetError(f"a {'colon' if node.ops[0] == ':' else 'blank'} stands between ranges of different sheets")
     return fault or node
 
-function('\0ARRAY', 'a')(lambda x: x); # computes its argument as an array, and is no name that a formula can have
-
 # %% ../../nbs/sheets/10_groups.ipynb #13fa08fb
 class _OneCell(Context): # where the ranges of one formula lie
-    def __init__(self, row, col): super().__init__(torch.zeros((), dtype=torch.float64), [row], [col])
+    def __init__(self, row, col): super().__init__(torch.zeros((), dtype=torch.float64), [row], [col], FUNCTIONS)
     def position(self, node):
         t, l, b, r = (torch.tensor([v]) for v in node.at(int(self.rows), int(self.cols)))
         return Place(node.sheet, torch.minimum(t, b), torch.minimum(l, r), (t - b).abs() + 1, (l - r).abs() + 1)
@@ -249,7 +248,7 @@ def check_supported(
 
 # %% ../../nbs/sheets/10_groups.ipynb #78fbdf54
 @dataclass(frozen=True)
-class Window:
+class Window(Leaf):
     "A leaf: ranges of one size, one for each formula of a group"
     index: int  # row in the group's table of places
     sheet: str  # on which the ranges lie
@@ -260,13 +259,17 @@ class Window:
     bound = True # it is already the one cell where one cell is wanted
     def __str__(self)->str: return f'<{self.height}x{self.width}>' # as `unparse` shows it
 
-LEAVES.append(Window)
+@dataclass(frozen=True)
+class CutOff:
+    "How many cells of a whole column lie below the last one in use"
+    window: Window
+    def __str__(self)->str: return f'cut off {self.window}'
 
 # %% ../../nbs/sheets/10_groups.ipynb #e6fb584f
 class _Binder(Context):
     "Finds out, before anything is computed, where ranges lie"
     def __init__(self, family):
-        super().__init__(torch.zeros((), dtype=torch.float64), family.rows, family.cols)
+        super().__init__(torch.zeros((), dtype=torch.float64), family.rows, family.cols, FUNCTIONS)
         self.family, self.places, self.faults = family, [], [] # arrays, one for each window
 
     def position(self, node): # of a plain range
@@ -278,7 +281,7 @@ class _Binder(Context):
         if isinstance(node, Unary) and node.op == '@' and is_range(node.arg):
             if self._is_fixed(node.arg): return self.bind(node.arg, False, False)
             return Unary('@', self.bind(node.arg, array, array, read))
-        if isinstance(node, Unary): return Unary(node.op, self.bind(node.arg, array, False))
+        if isinstance(node, Unary): return Unary(node.op, self.bind(node.arg, array or node.op == '{', node.op == '{'))
         if isinstance(node, Chain):
             ranges, places = node.ops[0] in ' :,', node.ops[0] in ' :'
             terms = tuple(self.bind(t, array, ranges, not places, cut) for t in node.terms)
@@ -306,7 +309,7 @@ def _argument(self:_Binder, node, i, array, whole, read):
     letter = letter_of(letters, i) if known else 'v'
     if node.name in ('ROW', 'COLUMN', 'ROWS', 'COLUMNS'): # only its place or its size
         return self.bind(arg, True, True, not is_range(arg))
-    if node.name in LOCATORS and i == 0:
+    if is_range(node) and i == 0:
         return self.bind(arg, array or letter == 'a', True, read and node.name != 'OFFSET', _may_cut(node))
     if node.name in ('SUMIF', 'AVERAGEIF') and i == 2 and is_range(arg):
         arg = self._as_large_as(node.args[0], arg)
@@ -394,7 +397,7 @@ def _count_the_rest(node):
     whole = isinstance(first, Window) and (first.height == MAX_ROWS or first.width == MAX_COLS)
     if not (whole and first.cut): return node
     blank = Call(node.name, tuple(Empty() if k % 2 == 0 else a for k, a in enumerate(node.args)))
-    return Chain(('+',), (node, Chain(('*',), (blank, Call('\0CUT', (first,))))))
+    return Chain(('+',), (node, Chain(('*',), (blank, CutOff(first)))))
 
 # %% ../../nbs/sheets/10_groups.ipynb #ee625df5
 def _same_sizes(binder): # arrays of formulas whose windows have the same sizes and the same errors

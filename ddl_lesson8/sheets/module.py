@@ -17,7 +17,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 from .formulas import Chain, Fault, Ref, parse_formula
-from .functions import BLANK, FAULT, NUMBER, TEXT, Cells, common_shape, decode, encode
+from .values import BLANK, FAULT, NUMBER, TEXT, Cells, Texts, common_shape, decode, encode
 from .groups import (CLOCK, RANDOM, Names, address, bind_family, calls_in, check_supported, in_cell,
                                       merge_groups, read_families)
 from .plan import Plan, Run, compute_step
@@ -53,12 +53,12 @@ class Sheets:
         areas, single = self.module.find(where)
         if len(areas) > 1: return [self.values(a) for a in areas]
         x = self.cells(areas[0]).map(lambda t: t[..., 0, 0, 0] if single else t[..., 0, :, :])
-        return _python(x.num.tolist(), x.full_kind().tolist())
+        return _python(x.num.tolist(), x.full_kind().tolist(), x.texts)
 
 # %% ../../nbs/sheets/12_module.ipynb #f274fad6
-def _python(num, kind): # numbers, or lists of them inside each other
-    if isinstance(num, list): return [_python(*p) for p in zip(num, kind)]
-    value = decode(num, kind)
+def _python(num, kind, texts): # numbers, or lists of them inside each other
+    if isinstance(num, list): return [_python(*p, texts) for p in zip(num, kind)]
+    value = decode(num, kind, texts)
     return ErrorValue(value.value) if isinstance(value, Fault) else value
 
 # %% ../../nbs/sheets/12_module.ipynb #47b59205
@@ -94,7 +94,7 @@ def _numbers(self:Sheets, area): # (..., rows, columns)
 
 @patch
 def _refuse(self:Sheets, area, x, at): # what stands there is no number
-    value = decode(x.num.expand(x.size)[tuple(at)], x.full_kind()[tuple(at)])
+    value = decode(x.num.expand(x.size)[tuple(at)], x.full_kind()[tuple(at)], x.texts)
     what = f'the error {value.value}' if isinstance(value, Fault) else f'the text {value[:40]!r}'
     batch = f' (element {at[:-3]} of the batch)' if at[:-3] else ''
     cell = address(area.sheet, area.top + at[-2], area.left + at[-1])
@@ -117,7 +117,7 @@ class SheetModule(nn.Module):
         self.file, self.path, self.rand, self.seed = file, file.path, rand, int(seed)
         self.source = Path(file.path).absolute()
         self.names, self.stamp = Names(file), _stamp(self.source)
-        self.plans, self.areas, self.solver_trouble = {}, {}, {}
+        self.plans, self.areas, self.solver_trouble, self.texts = {}, {}, {}, Texts()
         families = [self._resolve(f) for f in read_families(file)]
         keep = CLOCK | (RANDOM if rand == 'frozen' else set())
         fixed, computed = ([f for f in families if bool(calls_in(f.tree) & keep) is k] for k in (True, False))
@@ -176,7 +176,7 @@ def _read_constants(self:SheetModule, dtype): # numbers and kinds of all cells t
         for (row, col), cell in sheet.cells.items():
             key = sheet.name, row, col
             if key in computed or cell.formula is not None and key not in frozen: continue
-            if cell.value is not None: found[key] = encode(cell.value)
+            if cell.value is not None: found[key] = encode(cell.value, self.texts)
             elif cell.formula is not None:
                 what = f"{self.path}: {address(*key)}: ={cell.formula[:40]} has no saved result to keep"
                 raise SheetError(f"{what}; save the file in a spreadsheet program first"
@@ -197,15 +197,7 @@ def _warn_of_long_numbers(path, found):
 
 @patch
 def __getstate__(self:SheetModule): # for copies and pickles
-    is_text = self.kinds == TEXT
-    texts = [decode(x, TEXT) for x in self.numbers[is_text].tolist()]
-    return {**self.__dict__, 'plans': {}, 'texts': texts}
-
-@patch
-def __setstate__(self:SheetModule, state):
-    texts = state.pop('texts')
-    nn.Module.__setstate__(self, state)
-    with torch.no_grad(): self.numbers[self.kinds == TEXT] = self.numbers.new_tensor([encode(t)[0] for t in texts])
+    return {**self.__dict__, 'plans': {}}
 
 # %% ../../nbs/sheets/12_module.ipynb #8ced8f64
 @patch
@@ -354,8 +346,9 @@ def _start_run(self:SheetModule, plan, given): # a store with the constants and 
     except ValueError:
         shapes = ', '.join(str(tuple(t.shape[:-1])) for t in given if t.dim() > 1)
         raise SheetError(f"{self.path}: the batch dimensions of the inputs do not fit: {shapes}") from None
-    store = [Cells(num, kind)] + [Cells(t) for t in given] + [None] * len(plan.steps)
-    return Run(store, self.numbers.new_zeros(()), batch, self.seed)
+    texts = Texts(self.texts) # texts that are made in this pass go with it
+    store = [Cells(num, kind, texts=texts)] + [Cells(t) for t in given] + [None] * len(plan.steps)
+    return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts)
 
 @patch
 def _check_fed(self:SheetModule, groups): # must random cells be given?
@@ -587,7 +580,7 @@ def _results(sheets): # value by (sheet, row, column) of all cells with formulas
         g, (h, w) = step.group, step.group.size
         pairs = zip(x.num.detach().tolist(), x.full_kind().tolist())
         places = ((r + i, c + j) for r, c in zip(g.rows.tolist(), g.cols.tolist()) for i in range(h) for j in range(w))
-        out.update(((g.sheet, *at), _python(*p)) for at, p in zip(places, pairs))
+        out.update(((g.sheet, *at), _python(*p, x.texts)) for at, p in zip(places, pairs))
     return out
 
 # %% ../../nbs/sheets/12_module.ipynb #d9eb05e0

@@ -16,9 +16,11 @@ import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .formulas import Call, Chain, walk
-from .functions import (BLANK, FAULT, NA, NUMBER, REF, Cells, Context, NeedsCells, OneByOne, Place, all_finite, build,
-                                   cat_cells, common_shape, evaluate, function)
-from .groups import Group, Window, in_cell
+from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
+from .functions import FUNCTIONS
+from .groups import CutOff, Group, Window, in_cell
+from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts, all_finite, build, cat_cells,
+                                       common_shape)
 from .book import MAX_COLS, MAX_ROWS, Area, SheetError
 
 # %% ../../nbs/sheets/11_plan.ipynb #f38796cb
@@ -261,7 +263,8 @@ def read(self:_Reader, store): # -> `Cells` (..., ranges, height, width)
     parts = [store[s] for s in self.segments]
     num = self._join([self._pick(k, p.num) for k, p in enumerate(parts)])
     if all(p.kind is None for p in parts): return Cells(num, ref=True)
-    return Cells(num, self._join([self._pick(k, p.full_kind()) for k, p in enumerate(parts)]), True).plain()
+    kind = self._join([self._pick(k, p.full_kind()) for k, p in enumerate(parts)])
+    return Cells(num, kind, True, next((p.texts for p in parts if p.texts), None)).plain()
 
 # %% ../../nbs/sheets/11_plan.ipynb #1d8d52ea
 class _Layout:
@@ -410,6 +413,7 @@ class Run:
     seed: int = 0         # of random cells
     first: int = 0        # number of the first element of the batch
     known: dict = field(default_factory=dict) # constants of formulas, as `Cells`
+    texts: Texts = field(default_factory=Texts) # the table of texts
 
 # %% ../../nbs/sheets/11_plan.ipynb #790a2c28
 def random_numbers(
@@ -433,7 +437,7 @@ class _Sight(Context):
     "What the formulas of one step see"
     def __init__(self, step, run):
         g = step.group
-        super().__init__(run.like, torch.from_numpy(g.rows), torch.from_numpy(g.cols))
+        super().__init__(run.like, torch.from_numpy(g.rows), torch.from_numpy(g.cols), FUNCTIONS, run.texts)
         self.step, self.run, self.known, self.seen, self.draws = step, run, run.known, {}, 0
     def random(self, shape): # (formulas, 1, 1), with the batch in front
         g, self.draws = self.step.group, self.draws + 1
@@ -447,7 +451,10 @@ class _Sight(Context):
         g, device = self.step.group, self.like.device
         top, left = (torch.from_numpy(t[node.index]).to(device) for t in (g.tops, g.lefts))
         return Place(node.sheet, top, left, torch.full_like(top, node.height), torch.full_like(top, node.width))
-    def shortcut(self, node, array): return _contract(self, node, array)
+    def shortcut(self, node, array):
+        if not isinstance(node, CutOff): return _contract(self, node, array)
+        w, clip = node.window, self.step.plan.index.clip
+        return self.constant(float(w.height * w.width - math.prod(clip(w.height, w.width))))
 
 # %% ../../nbs/sheets/11_plan.ipynb #e0d37646
 @patch
@@ -465,7 +472,7 @@ def read(self:_Sight, place):
     if top.ndim > 1: x = _each_its_own(x, top.shape)
     if not bad.any(): return x
     fault = bad[..., None, None]
-    return Cells(torch.where(fault, float(REF), x.num), torch.where(fault, FAULT, x.full_kind()), True)
+    return Cells(torch.where(fault, float(REF), x.num), torch.where(fault, FAULT, x.full_kind()), True, x.texts)
 
 def _each_its_own(x, shape): # (..., batch * formulas, h, w): of each element of the batch, what it looks at itself
     lead, n, own = x.num.shape[:-3], shape[-1], x.num.shape[-2:]
@@ -481,12 +488,6 @@ def _check_known(self:_Sight, reader): # is all computed that a range shows?
     if late:
         raise SheetError(f"it looks at {plan.steps[late[0] - plan.first_step].group.address()}, which is not computed "
                          "before it; use a fixed range instead of one that is computed")
-
-# %% ../../nbs/sheets/11_plan.ipynb #1ac23e3a
-@function('\0CUT', 'r', raw=True) # no name that a formula can have
-def _cells_cut_off(sight, args, array, whole):
-    w, clip = args[0], sight.step.plan.index.clip
-    return sight.constant(float(w.height * w.width - math.prod(clip(w.height, w.width))))
 
 # %% ../../nbs/sheets/11_plan.ipynb #17b25cf5
 def _product_of_windows(node, array): # the two ranges of SUMPRODUCT(a, b), or SUM(a*b) in an array formula
@@ -576,7 +577,7 @@ def _fit_size(x, size, spills): # to the rows and columns that a formula fills
     x = x.map(lambda t: t[..., :height if rows > 1 else 1, :width if cols > 1 else 1])
     missing = 0, 0 if cols == 1 else max(0, width - cols), 0, 0 if rows == 1 else max(0, height - rows)
     if any(missing):
-        x = Cells(F.pad(x.num.expand(x.size), missing, value=NA), F.pad(x.full_kind(), missing, value=FAULT))
+        x = Cells(F.pad(x.num.expand(x.size), missing, value=NA), F.pad(x.full_kind(), missing, value=FAULT), texts=x.texts)
     return x.map(lambda t: t.expand(t.shape[:-2] + (height, width)))
 
 # %% ../../nbs/sheets/11_plan.ipynb #dae980e5
@@ -596,7 +597,8 @@ def compute_step(
     n = len(g.rows)
     x = x.plain().map(lambda t: t.expand(t.shape[:-3] + (n,) + t.shape[-2:]).flatten(-3))
     if x.kind is None: return Cells(x.num)
-    return Cells(x.num, torch.where(x.kind == BLANK, NUMBER, x.kind).to(torch.int8)).plain() # no formula gives a blank
+    kind = torch.where(x.kind == BLANK, NUMBER, x.kind).to(torch.int8) # no formula gives a blank
+    return Cells(x.num, kind, texts=x.texts).plain()
 
 # %% ../../nbs/sheets/11_plan.ipynb #d5036999
 def _one_by_one(step, run): # formulas, or for one formula the elements of the batch
