@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8.book import checks_embeddings as checks
 from ddl_lesson8.embeddings import Embedding, POEM, Vocab, one_hot, split_words
-from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_embeddings import embeddings_sheet
 from ddl_lesson8.sheets.book import Book, Engine, crosscheck
 
@@ -182,19 +182,19 @@ def right_vocab(words):
 def last_spelling(words): return [w for w in sorted({w.lower() for w in words})], right_vocab(words)[1]
 def right_bias(ids, n): return (torch.bincount(ids, minlength=n) / len(ids)).log()
 
-RIGHT = [(right_vocab, 'check_vocab'), (right_bias, 'check_bias'), (lambda ids, n: torch.bincount(ids, minlength=n).double().log() - 7, 'check_bias'),
-         (lambda ids, n: torch.bincount(ids, minlength=n).log(), 'check_bias'),
+RIGHT = [(right_vocab, 'check_vocab'), (right_bias, 'check_word_bias'), (lambda ids, n: torch.bincount(ids, minlength=n).double().log() - 7, 'check_word_bias'),
+         (lambda ids, n: torch.bincount(ids, minlength=n).log(), 'check_word_bias'),
          (lambda table, ids: torch.cat([table[int(i)][None] for i in ids]), 'check_lookup'), (right_lookup, 'check_lookup'), (right_gradient, 'check_table_gradient'), (right_sentence, 'check_sentence'), (right_neighbours, 'check_neighbours')]
 WRONG = [
     (lambda table, ids: table[ids], 'check_lookup', 'one by one'), (lambda table, ids: F.embedding(ids, table), 'check_lookup', 'one by one'),
     (lambda table, ids: table.index_select(0, ids), 'check_lookup', 'one by one'), (lambda table, ids: table[ids.tolist()], 'check_lookup', 'one by one'),
-    (lambda table, ids: F.one_hot(ids, len(table)).float() @ table, 'check_lookup', 'one by one'), (lambda table, ids: [].sort(), 'check_lookup', ''),
+    (lambda table, ids: F.one_hot(ids, len(table)).float() @ table, 'check_lookup', 'one by one'), (lambda table, ids: [].sort(), 'check_lookup', 'row'),
     (lambda words: right_vocab(words)[0], 'check_vocab', 'two lists'), (lambda words: (sorted(set(words)), [0] * 6), 'check_vocab', 'capitals or not'),
     (lambda words: (['b', 'A', 'c'], [0, 1, 1, 2, 0, 1]), 'check_vocab', 'alphabetical'), (last_spelling, 'check_vocab', 'first spelling'),
     (lambda words: (right_vocab(words)[0], [0, 1, 2]), 'check_vocab', 'come again'), (lambda words: (right_vocab(words)[0], [i + 1 for i in right_vocab(words)[1]]), 'check_vocab', 'from 0'),
     (lambda words: (right_vocab(words)[0], [0] * 6), 'check_vocab', 'id of another'),
-    (lambda ids, n: right_bias(ids, n).exp(), 'check_bias', 'shares themselves'), (lambda ids, n: torch.bincount(ids, minlength=n), 'check_bias', 'counts'),
-    (lambda ids, n: torch.zeros(n), 'check_bias', 'softmax makes'), (lambda ids, n: 0., 'check_bias', 'one bias for each'),
+    (lambda ids, n: right_bias(ids, n).exp(), 'check_word_bias', 'shares themselves'), (lambda ids, n: torch.bincount(ids, minlength=n), 'check_word_bias', 'counts'),
+    (lambda ids, n: torch.zeros(n), 'check_word_bias', 'softmax makes'), (lambda ids, n: 0., 'check_word_bias', 'one bias for each'),
     (lambda table, ids: [table[i] for i in ids], 'check_lookup', 'not a matrix yet'),
     (lambda table, ids: torch.cat([table[i] for i in ids]), 'check_lookup', 'not (9,)'),
     (lambda table, ids: torch.stack([table[i - 1] for i in ids]), 'check_lookup', 'rows are others'),
@@ -244,8 +244,7 @@ def row_of(sheet, word):
     return [f'embeddings!{table.ref(i, j)}' for j in range(4)], [table.content(i, j) for j in range(4)]
 
 def judge(path):
-    def my_sheet(): return path
-    return check_exercise(my_sheet, checks.check_same_words)
+    return check_sheet_exercise('sheet_same_words', path)
 
 def test_equal_rows_pass(sheet):
     assert judge(sheet[1](dict(zip(row_of(sheet, 'ham')[0], row_of(sheet, 'eggs')[1]))))
@@ -253,7 +252,7 @@ def test_equal_rows_pass(sheet):
 def test_other_changes_get_a_hint(sheet):
     (ham, ham_row), (eggs, eggs_row), (sam, _) = (row_of(sheet, w) for w in ('ham', 'eggs', 'Sam'))
     equal = dict(zip(ham, eggs_row))
-    cases = [(None, 'return the path'), (sheet[2], 'nothing has changed'), (sheet[2].with_name('lost.xlsx'), 'cannot be read'),
+    cases = [(sheet[2], 'nothing has changed'), 
              (sheet[1](dict(zip(eggs, ham_row))), "row of 'eggs' has changed"), (sheet[1](equal | {sam[0]: 1.}), "row of 'Sam' has changed"),
              (sheet[1](dict(list(equal.items())[:3])), 'still differs'), (sheet[1]({a: round(v, 2) for a, v in equal.items()}), 'copy the cells'),
              (sheet[1]({f"embeddings!{sheet[0]['poem'].ref(23)}": 'eggs'}), 'not in the embedding matrix'),

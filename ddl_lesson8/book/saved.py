@@ -19,16 +19,15 @@ def _differ(a, b): # do two inputs differ by more than a last digit?
     if isinstance(a, (int, float)) and isinstance(b, (int, float)): return abs(a - b) > 1e-12 * max(1, abs(b))
     return a != b
 
-# %% ../../nbs/book/03b_saved.ipynb #3cfff9fe
+# %% ../../nbs/book/03b_saved.ipynb #b1759d1c
 def changed_inputs(
-    path:str|Path, # the saved file
+    saved:'Engine|str|Path', # the saved file, open in an engine or by its path
     write,         # function of a `Book` that writes the sheets, for example `embeddings_sheet`
     sheet:str      # the sheet to compare
 )->dict: # (row, column) -> (number or word of the fresh sheet, that of the file), both None where there is none
     "The inputs that a reader changed; raises `AssertionError` with a hint for a file that cannot be an answer"
-    assert path is not None, 'return the path of the file that you saved'
-    try: file = open_workbook(path)
-    except (SheetError, OSError, TypeError) as e: raise AssertionError(f'the file cannot be read: {e}') from None
+    try: file = open_workbook(getattr(saved, 'path', saved))
+    except (SheetError, OSError) as e: raise AssertionError(f'the file cannot be read: {e}') from None
     assert sheet in file.sheets, f"the file has no sheet {sheet!r}; it has {', '.join(map(repr, file.sheets))}"
     with tempfile.TemporaryDirectory() as folder:
         book = Book()
