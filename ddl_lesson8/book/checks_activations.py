@@ -7,14 +7,13 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/checks_activations.html.md"
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/book/04_checks_activations.ipynb #f718df8f
+# %% ../../nbs/book/04_checks_activations.ipynb #799b1b84
 import math
 import torch
 from torch import nn
 from ..activations import collapse
 from .saved import changed_inputs
-from .sheet_activations import activations_sheet
-from ..sheets.book import Book, cell_name
+from ..sheets.book import cell_name
 
 # %% ../../nbs/book/04_checks_activations.ipynb #d0101e43
 class _NoWhere(torch.Tensor):
@@ -107,12 +106,11 @@ def check_log_sigmoid(my_log_sigmoid):
     slope = torch.autograd.grad(found.sum(), far)[0]
     assert slope.isfinite().all(), 'the value is right at -1000, the slope is none; what is exponentiated there?'
 
-# %% ../../nbs/book/04_checks_activations.ipynb #e431ee64
+# %% ../../nbs/book/04_checks_activations.ipynb #0e2ed742
 def check_sheet_lower_loss(workbook):
     "One score that makes the first loss 0.1"
-    changed = changed_inputs(workbook, activations_sheet, 'losses')
-    activations_sheet(book := Book())
-    scores = next(b for b in book['losses'].blocks if b.label == 'scores')
+    changed, blocks = changed_inputs(workbook, 'activations', 'losses')
+    scores = blocks['scores']
     place = {scores.at(*at): at for at in scores.indices()}
     strange = [cell_name(*at) for at in changed if at not in place]
     assert not strange, f'{strange[0]} is not one of the scores' if strange else ''

@@ -7,12 +7,11 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/checks_dropout.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/book/04_checks_dropout.ipynb #b505bf3a
+# %% ../../nbs/book/04_checks_dropout.ipynb #f43df08d
 import torch
 from .saved import changed_inputs
-from .sheet_dropout import dropout_sheet
 from ..dropout import dropout
-from ..sheets.book import Book, cell_name
+from ..sheets.book import cell_name
 
 # %% ../../nbs/book/04_checks_dropout.ipynb #c7766c7a
 def check_course_dropout(my_course_dropout):
@@ -86,12 +85,10 @@ def check_word_dropout(my_word_dropout):
     again = my_word_dropout(h, 0.2, torch.Generator().manual_seed(0)) / h
     assert torch.equal(ratio, again), 'the same generator state must delete the same rows: use the generator'
 
-# %% ../../nbs/book/04_checks_dropout.ipynb #525b11cf
+# %% ../../nbs/book/04_checks_dropout.ipynb #208ca138
 def check_sheet_nothing_dropped(workbook):
     "A rate at which the library leaves the map as it is"
-    changed = changed_inputs(workbook, dropout_sheet, 'dropout')
-    dropout_sheet(book := Book())
-    blocks = {b.label: b for b in book['dropout'].blocks}
+    changed, blocks = changed_inputs(workbook, 'dropout', 'dropout')
     rate, switch = blocks['rate'].at(), blocks['training? 1 or 0'].at()
     assert switch not in changed, 'the switch was used; there is another way'
     strange = [cell_name(*at) for at in changed if at != rate]

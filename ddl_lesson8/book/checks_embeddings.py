@@ -7,13 +7,12 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/checks_embeddings.html.md""
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/book/04_checks_embeddings.ipynb #920dba18
+# %% ../../nbs/book/04_checks_embeddings.ipynb #a6f00ac9
 import torch
 from torch import nn
 from .saved import changed_inputs
-from .sheet_embeddings import embeddings_sheet
 from ..embeddings import Vocab, WordModel
-from ..sheets.book import Book, cell_name
+from ..sheets.book import cell_name
 
 # %% ../../nbs/book/04_checks_embeddings.ipynb #366a1ed2
 class _Watched(torch.Tensor):
@@ -103,12 +102,10 @@ def check_neighbours(my_neighbours):
     assert found == ['queen', 'prince', 'palace'], 'the first is right, the order of the others is not'
     assert list(my_neighbours(model, vocab, 'bread', 1)) == ['palace'], "the neighbour of 'bread' is wrong"
 
-# %% ../../nbs/book/04_checks_embeddings.ipynb #6c6634c5
+# %% ../../nbs/book/04_checks_embeddings.ipynb #b3d32277
 def check_sheet_same_words(workbook):
     "Equal rows for two words, and no other change"
-    changed = changed_inputs(workbook, embeddings_sheet, 'embeddings')
-    embeddings_sheet(book := Book())
-    blocks = {b.label: b for b in book['embeddings'].blocks}
+    changed, blocks = changed_inputs(workbook, 'embeddings', 'embeddings')
     table, listed = blocks['embedding matrix'], blocks['vocabulary']
     words = [listed.content(i) for i in range(listed.shape[0])]
     place = {table.at(*at): words[at[0]] for at in table.indices()}
