@@ -7,7 +7,10 @@ root = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(root/'tools'))
 import live
 from ddl_lesson8.book.workbook import chapter_sheets
-from ddl_lesson8.sheets.book import Book, Engine, cell_name, crosscheck, parse_area
+from ddl_lesson8.sheets.address import cell_name, parse_area
+from ddl_lesson8.sheets.engine import Engine
+from ddl_lesson8.sheets.check import crosscheck
+from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.module import SheetModule
 from ddl_lesson8.sheets.view import sheet_document
 

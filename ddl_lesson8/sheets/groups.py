@@ -18,10 +18,16 @@ import torch
 from fastcore.basics import patch
 from .formulas import (Call, Chain, Empty, Fault, Leaf, Name, Ref, TableRef, Unary, children, parse_formula,
                                   parse_tokens, rebuild, relative_tokens, unparse, walk)
+<<<<<<< HEAD
+from .functions import (FAULTS, FUNCTIONS, LEAVES, LOCATORS, NULL, REF, Context, NeedsCells, OneByOne,
+                                   Place, function, is_range, letter_of, locate, meet)
+from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
+=======
 from .evaluate import Context, NeedsCells, OneByOne, Place, is_range, locate, meet
 from .functions import FUNCTIONS
 from .values import FAULTS, NULL, REF, letter_of
 from .book import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
+>>>>>>> main
 
 # %% ../../nbs/sheets/10_groups.ipynb #e596ffc5
 def address(

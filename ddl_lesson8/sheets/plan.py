@@ -16,12 +16,19 @@ import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .formulas import Call, Chain, walk
+<<<<<<< HEAD
+from .functions import (BLANK, FAULT, NA, NUMBER, REF, Cells, Context, NeedsCells, OneByOne, Place, all_finite, build,
+                                   cat_cells, common_shape, evaluate, function)
+from .groups import Group, Window, in_cell
+from .address import MAX_COLS, MAX_ROWS, Area, SheetError
+=======
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
 from .groups import CutOff, Group, Window, in_cell
 from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts, all_finite, build, cat_cells,
                                        common_shape)
 from .book import MAX_COLS, MAX_ROWS, Area, SheetError
+>>>>>>> main
 
 # %% ../../nbs/sheets/11_plan.ipynb #f38796cb
 _MAX_CELLS = 200_000_000 # that one window of a group may read in all
