@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from ..activations import collapse
 from .saved import changed_inputs
-from ..sheets.book import cell_name
+from ..sheets.address import cell_name
 
 # %% ../../nbs/book/04_checks_activations.ipynb #d0101e43
 class _NoWhere(torch.Tensor):

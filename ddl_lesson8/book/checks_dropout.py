@@ -11,7 +11,7 @@ __all__ = []
 import torch
 from .saved import changed_inputs
 from ..dropout import dropout
-from ..sheets.book import cell_name
+from ..sheets.address import cell_name
 
 # %% ../../nbs/book/04_checks_dropout.ipynb #c7766c7a
 def check_course_dropout(my_course_dropout):

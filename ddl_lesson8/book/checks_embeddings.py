@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from .saved import changed_inputs
 from ..embeddings import Vocab, WordModel
-from ..sheets.book import cell_name
+from ..sheets.address import cell_name
 
 # %% ../../nbs/book/04_checks_embeddings.ipynb #366a1ed2
 class _Watched(torch.Tensor):

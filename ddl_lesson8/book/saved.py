@@ -11,7 +11,9 @@ __all__ = ['changed_inputs']
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from ..sheets.book import Book, SheetError, cell_name, open_workbook
+from ..sheets.address import SheetError, cell_name
+from ..sheets.xlsx import open_workbook
+from ..sheets.book import Book
 
 # %% ../../nbs/book/03b_saved.ipynb #fb272afd
 def _input(cell): return None if cell.formula or cell.kind == 'empty' else cell.value

@@ -11,7 +11,8 @@ __all__ = ['activations_sheet']
 import torch
 import torch.nn.functional as F
 from ..activations import ACTIVATIONS, binary_cross_entropy_with_logits, cross_entropy, identity, l1_loss, mse_loss, softmax
-from ..sheets.book import Check, Sheet
+from ..sheets.check import Check
+from ..sheets.book import Sheet
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #d35254cd
 _FORMULAS = dict( # {x} is the cell of the input

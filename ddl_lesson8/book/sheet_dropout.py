@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from ..data.digits import draw_seven
 from ..dropout import dropout
-from ..sheets.book import Check
+from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_dropout.ipynb #0fa3935e
 def _kernels(): # of the first layer (2, 1, 3, 3) and of the second (1, 2, 3, 3)

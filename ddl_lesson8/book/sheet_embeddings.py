@@ -11,7 +11,7 @@ __all__ = ['embeddings_sheet']
 import torch
 import torch.nn.functional as F
 from ..embeddings import Embedding, POEM, Vocab, one_hot, split_words
-from ..sheets.book import Check
+from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_embeddings.ipynb #bba5d424
 def _poem(): # words of the poem, their vocabulary, and a row of numbers for each word
