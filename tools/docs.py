@@ -3,6 +3,7 @@ import argparse, json, os, re, shutil, subprocess, sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from polish import polish
 import live
 
 root = Path(__file__).resolve().parent.parent
@@ -105,6 +106,7 @@ def build():
     cmd = [quarto, 'render', str(proc), '--no-execute'] if quarto else ['smalldocs', 'render', str(proc), '--quiet', '--strict']
     if subprocess.run(cmd, cwd=root).returncode: sys.exit('the site could not be rendered: see above')
     shutil.copytree(proc/'_docs', site)
+    polish(site, {plain_name(nb.stem) for nb in (root/'nbs').glob('*.ipynb') if is_chapter(nb)})
     (site/'notebooks').mkdir()
     for nb in filter(is_chapter, (root/'nbs').glob('*.ipynb')): shutil.copy(nb, site/'notebooks')
     checked = subprocess.run(['ddl8-check', '--save', str(site/'lesson8.xlsx')], cwd=root, capture_output=True, text=True)
