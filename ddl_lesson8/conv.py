@@ -7,7 +7,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/convolutions.html.md"""
 # %% auto #0
 __all__ = ['apply_kernel', 'edge_kernels', 'conv_output_size', 'slide_kernel', 'shifted_views', 'conv2d', 'Conv2d', 'max_pool2d',
            'avg_pool2d', 'MaxPool2d', 'AvgPool2d', 'receptive_field', 'adaptive_max_pool2d', 'adaptive_avg_pool2d',
-           'AdaptiveConcatPool2d', 'fast_choice', 'conv2d_fast', 'conv_sheet']
+           'AdaptiveConcatPool2d', 'fast_choice', 'conv2d_fast']
 
 # %% ../nbs/07_convolutions.ipynb #2598c29d
 import math, warnings
@@ -397,107 +397,3 @@ def conv2d_fast(
     except (RuntimeError, TypeError):
         _check_all(*args) # our words where we know what is wrong
         raise
-
-# %% ../nbs/07_convolutions.ipynb #b96a4cd3
-def _sheet_net(): # the sheet's tensors in float64: inputs, then own code, then PyTorch
-    from ddl_lesson8.data.digits import draw_seven
-    g = torch.Generator().manual_seed(8)
-    normal = lambda *shape: torch.randn(shape, generator=g, dtype=torch.float64)
-    x, w1 = draw_seven(dtype=torch.float64)[None], edge_kernels(torch.float64)
-    w2, dense = (normal(2, 2, 3, 3) * .5).round(decimals=2), (normal(10, 2, 12, 13) * .03).round(decimals=3)
-    def net(conv, pool):
-        c1 = conv(x, w1).relu()
-        c2 = conv(F.pad(c1, (0, 1)), w2).relu() # one blank column on the right, as on the lecture's sheet
-        p = pool(c2, 2, ceil_mode=True)
-        scores = dense.flatten(1) @ p.flatten()
-        return c1, c2, p, scores, scores
-    *own, scores = net(conv2d, max_pool2d)
-    *torchs, _ = net(F.conv2d, F.max_pool2d)
-    powers = (scores - scores.max()).exp()
-    return (x, w1, w2, dense), (*own, powers / powers.sum()), (*torchs, torchs[-1].softmax(-1))
-
-# %% ../nbs/07_convolutions.ipynb #6855121b
-def _conv_off_edge(sheet, x, w, label, **kwargs): # a 3x3 layer whose last window reads a blank column beyond x
-    n_out, n_in = w.shape[:2]
-    h, width = x.shape[1:]
-    def cell(o, i, j):
-        n = min(3, width - j) # the blank cells count as 0: leave them and their weights out
-        def term(c): return f'{x.area(c, rows=(i, i + 3), cols=(j, j + n))},{w.area(o, c, cols=(0, n), absolute=True)}'
-        return 'MAX(0,' + '+'.join(f'SUMPRODUCT({term(c)})' for c in range(n_in)) + ')'
-    return sheet.formula((n_out, h - 2, width - 1), cell, label, **kwargs)
-
-# %% ../nbs/07_convolutions.ipynb #62d51212
-def _conv_blocks(s, x, w1, w2, dense): # the network's inputs, and its formulas
-    signed = dict(scale='signed', fmt='0.00')
-    xs = s.put(x, 'picture: 1 is ink', at='A4', name='conv_x')
-    w1s = s.put(w1, 'kernels', at='AE13', fmt='0', scale='signed', pitch=29, name='conv_w1')
-    c1 = s.conv2d(xs, w1s, relu=True, label='conv1 + ReLU: edges', at='AJ4', pitch=29, gap=3, name='conv_1')
-    w2s = s.put(w2, 'filters', at='BL13', pitch=29, name='conv_w2', **signed)
-    c2 = _conv_off_edge(s, c1, w2s, 'conv2 + ReLU', at='BQ4', gap=5, name='conv_2')
-    pool = s.max_pool2d(c2, 2, ceil_mode=True, label='max pool, off the edge', at='CQ4', name='conv_pool')
-    ten = s.put(dense, 'dense weights: ten outputs', at='DE4', across=True, name='conv_dense', **signed)
-    scores = s.linear(pool, ten, label='scores', at='CQ36', name='conv_scores', **signed)
-    soft = s.softmax(scores, label='softmax', at='CQ39', fmt='0.00', name='conv_softmax')
-    return (xs, w1s, w2s, ten), (c1, c2, pool, scores, soft)
-
-# %% ../nbs/07_convolutions.ipynb #a07c34ee
-def conv_sheet(
-    book # the `Book` that gets the sheet
-)->list: # `Check`s: sheet, own code and PyTorch
-    "Add the sheet 'convolutions': a seven, two kernels, two layers, max pool, ten outputs and a softmax (claim V9)"
-    from ddl_lesson8.sheets.book import Check
-    inputs, own, torchs = _sheet_net()
-    about = 'A handwritten seven, two kernels, two layers, a pool, ten outputs and a softmax'
-    s = book.sheet('convolutions', zoom=50, cell=35, about=about)
-    s.text('A1', 'A convolutional network: change a red or blue cell and watch everything to its right', 'title')
-    blocks, formulas = _conv_blocks(s, *inputs)
-    s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')
-    s.note('CQ41', 'Nobody has trained these weights: the probabilities mean nothing yet.')
-    names = ('picture', 'kernels', 'filters', 'dense'), ('conv1', 'conv2', 'max pool', 'scores', 'softmax')
-    given = [Check(n, b, given=True, PyTorch=t) for n, b, t in zip(names[0], blocks, inputs)]
-    return given + [Check(n, b, from_scratch=o, PyTorch=t) for n, b, o, t in zip(names[1], formulas, own, torchs)]
-
-# %% ../nbs/07_convolutions.ipynb #0b7d831e
-def _check_upper_edge(my_upper_edge): # exercise 1
-    k = torch.as_tensor(my_upper_edge(), dtype=torch.float64)
-    assert k.shape == (3, 3), f'a kernel of three rows and three columns, please; yours has shape {tuple(k.shape)}'
-    ink = torch.tensor([0., 0, 1, 1, 0, 0], dtype=torch.float64)[:, None].expand(6, 5) # a stroke of two rows
-    answers = slide_kernel(ink, k)
-    assert (slide_kernel(ink.T, k) <= 0).all(), 'it answers at vertical edges too'
-    assert slide_kernel(torch.ones(3, 3, dtype=torch.float64), k).abs().max() < 1e-12, 'on solid ink it should answer 0'
-    assert answers[3, 0] <= 0, 'it answers at the lower edge of the stroke, as the chapter does'
-    assert answers.max() > 0, 'it never answers above 0'
-    assert (answers[1] == 3).all(), f'at the upper edge it answers {answers[1, 0]:g}, not 3'
-
-# %% ../nbs/07_convolutions.ipynb #09162f96
-def _check_blur(my_blur): # exercise 2
-    k = torch.as_tensor(my_blur(), dtype=torch.float64)
-    assert k.shape == (3, 3), f'a kernel of three rows and three columns, please; yours has shape {tuple(k.shape)}'
-    flat = (k.sum() * 7).item()
-    assert abs(flat - 7) < 1e-6, f'where all cells are 7 the mean is 7; your kernel answers {flat:g}'
-    x = torch.arange(36., dtype=torch.float64).reshape(6, 6) ** 2
-    means = avg_pool2d(x[None], 3, 1)[0]
-    assert torch.allclose(slide_kernel(x, k), means, rtol=1e-6), 'all nine cells should count alike'
-
-# %% ../nbs/07_convolutions.ipynb #7485b5b5
-def _check_n_layers(my_n_layers): # exercise 3
-    for n in (28, 3, 4, 224, 1):
-        layers = my_n_layers(n)
-        assert isinstance(layers, int), f'the number of layers is a whole number, not {layers!r}'
-        assert layers >= 0, f'{layers} layers cannot be built'
-        sees = receptive_field([(3, 1)] * layers)[0]
-        assert sees >= n, f'after {layers} layers one cell sees {sees} of {n} cells'
-        before = receptive_field([(3, 1)] * max(0, layers - 1))[0]
-        assert layers == 0 or before < n, f'fewer than {layers} would do for {n} cells'
-
-# %% ../nbs/07_convolutions.ipynb #70a6413d
-def _check_max_pool(my_max_pool): # exercise 4
-    x = torch.tensor([[1., 2, 0, 0], [3, 4, 0, -5], [-1, -2, 7, 6], [-3, -4, 5, 8]])
-    answer = my_max_pool(x)
-    assert torch.is_tensor(answer) and answer.shape == (2, 2), 'a 4 x 4 picture becomes a 2 x 2 tensor'
-    assert not torch.equal(answer, avg_pool2d(x[None], 2)[0]), 'that is the mean of each window'
-    assert answer[1, 0] != 0, 'negative numbers count too: no zero beats them'
-    assert torch.equal(answer, max_pool2d(x[None], 2)[0]), 'the right shape, but not the largest of each 2 x 2 window'
-    wide = torch.arange(48.).reshape(4, 12).sin()
-    answer = my_max_pool(wide)
-    assert torch.equal(answer, max_pool2d(wide[None], 2)[0]), 'right for a square picture; what about 4 x 12?'

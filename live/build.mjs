@@ -1,4 +1,4 @@
-// Bundle the live sheets into a folder, and fill the engine with each document there: node build.mjs ../_docs/live
+// Bundle the live sheets into a folder, and fill the engine with each document there: node build.mjs ../_docs/live [widget.js]
 import { build } from 'esbuild'
 import fs from 'node:fs'
 import path from 'node:path'
@@ -10,6 +10,14 @@ const common = { bundle: true, minify: true, format: 'esm', target: 'es2022', lo
 fs.mkdirSync(out, { recursive: true })
 for (const name of ['sheet', 'worker']) {
   await build({ ...common, entryPoints: [path.join(here, `src/${name}.js`)], outfile: path.join(out, name === 'sheet' ? 'live-sheet.js' : `${name}.js`) })
+}
+if (process.argv[3]) { // the notebook's widget, in one file
+  const worker = await build({ ...common, entryPoints: [path.join(here, 'src/worker.js')], write: false })
+  const virtual = { name: 'worker', setup: b => {
+    b.onResolve({ filter: /^virtual:worker$/ }, () => ({ path: 'worker', namespace: 'text' }))
+    b.onLoad({ filter: /.*/, namespace: 'text' }, () => ({ contents: worker.outputFiles[0].text, loader: 'text' }))
+  } }
+  await build({ ...common, loader: { ...common.loader, '.wasm': 'binary' }, plugins: [virtual], entryPoints: [path.join(here, 'src/widget.js')], outfile: path.resolve(process.argv[3]) })
 }
 fs.copyFileSync(wasm, path.join(out, 'ironcalc.wasm'))
 await start(fs.readFileSync(wasm))

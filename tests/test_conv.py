@@ -6,9 +6,11 @@ import torch.nn.functional as F
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import conv
+from ddl_lesson8.book import checks_conv
 from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.book.sheet_conv import conv_sheet
 from ddl_lesson8.conv import (AdaptiveConcatPool2d, AvgPool2d, Conv2d, MaxPool2d, adaptive_avg_pool2d, adaptive_max_pool2d, apply_kernel, avg_pool2d,
-                              conv2d, conv2d_fast, conv_output_size, conv_sheet, edge_kernels, fast_choice, max_pool2d, receptive_field, slide_kernel)
+                              conv2d, conv2d_fast, conv_output_size, edge_kernels, fast_choice, max_pool2d, receptive_field, slide_kernel)
 
 LONG = os.environ.get('DDL_LESSON8_LONG') == '1'
 search = settings(derandomize=True, deadline=None, max_examples=2000 if LONG else 150, suppress_health_check=list(HealthCheck))
@@ -231,22 +233,22 @@ def test_sheet_agrees_and_any_change_is_found(tmp_path):
 # the exercises: right answers pass, wrong ones get a hint that does not give the answer away
 
 TOP = torch.tensor([[1., 1, 1], [0, 0, 0], [-1, -1, -1]])
-RIGHT = {'_check_upper_edge': [lambda: -TOP, lambda: -TOP.double(), lambda: [[-1, -1, -1], [0, 0, 0], [1, 1, 1]]],
-         '_check_blur': [lambda: torch.full((3, 3), 1/9), lambda: torch.ones(3, 3).double() / 9],
-         '_check_n_layers': [lambda n: math.ceil((n - 1) / 2), lambda n: n // 2],
-         '_check_max_pool': [lambda x: x.reshape(x.shape[0] // 2, 2, -1, 2).amax((1, 3)), lambda x: F.max_pool2d(x[None], 2)[0],
+RIGHT = {'check_upper_edge': [lambda: -TOP, lambda: -TOP.double(), lambda: [[-1, -1, -1], [0, 0, 0], [1, 1, 1]]],
+         'check_blur': [lambda: torch.full((3, 3), 1/9), lambda: torch.ones(3, 3).double() / 9],
+         'check_n_layers': [lambda n: math.ceil((n - 1) / 2), lambda n: n // 2],
+         'check_max_pool': [lambda x: x.reshape(x.shape[0] // 2, 2, -1, 2).amax((1, 3)), lambda x: F.max_pool2d(x[None], 2)[0],
                              lambda x: torch.stack([x[::2, ::2], x[1::2, ::2], x[::2, 1::2], x[1::2, 1::2]]).amax(0)]}
-WRONG = {'_check_upper_edge': [(lambda: TOP, 'lower edge'), (lambda: -TOP.T, 'vertical edges'), (lambda: -TOP / 2, 'answers 1.5'), (lambda: TOP * 0, 'never'),
+WRONG = {'check_upper_edge': [(lambda: TOP, 'lower edge'), (lambda: -TOP.T, 'vertical edges'), (lambda: -TOP / 2, 'answers 1.5'), (lambda: TOP * 0, 'never'),
                                (lambda: torch.ones(3), 'three rows'), (lambda: -TOP.abs(), 'solid ink'), (lambda: 'minus', 'Error')],
-         '_check_blur': [(lambda: torch.ones(3, 3), 'answers 63'), (lambda: torch.eye(3) / 3, 'all nine'), (lambda: torch.full((2, 2), .25), 'three rows'), (lambda: 1 / 9, 'three rows')],
-         '_check_n_layers': [(lambda n: 13, 'sees 27 of 28'), (lambda n: 14, 'fewer'), (lambda n: n, 'fewer'), (lambda n: (n - 1) / 2, 'whole number'), (lambda n: (n - 1) // 2, 'sees'),
+         'check_blur': [(lambda: torch.ones(3, 3), 'answers 63'), (lambda: torch.eye(3) / 3, 'all nine'), (lambda: torch.full((2, 2), .25), 'three rows'), (lambda: 1 / 9, 'three rows')],
+         'check_n_layers': [(lambda n: 13, 'sees 27 of 28'), (lambda n: 14, 'fewer'), (lambda n: n, 'fewer'), (lambda n: (n - 1) / 2, 'whole number'), (lambda n: (n - 1) // 2, 'sees'),
                              (lambda n: n // 2 - 1, 'sees')],
-         '_check_max_pool': [(lambda x: F.avg_pool2d(x[None], 2)[0], 'mean'), (lambda x: x.reshape(2, 2, 2, 2).amax((1, 3)), 'Error'), (lambda x: x.clamp_min(0).reshape(2, 2, 2, 2).amax((1, 3)), 'negative'),
+         'check_max_pool': [(lambda x: F.avg_pool2d(x[None], 2)[0], 'mean'), (lambda x: x.reshape(2, 2, 2, 2).amax((1, 3)), 'Error'), (lambda x: x.clamp_min(0).reshape(2, 2, 2, 2).amax((1, 3)), 'negative'),
                              (lambda x: x.reshape(2, 2, 2, 2).amax((2, 3)), '2 x 2 window'), (lambda x: x.max(), 'a 4 x 4'), (lambda x: -F.max_pool2d(-x[None], 2)[0], '2 x 2 window')]}
 
 @pytest.mark.parametrize('check', RIGHT)
 def test_exercises(check):
-    checker = getattr(conv, check)
+    checker = getattr(checks_conv, check)
     for answer in RIGHT[check]: assert check_exercise(answer, checker), check_exercise(answer, checker)
     for answer, hint in WRONG[check]:
         outcome = check_exercise(answer, checker)

@@ -1,9 +1,13 @@
 "The lesson's workbook, the check of the course's workbook, and the command"
-import os, random, re, shutil, subprocess, sys, time, zipfile
+import importlib.machinery, os, random, re, shutil, subprocess, sys, time, zipfile
 from pathlib import Path
 import pytest, torch
 from ddl_lesson8.book import workbook
-from ddl_lesson8.sheets.book import Book, Check, SheetError, absolute_form, cell_name, open_workbook, parse_area
+from ddl_lesson8.sheets.address import SheetError, cell_name, parse_area
+from ddl_lesson8.sheets import package, xlsx
+from ddl_lesson8.sheets.xlsx import open_workbook
+from ddl_lesson8.sheets.check import Check
+from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.book.workbook import (CHAPTERS, COURSE, check_course_workbook, check_lesson_workbook, check_workbook, chapter_sheets, find_course_sheets,
                                   lesson_book, lesson_workbook, main)
 
@@ -30,8 +34,7 @@ def stand_in(folder):
         for p in parts:
             if not p.first: drawn.setdefault(p.name, [rng.uniform(-1, 2) for _ in planes_of(p, lambda *_: 0)])
             numbers = iter(drawn.get(p.name, ()))
-            for at, form in workbook._cells_of(p):
-                formula = form and absolute_form(form, *at)
+            for at, formula in workbook._cells_of(p):
                 s.cells[at] = ('number', .5 if p.name == 'dropout rate' else next(numbers), 'General') if not p.first else ('array' if 'SUM(' in formula else 'formula', formula, 'General')
         s.cells[1, 1] = ('text', name, 'label')
     path = book.save(folder/'stand-in.xlsx')
@@ -86,7 +89,8 @@ EDITS = {
 def names(report, ref): return [p for p in report.problems if re.search(rf'[! ]{ref}\b', p)]
 
 
-def sheet_parts(path): return {n: p for n, p in open_workbook(path)._parts.items()}
+def sheet_parts(path): # the part of each sheet
+    with package.Package(path) as p: return {n: part for n, _, part in xlsx.sheet_parts(p)[2]}
 
 
 def some_cell(part, seed=0): return random.Random(f'{part.name}{seed}').choice([at for at, _ in workbook._cells_of(part)])
@@ -191,9 +195,9 @@ def test_every_single_change_of_the_course_is_named(tmp_path, kind, sheet):
 # one cell anywhere, changed in any way
 
 def changes_of(file, sheet, cell, at): # the kinds of change that must be found in a cell
-    if cell.formula is None and cell.kind != 'number': return ['text', 'blank', 'error value'] # a label
+    if cell.formula is None and cell.type != 'number': return ['text', 'blank', 'error value'] # a label
     kinds = [k for k in EDITS if cell.formula or 'formula' not in k]
-    free = cell.formula == '=RAND()' or cell.kind == 'text' # any number from 0 to 1 may stand there; a text has no neighbour
+    free = cell.formula == 'RAND()' or cell.type == 'text' # any number from 0 to 1 may stand there; a text has no neighbour
     return [k for k in kinds if not (free and k == 'saved result')]
 
 
@@ -204,12 +208,12 @@ def one_change_at_a_time(path, check, wanted, out, n, rng):
     cells = [(s, at, c) for s in file.sheets for at, c in file.cells(s).items() if wanted(c)]
     for s, at, c in rng.sample(cells, min(n, len(cells))):
         kind, ref = rng.choice(changes_of(file, s, c, at)), cell_name(*at)
-        report = check(rewritten(content, out, {(file._parts[s], ref): EDITS[kind]}))
+        report = check(rewritten(content, out, {(sheet_parts(file.path)[s], ref): EDITS[kind]}))
         assert not report and names(report, ref), (s, ref, kind, report.problems)
 
 
 N_CHANGES = 200 if os.environ.get('DDL_LESSON8_LONG') == '1' else 2
-WANTED = {'numbers': lambda c: c.kind == 'number' and not c.formula, 'formulas': lambda c: c.formula}
+WANTED = {'numbers': lambda c: c.type == 'number' and not c.formula, 'formulas': lambda c: c.formula}
 
 
 @needs_course
@@ -232,7 +236,7 @@ def lesson(tmp_path_factory):
 def test_a_changed_cell_of_the_lesson_is_named(lesson, tmp_path, monkeypatch, which):
     path, built = lesson
     monkeypatch.setattr(workbook, 'lesson_book', lambda: built)
-    wanted = WANTED.get(which, lambda c: c.kind == 'text' and not c.formula)
+    wanted = WANTED.get(which, lambda c: c.type == 'text' and not c.formula)
     one_change_at_a_time(path, check_lesson_workbook, wanted, tmp_path/'x.xlsx', N_CHANGES, random.Random(which))
 
 
@@ -261,18 +265,18 @@ def demo(monkeypatch, tmp_path):
 def test_a_copy_agrees_even_recalculated(demo, tmp_path):
     report = check_workbook(demo[0])
     assert report and len(report) == 8
-    from ddl_lesson8.sheets.book import Engine
-    Engine(demo[0]).model.save_to_xlsx(str(tmp_path/'again.xlsx'))
+    from ddl_lesson8.sheets.engine import Engine
+    Engine(demo[0]).save(tmp_path/'again.xlsx')
     assert check_lesson_workbook(tmp_path/'again.xlsx')
 
 
 def test_every_changed_cell_of_a_copy_is_named(demo, tmp_path):
     part, cells, n = sheet_parts(demo[0])['demo'], open_workbook(demo[0]).cells('demo'), 0
     for at, cell in cells.items():
-        if at[0] == 2 or cell.kind == 'text' and at[0] > 4: continue # labels
-        kinds = EDITS if cell.formula else {k: f for k, f in EDITS.items() if 'formula' not in k and (cell.kind == 'number' or k != 'saved result')}
+        if at[0] == 2 or cell.type == 'text' and at[0] > 4: continue # labels
+        kinds = EDITS if cell.formula else {k: f for k, f in EDITS.items() if 'formula' not in k and (cell.type == 'number' or k != 'saved result')}
         for kind in random.Random(str(at)).sample(sorted(kinds), len(kinds) if os.environ.get('DDL_LESSON8_LONG') == '1' else 1):
-            if cell.formula == '=RAND()' and kind == 'saved result': continue
+            if cell.formula == 'RAND()' and kind == 'saved result': continue
             report = check_lesson_workbook(rewritten(demo[1], tmp_path/'x.xlsx', {(part, cell_name(*at)): EDITS[kind]}))
             n += 1
             assert not report and names(report, cell_name(*at)), (at, kind, report)
@@ -295,21 +299,34 @@ def test_contents_come_first_and_link(demo):
 
 # the chapters
 
-def modules_with_a_sheet(package):
-    "Names of modules, in wings too, that have a function `<module>_sheet`"
-    return {p.stem for p in package.rglob('*.py') if re.search(rf'^def {p.stem}_sheet\(', p.read_text(encoding='utf-8'), re.M)}
+def sheets_written(package):
+    "Names of chapters for which any module, in wings too, has a function `<chapter>_sheet(book)`; one name for each function"
+    sources = [p.read_text(encoding='utf-8') for p in package.rglob('*.py')]
+    return sorted(name for text in sources for name in re.findall(r'^def ([a-z]\w*)_sheet\(\s*book\b', text, re.M))
 
 
 def test_no_chapter_is_lost():
-    "Every module that has a function named after itself is in the list, and is found"
-    exported = modules_with_a_sheet(Path(workbook.__file__).parent.parent)
-    assert exported and set(chapter_sheets()) == exported and exported <= set(CHAPTERS)
+    "Every such function is found, in the order of the book, and none is written twice"
+    assert sheets_written(Path(workbook.__file__).parent.parent) == sorted(chapter_sheets())
+    assert list(chapter_sheets()) == [c for c in CHAPTERS if c in chapter_sheets()]
 
 
-def test_a_sheet_in_a_wing_would_be_noticed(tmp_path):
+@pytest.mark.parametrize('file', ['attention.py', 'book/sheet_attention.py', 'book/checks_attention.py'])
+def test_a_sheet_that_nobody_collects_would_be_noticed(tmp_path, file):
     (tmp_path/'book').mkdir()
-    (tmp_path/'book'/'attention.py').write_text('def attention_sheet(book): pass')
-    assert modules_with_a_sheet(tmp_path) == {'attention'}
+    (tmp_path/file).write_text('def attention_sheet(\n    book # the `Book`\n)->list:\n    "Add it"')
+    assert sheets_written(tmp_path) == ['attention']
+
+
+def test_a_sheet_is_found_beside_the_workbook_and_in_its_chapter(monkeypatch):
+    import types
+    def fake(book): return []
+    for name in ('ddl_lesson8.book.sheet_fake', 'ddl_lesson8.other'):
+        module = types.ModuleType(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        setattr(module, name.split('.')[-1].removeprefix('sheet_') + '_sheet', fake)
+        monkeypatch.setitem(sys.modules, name, module)
+    assert chapter_sheets(('other', 'fake', 'absent')) == {'other': fake, 'fake': fake}
 
 
 def test_the_lesson_agrees(tmp_path):

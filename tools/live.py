@@ -69,7 +69,8 @@ def install_engine()->str:
 def build_engine(folder:Path)->str:
     "Bundle the scripts into a folder and fill the engine with its documents; what is missing, or nothing"
     if missing := install_engine(): return missing
-    done = subprocess.run([*node()[0], 'build.mjs', str(folder)], cwd=root/'live', capture_output=True, text=True)
+    widget = root/'ddl_lesson8'/'sheets'/'widget.js'
+    done = subprocess.run([*node()[0], 'build.mjs', str(folder), str(widget)], cwd=root/'live', capture_output=True, text=True)
     return f'the live sheets could not be built: {done.stderr.strip()[-600:]}' if done.returncode else ''
 
 

@@ -23,8 +23,9 @@ from .groups import (CLOCK, RANDOM, Kept, Names, Unread, address, bind_family, c
                                        check_supported, in_cell, merge_groups, read_families, unsupported)
 from .keep import engine_agrees
 from .plan import Plan, Run, compute_step
-from .book import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area, quote_sheet
-from .xlsx import ErrorValue, read_xlsx, rewrite_xlsx
+from .address import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area, quote_sheet
+from .xlsx import ErrorValue, read_xlsx
+from .rewrite import rewrite_xlsx
 
 # %% ../../nbs/sheets/12_module.ipynb #af032d69
 class Sheets:
