@@ -67,8 +67,10 @@ class Guard:
     def __init__(self, most): self.depth, self.left = 0, most
     def open(self):
         self.depth, self.left = self.depth + 1, self.left - 1
+        if self.depth > MAX_DEPTH or self.left < 0: self.refuse()
+    def refuse(self):
         if self.depth > MAX_DEPTH: raise SheetError(f"its XML has more than {MAX_DEPTH} elements inside each other")
-        if self.left < 0: raise SheetError("its XML has too many elements")
+        raise SheetError("its XML has too many elements")
     def close(self): self.depth -= 1
     def doctype(self, *_): raise SheetError('its XML defines a document type, which no spreadsheet program writes')
 
