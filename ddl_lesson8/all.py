@@ -14,6 +14,9 @@ from .data.ratings import *
 from .data.read_ratings import *
 from .data.digits import *
 from .data.tables import *
+from .train.batches import *
+from .train.schedule import *
+from .train.recorder import *
 from .train.learner import *
 from .train.tabular_model import *
 from .data.frames import *
@@ -29,6 +32,7 @@ from .sheets.layers import *
 from .sheets.book import *
 from .sheets.from_model import *
 from .sheets.module import *
+from .sheets.audit import *
 
 # %% ../nbs/20_all.ipynb #f259badb
 from .parameters import *
