@@ -29,6 +29,8 @@ from .collab import *
 from .interpret import *
 from .tabular import *
 from .conv import *
+from .pooling import *
+from .conv_fast import *
 from .cnn import *
 from .conv_matmul import *
 from .dropout import *
