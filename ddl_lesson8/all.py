@@ -28,6 +28,7 @@ from .embeddings import *
 from .collab import *
 from .interpret import *
 from .tabular import *
+from .learned_maps import *
 from .conv import *
 from .cnn import *
 from .conv_matmul import *
