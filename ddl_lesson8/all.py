@@ -14,13 +14,25 @@ from .data.ratings import *
 from .data.read_ratings import *
 from .data.digits import *
 from .data.tables import *
+from .train.batches import *
+from .train.schedule import *
+from .train.recorder import *
 from .train.learner import *
 from .train.tabular_model import *
 from .data.frames import *
 from .data.columns import *
+from .sheets.address import *
+from .sheets.package import *
+from .sheets.xlsx import *
+from .sheets.rewrite import *
+from .sheets.engine import *
+from .sheets.blocks import *
+from .sheets.check import *
+from .sheets.layers import *
 from .sheets.book import *
 from .sheets.from_model import *
 from .sheets.module import *
+from .sheets.audit import *
 
 # %% ../nbs/20_all.ipynb #f259badb
 from .parameters import *
@@ -34,6 +46,7 @@ from .cnn import *
 from .conv_matmul import *
 from .dropout import *
 from .activations import *
+from .whole_picture import *
 
 # %% ../nbs/20_all.ipynb #a11list0
 __all__ = sorted(name for name in globals() if not name.startswith('_'))

@@ -6,10 +6,10 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/collab.html.md"""
 
 # %% auto #0
 __all__ = ['DotProduct', 'sigmoid_range', 'as_vocab', 'row_numbers', 'in_range', 'look_up', 'EmbeddingDotBias', 'emb_sz_rule',
-           'get_emb_sz', 'EmbeddingNN', 'TableEncoder', 'CombinedModel', 'CollabLearner', 'split_ratings',
-           'default_range', 'collab_learner', 'score_for', 'at_least_float32', 'rows_or_average', 'Suggestions',
-           'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model', 'collab_sheet',
-           'ratings_sheet_errors', 'ratings_sheet_values']
+           'get_emb_sz', 'EmbeddingNN', 'TableEncoder', 'CombinedModel', 'CollabLearner', 'known_ratings',
+           'split_ratings', 'default_range', 'collab_learner', 'collab_model', 'score_for', 'at_least_float32',
+           'rows_or_average', 'Suggestions', 'ridge_solution', 'item_side', 'ratings_table', 'ratings_sheet_model',
+           'collab_sheet', 'ratings_sheet_errors', 'ratings_sheet_values']
 
 # %% ../nbs/03_collab.ipynb #cb14ee25
 import math
@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from fastcore.basics import patch
+from fastcore.meta import delegates
 from .parameters import create_params
 from .data.ratings import Ratings
 from .data.read_ratings import as_ratings, id_name
@@ -236,6 +237,15 @@ class TableEncoder:
                 else: self.left_out.append(name)
         self.n = sum(1 if isinstance(c, tuple) else len(c) for c in self.columns.values())
 
+    @classmethod
+    def again(cls,
+        columns:dict # of another encoder
+    )->'TableEncoder': # the same
+        "Make an encoder from its columns"
+        new = cls({})
+        new.columns, new.n = columns, sum(1 if isinstance(c, tuple) else len(c) for c in columns.values())
+        return new
+
     @staticmethod
     def _missing(v)->bool: return v is None or v != v
 
@@ -334,54 +344,75 @@ def extra(self:CombinedModel,
     return self.layers(torch.cat([u, i, user_meta, item_meta], 1)).squeeze(1)
 
 # %% ../nbs/03_collab.ipynb #dbb514ba
+@delegates(but=['data', 'loss_func'])
 class CollabLearner(Learner):
     "A `Learner` of ratings that knows its users and items by name; made by `collab_learner`"
     def __init__(self,
-        train,           # training `Ratings`
+        train,           # training `Ratings`; None for a learner that only predicts
         valid,           # validation `Ratings`, or None
         model:nn.Module, # with `users` and `items`
         encoders:tuple,  # a `TableEncoder` of users and one of items
-        **kwargs         # `batch_size`, and what `Learner` takes
+        config:dict,     # what `collab_model` made the model from, plain values
+        known:dict|None=None, # see `known_ratings`; from the ratings when None
+        batch_size:int=1024,  # ratings in a batch
+        loss_func=nn.functional.mse_loss, # function of prediction and target
+        **kwargs         # to `Learner`
     ):
-        held_out = None if valid is None else valid.tensors()
-        super().__init__(Data(train.tensors(), held_out, kwargs.pop('batch_size')), model, **kwargs)
-        self.ratings, self.held_out, self.encoders = train, valid, encoders
+        data = None if train is None else Data(train.tensors(), None if valid is None else valid.tensors(), batch_size)
+        super().__init__(data, model, loss_func, **kwargs)
+        self.ratings, self.held_out, self.encoders, self.config, self.n_inputs = train, valid, encoders, config, 2
         self.users, self.items = model.users, model.items
-        self._learned = {kind: (train.counts(kind) > 0).cpu() for kind in ('user', 'item')}
+        self.known = known_ratings(train, valid) if known is None else known
 
-    def save(self,
-        path:str|Path,       # file to write, in a folder that exists
-        extra:dict|None=None # plain values and tensors to keep with it
-    )->Path: # the file
-        "Save as `Learner.save` does, with what the predictions depend on besides the weights"
-        return super().save(path, dict(extra or {}, about=self._about(), learned=self._learned))
+    def about(self)->dict: # plain values and tensors
+        "Names, settings and tables, and what is known of the ratings"
+        reads = isinstance(self.model, CombinedModel)
+        person = self.known.get('person') if self.data is None else _person(self)
+        return dict(users=self.users.items, items=self.items.items, ranges=list(self.model.y_range or ()), settings=self.config,
+                    tables=[t.cpu() for t in self.model.buffers(recurse=False)] if reads else [],
+                    columns=[e.columns for e in self.encoders] if reads else [], known=dict(self.known, person=person))
 
-    def load(self,
-        path:str|Path # a file written by `save`
-    )->dict: # what was given as `extra`
-        "Load as `Learner.load` does; raises `ValueError` when the file is about other users, items, ranges or tables"
-        kept = self._state()
-        extra = super().load(path)
-        saved, own, learned = extra.pop('about', {}), self._about(), extra.pop('learned', None)
-        other = [k for k in own if k not in saved or not _same(saved[k], own[k])]
-        if not other:
-            self._learned = {kind: mask.cpu() for kind, mask in learned.items()}
-            return extra
-        self._set_state(kept)
-        raise ValueError(f"the saved model is about other {' and other '.join(other)}: make the learner from the "
-                         "ratings and with the settings that it was trained with")
+    def recall(self,
+        about:dict # of the file whose weights this learner has taken over
+    ): # nothing
+        "Take over what the file knows of its ratings"
+        self.known = about['known']
+
+    @classmethod
+    def again(cls,
+        about:dict,    # of `about`
+        data=None,     # `Ratings`, or a pair of them, to train on
+        model=None,    # is made from the file
+        loss_func=None,# the usual one when None
+        device=None    # the accelerator if there is one
+    )->'CollabLearner': # without the weights yet
+        "Make the learner that a file is about"
+        users, items = Vocab(about['users']), Vocab(about['items'])
+        encoders = tuple(TableEncoder.again(c) for c in about['columns'] or ({}, {}))
+        model = collab_model(users, items, about['settings'], about['tables'])
+        train, valid = (None, None) if data is None else split_ratings(data, 0, 0)
+        if train is not None and (train.users, train.items) != (users.items, items.items):
+            raise ValueError("these ratings list other users or items than the file")
+        kw = {} if loss_func is None else dict(loss_func=loss_func)
+        return cls(train, valid, model, encoders, about['settings'], about['known'], device=device, **kw)
 
 # %% ../nbs/03_collab.ipynb #a0b1e54b
-@patch
-def _about(self:CollabLearner)->dict: # what predictions depend on besides the weights: tensors and plain values
-    reads_tables = isinstance(self.model, CombinedModel)
-    return dict(users=self.users.items, items=self.items.items, ranges=list(self.model.y_range or ()),
-                tables=[t.cpu() for t in self.model.buffers(recurse=False)] if reads_tables else [],
-                columns=[e.names() for e in self.encoders] if reads_tables else [])
+def known_ratings(
+    train,     # training `Ratings`
+    valid=None # validation `Ratings`, or None
+)->dict: # plain values and tensors
+    "What predictions need of the ratings besides the weights: mean and ends, who was learned of, what each user has seen"
+    parts = [r for r in (train, valid) if r is not None]
+    user, item = (torch.cat([getattr(r, k) for r in parts]).cpu() for k in ('user', 'item'))
+    order = user.argsort(stable=True)
+    ends = user.bincount(minlength=train.n_users).cumsum(0)
+    r = train.rating
+    return dict(mean=r.double().mean().item(), low=r.min().item(), high=r.max().item(), person=None,
+                learned={k: (train.counts(k) > 0).cpu() for k in ('user', 'item')}, seen=item[order].int(), seen_ends=ends)
 
-def _same(a, b): # lists of plain values, or of tensors
-    def one(x, y): return x.shape == y.shape and torch.allclose(x.to(y), y) if isinstance(y, torch.Tensor) else x == y
-    return len(a) == len(b) and all(map(one, a, b))
+def _person(learn): # `average_person`, where the model has factors
+    if not isinstance(getattr(learn.model, 'dot', learn.model), EmbeddingDotBias): return None
+    with _evaluating(learn.model): return learn.average_person()
 
 # %% ../nbs/03_collab.ipynb #bb04e18b
 @patch
@@ -389,7 +420,7 @@ def learned(self:CollabLearner,
     kind:str # 'user' or 'item'
 )->torch.Tensor: # bool, one for each row, on the CPU
     "Which users or items have a training rating, so that something was learned of them"
-    return self._learned[kind]
+    return self.known['learned'][kind]
 
 # %% ../nbs/03_collab.ipynb #a1c38243
 def split_ratings(
@@ -456,17 +487,27 @@ def collab_learner(
     y_range = _check_range(y_range, train.rating)
     users, items = Vocab(train.users), Vocab(train.items)
     encoders = TableEncoder(train.user_table), TableEncoder(train.item_table)
-    net = dict(layers=[n_factors] if layers is None else layers, **({} if p is None else dict(p=p)))
     if isinstance(emb_szs, dict): emb_szs = get_emb_sz(train, emb_szs)
-    with seeded(seed):
-        if metadata:
-            known = _metadata(train, encoders)
-            model = CombinedModel(users, items, *known, n_factors, emb_szs, y_range=y_range, **net)
-        elif use_nn: model = EmbeddingNN(users, items, emb_szs, y_range=y_range, **net)
-        else: model = EmbeddingDotBias(users, items, n_factors, y_range)
+    kind = 'combined' if metadata else 'network' if use_nn else 'dot'
+    config = dict(kind=kind, n_factors=int(n_factors), layers=[int(n) for n in ([n_factors] if layers is None else layers)], p=p,
+                  emb_szs=emb_szs and [tuple(map(int, s)) for s in emb_szs], y_range=y_range)
+    with seeded(seed): model = collab_model(users, items, config, _metadata(train, encoders) if metadata else ())
     if wd is None: wd = .8 if metadata else 1.5 if use_nn else .4
     kwargs |= dict(loss_func=loss_func, batch_size=batch_size, lr=lr, wd=wd, seed=seed)
-    return CollabLearner(train, held, model, encoders, **kwargs)
+    return CollabLearner(train, held, model, encoders, config, **kwargs)
+
+def collab_model(
+    users:Vocab,    # names of users
+    items:Vocab,    # names of items
+    config:dict,    # kind ('dot', 'network', 'combined'), n_factors, layers, p, emb_szs, y_range
+    tables:tuple=() # what is known of users and of items, two matrices
+)->nn.Module: # not trained yet
+    "The model that a configuration describes"
+    kind, n_factors, y_range = config['kind'], config['n_factors'], config['y_range']
+    net = dict(layers=config['layers'], **({} if config['p'] is None else dict(p=config['p'])))
+    if kind == 'combined': return CombinedModel(users, items, *tables, n_factors, config['emb_szs'], y_range=y_range, **net)
+    if kind == 'network': return EmbeddingNN(users, items, config['emb_szs'], y_range=y_range, **net)
+    return EmbeddingDotBias(users, items, n_factors, y_range)
 
 def _metadata(ratings, encoders)->list: # two matrices; without columns where nothing is known
     tables = (ratings.user_table, len(ratings.users)), (ratings.item_table, len(ratings.items))
@@ -527,7 +568,7 @@ def predict_pairs(self:CollabLearner,
 )->torch.Tensor: # predicted ratings, on the CPU
     "Predict pairs, and averages where one of the two is unknown; the mean rating where both are"
     known = (user >= 0) & (item >= 0)
-    mean = self.ratings.rating.mean().to(next(self.model.parameters()).dtype)
+    mean = torch.tensor(self.known['mean'], dtype=next(self.model.parameters()).dtype)
     out = at_least_float32(mean).expand(len(user)).cpu().clone()
     if known.any(): out[known] = self.outputs((user[known], item[known])).cpu()
     for k in ((user < 0) != (item < 0)).nonzero()[:, 0].tolist():
@@ -575,7 +616,8 @@ def seen(self:CollabLearner,
     "What a person has rated, in training and in validation"
     if isinstance(user, dict): return row_numbers(self.items, list(user), 'item')
     row = next((self.users.id(n) for n in (user, id_name(user)) if n in self.users), -1)
-    return torch.cat([r.item[r.user == row] for r in (self.ratings, self.held_out) if r is not None]).cpu().unique()
+    ends = self.known['seen_ends']
+    return self.known['seen'][ends[row - 1] if row > 0 else 0:ends[row] if row >= 0 else 0].long().unique()
 
 @patch
 def recommend(self:CollabLearner,
@@ -624,6 +666,7 @@ def item_side(
 def average_person(self:CollabLearner)->tuple: # average of factors and bias (k,), penalty (k, k); k = n_factors + 1
     "What to believe about a person before any rating; the penalty is the scatter of ratings over the spread of people"
     dot = getattr(self.model, 'dot', self.model)
+    if self.data is None: return tuple(t.to(self.device) for t in self.known['person'])
     user, item, rating = self.data.train
     score = torch.cat([self.model.score(u, i) for u, i in zip(user.split(2**16), item.split(2**16))])
     score = at_least_float32(score)
@@ -648,7 +691,7 @@ def newcomer(self:CollabLearner,
     ratings:dict # item -> rating; may be empty; items without a training rating teach nothing
 )->torch.Tensor: # predicted ratings of all items, on the CPU
     "Predict for a person who is not in the data, without training; raises `ValueError` for impossible ratings"
-    low, high = (f(self.ratings.rating).item() for f in (torch.min, torch.max))
+    low, high = self.known['low'], self.known['high']
     bad = {k: v for k, v in ratings.items() if not low <= v <= high}
     if bad: raise ValueError(f"ratings are between {low:g} and {high:g}, not {bad}")
     with _evaluating(self.model): (x, fixed), (mean, penalty) = item_side(self.model), self.average_person()
