@@ -10,6 +10,7 @@ __all__ = []
 # %% ../nbs/20_all.ipynb #07a5f0fc
 from .book.claims import *
 from .book.exercises import *
+from .data.downloads import *
 from .data.ratings import *
 from .data.read_ratings import *
 from .data.digits import *
