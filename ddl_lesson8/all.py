@@ -16,6 +16,9 @@ from .data.digits import *
 from .data.tables import *
 from .train.learner import *
 from .train.tabular_model import *
+from .data.facts import *
+from .train.newcomer import *
+from .train.rating_learner import *
 from .data.frames import *
 from .data.columns import *
 from .sheets.book import *
@@ -27,6 +30,7 @@ from .parameters import *
 from .embeddings import *
 from .collab import *
 from .interpret import *
+from .recommend import *
 from .tabular import *
 from .conv import *
 from .cnn import *
