@@ -21,6 +21,14 @@ from .train.newcomer import *
 from .train.rating_learner import *
 from .data.frames import *
 from .data.columns import *
+from .sheets.address import *
+from .sheets.package import *
+from .sheets.xlsx import *
+from .sheets.rewrite import *
+from .sheets.engine import *
+from .sheets.blocks import *
+from .sheets.check import *
+from .sheets.layers import *
 from .sheets.book import *
 from .sheets.from_model import *
 from .sheets.module import *

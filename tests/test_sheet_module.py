@@ -5,7 +5,9 @@ import pytest, torch
 import torch.nn.functional as N
 from hypothesis import HealthCheck, given, settings, strategies as st
 from ddl_lesson8.sheets.module import SheetModule
-from ddl_lesson8.sheets.book import Book, SheetError, cell_name, read_range
+from ddl_lesson8.sheets.address import SheetError, cell_name
+from ddl_lesson8.sheets.check import read_range
+from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.xlsx import ErrorValue, read_xlsx
 from formula_fuzz import (COL, DATA, HOME, IRONCALC_BUGS, IRONCALC_FIXES, LIBREOFFICE_FIXES, SOFFICE, Dice, F, alike, block, books, fixed,
                           for_libreoffice, from_ironcalc, from_libreoffice, from_module, many, places, plain, same, smooth_book, write, write_cases)

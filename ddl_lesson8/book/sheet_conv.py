@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from ..conv import conv2d, edge_kernels, max_pool2d
 from ..data.digits import draw_seven
-from ..sheets.book import Check
+from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_conv.ipynb #1ef349e9
 def sheet_net(): # the sheet's tensors in float64: inputs, then own code, then PyTorch

@@ -11,7 +11,7 @@ __all__ = ['OneByOne', 'NeedsCells', 'Faulty', 'Place', 'Context', 'meet', 'is_r
 # %% ../../nbs/sheets/05_evaluate.ipynb #d4f724d1
 from typing import NamedTuple
 import torch
-from .book import MAX_COLS, MAX_ROWS, SheetError
+from .address import MAX_COLS, MAX_ROWS, SheetError
 from .formulas import Array, Call, Chain, Empty, Fault, Leaf, Logical, Number, Text, Unary, parse_formula
 from .values import (BLANK, FAULT, VALUE, Cells, Functions, Texts, build, cat_cells, decode, elementwise,
                                        from_rows, letter_of, numbers_of, operate)

@@ -13,7 +13,7 @@ __all__ = ['tokenize', 'Leaf', 'Ref', 'relative_tokens', 'r1c1', 'Number', 'Text
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from .book import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_name, col_number, quote_sheet
+from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_name, col_number, quote_sheet
 
 # %% ../../nbs/sheets/03_formulas.ipynb #dea7d479
 _CELL = r'\$?[A-Za-z]{1,3}\$?[1-9]\d{0,6}(?![\w.(!\[])'

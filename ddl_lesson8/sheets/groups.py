@@ -21,7 +21,7 @@ from .formulas import (Call, Chain, Empty, Fault, Leaf, Name, Ref, TableRef, Una
 from .evaluate import Context, NeedsCells, OneByOne, Place, is_range, locate, meet
 from .functions import FUNCTIONS
 from .values import FAULTS, NULL, REF, letter_of
-from .book import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
+from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
 
 # %% ../../nbs/sheets/10_groups.ipynb #e596ffc5
 def address(

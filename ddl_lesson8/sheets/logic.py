@@ -10,7 +10,7 @@ __all__ = []
 # %% ../../nbs/sheets/06b_logic.ipynb #9c3eb469
 import math
 import torch
-from .book import SheetError
+from .address import SheetError
 from .evaluate import OneByOne
 from .formulas import Fault
 from .values import (BLANK, FAULT, LOGICAL, NA, NUMBER, TEXT, VALUE, Cells, Functions, align, as_text, build,

@@ -21,8 +21,9 @@ from .values import BLANK, FAULT, NUMBER, TEXT, Cells, Texts, common_shape, deco
 from .groups import (CLOCK, RANDOM, Names, address, bind_family, calls_in, check_supported, in_cell,
                                       merge_groups, read_families)
 from .plan import Plan, Run, compute_step
-from .book import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area, quote_sheet
-from .xlsx import ErrorValue, read_xlsx, rewrite_xlsx
+from .address import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area, quote_sheet
+from .xlsx import ErrorValue, read_xlsx
+from .rewrite import rewrite_xlsx
 
 # %% ../../nbs/sheets/12_module.ipynb #af032d69
 class Sheets:

@@ -21,7 +21,7 @@ from .functions import FUNCTIONS
 from .groups import CutOff, Group, Window, in_cell
 from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts, all_finite, build, cat_cells,
                                        common_shape)
-from .book import MAX_COLS, MAX_ROWS, Area, SheetError
+from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
 # %% ../../nbs/sheets/11_plan.ipynb #f38796cb
 _MAX_CELLS = 200_000_000 # that one window of a group may read in all
