@@ -5,7 +5,7 @@ import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8.book import checks_collab
-from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_collab import collab_sheet, ratings_table
 from ddl_lesson8.collab import collab_learner, in_range, load_collab
 from ddl_lesson8.data.ratings import Ratings, planted_ratings
@@ -231,19 +231,18 @@ def test_sheet(tmp_path):
 def test_the_favourite_on_a_saved_sheet(tmp_path):
     pytest.importorskip('ironcalc')
     from ddl_lesson8.sheets.book import Book
-    import openpyxl
+    from ddl_lesson8.sheets.engine import Engine
     book = Book()
     collab_sheet(book)
-    path = book.save(tmp_path/'collab.xlsx')
-    def my_favourite(): return path
-    assert 'ten are wanted' in check_exercise(my_favourite, checks_collab.check_favourite).hint
-    changed = openpyxl.load_workbook(path)
-    changed['collab']['G17'] = 6.
-    changed.save(tmp_path/'mine.xlsx')
-    def my_favourite(): return tmp_path/'mine.xlsx'
-    assert check_exercise(my_favourite, checks_collab.check_favourite)
-    def my_favourite(): return tmp_path/'none.xlsx'
-    assert 'no file' in check_exercise(my_favourite, checks_collab.check_favourite).hint
+    fresh = book.save(tmp_path/'fresh.xlsx')
+    def judge(name, **changes):
+        engine = Engine(fresh)
+        engine.change({f'collab!{k}': v for k, v in changes.items()})
+        engine.save(tmp_path/name)
+        return check_sheet_exercise('sheet_favourite', tmp_path/name)
+    assert judge('a.xlsx', G17=6.)
+    assert 'ten are wanted' in judge('b.xlsx', G17=-6.).hint and 'is enough' in judge('c.xlsx', G17=6., G18=2.).hint
+    assert 'nothing has changed' in check_sheet_exercise('sheet_favourite', fresh).hint
 
 
 # ---- exercises
