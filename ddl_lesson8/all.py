@@ -14,6 +14,9 @@ from .data.ratings import *
 from .data.read_ratings import *
 from .data.digits import *
 from .data.tables import *
+from .train.batches import *
+from .train.schedule import *
+from .train.recorder import *
 from .train.learner import *
 from .train.tabular_model import *
 from .data.facts import *

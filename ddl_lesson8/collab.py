@@ -6,19 +6,18 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/collab.html.md"""
 
 # %% auto #0
 __all__ = ['DotProduct', 'sigmoid_range', 'in_range', 'as_vocab', 'look_up', 'EmbeddingDotBias', 'emb_sz_rule', 'get_emb_sz',
-           'EmbeddingNN', 'CombinedModel', 'collab_learner', 'load_collab']
+           'EmbeddingNN', 'CombinedModel', 'collab_model', 'CollabLearner', 'collab_learner']
 
-# %% ../nbs/03_collab.ipynb #74cb56e1
+# %% ../nbs/03_collab.ipynb #47474f20
 import warnings
-from pathlib import Path
 import torch
 from torch import nn
-from fastcore.basics import patch
+from fastcore.meta import delegates
 from .embeddings import Embedding, Vocab
 from .data.facts import TableEncoder
-from .train.learner import seeded
+from .train.learner import Learner, seeded
 from .train.newcomer import at_least_float32, score_for
-from .train.rating_learner import CollabLearner, range_for, row_numbers, split_ratings
+from .train.rating_learner import Memory, RatingLearner, range_for, row_numbers, split_ratings
 from .train.tabular_model import TabularModel, tabular_layers
 
 # %% ../nbs/03_collab.ipynb #8e140eaf
@@ -64,13 +63,14 @@ def as_vocab(
     if isinstance(names, Vocab): return names
     return Vocab(range(names)) if isinstance(names, int) else Vocab(names)
 
-# %% ../nbs/03_collab.ipynb #5c345d4e
+# %% ../nbs/03_collab.ipynb #803e6b76
 def look_up(
     table:nn.Embedding, # (rows, columns)
     ids:torch.Tensor    # row numbers, of any shape
 )->torch.Tensor: # (*ids.shape, columns)
     "Rows of an embedding, by the faster of two ways that give the same"
-    fast = ids.ndim == 1 and ids.device.type == table.weight.device.type == 'cpu'
+    whole = not hasattr(table.weight, 'device_mesh') # the layer finds the rows of a table in parts
+    fast = whole and ids.ndim == 1 and ids.device.type == table.weight.device.type == 'cpu'
     return table.weight.index_select(0, ids) if fast else table(ids)
 
 # %% ../nbs/03_collab.ipynb #cb87198d
@@ -228,14 +228,41 @@ class CombinedModel(nn.Module):
         "Predict a rating for each pair"
         return in_range(self.score(user, item), self.y_range)
 
-# %% ../nbs/03_collab.ipynb #b99cf36f
-def _make_model(users, items, recipe, tables): # a model from what a file can keep
-    size = dict(y_range=recipe['y_range'])
-    if recipe['kind'] == 'dot': return EmbeddingDotBias(users, items, recipe['n_factors'], std=recipe['std'], **size)
-    size |= {k: recipe[k] for k in ('layers', 'p') if recipe[k] is not None} | dict(emb_szs=recipe['emb_szs'])
-    if recipe['kind'] == 'network': return EmbeddingNN(users, items, **size)
-    return CombinedModel(users, items, *tables, recipe['n_factors'], **size)
+# %% ../nbs/03_collab.ipynb #b21d3cea
+def collab_model(
+    users:Vocab,    # names of users
+    items:Vocab,    # names of items
+    config:dict,    # kind ('dot', 'network', 'combined'), n_factors, layers, p, emb_szs, y_range, order
+    tables:tuple=() # what is known of users and of items, two matrices
+)->nn.Module: # not trained yet
+    "The model that a configuration describes"
+    kind, n_factors, y_range = config['kind'], config['n_factors'], config['y_range']
+    if kind == 'dot': return EmbeddingDotBias(users, items, n_factors, y_range, std=.1 if config['order'] else .01)
+    net = dict(layers=config['layers'], **({} if config['p'] is None else dict(p=config['p'])))
+    if kind == 'network': return EmbeddingNN(users, items, config['emb_szs'], y_range=y_range, **net)
+    return CombinedModel(users, items, *tables, n_factors, config['emb_szs'], y_range=y_range, **net)
 
+class CollabLearner(RatingLearner):
+    "A `RatingLearner` with a model of this chapter; made by `collab_learner`"
+    @classmethod
+    def again(cls,
+        about:dict,    # of `about`
+        data=None,     # `Ratings`, or a pair of them, to train on
+        model=None,    # is made from the file
+        loss_func=None,# the usual one when None
+        device=None    # the accelerator if there is one
+    )->'CollabLearner': # without the weights yet
+        "Make the learner that a file is about"
+        users, items = Vocab(about['users']), Vocab(about['items'])
+        encoders = tuple(TableEncoder.again(c) for c in about['columns'] or ({}, {}))
+        model = collab_model(users, items, about['settings'], about['tables'])
+        train, valid = (None, None) if data is None else split_ratings(data, 0, 0)
+        if train is not None and (train.users, train.items) != (users.items, items.items):
+            raise ValueError("these ratings list other users or items than the file")
+        kw = {} if loss_func is None else dict(loss_func=loss_func)
+        return cls(train, valid, model, encoders, about['settings'], Memory(**about['known']), device=device, **kw)
+
+# %% ../nbs/03_collab.ipynb #11ba0aa0
 def _kind(use_nn, metadata, order, layers, emb_szs, p): # of the model; contradictions are refused
     if use_nn and metadata: raise ValueError("use_nn and metadata are two models: choose one")
     if not (use_nn or metadata) and not layers is emb_szs is p is None:
@@ -243,6 +270,7 @@ def _kind(use_nn, metadata, order, layers, emb_szs, p): # of the model; contradi
     if order and (use_nn or metadata): raise ValueError(f"loss={order!r} trains the dot product: leave out use_nn and metadata")
     return 'combined' if metadata else 'network' if use_nn else 'dot'
 
+@delegates(Learner, but=['data', 'model'])
 def collab_learner(
     data,                  # `Ratings`, a pair (training, validation) of them, or a table for `ratings_from_table`
     n_factors:int=50,      # numbers that describe each user and item
@@ -260,7 +288,7 @@ def collab_learner(
     wd:float|None=None,    # weight decay; .4 for the dot product, 1.5 for a network, .8 for both, .2 for an order when None
     valid:float=.2,        # share of ratings put away when `data` is not split yet; 0 trains on all
     seed:int=0,            # of the split, the first numbers and the shuffles
-    **kwargs               # to `Learner`: metrics, device, amp, compile, progress, opt_func
+    **kwargs               # to `Learner`
 )->CollabLearner: # not trained yet
     "A learner that predicts ratings, or orders items, ready to fit (claim C7)"
     if loss not in ('mse', 'bpr', 'softmax'): raise ValueError(f"loss={loss!r}: choose 'mse', 'bpr' or 'softmax'")
@@ -274,35 +302,15 @@ def collab_learner(
                       "not, take loss='softmax' or loss='bpr'", stacklevel=2)
     users, items, encoders = Vocab(train.users), Vocab(train.items), (TableEncoder(train.user_table), TableEncoder(train.item_table))
     if isinstance(emb_szs, dict): emb_szs = get_emb_sz(train, emb_szs)
-    recipe = dict(kind=kind, n_factors=n_factors, p=p, emb_szs=emb_szs, std=.1 if order else .01, order=order,
-                  layers=[n_factors] if layers is None else list(layers),
+    config = dict(kind=kind, n_factors=int(n_factors), p=p, order=order, negatives=negatives,
+                  emb_szs=emb_szs and [tuple(map(int, s)) for s in emb_szs],
+                  layers=[int(n) for n in ([n_factors] if layers is None else layers)],
                   y_range=None if order else range_for(y_range, train.rating))
-    with seeded(seed): model = _make_model(users, items, recipe, _facts(train, encoders) if metadata else [])
+    with seeded(seed): model = collab_model(users, items, config, _facts(train, encoders) if metadata else ())
     if wd is None: wd = .2 if order else dict(dot=.4, network=1.5, combined=.8)[kind]
     kwargs |= dict(lr=lr or (.03 if order else .008), batch_size=batch_size or (8192 if order else 1024))
-    return CollabLearner(train, held, model, encoders, loss_func=loss_func, wd=wd, seed=seed, order=order,
-                         negatives=negatives, recipe=recipe, **kwargs)
+    return CollabLearner(train, held, model, encoders, config, loss_func=loss_func, wd=wd, seed=seed, **kwargs)
 
 def _facts(ratings, encoders)->list: # two matrices; without columns where nothing is known
     tables = (ratings.user_table, len(ratings.users)), (ratings.item_table, len(ratings.items))
     return [encode(table) if table else torch.zeros(n, 0) for encode, (table, n) in zip(encoders, tables)]
-
-# %% ../nbs/03_collab.ipynb #314d6a4e
-def load_collab(
-    path:str|Path, # a file written by `CollabLearner.save`
-    device=None    # where to predict; the accelerator if there is one when None
-)->CollabLearner:  # predicts and recommends; it has no ratings to train on
-    "A learner from its file alone; raises `ValueError` for a file that is damaged or of another kind"
-    from ddl_lesson8.train.learner import _read_saved
-    saved = _read_saved(Path(path), 'cpu')
-    extra = saved.get('extra') if isinstance(saved, dict) else None
-    if not isinstance(extra, dict) or 'maker' not in extra.get('recipe', {}):
-        raise ValueError(f"{Path(path).name} is no file of a recommender: it was not saved by a collab_learner")
-    about, recipe = extra['about'], extra['recipe']
-    encoders = tuple(TableEncoder({}) for _ in range(2))
-    for e, columns in zip(encoders, about['facts']): e.columns = columns
-    model = _make_model(Vocab(about['users']), Vocab(about['items']), recipe, about['tables'])
-    learn = CollabLearner(None, None, model, encoders, order=recipe['order'], recipe=recipe, device=device,
-                          loss_func=nn.functional.mse_loss)
-    learn.restore(saved)
-    return learn

@@ -7,16 +7,16 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/recommend.html.md"""
 # %% auto #0
 __all__ = ['Suggestions', 'item_side', 'likely_chooser', 'pick_diverse']
 
-# %% ../nbs/05_recommend.ipynb #46a409e4
+# %% ../nbs/05_recommend.ipynb #74edb4a0
 from contextlib import contextmanager
 from html import escape
 from numbers import Integral
 import torch
 from torch import nn
 from fastcore.basics import patch
-from .collab import CombinedModel, EmbeddingDotBias, collab_learner, in_range, load_collab
+from .collab import CollabLearner, CombinedModel, EmbeddingDotBias, in_range
 from .train.newcomer import Prior, at_least_float32, posterior, prior_of, score_for
-from .train.rating_learner import CollabLearner, row_numbers, row_of
+from .train.rating_learner import row_numbers, row_of
 
 # %% ../nbs/05_recommend.ipynb #3efd7ad9
 class Suggestions(list):

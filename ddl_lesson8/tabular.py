@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from fastcore.meta import delegates
 import torch.nn.functional as F
 from .data.columns import ColumnPrep, cont_cat_split, split_rows
 from .data.frames import as_frame, with_columns
 from .collab import get_emb_sz
-from .train.learner import Data, Learner, FORMAT, _read_saved, seeded
+from .train.learner import Data, Learner, _read, load_learner, seeded
 from .train.tabular_model import LinBnDrop, SigmoidRange, TabularModel, tabular_layers
 from .data.tables import import_extra
 
@@ -48,10 +49,19 @@ def tabular_forward(
     return x if y_range is None else y_range[0] + (y_range[1] - y_range[0]) / (1 + (-x).exp())
 
 # %% ../nbs/06_tabular.ipynb #da3cf79f
+@delegates()
 class TabularLearner(Learner):
     "A `Learner` that keeps the preparation of its table, so it predicts for raw rows"
-    prep:ColumnPrep # how rows become tensors
-    config:dict     # arguments of `TabularModel`, as plain values
+    def __init__(self,
+        data:Data|None,   # prepared tensors; None for a learner that only predicts
+        model:nn.Module,  # a `TabularModel`
+        loss_func,        # mean squared error or cross-entropy
+        prep:ColumnPrep,  # how rows become tensors
+        config:dict,      # arguments of `TabularModel`, as plain values
+        **kwargs          # to `Learner`
+    ):
+        super().__init__(data, model, loss_func, **kwargs)
+        self.prep, self.config, self.n_inputs = prep, config, 2
 
     def inputs(self,
         table # data frame, dict of columns or list of dicts
@@ -67,25 +77,36 @@ class TabularLearner(Learner):
         out = super().predict(*inputs)
         return out.softmax(1) if self.prep.y_kind == 'class' else out
 
-    def save(self,
-        path:str|Path,       # file to write, in a folder that exists
-        extra:dict|None=None # plain values and tensors to keep with it
-    )->Path: # the file, for `load_tabular`
-        "Save as `Learner.save` does, with the preparation and the arguments of the model"
+    def about(self)->dict: # plain values
+        "The preparation and the arguments of the model; raise `TypeError` for an activation that cannot be made again"
         if self.config.get('act_args', {}) is None:
             raise TypeError(f"not saved: the activation {self.config['act']} cannot be made again from its settings; "
                             "take one of torch.nn for act_cls")
-        about = dict(prep=self.prep.to_dict(), config=self.config, batch_size=self.data.batch_size)
-        return super().save(path, dict(extra or {}, **about))
+        return dict(prep=self.prep.to_dict(), config=self.config)
 
     def load(self,
         path:str|Path # a file written by `save`
     )->dict: # what was given as `extra`
         "Load as `Learner.load` does, into a learner of the same table"
-        saved = _read_saved(path, 'cpu')
-        extra = saved.get('extra') if isinstance(saved, dict) and isinstance(saved.get('extra'), dict) else {}
-        if extra.get('prep') is not None: _same_table(extra['prep'], self.prep.to_dict(), Path(path).name)
-        return {k: v for k, v in super().load(path).items() if k not in ('prep', 'config', 'batch_size')}
+        saved = _read(Path(path), 'cpu')['about']
+        if 'prep' in saved: _same_table(saved['prep'], self.prep.to_dict(), Path(path).name)
+        return super().load(path)
+
+    @classmethod
+    def again(cls,
+        about:dict,    # of `about`
+        data=None,     # raw rows with the target, or `Data`, to train on
+        model=None,    # is made from the file
+        loss_func=None,# the usual one when None
+        device=None    # the accelerator if there is one
+    )->'TabularLearner': # without the weights yet
+        "Make the learner that a file is about"
+        prep, config = ColumnPrep.from_dict(about['prep']), dict(about['config'])
+        act, args = config.pop('act'), config.pop('act_args', {})
+        with seeded(0): model = TabularModel(**config, act_cls=getattr(nn, act)(**args) if act else None)
+        if data is not None and not isinstance(data, Data): data = Data(*prep.parts(data, np.arange(len(as_frame(data))), None))
+        loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
+        return cls(data, model, loss_func, prep, about['config'], device=device)
 
     def predict_row(self,
         row:dict # name of a column -> value
@@ -135,9 +156,8 @@ def tabular_learner(
     with seeded(seed): model = TabularModel(**config, act_cls=act_cls)
     data = Data(*parts, batch_size=batch_size)
     loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
-    learn = TabularLearner(data, model, loss_func, lr=lr, wd=wd, metrics=metrics, device=device, seed=seed)
-    learn.prep, learn.config = prep, config | _act_config(act_cls)
-    return learn
+    about = prep, config | _act_config(act_cls)
+    return TabularLearner(data, model, loss_func, *about, lr=lr, wd=wd, metrics=metrics, device=device, seed=seed)
 
 # %% ../nbs/06_tabular.ipynb #0632df48
 def _same_table(saved, own, file): # a file of another table's columns, classes or means is refused
@@ -220,24 +240,15 @@ def load_tabular(
     table=None,        # raw rows with the target, to train on; not needed to predict
     splits=None,       # row numbers for training and validation in `table`
     loss_func=None,    # as in `tabular_learner`
+    batch_size:int=512,# rows in a training batch
     device=None        # the accelerator if there is one
 )->TabularLearner: # predicts for raw rows
     "Load a learner that `save_tabular` wrote; raise `ValueError` when the file is something else"
-    path = Path(path)
-    saved = _read_saved(path, 'cpu')
-    extra = saved.get('extra') if isinstance(saved, dict) and saved.get('format') == FORMAT else None
-    if not extra or 'prep' not in extra: raise ValueError(f"{path.name} was not written by save_tabular")
-    prep, config = ColumnPrep.from_dict(extra['prep']), dict(extra['config'])
-    act, args = config.pop('act'), config.pop('act_args', {})
-    with seeded(0): model = TabularModel(**config, act_cls=getattr(nn, act)(**args) if act else None)
-    classes = prep.y_kind == 'class'
-    y = torch.zeros(1, dtype=torch.int64) if classes else torch.zeros(1, config['out_sz'])
-    nothing = torch.zeros(1, len(prep.all_cat_names), dtype=torch.int64), torch.zeros(1, len(prep.cont_names)), y
-    parts = [nothing, None] if table is None else prep.parts(table, *(splits or (np.arange(len(table)), None)))
-    loss_func = loss_func or (nn.CrossEntropyLoss() if classes else nn.MSELoss())
-    learn = TabularLearner(Data(*parts, batch_size=extra['batch_size']), model, loss_func, device=device)
-    learn.prep, learn.config = prep, extra['config']
-    learn.load(path)
+    learn = load_learner(path, loss_func=loss_func, device=device)
+    if not isinstance(learn, TabularLearner): raise ValueError(f"{Path(path).name} was not written by save_tabular")
+    if table is None: return learn
+    parts = learn.prep.parts(table, *(splits or (np.arange(len(as_frame(table))), None)))
+    learn.data = Data(*parts, batch_size=batch_size)
     return learn
 
 # %% ../nbs/06_tabular.ipynb #f76450a0

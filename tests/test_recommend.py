@@ -7,9 +7,10 @@ from torch import nn
 from ddl_lesson8.book import checks_collab
 from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_collab import collab_sheet, ratings_table
-from ddl_lesson8.collab import collab_learner, in_range, load_collab
+from ddl_lesson8.collab import collab_learner, in_range
 from ddl_lesson8.data.ratings import Ratings, planted_ratings
 from ddl_lesson8.recommend import Suggestions, item_side, likely_chooser
+from ddl_lesson8.train.learner import load_learner
 from ddl_lesson8.train.newcomer import Prior, posterior, score_for
 
 SEARCH = dict(derandomize=True, deadline=None, max_examples=40)
@@ -207,7 +208,7 @@ def test_newcomer_of_a_model_of_order(ratings):
     assert found.recommend({'Heat': 1, 'Alien': 1}, 3)
 
 def test_recommend_from_the_file_alone(learn, tmp_path):
-    again = load_collab(learn.save(tmp_path/'f.pt'), device='cpu')
+    again = load_learner(learn.save(tmp_path/'f.pt'), device='cpu')
     assert again.recommend('person 1', 5) == learn.recommend('person 1', 5)
     torch.testing.assert_close(again.predict({'Heat': 5, 'Jaws': 1}), learn.predict({'Heat': 5, 'Jaws': 1}))
 

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from numbers import Real
 import torch
 
-# %% ../../nbs/data/05_facts.ipynb #760b75ee
+# %% ../../nbs/data/05_facts.ipynb #8bf49011
 class TableEncoder:
     "Turns columns of numbers and texts into a matrix, and new rows into rows of the same kind"
     def __init__(self,
@@ -32,6 +32,15 @@ class TableEncoder:
                 if 0 < len(words) <= max_words: self.columns[name] = words
                 else: self.left_out.append(name)
         self.n = sum(1 if isinstance(c, tuple) else len(c) for c in self.columns.values())
+
+    @classmethod
+    def again(cls,
+        columns:dict # of another encoder
+    )->'TableEncoder': # the same
+        "Make an encoder from its columns"
+        new = cls({})
+        new.columns, new.n = columns, sum(1 if isinstance(c, tuple) else len(c) for c in columns.values())
+        return new
 
     @staticmethod
     def _missing(v)->bool: return v is None or v != v
