@@ -10,6 +10,7 @@ __all__ = []
 # %% ../nbs/20_all.ipynb #07a5f0fc
 from .book.claims import *
 from .book.exercises import *
+from .data.downloads import *
 from .data.ratings import *
 from .data.read_ratings import *
 from .data.digits import *
@@ -35,6 +36,7 @@ from .sheets.layers import *
 from .sheets.book import *
 from .sheets.from_model import *
 from .sheets.module import *
+from .sheets.audit import *
 
 # %% ../nbs/20_all.ipynb #f259badb
 from .parameters import *
@@ -48,6 +50,7 @@ from .cnn import *
 from .conv_matmul import *
 from .dropout import *
 from .activations import *
+from .whole_picture import *
 
 # %% ../nbs/20_all.ipynb #a11list0
 __all__ = sorted(name for name in globals() if not name.startswith('_'))
