@@ -20,6 +20,9 @@ from .train.schedule import *
 from .train.recorder import *
 from .train.learner import *
 from .train.tabular_model import *
+from .data.facts import *
+from .train.newcomer import *
+from .train.rating_learner import *
 from .data.frames import *
 from .data.columns import *
 from .sheets.address import *
@@ -40,6 +43,7 @@ from .parameters import *
 from .embeddings import *
 from .collab import *
 from .interpret import *
+from .recommend import *
 from .tabular import *
 from .learned_maps import *
 from .conv import *
