@@ -4,14 +4,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help lesson test docs readme notebooks bench clean
+.PHONY: help lesson test docs readme notebooks lab bench fuzz clean
 help:
 	@echo "make lesson     run the notebooks, write lesson8.xlsx, cross-check it, build the site"
 	@echo "make test       run every check and test"
 	@echo "make docs       build the site into _docs/ (with Quarto when it is installed, else with smalldocs)"
 	@echo "make readme     write README.md from nbs/index.ipynb"
 	@echo "make notebooks  run the notebooks and save their outputs (set DDL_LESSON8_DATA for the real data)"
+	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make bench      measure speed against other libraries, as ratios"
+	@echo "make fuzz       break workbooks at random and watch, for as long as you like: make fuzz HOURS=8"
 	@echo "make clean      remove what the other commands made"
 
 $(VENV)/.ready: settings.ini setup.py pyproject.toml constraints.txt tools/make_venv.py
@@ -33,8 +35,15 @@ readme: $(VENV)/.ready
 notebooks: $(VENV)/.ready
 	@python tools/notebooks.py --save
 
+lab: $(VENV)/.ready
+	@jupyter lab nbs
+
 bench: $(VENV)/.ready
 	@for f in bench/*.py; do echo "== $$f"; python $$f || exit 1; done
+
+HOURS ?= 1
+fuzz: $(VENV)/.ready
+	@python tests/fuzz/fuzz.py --hours $(HOURS) --start $$(date +%s)
 
 clean:
 	rm -rf $(VENV) _docs _proc _lesson build *.egg-info lesson8.xlsx .pytest_cache .hypothesis

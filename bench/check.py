@@ -6,7 +6,8 @@ import platform, shutil, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 import torch
 import openpyxl
-from ddl_lesson8.sheets.book import Engine, open_workbook
+from ddl_lesson8.sheets.xlsx import open_workbook
+from ddl_lesson8.sheets.engine import Engine
 from ddl_lesson8.book.workbook import lesson_workbook
 
 RUNS = 5

@@ -4,7 +4,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from ddl_lesson8.sheets.module import SheetModule
-from ddl_lesson8.sheets.book import Book, open_workbook, read_range
+from ddl_lesson8.sheets.xlsx import open_workbook
+from ddl_lesson8.sheets.check import read_range
+from ddl_lesson8.sheets.book import Book
 
 DOUBLE = torch.float64
 SOFFICE = shutil.which('soffice') or shutil.which('libreoffice')

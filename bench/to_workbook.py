@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from ddl_lesson8.data.digits import draw_seven
-from ddl_lesson8.sheets.book import Engine
+from ddl_lesson8.sheets.engine import Engine
 from ddl_lesson8.sheets.from_model import to_workbook
 
 def lenet():

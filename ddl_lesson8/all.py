@@ -10,24 +10,42 @@ __all__ = []
 # %% ../nbs/20_all.ipynb #07a5f0fc
 from .book.claims import *
 from .book.exercises import *
+from .data.downloads import *
 from .data.ratings import *
 from .data.read_ratings import *
 from .data.digits import *
 from .data.tables import *
+from .train.batches import *
+from .train.schedule import *
+from .train.recorder import *
 from .train.learner import *
 from .train.tabular_model import *
+from .data.facts import *
+from .train.newcomer import *
+from .train.rating_learner import *
 from .data.frames import *
 from .data.columns import *
+from .sheets.address import *
+from .sheets.package import *
+from .sheets.xlsx import *
+from .sheets.rewrite import *
+from .sheets.engine import *
+from .sheets.blocks import *
+from .sheets.check import *
+from .sheets.layers import *
 from .sheets.book import *
 from .sheets.from_model import *
 from .sheets.module import *
+from .sheets.audit import *
 
 # %% ../nbs/20_all.ipynb #f259badb
 from .parameters import *
 from .embeddings import *
 from .collab import *
 from .interpret import *
+from .recommend import *
 from .tabular import *
+from .learned_maps import *
 from .conv import *
 from .pooling import *
 from .conv_fast import *
@@ -35,6 +53,7 @@ from .cnn import *
 from .conv_matmul import *
 from .dropout import *
 from .activations import *
+from .whole_picture import *
 
 # %% ../nbs/20_all.ipynb #a11list0
 __all__ = sorted(name for name in globals() if not name.startswith('_'))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 from hypothesis import strategies as st
 from ddl_lesson8.sheets.formulas import Call, Chain, Number, Ref, Text, Unary, parse_formula, rebuild, unparse
-from ddl_lesson8.sheets.book import Area, cell_name, parse_area, quote_sheet
+from ddl_lesson8.sheets.address import Area, cell_name, parse_area, quote_sheet
 from ddl_lesson8.sheets.xlsx import ErrorValue, read_xlsx
 
 M = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'

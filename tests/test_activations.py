@@ -4,8 +4,13 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8 import activations as A
-from ddl_lesson8.activations import ACTIVATIONS, FourParts, Inputs, collapse
-from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.activations import ACTIVATIONS, collapse
+from ddl_lesson8.book import checks_activations as checks
+from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
+from ddl_lesson8.book.sheet_activations import activations_sheet
+from ddl_lesson8.sheets.book import Book
+from ddl_lesson8.sheets.check import crosscheck
+from ddl_lesson8.sheets.engine import Engine
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=80)
 settings.load_profile('book')
@@ -129,11 +134,6 @@ def test_collapse(sizes, bias, seed):
     x = torch.randn(3, sizes[0], dtype=torch.float64)
     torch.testing.assert_close(collapse(layers)(x), layers(x), rtol=1e-10, atol=1e-12)
 
-def test_four_parts():
-    model = FourParts(Inputs([4, 5], 3), nn.Linear(8, 1), torch.sigmoid)
-    out = model(torch.tensor([[0, 1], [3, 4]]), torch.ones(2, 2))
-    assert out.shape == (2, 1) and len(list(model.parameters())) == 4
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
 def test_cuda():
     x = torch.linspace(-5, 5, 20, device='cuda').view(4, 5)
@@ -143,11 +143,10 @@ def test_cuda():
 
 def test_sheet_agrees_and_keeps_its_charts(tmp_path):
     import openpyxl
-    from ddl_lesson8.sheets.book import Book, crosscheck
-    checks = A.activations_sheet(book := Book())
+    found = activations_sheet(book := Book())
     path = book.save(tmp_path/'activations.xlsx')
-    assert crosscheck(path, checks).raise_if_different()
-    assert len(openpyxl.load_workbook(path)['activations']._charts) == len(A.CHARTS)
+    assert crosscheck(path, found).raise_if_different()
+    assert len(openpyxl.load_workbook(path)['activations']._charts) == 4
 
 # ---- the checkers of the exercises
 
@@ -155,30 +154,46 @@ def cold(x, t):
     e = (x / t).exp()
     return e / e.sum(1, keepdim=True)
 
-RIGHT = [(lambda x, slope: torch.maximum(x, slope * x), '_check_leaky'), (F.logsigmoid, '_check_log_sigmoid'),
-         (lambda x: -A.softplus(-x), '_check_log_sigmoid'), (lambda x: torch.stack([x, torch.zeros_like(x)]).log_softmax(0)[0], '_check_log_sigmoid'),
-         (lambda x, t: A.softmax(x / t), '_check_softmax'), (lambda a, b, c: c(b(a(torch.zeros(2, dtype=torch.float64)))), '_check_bias'),
-         (lambda a, b, c: c.weight @ (b.weight @ a.bias + b.bias) + c.bias, '_check_bias')]
+RIGHT = [(lambda slope: slope <= 1, 'check_good_slope'), (lambda n: torch.tensor(float(n), dtype=torch.float64).log(), 'check_ignorance'),
+         (lambda x, slope: torch.maximum(x, slope * x), 'check_leaky'), (F.logsigmoid, 'check_log_sigmoid'),
+         (lambda x: -A.softplus(-x), 'check_log_sigmoid'), (lambda x: torch.stack([x, torch.zeros_like(x)]).log_softmax(0)[0], 'check_log_sigmoid'),
+         (lambda x, t: A.softmax(x / t), 'check_softmax'), (lambda a, b, c: c(b(a(torch.zeros(2, dtype=torch.float64)))), 'check_joint_bias'),
+         (lambda a, b, c: c.weight @ (b.weight @ a.bias + b.bias) + c.bias, 'check_joint_bias')]
 WRONG = [
-    (lambda x, slope: x.clamp(min=0), '_check_leaky', 'ReLU itself'), (lambda x, slope: torch.minimum(x, slope * x), '_check_leaky', 'wrong way'),
-    (lambda x, slope: torch.maximum(x, x - slope), '_check_leaky', 'multiplied by the slope'), (lambda x, slope: slope * x, '_check_leaky', 'from zero on'),
-    (lambda x, slope: torch.maximum(x, .1 * x), '_check_leaky', 'wrong for slope 0.0'), (lambda x, slope: x.max(), '_check_leaky', 'one number for each'),
-    (lambda x: x.sigmoid().log(), '_check_log_sigmoid', 'never take its logarithm'), (lambda x: x.sigmoid(), '_check_log_sigmoid', 'that is the sigmoid'),
-    (lambda x: -F.logsigmoid(x), '_check_log_sigmoid', 'its sign'), (lambda x: -(1 + x.exp()).log(), '_check_log_sigmoid', 'ordinary scores'),
-    (lambda x: -(1 + (-x).exp()).log(), '_check_log_sigmoid', 'never take'), (lambda x: x.sigmoid().clamp(min=1e-30).log(), '_check_log_sigmoid', 'far off'),
-    (lambda x: torch.where(x < -50, x, -(1 + (-x).exp()).log()), '_check_log_sigmoid', 'the slope is none'),
-    (lambda x, t: (x * t).softmax(1), '_check_softmax', 'a factor or a divisor'), (lambda x, t: (x / t).softmax(0), '_check_softmax', 'which axis'),
-    (cold, '_check_softmax', 'overflow'), (lambda x, t: x.softmax(1), '_check_softmax', 'a factor or a divisor'), (lambda x, t: x.softmax(1) / t, '_check_softmax', ''),
-    (lambda x, t: (x / t).softmax(1).sum(1), '_check_softmax', 'not (2,)'), (lambda x, t: (x / t**2).softmax(1), '_check_softmax', 'wrong at temperature 2'),
-    (lambda a, b, c: c.bias, '_check_bias', 'the first two'), (lambda a, b, c: a.bias + b.bias + c.bias, '_check_bias', 'shapes do not fit'),
-    (lambda a, b, c: c.weight @ b.bias + c.bias, '_check_bias', 'the first bias got lost'), (lambda a, b, c: a.bias, '_check_bias', 'not (3,)'),
-    (lambda a, b, c: c.weight @ b.weight @ a.bias, '_check_bias', 'other two got lost'), (lambda a, b, c: a.weight @ b.weight @ c.bias, '_check_bias', 'later'),
-    (lambda a, b, c: c.weight @ b.weight @ a.bias + c.bias, '_check_bias', 'input of zeros')]
+    (lambda x, slope: torch.where(x > 0, x, slope * x), 'check_leaky', 'with where'), (lambda x, slope: F.leaky_relu(x, slope), 'check_leaky', 'with leaky_relu'),
+    (lambda slope: True, 'check_good_slope', 'slope of 1.5'), (lambda slope: 0 <= slope <= 1, 'check_good_slope', 'slope of -0.5'), (lambda slope: slope < 1, 'check_good_slope', 'slope of 1.0'),
+    (lambda slope: 'below 1', 'check_good_slope', 'True or False'),
+    (lambda n: 1 / n, 'check_ignorance', 'share of each class'), (lambda n: -torch.tensor(n).log().item(), 'check_ignorance', 'its sign'), (lambda n: torch.tensor(n).log2().item(), 'check_ignorance', 'PyTorch says'),
+    (lambda x, slope: x.clamp(min=0), 'check_leaky', 'ReLU itself'), (lambda x, slope: torch.minimum(x, slope * x), 'check_leaky', 'wrong way'),
+    (lambda x, slope: torch.maximum(x, x - slope), 'check_leaky', 'multiplied by the slope'), (lambda x, slope: slope * x, 'check_leaky', 'from zero on'),
+    (lambda x, slope: torch.maximum(x, .1 * x), 'check_leaky', 'wrong for slope 0.0'), (lambda x, slope: x.max(), 'check_leaky', 'one number for each'),
+    (lambda x: x.sigmoid().log(), 'check_log_sigmoid', 'never take its logarithm'), (lambda x: x.sigmoid(), 'check_log_sigmoid', 'that is the sigmoid'),
+    (lambda x: -F.logsigmoid(x), 'check_log_sigmoid', 'its sign'), (lambda x: -(1 + x.exp()).log(), 'check_log_sigmoid', 'ordinary scores'),
+    (lambda x: -(1 + (-x).exp()).log(), 'check_log_sigmoid', 'never take'), (lambda x: x.sigmoid().clamp(min=1e-30).log(), 'check_log_sigmoid', 'far off'),
+    (lambda x: torch.where(x < -50, x, -(1 + (-x).exp()).log()), 'check_log_sigmoid', 'the slope is none'),
+    (lambda x, t: (x * t).softmax(1), 'check_softmax', 'a factor or a divisor'), (lambda x, t: (x / t).softmax(0), 'check_softmax', 'which axis'),
+    (cold, 'check_softmax', 'overflow'), (lambda x, t: x.softmax(1), 'check_softmax', 'wrong at 2'), (lambda x, t: x.softmax(1) / t, 'check_softmax', 'divide the scores'),
+    (lambda x, t: (x / t).softmax(1).sum(1), 'check_softmax', 'not (2,)'), (lambda x, t: (x / t**2).softmax(1), 'check_softmax', 'wrong at 2'),
+    (lambda a, b, c: c.bias, 'check_joint_bias', 'the first two'), (lambda a, b, c: a.bias + b.bias + c.bias, 'check_joint_bias', 'shapes do not fit'),
+    (lambda a, b, c: c.weight @ b.bias + c.bias, 'check_joint_bias', 'the first bias got lost'), (lambda a, b, c: a.bias, 'check_joint_bias', 'not (3,)'),
+    (lambda a, b, c: c.weight @ b.weight @ a.bias, 'check_joint_bias', 'other two got lost'), (lambda a, b, c: a.weight @ b.weight @ c.bias, 'check_joint_bias', 'later'),
+    (lambda a, b, c: c.weight @ b.weight @ a.bias + c.bias, 'check_joint_bias', 'input of zeros')]
 
 @pytest.mark.parametrize('answer, checker', RIGHT)
-def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(A, checker)), check_exercise(answer, getattr(A, checker))
+def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(checks, checker)), check_exercise(answer, getattr(checks, checker))
 
 @pytest.mark.parametrize('answer, checker, hint', WRONG)
 def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(A, checker))
+    outcome = check_exercise(answer, getattr(checks, checker))
     assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+
+def test_the_exercise_on_the_sheet(tmp_path):
+    activations_sheet(book := Book())
+    fresh = book.save(tmp_path/'fresh.xlsx')
+    def judge(changes):
+        Engine(fresh).change(changes).save(path := tmp_path/f'{len(list(tmp_path.iterdir()))}.xlsx')
+        return check_sheet_exercise('sheet_lower_loss', path)
+    assert judge({'losses!A3': 3.81})
+    cases = [({'losses!A3': 2}, 'nothing has changed'), ({'losses!A3': 3}, 'the loss of the first row is'), ({'losses!A3': 3, 'losses!B3': 0}, 'one is enough'),
+             ({'losses!A4': 9}, 'another row'), ({'losses!F3': 1}, 'not one of the scores')]
+    for changes, hint in cases: assert hint in judge(changes).hint, (hint, judge(changes))

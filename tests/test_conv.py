@@ -294,7 +294,9 @@ def test_sheet_agrees_and_any_change_is_found(tmp_path):
 
 def test_the_exercise_on_the_sheet(tmp_path):
     from ddl_lesson8.book.exercises import check_sheet_exercise
-    from ddl_lesson8.sheets.book import Book, Engine, cell_name
+    from ddl_lesson8.sheets.address import cell_name
+    from ddl_lesson8.sheets.book import Book
+    from ddl_lesson8.sheets.engine import Engine
     conv_sheet(book := Book())
     path = book.save(tmp_path/'lesson.xlsx')
     assert 'still the old one' in check_sheet_exercise('sheet_thin_line', path).hint

@@ -4,10 +4,13 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from ddl_lesson8 import dropout as chapter
-from ddl_lesson8.dropout import Dropout, Dropout2d, dropout, dropout_mask, dropout_on, dropout_sheet, mean_and_doubt, predict_samples
-from ddl_lesson8.book.exercises import check_exercise
-from ddl_lesson8.sheets.book import Book, crosscheck, read_range
+from ddl_lesson8.book import checks_dropout as checks
+from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
+from ddl_lesson8.book.sheet_dropout import dropout_sheet
+from ddl_lesson8.dropout import Dropout, Dropout2d, dropout, dropout_mask, dropout_on, mean_and_doubt, predict_samples
+from ddl_lesson8.sheets.book import Book
+from ddl_lesson8.sheets.check import crosscheck, read_range
+from ddl_lesson8.sheets.engine import Engine
 
 fixed = settings(derandomize=True, deadline=None, max_examples=30)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')
@@ -103,13 +106,24 @@ def test_errors():
 
 def test_sheet(tmp_path):
     book = Book()
-    checks = dropout_sheet(book)
+    found = dropout_sheet(book)
     path = book.save(tmp_path/'d.xlsx')
-    for _ in range(2): assert crosscheck(path, checks)           # each recalculation draws new numbers
-    off = read_range(path, checks[2].where, changes={'dropout!F4': 0})
-    assert torch.equal(off, read_range(path, book['dropout'].blocks[2]))
+    for _ in range(2): assert crosscheck(path, found)            # each recalculation draws new numbers
+    maps = {b.label: b for b in book['dropout'].blocks}['second convolution + ReLU']
+    scaled = next(c.where for c in found if c.name == 'scaled')
+    assert torch.equal(read_range(path, scaled, changes={'dropout!F4': 0}), read_range(path, maps))
+    assert not read_range(path, scaled, changes={'dropout!A4': 1}).any() # a rate of 1 is no division by zero
     widths = re.findall(r'<col [^>]*width="([\d.]+)"', zipfile.ZipFile(path).read('xl/worksheets/sheet1.xml').decode())
-    assert len(set(widths)) == 1                                  # all cells are square
+    assert float(max(widths)) < 1.3 * float(min(widths))          # cells are nearly square
+
+def test_the_sheet_counts_survivors(tmp_path):
+    book = Book()
+    dropout_sheet(book)
+    path = book.save(tmp_path/'d.xlsx')
+    n, survive, rate = (next(b for b in book['dropout'].blocks if b.label == label) for label in ('cells', 'survive', 'rate in fact'))
+    for p, low, high in ((0., 576, 576), (0.8, 60, 180), (1., 0, 0)):
+        left = round(576 * (1 - read_range(path, rate, changes={'dropout!A4': p}).item()))
+        assert low <= left <= high and read_range(path, n) == 576 and 0 <= read_range(path, survive) <= 576
 
 @cuda
 def test_cuda():
@@ -120,25 +134,43 @@ def test_cuda():
 # the exercises: right answers pass, wrong ones get a hint that does not give the answer away
 
 def words(h, p, generator): return h * dropout_mask((len(h), 1), p, generator) / (1 - p)
-RIGHT = {'_check_course_dropout': [lambda x, u, p: torch.where(torch.where(u > p + 0.001, u, 0.) == 0, 0., x), lambda x, u, p: x * (u > p + 0.001)],
-         '_check_one_rate': [lambda p, q: 1 - (1 - p) * (1 - q), lambda p, q: p + q - p * q],
-         '_check_repair': [lambda h, p: h * (1 - p)],
-         '_check_word_dropout': [words, lambda h, p, g: dropout(h, p, mask=torch.rand(len(h), 1, generator=g) > p)]}
-WRONG = {'_check_course_dropout': [(lambda x, u, p: torch.where(u > p + 0.001, u, 0.), 'stays in the mask'), (lambda x, u, p: x * torch.where(u > p + 0.001, u, 0.), 'stays in the mask'),
+RIGHT = {'check_gap': [lambda p: (p, p + 0.001), lambda p: [p, p + 1e-3]], 'check_all_gone': [lambda p: p ** 4],
+         'check_course_dropout': [lambda x, u, p: torch.where(torch.where(u > p + 0.001, u, 0.) == 0, 0., x), lambda x, u, p: x * (u > p + 0.001)],
+         'check_one_rate': [lambda p, q: 1 - (1 - p) * (1 - q), lambda p, q: p + q - p * q],
+         'check_repair': [lambda h, p: h * (1 - p)],
+         'check_word_dropout': [words, lambda h, p, g: dropout(h, p, mask=torch.rand(len(h), 1, generator=g) > p)]}
+WRONG = {'check_gap': [(lambda p: p + 0.001, 'two numbers'), (lambda p: (p + 0.001, p), 'comes first'), (lambda p: (0, p + 0.001), 'difference begin'), (lambda p: (p, 1), 'keep a cell, too'), (lambda p: (0.5, 0.501), '0.2'),
+                       (lambda p: [].sort(), 'return')],
+         'check_all_gone': [(lambda p: p, 'one cell'), (lambda p: 4 * p, 'certain'), (lambda p: 1 - (1 - p) ** 4, 'at least one'), (lambda p: p ** 2, 'windows'), (lambda p: 1 - p ** 4, 'certain'), (lambda p: (1 - p) ** 4, 'certain')],
+         'check_course_dropout': [(lambda x, u, p: torch.where(u > p + 0.001, u, 0.), 'stays in the mask'), (lambda x, u, p: x * torch.where(u > p + 0.001, u, 0.), 'stays in the mask'),
                                    (lambda x, u, p: x * (u > p), '0.5005'), (lambda x, u, p: x * (u > p + 0.001) / (1 - p), 'scales nothing'), (lambda x, u, p: x * (u < p), 'keeps its cell'),
                                    (lambda x, u, p: x * (u > 0.501), '0.2'), (lambda x, u, p: x, 'drops its cell')],
-         '_check_one_rate': [(lambda p, q: p + q, 'above 1'), (lambda p, q: p * q, 'changes nothing'), (lambda p, q: (p + q) / 2, 'changes nothing'), (lambda p, q: max(p, q), 'of 200,000 cells'),
+         'check_one_rate': [(lambda p, q: p + q, 'above 1'), (lambda p, q: p * q, 'changes nothing'), (lambda p, q: (p + q) / 2, 'changes nothing'), (lambda p, q: max(p, q), 'of 200,000 cells'),
                              (lambda p, q: 'p', 'Error')],
-         '_check_repair': [(lambda h, p: h / (1 - p), 'on average'), (lambda h, p: h * p, 'on average'), (lambda h, p: h, 'on average'), (lambda h, p: (h * (1 - p)).sum(), 'one number')],
-         '_check_word_dropout': [(lambda h, p, g: dropout(h, p, generator=g), 'as a whole'), (lambda h, p, g: h * dropout_mask((len(h), 1), p, g), 'scaled'), (lambda h, p, g: words(h, p, None), 'generator'),
+         'check_repair': [(lambda h, p: h / (1 - p), 'on average'), (lambda h, p: h * p, 'on average'), (lambda h, p: h, 'on average'), (lambda h, p: (h * (1 - p)).sum(), 'one number')],
+         'check_word_dropout': [(lambda h, p, g: dropout(h, p, generator=g), 'as a whole'), (lambda h, p, g: h * dropout_mask((len(h), 1), p, g), 'scaled'), (lambda h, p, g: words(h, p, None), 'generator'),
                                  (lambda h, p, g: words(h, 1 - p, g), 'of the rows'), (lambda h, p, g: h, 'no row'), (lambda h, p, g: dropout(h, p, mask=dropout_mask((1, 3), p, g)), 'as a whole'),
                                  (lambda h, p, g: h * 0, 'every row')]}
 
 @pytest.mark.parametrize('check', RIGHT)
 def test_exercises(check):
-    checker = getattr(chapter, check)
+    checker = getattr(checks, check)
     torch.manual_seed(1)
     for answer in RIGHT[check]: assert check_exercise(answer, checker), check_exercise(answer, checker)
     for answer, hint in WRONG[check]:
         outcome = check_exercise(answer, checker)
         assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+
+def judge(path):
+    return check_sheet_exercise('sheet_nothing_dropped', path)
+
+def test_the_exercise_on_the_sheet(tmp_path):
+    dropout_sheet(book := Book())
+    fresh = book.save(tmp_path/'fresh.xlsx')
+    def saved(name, changes):
+        Engine(fresh).change(changes).save(tmp_path/name)
+        return tmp_path/name
+    assert judge(saved('right.xlsx', {'dropout!A4': 0}))
+    cases = [(fresh, 'nothing has changed'), (saved('switch.xlsx', {'dropout!F4': 0}), 'another way'), (saved('both.xlsx', {'dropout!A4': 0, 'dropout!F4': 0}), 'another way'),
+             (saved('one.xlsx', {'dropout!A4': 1}), 'nothing is left'), (saved('half.xlsx', {'dropout!A4': 0.2}), 'some cells are deleted'), (saved('pixel.xlsx', {'dropout!A4': 0, 'dropout!A10': .5}), 'A10 has changed')]
+    for path, hint in cases: assert hint in judge(path).hint, (hint, judge(path))

@@ -3,9 +3,13 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from ddl_lesson8 import embeddings
+from ddl_lesson8.book import checks_embeddings as checks
 from ddl_lesson8.embeddings import Embedding, POEM, Vocab, one_hot, split_words
-from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
+from ddl_lesson8.book.sheet_embeddings import embeddings_sheet
+from ddl_lesson8.sheets.book import Book
+from ddl_lesson8.sheets.check import crosscheck
+from ddl_lesson8.sheets.engine import Engine
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=60)
 settings.load_profile('book')
@@ -144,10 +148,8 @@ def test_poem_holds_only_what_the_lecture_quotes():
 # ---- the sheet
 
 def test_sheet_agrees(tmp_path):
-    from ddl_lesson8.embeddings import embeddings_sheet
-    from ddl_lesson8.sheets.book import Book, crosscheck
-    checks = embeddings_sheet(book := Book())
-    assert crosscheck(book.save(tmp_path/'embeddings.xlsx'), checks).raise_if_different()
+    found = embeddings_sheet(book := Book())
+    assert crosscheck(book.save(tmp_path/'embeddings.xlsx'), found).raise_if_different()
 
 # ---- the exercises: right answers pass, typical wrong ones get a hint
 
@@ -174,31 +176,89 @@ def with_itself(model, vocab, word, n=3): return [word, *right_neighbours(model,
 def as_ids(model, vocab, word, n=3): return [vocab.id(w) for w in right_neighbours(model, vocab, word, n)]
 def farthest(model, vocab, word, n=3): return right_neighbours(model, vocab, word, len(vocab))[::-1][:n]
 
-RIGHT = [(right_lookup, '_check_lookup'), (right_gradient, '_check_table_gradient'), (right_sentence, '_check_sentence'), (right_neighbours, '_check_neighbours')]
-WRONG = [
-    (lambda table, ids: [table[i] for i in ids], '_check_lookup', 'not a matrix yet'),
-    (lambda table, ids: torch.cat([table[i] for i in ids]), '_check_lookup', 'not (9,)'),
-    (lambda table, ids: torch.stack([table[i - 1] for i in ids]), '_check_lookup', 'rows are others'),
-    (lambda table, ids: torch.tensor([table[i].tolist() for i in ids]), '_check_lookup', ''),
-    (lambda table, ids: torch.stack([table[i].detach() for i in ids]).requires_grad_(), '_check_lookup', 'lost on the way'),
-    (lambda n, ids, grad: grad, '_check_table_gradient', 'as large as the table'),
-    (lambda n, ids, grad: torch.ones(n, 2), '_check_table_gradient', 'nobody looked up'),
-    (last_gradient, '_check_table_gradient', 'first gradient got lost'),
-    (first_gradient, '_check_table_gradient', 'how do two influences combine'),
-    (lambda n, ids, grad: right_gradient(n, ids, grad) / ids.bincount(minlength=n).clamp_min(1)[:, None], '_check_table_gradient', 'combine'),
-    (lambda table, ids: table[ids].mean(1), '_check_sentence', 'over what'),
-    (lambda table, ids: table[ids].mean(0), '_check_sentence', '0 divided by 0'),
-    (lambda table, ids: table[ids].sum(0), '_check_sentence', 'mean [2, 3, 7]'),
-    (lambda table, ids: table[ids.unique()].sum(0) / max(len(ids.unique()), 1), '_check_sentence', 'twice counts twice'),
-    (lambda table, ids: right_sentence(table, ids) if len(ids) else torch.zeros(1), '_check_sentence', 'three zeros'),
-    (by_dot, '_check_neighbours', 'large factors'), (by_distance, '_check_neighbours', 'near in distance'),
-    (with_itself, '_check_neighbours', 'own nearest'), (as_ids, '_check_neighbours', 'ids came back'), (farthest, '_check_neighbours', 'largest first'),
-    (lambda m, v, w, n=3: right_neighbours(m, v, w, 2), '_check_neighbours', '2 came')]
+def right_vocab(words):
+    first = {}
+    for w in words: first.setdefault(w.lower(), w)
+    place = {w: i for i, w in enumerate(sorted(first))}
+    return [first[w] for w in place], [place[w.lower()] for w in words]
+def last_spelling(words): return [w for w in sorted({w.lower() for w in words})], right_vocab(words)[1]
+def right_bias(ids, n): return (torch.bincount(ids, minlength=n) / len(ids)).log()
 
-@pytest.mark.parametrize('answer, checker', RIGHT, ids=lambda x: getattr(x, '__name__', x))
-def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(embeddings, checker))
+RIGHT = [(right_vocab, 'check_vocab'), (right_bias, 'check_word_bias'), (lambda ids, n: torch.bincount(ids, minlength=n).double().log() - 7, 'check_word_bias'),
+         (lambda ids, n: torch.bincount(ids, minlength=n).log(), 'check_word_bias'),
+         (lambda table, ids: torch.cat([table[int(i)][None] for i in ids]), 'check_lookup'), (right_lookup, 'check_lookup'), (right_gradient, 'check_table_gradient'), (right_sentence, 'check_sentence'), (right_neighbours, 'check_neighbours')]
+WRONG = [
+    (lambda table, ids: table[ids], 'check_lookup', 'one by one'), (lambda table, ids: F.embedding(ids, table), 'check_lookup', 'one by one'),
+    (lambda table, ids: table.index_select(0, ids), 'check_lookup', 'one by one'), (lambda table, ids: table[ids.tolist()], 'check_lookup', 'one by one'),
+    (lambda table, ids: F.one_hot(ids, len(table)).float() @ table, 'check_lookup', 'one by one'), (lambda table, ids: [].sort(), 'check_lookup', 'row'),
+    (lambda words: right_vocab(words)[0], 'check_vocab', 'two lists'), (lambda words: (sorted(set(words)), [0] * 6), 'check_vocab', 'capitals or not'),
+    (lambda words: (['b', 'A', 'c'], [0, 1, 1, 2, 0, 1]), 'check_vocab', 'alphabetical'), (last_spelling, 'check_vocab', 'first spelling'),
+    (lambda words: (right_vocab(words)[0], [0, 1, 2]), 'check_vocab', 'come again'), (lambda words: (right_vocab(words)[0], [i + 1 for i in right_vocab(words)[1]]), 'check_vocab', 'from 0'),
+    (lambda words: (right_vocab(words)[0], [0] * 6), 'check_vocab', 'id of another'),
+    (lambda ids, n: right_bias(ids, n).exp(), 'check_word_bias', 'shares themselves'), (lambda ids, n: torch.bincount(ids, minlength=n), 'check_word_bias', 'counts'),
+    (lambda ids, n: torch.zeros(n), 'check_word_bias', 'softmax makes'), (lambda ids, n: 0., 'check_word_bias', 'one bias for each'),
+    (lambda table, ids: [table[i] for i in ids], 'check_lookup', 'not a matrix yet'),
+    (lambda table, ids: torch.cat([table[i] for i in ids]), 'check_lookup', 'not (9,)'),
+    (lambda table, ids: torch.stack([table[i - 1] for i in ids]), 'check_lookup', 'rows are others'),
+    (lambda table, ids: torch.tensor([table[i].tolist() for i in ids]), 'check_lookup', ''),
+    (lambda table, ids: torch.stack([table[i].detach() for i in ids]).requires_grad_(), 'check_lookup', 'lost on the way'),
+    (lambda n, ids, grad: grad, 'check_table_gradient', 'as large as the table'),
+    (lambda n, ids, grad: torch.ones(n, 2), 'check_table_gradient', 'nobody looked up'),
+    (last_gradient, 'check_table_gradient', 'first gradient got lost'),
+    (first_gradient, 'check_table_gradient', 'how do two influences combine'),
+    (lambda n, ids, grad: right_gradient(n, ids, grad) / ids.bincount(minlength=n).clamp_min(1)[:, None], 'check_table_gradient', 'combine'),
+    (lambda table, ids: table[ids].mean(1), 'check_sentence', 'over what'),
+    (lambda table, ids: table[ids].mean(0), 'check_sentence', '0 divided by 0'),
+    (lambda table, ids: table[ids].sum(0), 'check_sentence', 'mean [2, 3, 7]'),
+    (lambda table, ids: table[ids.unique()].sum(0) / max(len(ids.unique()), 1), 'check_sentence', 'twice counts twice'),
+    (lambda table, ids: right_sentence(table, ids) if len(ids) else torch.zeros(1), 'check_sentence', 'three zeros'),
+    (by_dot, 'check_neighbours', 'large factors'), (by_distance, 'check_neighbours', 'near in distance'),
+    (with_itself, 'check_neighbours', 'own nearest'), (as_ids, 'check_neighbours', 'ids came back'), (farthest, 'check_neighbours', 'largest first'),
+    (lambda m, v, w, n=3: right_neighbours(m, v, w, 2), 'check_neighbours', '2 came')]
+
+@pytest.mark.parametrize('answer, checker', RIGHT, ids=range(len(RIGHT)))
+def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(checks, checker))
 
 @pytest.mark.parametrize('answer, checker, hint', WRONG, ids=range(len(WRONG)))
 def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(embeddings, checker))
+    outcome = check_exercise(answer, getattr(checks, checker))
     assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+
+# ---- the exercise on the sheet: the answer is a saved file
+
+@pytest.fixture(scope='module')
+def sheet(tmp_path_factory):
+    "Where things stand: the blocks, and a function that saves a changed copy"
+    folder = tmp_path_factory.mktemp('sheet')
+    embeddings_sheet(book := Book())
+    blocks = {b.label: b for b in book['embeddings'].blocks}
+    book.save(folder/'fresh.xlsx')
+    def saved(changes):
+        target = folder/f'{len(list(folder.iterdir()))}.xlsx'
+        Engine(folder/'fresh.xlsx').change(changes).save(target)
+        return target
+    return blocks, saved, folder/'fresh.xlsx'
+
+def row_of(sheet, word):
+    "Names of the cells of a word's row, and their numbers"
+    table, listed = sheet[0]['embedding matrix'], sheet[0]['vocabulary']
+    i = [listed.content(k) for k in range(listed.shape[0])].index(word)
+    return [f'embeddings!{table.ref(i, j)}' for j in range(4)], [table.content(i, j) for j in range(4)]
+
+def judge(path):
+    return check_sheet_exercise('sheet_same_words', path)
+
+def test_equal_rows_pass(sheet):
+    assert judge(sheet[1](dict(zip(row_of(sheet, 'ham')[0], row_of(sheet, 'eggs')[1]))))
+
+def test_other_changes_get_a_hint(sheet):
+    (ham, ham_row), (eggs, eggs_row), (sam, _) = (row_of(sheet, w) for w in ('ham', 'eggs', 'Sam'))
+    equal = dict(zip(ham, eggs_row))
+    cases = [(sheet[2], 'nothing has changed'), 
+             (sheet[1](dict(zip(eggs, ham_row))), "row of 'eggs' has changed"), (sheet[1](equal | {sam[0]: 1.}), "row of 'Sam' has changed"),
+             (sheet[1](dict(list(equal.items())[:3])), 'still differs'), (sheet[1]({a: round(v, 2) for a, v in equal.items()}), 'copy the cells'),
+             (sheet[1]({f"embeddings!{sheet[0]['poem'].ref(23)}": 'eggs'}), 'not in the embedding matrix'),
+             (sheet[1](equal | {f"embeddings!{sheet[0]['poem as a matrix'].ref(0, 0)}": 1.}), 'had a formula')]
+    for path, hint in cases:
+        outcome = judge(path)
+        assert outcome.state == 'not yet' and hint in outcome.hint, (hint, outcome)

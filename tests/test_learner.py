@@ -5,8 +5,11 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from ddl_lesson8.train.learner import (Data, FORMAT, LRFind, Learner, Plan, Recorder, accuracy, adamw, cosine, decay_groups,
-                                 default_device, longest_fall, one_cycle, progress_bar, rmse, seeded, smooth, someone_watches, suggest)
+from ddl_lesson8.data.files import read_tensors, read_values, write_tensors, write_values, write_whole
+from ddl_lesson8.train.batches import Data, check_shapes
+from ddl_lesson8.train.learner import FORMAT, Learner, load_learner
+from ddl_lesson8.train.recorder import LRFind, Recorder, accuracy, longest_fall, progress_bar, rmse, smooth, someone_watches, suggest
+from ddl_lesson8.train.schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, seeded
 
 quick = settings(derandomize=True, deadline=None, max_examples=40)
 X = torch.linspace(-1, 1, 200)[:, None]
@@ -186,19 +189,20 @@ def test_files_that_do_not_fit_are_refused_and_change_nothing(tmp_path):
     (tmp_path / 'text.pt').write_text('hello')
     (tmp_path / 'empty.pt').write_bytes(b'')
     torch.save([1, 2], tmp_path / 'list.pt')
-    for name in ('cut.pt', 'text.pt', 'empty.pt'):
+    for name in ('cut.pt', 'text.pt', 'empty.pt', 'list.pt'):
         with pytest.raises(ValueError, match='not a saved learner'): learn.load(tmp_path / name)
-    with pytest.raises(ValueError, match='not written by Learner.save'): learn.load(tmp_path / 'list.pt')
+    write_tensors(tmp_path / 'other.pt', dict(format='of somebody else'))
+    with pytest.raises(ValueError, match='not written by Learner.save'): learn.load(tmp_path / 'other.pt')
     with pytest.raises(FileNotFoundError, match='no saved learner'): learn.load(tmp_path / 'none.pt')
     with pytest.raises(FileNotFoundError, match='no folder'): learn.save(tmp_path / 'no' / 'x.pt')
 
-@pytest.mark.parametrize('missing', ['opt', 'opt_name', 'random', 'plan', 'recorder', 'epoch'])
+@pytest.mark.parametrize('missing', ['opt', 'opt_name', 'random', 'plan', 'recorder', 'epoch', 'best', 'undo'])
 def test_half_a_file_changes_nothing(tmp_path, missing):
     learn, other = learner(), learner(1)
     learn.fit_one_cycle(2, until=1)
     saved = torch.load(learn.save(tmp_path / 'a.pt'), weights_only=True)
     del saved['state'][missing]
-    torch.save(saved, tmp_path / 'half.pt')
+    write_tensors(tmp_path / 'half.pt', saved)
     other.fit(1)
     before = other._state()
     with pytest.raises(ValueError, match='belongs to another'): other.load(tmp_path / 'half.pt')
@@ -217,6 +221,11 @@ class Trap:
 
 def test_a_file_cannot_run_code(tmp_path):
     torch.save(dict(format=FORMAT, state=Trap()), tmp_path / 'trap.pt')
+    with pytest.raises(ValueError, match='no checksum'): learner().load(tmp_path / 'trap.pt')
+    import hashlib
+    raw = (tmp_path / 'trap.pt').read_bytes()
+    raw = raw[:-2] + (71).to_bytes(2, 'little')
+    (tmp_path / 'trap.pt').write_bytes(raw + b'sha256:' + hashlib.sha256(raw).hexdigest().encode()) # a checksum can be forged
     with pytest.raises(ValueError, match='could run code'): learner().load(tmp_path / 'trap.pt')
 
 def test_a_failed_save_keeps_the_old_file(tmp_path):
@@ -473,17 +482,265 @@ def test_batch_norm_and_a_batch_of_one_row_name_batch_size(): # right: five rows
     learn = Learner(Data((X[:5], X[:5]), batch_size=2), nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1)), F.mse_loss, device='cpu')
     with pytest.raises(ValueError, match='another batch_size than 2'): learn.fit(1)
 
-def test_a_flipped_bit_in_a_file_is_refused_or_changes_nothing(tmp_path): # right: CRC-32 finds every single flipped bit (Peterson and Brown 1961)
+# ---- files: every byte as it was written, or refused
+def files(folder):
+    "One file of each kind that the learners write, and how it is read"
+    from ddl_lesson8.collab import collab_learner
+    from ddl_lesson8.data.columns import ColumnPrep
+    from ddl_lesson8.tabular import tabular_learner
+    l = learner(p=.1); l.fit_one_cycle(2, until=1.4)
+    yield l.save(folder/'plain.pt'), lambda p: load_learner(p, model=net(), device='cpu')
+    r = collab_learner(dict(user=[1, 1, 2, 2, 3, 3], item=list('abcabc'), rating=[1., 2, 3, 4, 5, 1]), 3, device='cpu', progress=False)
+    r.fit(1); yield r.save(folder/'stars.pt'), lambda p: load_learner(p, device='cpu')
+    t = tabular_learner(dict(c=list('abab') * 5, x=[float(k) for k in range(20)], y=[float(k % 3) for k in range(20)]), 'y', ['c'], ['x'], layers=(4,), device='cpu')
+    t.fit(1); yield t.save(folder/'table.pt'), lambda p: load_learner(p, device='cpu')
+    yield write_values(folder/'values.json', dict(a=[1, 2.5, 'x'])), read_values
+    yield write_tensors(folder/'tensors.pt', dict(a=torch.arange(9.))), read_tensors
+
+def damaged(raw, g):
+    "A turned bit, or the file cut, anywhere"
+    if g.random() < .2: return raw[:g.randrange(len(raw))]
+    at = g.randrange(len(raw) * 8)
+    return raw[:at // 8] + bytes([raw[at // 8] ^ (1 << at % 8)]) + raw[at // 8 + 1:]
+
+def test_no_damaged_file_is_loaded(tmp_path): # right: SHA-256 over all bytes; DDL_LESSON8_FLIPS=10000 for the long run
+    import random
+    g, n = random.Random(0), int(os.environ.get('DDL_LESSON8_FLIPS', 300))
+    kinds = [(p.read_bytes(), read) for p, read in files(tmp_path)]
+    for raw, read in kinds: (tmp_path/'whole').write_bytes(raw); read(tmp_path/'whole')
+    for k in range(n):
+        raw, read = kinds[k % len(kinds)]
+        (tmp_path/'bad').write_bytes(damaged(raw, g))
+        with pytest.raises(ValueError): read(tmp_path/'bad')
+
+def test_bytes_behind_a_file_are_refused(tmp_path):
+    for p, read in files(tmp_path):
+        p.write_bytes(p.read_bytes() + b'x')
+        with pytest.raises(ValueError): read(p)
+
+def test_a_link_a_mode_and_a_lock_are_respected(tmp_path):
+    import stat
     learn = learner()
-    learn.fit(1)
-    data, other = learn.save(tmp_path/'a.pt').read_bytes(), learner(1)
-    refused = 0
-    for at in range(5, len(data), len(data) // 150):
-        (tmp_path/'b.pt').write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1:])
-        try: other.load(tmp_path/'b.pt')
-        except ValueError as e: refused += 'is damaged' in str(e)
-        else: assert torch.equal(weights(other), weights(learn)) and other.recorder == learn.recorder # it was in the padding
-    assert refused > 50
-    weight = learn.model[0].weight.detach().numpy().tobytes()
-    (tmp_path/'b.pt').write_bytes(data.replace(weight, bytes([weight[0] ^ 1]) + weight[1:], 1))
-    with pytest.raises(ValueError, match=r'b.pt.*checksum|b.pt.*CRC'): other.load(tmp_path/'b.pt')
+    learn.save(tmp_path/'a.pt'); os.chmod(tmp_path/'a.pt', 0o600); os.symlink('a.pt', tmp_path/'l.pt')
+    learn.fit(1); learn.save(tmp_path/'l.pt')
+    assert os.path.islink(tmp_path/'l.pt') and stat.S_IMODE(os.stat(tmp_path/'a.pt').st_mode) == 0o600
+    assert learner().load(tmp_path/'a.pt') == {}
+    os.chmod(tmp_path/'a.pt', 0o444); before = (tmp_path/'a.pt').read_bytes()
+    with pytest.raises(PermissionError, match='read-only'): learn.save(tmp_path/'a.pt')
+    os.mkfifo(tmp_path/'p.pt')
+    with pytest.raises(OSError, match='no ordinary file'): learn.save(tmp_path/'p.pt')
+    with pytest.raises(OSError, match='no ordinary file'): learn.save('/dev/null')
+    assert (tmp_path/'a.pt').read_bytes() == before and sorted(os.listdir(tmp_path)) == ['a.pt', 'l.pt', 'p.pt']
+
+def test_a_full_disk_leaves_the_old_file_and_one_message(tmp_path):
+    import multiprocessing
+    def child(queue):
+        import resource, signal
+        learn = learner(); learn.save(tmp_path/'a.pt')
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        try: learn.save(tmp_path/'a.pt')
+        except OSError as e: queue.put(str(e))
+    queue = multiprocessing.get_context('fork').SimpleQueue()
+    p = multiprocessing.get_context('fork').Process(target=child, args=(queue,)); p.start(); p.join()
+    assert 'a.pt cannot be written' in queue.get() and os.listdir(tmp_path) == ['a.pt'] and learner().load(tmp_path/'a.pt') == {}
+
+def test_what_a_killed_save_left_is_swept(tmp_path):
+    dead = os.fork()
+    if not dead: os._exit(0)
+    os.waitpid(dead, 0)
+    host = [p for p in [None]] and __import__('ddl_lesson8.data.files', fromlist=['x'])._host
+    left, others, alive = (tmp_path/f'.a.pt.{h}-{pid}-0.part' for h, pid in ((host, dead), ('elsewhere', dead), (host, os.getppid())))
+    for p in (left, others, alive): p.write_bytes(b'x')
+    learner().save(tmp_path/'a.pt')
+    assert not left.exists() and others.exists() and alive.exists()
+    os.utime(others, (1e9, 1e9)); learner().save(tmp_path/'a.pt')
+    assert not others.exists()
+
+def test_threads_and_processes_save_to_one_path(tmp_path):
+    import threading
+    errors, learners = [], [learner(k) for k in range(3)]
+    def work(l):
+        try:
+            for _ in range(15): l.save(tmp_path/'a.pt')
+        except BaseException as e: errors.append(e)
+    kids = []
+    for l in learners:
+        pid = os.fork()
+        if not pid:
+            work(l); os._exit(len(errors))
+        kids.append(pid)
+    threads = [threading.Thread(target=work, args=(l,)) for l in learners]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    assert not errors and not any(os.waitpid(p, 0)[1] for p in kids) and os.listdir(tmp_path) == ['a.pt']
+    assert learner().load(tmp_path/'a.pt') == {}
+
+# ---- load without the data
+def test_every_learner_loads_without_its_data(tmp_path):
+    for path, read in files(tmp_path):
+        if path.suffix == '.pt' and path.stem != 'tensors':
+            l = read(path)
+            assert l.data is None and isinstance(l, Learner)
+            with pytest.raises(RuntimeError, match='no data'): l.fit(1)
+            again = l.save(tmp_path/'again.pt')
+            for a, b in zip(read(again).model.state_dict().values(), l.model.state_dict().values()): assert torch.equal(a, b)
+
+def test_a_loaded_recommender_answers_as_the_saved_one(tmp_path):
+    from ddl_lesson8.collab import collab_learner
+    from ddl_lesson8.data.ratings import planted_ratings
+    r = planted_ratings(n_users=40).ratings
+    for kw in (dict(), dict(use_nn=True, layers=[8]), dict(metadata=True)):
+        l = collab_learner(r, 4, device='cpu', progress=False, **kw); l.fit_one_cycle(1)
+        m = load_learner(l.save(tmp_path/'r.pt'), device='cpu')
+        u = r.users[0]
+        assert torch.equal(m.predict([u] * 5, r.items[:5]), l.predict([u] * 5, r.items[:5])) and str(m.recommend(u)) == str(l.recommend(u))
+        assert torch.equal(m.predict('nobody', r.items[:3], unknown='average'), l.predict('nobody', r.items[:3], unknown='average'))
+        if not kw.get('use_nn'): assert torch.allclose(m.predict({r.items[0]: 5, r.items[3]: 1}), l.predict({r.items[0]: 5, r.items[3]: 1}))
+        if kw.get('metadata'): assert torch.equal(m.predict(u, {'genre': 'Comedy'}), l.predict(u, {'genre': 'Comedy'}))
+
+class OwnLearner(Learner):
+    "A learner of one's own"
+    @classmethod
+    def again(cls, about, data=None, model=None, loss_func=None, device=None): return cls(None, net(), device=device)
+
+def test_a_learner_of_ones_own_is_loaded_on_request_only(tmp_path):
+    path = OwnLearner(Data((X, X)), net(), F.mse_loss, device='cpu').save(tmp_path/'own.pt')
+    with pytest.raises(ValueError, match='trust='): load_learner(path)
+    assert type(load_learner(path, trust=[__name__], device='cpu')) is OwnLearner
+    saved = read_tensors(path); saved['maker'] = 'ddl_lesson8.train.learner:partial'
+    with pytest.raises(ValueError, match='no learner'): load_learner(write_tensors(path, saved))
+
+def test_the_callers_data_stay_where_they_are():
+    data = Data((X, X), (X, X))
+    l = Learner(data, net(), F.mse_loss, device='cpu')
+    l.data.train = ()
+    assert len(data.train) == 2
+
+# ---- interrupts
+def bits(l): return weights(l).tolist(), l.recorder.losses, l.recorder.lrs, l.recorder.moms, l.epoch, [e['valid_loss'] for e in l.recorder.epochs], {k: v.tolist() for k, v in l.model.named_buffers()}
+
+def normed(**kw):
+    with seeded(0): model = nn.Sequential(nn.Linear(1, 6), nn.BatchNorm1d(6), nn.Dropout(.3), nn.Linear(6, 1))
+    return Learner(Data((X, X**2), (X[:9], X[:9]**2), 32), model, F.mse_loss, device='cpu', seed=2, **kw)
+
+@pytest.mark.parametrize('at', range(0, 21, 3))
+@pytest.mark.parametrize('where', ['loss', 'data', 'metric', 'before_batch', 'after_batch', 'after_epoch'])
+def test_an_accident_anywhere_then_resume_is_exact(tmp_path, where, at):
+    whole, l, count = normed(metrics=[rmse]), normed(metrics=[rmse]), [0]
+    whole.fit_one_cycle(3, .05)
+    def accident(*_):
+        count[0] += 1
+        if count[0] == at % 3 + 1 if where in ('metric', 'after_epoch') else count[0] == at + 1: raise KeyboardInterrupt
+    def wrapped(f): return lambda *a: (accident(), f(*a))[1]
+    if where == 'loss': l.loss_func = wrapped(F.mse_loss)
+    elif where == 'data': l.data.batch = wrapped(l.data.batch)
+    elif where == 'metric': l.metrics = {'rmse': wrapped(rmse)}
+    else: l.calls[where] = [accident]
+    if where == 'data': l._need_data = lambda: None
+    with pytest.raises(KeyboardInterrupt): l.fit_one_cycle(3, .05)
+    if at % 2: # through a file
+        other = normed(metrics=[rmse]); other.load(l.save(tmp_path/'a.pt')); l = other
+    l.loss_func = F.mse_loss
+    l.resume()
+    assert bits(l) == bits(whole)
+
+def test_an_interrupted_update_says_that_it_cannot_go_on(tmp_path):
+    l, step = normed(), torch.optim.AdamW.step
+    def broken(*a, **k): raise KeyboardInterrupt
+    l.opt.step = broken
+    with pytest.raises(KeyboardInterrupt): l.fit(2)
+    del l.opt.step
+    with pytest.raises(RuntimeError, match='middle of an update'): l.resume()
+    with pytest.raises(RuntimeError, match='half-way'): l.save(tmp_path/'a.pt')
+    l.fit(1)
+
+def test_ctrl_c_waits_for_the_update():
+    import signal
+    l, step = normed(), None
+    whole = normed(); whole.fit(2)
+    step = l.opt.step
+    def pressed(*a, **k):
+        os.kill(os.getpid(), signal.SIGINT); l.opt.step = step
+        return step(*a, **k)
+    l.opt.step = pressed
+    with pytest.raises(KeyboardInterrupt): l.fit(2)
+    assert l.plan.done == 1 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    l.resume(); assert bits(l) == bits(whole)
+
+def test_trainings_in_threads_equal_each_alone():
+    import threading
+    def solo(seed): l = learner(seed, p=.3); l.fit(2, .01); return weights(l).tolist()
+    want, torch_state = [solo(0), solo(1)], torch.get_rng_state()
+    got = [None, None]
+    def work(k): got[k] = solo(k)
+    threads = [threading.Thread(target=work, args=(k,)) for k in (0, 1)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    assert got == want and torch.equal(torch_state, torch.get_rng_state())
+
+@pytest.mark.parametrize('n', [math.inf, math.nan, True, '3', None, 2**40])
+def test_odd_numbers_of_epochs_are_refused_in_words(n):
+    with pytest.raises(ValueError, match='whole ones'): learner().fit(n)
+
+@pytest.mark.parametrize('n', [1, 2, 3, 31, 33, 63, 65])
+def test_odd_last_batches_train(n):
+    l = Learner(Data((X[:n], X[:n]), batch_size=32), net(), F.mse_loss, device='cpu'); l.fit(2)
+    assert len(l.recorder.losses) == 2 * math.ceil(n / 32)
+
+# ---- early stopping, the best epoch, clipping, functions of one's own
+def test_patience_stops_and_the_best_epoch_is_kept(tmp_path):
+    l = learner(); losses = iter([3., 1., 2., 2., .5, 9.])
+    l.metrics = {}; real = l.validate
+    kept = {}
+    l.validate = lambda: dict(loss=next(losses))
+    l.calls['after_epoch'] = [lambda s: kept.update({s.epoch: weights(s)})]
+    l.fit(6, .05, patience=2, keep_best=True)
+    assert l.epoch == 4 and l.plan.stopped and torch.equal(weights(l), kept[2])
+    l.resume(); assert l.epoch == 4
+    with pytest.raises(ValueError, match='validation set'): Learner(Data((X, X)), net(), F.mse_loss, device='cpu').fit(2, patience=1)
+
+def test_keep_best_survives_a_file(tmp_path):
+    a, b = learner(), learner(5)
+    a.fit_one_cycle(4, .5, keep_best=True)
+    c = learner(); c.fit_one_cycle(4, .5, keep_best=True, until=2.5)
+    b.load(c.save(tmp_path/'c.pt')); b.resume()
+    assert torch.equal(weights(a), weights(b))
+
+def test_clipping_is_pytorchs():
+    l, model = learner(clip=.1), net()
+    l.fit(1, .01); opt = adamw(model, .01)
+    for rows in l.data.batches(0, 0):
+        opt.zero_grad(); F.mse_loss(model(X[rows]), X[rows]**2).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), .1); opt.step()
+    assert torch.equal(weights(l), nn.utils.parameters_to_vector(model.parameters()))
+    with pytest.raises(ValueError, match='positive length'): learner(clip=0)
+
+def test_moments_come_in_order_and_stop():
+    said = []
+    def note(name): return lambda l: said.append((name, l.epoch, l.plan.done))
+    l = learner(batch_size=100, calls={m: note(m) for m in ('before_fit', 'before_batch', 'after_batch', 'after_epoch', 'after_fit')})
+    l.fit(1)
+    assert said == [('before_fit', 0, 0), ('before_batch', 0, 0), ('after_batch', 0, 1), ('before_batch', 0, 1), ('after_batch', 0, 2), ('after_epoch', 1, 2), ('after_fit', 1, 2)]
+    l = learner(batch_size=50, calls=dict(after_batch=lambda s: 'stop' if s.plan.done == 3 else None)); l.fit(5)
+    assert l.plan.done == 3
+    with pytest.raises(ValueError, match='no moment'): learner(calls=dict(at_noon=print))
+
+def test_go_on_begins_or_continues(tmp_path):
+    whole = learner(p=.2); whole.fit_one_cycle(3, .05)
+    a = learner(p=.2); a.fit_one_cycle(3, .05, checkpoint=tmp_path/'c.pt', go_on=True, until=2)
+    b = learner(9, p=.2); b.fit_one_cycle(3, .05, checkpoint=tmp_path/'c.pt', go_on=True)
+    assert torch.equal(weights(whole), weights(b))
+    with pytest.raises(ValueError, match='another plan'): learner().fit(3, .05, checkpoint=tmp_path/'c.pt', go_on=True)
+
+def test_the_recorder_shows_the_momentum_that_was_used():
+    l = learner(opt_func=lambda m, lr, wd: torch.optim.SGD(m.parameters(), lr, momentum=.7)); l.fit_one_cycle(1, .01)
+    assert set(l.recorder.moms) == {.7}
+    l = learner(opt_func=lambda m, lr, wd: adamw(m, lr, wd, mom=.8)); l.fit_one_cycle(1, .01); l.fit(1, .01)
+    assert l.recorder.moms[0] == .95 and l.recorder.moms[-1] == .8
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.int64, torch.bool])
+@pytest.mark.parametrize('shape', [(6,), (6, 3), (1, 1), (1,), (6, 1, 1)])
+def test_nothing_broadcasts_between_prediction_and_target(shape, dtype):
+    with pytest.raises(ValueError, match='every prediction'): check_shapes(torch.zeros(6, 1), torch.zeros(shape, dtype=dtype), F.mse_loss)
+    with pytest.raises(ValueError, match='every prediction'): check_shapes(torch.zeros(6, 6), torch.zeros(6, dtype=dtype), F.mse_loss)
+    check_shapes(torch.zeros(6, 3), torch.zeros(6, dtype=torch.int64), F.cross_entropy)

@@ -7,7 +7,10 @@ root = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(root/'tools'))
 import live
 from ddl_lesson8.book.workbook import chapter_sheets
-from ddl_lesson8.sheets.book import Book, Engine, cell_name, crosscheck, parse_area
+from ddl_lesson8.sheets.address import cell_name, parse_area
+from ddl_lesson8.sheets.engine import Engine
+from ddl_lesson8.sheets.check import crosscheck
+from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.module import SheetModule
 from ddl_lesson8.sheets.view import sheet_document
 
@@ -31,13 +34,16 @@ def site(tmp_path_factory):
     return folder
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args): pass
+
+
 @pytest.fixture(scope='module')
 def page(site):
     "That page in Chromium"
     if not browser or not importlib.util.find_spec('playwright'): pytest.skip('needs Chromium and playwright')
     from playwright.sync_api import sync_playwright
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
-    handler.log_message = lambda *a: None
+    handler = functools.partial(Quiet, directory=str(site))
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as p:
@@ -63,7 +69,7 @@ each_sheet = pytest.mark.parametrize('name, sheet', SHEETS)
 def read(page, name, sheet):
     "All formulas' values as the browser computes them"
     return page.evaluate(f'''async () => {{ const e = {ELEMENT.format(name, sheet)}; await e.start()
-        const at = await e.formulas(); return Object.fromEntries(at.map(a => [a, e.values.get(a)])) }}''')
+        const at = await e.formulas(), values = await e.getMany(at); return Object.fromEntries(at.map((a, i) => [a, values[i]])) }}''')
 
 
 def change(page, name, sheet, entries):
@@ -216,6 +222,13 @@ def test_the_notebook_widget_sends_edits_to_python_and_takes_them_back(page, sit
     got = page.evaluate('window.widget')
     assert got['state']['inputs'][got['first']] == 2.5 and got['saved'] == 1
     assert got['second'] == 4 and got['colour'] == 'rgb(255, 0, 0)'
+
+
+def test_axe_finds_nothing_serious(page):
+    "Opened sheets, the closed ones and the digit reader, by the rules of WCAG"
+    page.add_script_tag(path=str(root/'live'/'node_modules'/'axe-core'/'axe.min.js'))
+    found = page.evaluate("async () => (await axe.run(document, { resultTypes: ['violations'] })).violations.map(v => [v.impact, v.id, v.nodes[0].target.join(' '), v.nodes.length])")
+    assert not [v for v in found if v[0] in ('serious', 'critical')]
 
 
 def test_no_script_error_and_no_other_host(page): assert not page.errors and not page.elsewhere

@@ -5,7 +5,9 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings, strategies as st
 from torch import nn
-from ddl_lesson8.sheets.book import Engine, SheetError, read_range
+from ddl_lesson8.sheets.address import SheetError
+from ddl_lesson8.sheets.engine import Engine
+from ddl_lesson8.sheets.check import read_range
 from ddl_lesson8.sheets.from_model import ACTIVATION_FORMULAS, WRITERS, to_workbook, writes
 
 def rand(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

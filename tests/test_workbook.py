@@ -3,7 +3,11 @@ import importlib.machinery, os, random, re, shutil, subprocess, sys, time, zipfi
 from pathlib import Path
 import pytest, torch
 from ddl_lesson8.book import workbook
-from ddl_lesson8.sheets.book import Book, Check, SheetError, absolute_form, cell_name, open_workbook, parse_area
+from ddl_lesson8.sheets.address import SheetError, cell_name, parse_area
+from ddl_lesson8.sheets import package, xlsx
+from ddl_lesson8.sheets.xlsx import open_workbook
+from ddl_lesson8.sheets.check import Check
+from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.book.workbook import (CHAPTERS, COURSE, check_course_workbook, check_lesson_workbook, check_workbook, chapter_sheets, find_course_sheets,
                                   lesson_book, lesson_workbook, main)
 
@@ -30,8 +34,7 @@ def stand_in(folder):
         for p in parts:
             if not p.first: drawn.setdefault(p.name, [rng.uniform(-1, 2) for _ in planes_of(p, lambda *_: 0)])
             numbers = iter(drawn.get(p.name, ()))
-            for at, form in workbook._cells_of(p):
-                formula = form and absolute_form(form, *at)
+            for at, formula in workbook._cells_of(p):
                 s.cells[at] = ('number', .5 if p.name == 'dropout rate' else next(numbers), 'General') if not p.first else ('array' if 'SUM(' in formula else 'formula', formula, 'General')
         s.cells[1, 1] = ('text', name, 'label')
     path = book.save(folder/'stand-in.xlsx')
@@ -86,7 +89,8 @@ EDITS = {
 def names(report, ref): return [p for p in report.problems if re.search(rf'[! ]{ref}\b', p)]
 
 
-def sheet_parts(path): return {n: p for n, p in open_workbook(path)._parts.items()}
+def sheet_parts(path): # the part of each sheet
+    with package.Package(path) as p: return {n: part for n, _, part in xlsx.sheet_parts(p)[2]}
 
 
 def some_cell(part, seed=0): return random.Random(f'{part.name}{seed}').choice([at for at, _ in workbook._cells_of(part)])
@@ -191,9 +195,9 @@ def test_every_single_change_of_the_course_is_named(tmp_path, kind, sheet):
 # one cell anywhere, changed in any way
 
 def changes_of(file, sheet, cell, at): # the kinds of change that must be found in a cell
-    if cell.formula is None and cell.kind != 'number': return ['text', 'blank', 'error value'] # a label
+    if cell.formula is None and cell.type != 'number': return ['text', 'blank', 'error value'] # a label
     kinds = [k for k in EDITS if cell.formula or 'formula' not in k]
-    free = cell.formula == '=RAND()' or cell.kind == 'text' # any number from 0 to 1 may stand there; a text has no neighbour
+    free = cell.formula == 'RAND()' or cell.type == 'text' # any number from 0 to 1 may stand there; a text has no neighbour
     return [k for k in kinds if not (free and k == 'saved result')]
 
 
@@ -204,12 +208,12 @@ def one_change_at_a_time(path, check, wanted, out, n, rng):
     cells = [(s, at, c) for s in file.sheets for at, c in file.cells(s).items() if wanted(c)]
     for s, at, c in rng.sample(cells, min(n, len(cells))):
         kind, ref = rng.choice(changes_of(file, s, c, at)), cell_name(*at)
-        report = check(rewritten(content, out, {(file._parts[s], ref): EDITS[kind]}))
+        report = check(rewritten(content, out, {(sheet_parts(file.path)[s], ref): EDITS[kind]}))
         assert not report and names(report, ref), (s, ref, kind, report.problems)
 
 
 N_CHANGES = 200 if os.environ.get('DDL_LESSON8_LONG') == '1' else 2
-WANTED = {'numbers': lambda c: c.kind == 'number' and not c.formula, 'formulas': lambda c: c.formula}
+WANTED = {'numbers': lambda c: c.type == 'number' and not c.formula, 'formulas': lambda c: c.formula}
 
 
 @needs_course
@@ -232,7 +236,7 @@ def lesson(tmp_path_factory):
 def test_a_changed_cell_of_the_lesson_is_named(lesson, tmp_path, monkeypatch, which):
     path, built = lesson
     monkeypatch.setattr(workbook, 'lesson_book', lambda: built)
-    wanted = WANTED.get(which, lambda c: c.kind == 'text' and not c.formula)
+    wanted = WANTED.get(which, lambda c: c.type == 'text' and not c.formula)
     one_change_at_a_time(path, check_lesson_workbook, wanted, tmp_path/'x.xlsx', N_CHANGES, random.Random(which))
 
 
@@ -261,18 +265,18 @@ def demo(monkeypatch, tmp_path):
 def test_a_copy_agrees_even_recalculated(demo, tmp_path):
     report = check_workbook(demo[0])
     assert report and len(report) == 8
-    from ddl_lesson8.sheets.book import Engine
-    Engine(demo[0]).model.save_to_xlsx(str(tmp_path/'again.xlsx'))
+    from ddl_lesson8.sheets.engine import Engine
+    Engine(demo[0]).save(tmp_path/'again.xlsx')
     assert check_lesson_workbook(tmp_path/'again.xlsx')
 
 
 def test_every_changed_cell_of_a_copy_is_named(demo, tmp_path):
     part, cells, n = sheet_parts(demo[0])['demo'], open_workbook(demo[0]).cells('demo'), 0
     for at, cell in cells.items():
-        if at[0] == 2 or cell.kind == 'text' and at[0] > 4: continue # labels
-        kinds = EDITS if cell.formula else {k: f for k, f in EDITS.items() if 'formula' not in k and (cell.kind == 'number' or k != 'saved result')}
+        if at[0] == 2 or cell.type == 'text' and at[0] > 4: continue # labels
+        kinds = EDITS if cell.formula else {k: f for k, f in EDITS.items() if 'formula' not in k and (cell.type == 'number' or k != 'saved result')}
         for kind in random.Random(str(at)).sample(sorted(kinds), len(kinds) if os.environ.get('DDL_LESSON8_LONG') == '1' else 1):
-            if cell.formula == '=RAND()' and kind == 'saved result': continue
+            if cell.formula == 'RAND()' and kind == 'saved result': continue
             report = check_lesson_workbook(rewritten(demo[1], tmp_path/'x.xlsx', {(part, cell_name(*at)): EDITS[kind]}))
             n += 1
             assert not report and names(report, cell_name(*at)), (at, kind, report)

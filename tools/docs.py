@@ -3,6 +3,7 @@ import argparse, json, os, re, shutil, subprocess, sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from polish import polish
 import live
 
 root = Path(__file__).resolve().parent.parent
@@ -102,15 +103,18 @@ def build():
     stage()
     shutil.rmtree(site, ignore_errors=True)
     quarto = shutil.which('quarto')
-    cmd = [quarto, 'render', str(proc), '--no-execute'] if quarto else ['smalldocs', 'render', str(proc), '--quiet', '--strict']
-    if subprocess.run(cmd, cwd=root).returncode: sys.exit('the site could not be rendered: see above')
+    cmd = [quarto, 'render', str(proc), '--no-execute'] if quarto else ['smalldocs', 'render', str(proc), '--quiet']
+    said = subprocess.run(cmd, cwd=root, capture_output=True, text=True)
+    if said.returncode: sys.exit(f'the site could not be rendered:\n{said.stdout}{said.stderr}')
+    warned = re.findall(r'^warning: .*', said.stdout + said.stderr, re.M)
     shutil.copytree(proc/'_docs', site)
+    polish(site, {plain_name(nb.stem) for nb in (root/'nbs').glob('*.ipynb') if is_chapter(nb)})
     (site/'notebooks').mkdir()
     for nb in filter(is_chapter, (root/'nbs').glob('*.ipynb')): shutil.copy(nb, site/'notebooks')
     checked = subprocess.run(['ddl8-check', '--save', str(site/'lesson8.xlsx')], cwd=root, capture_output=True, text=True)
     if checked.returncode: sys.exit(f'lesson8.xlsx does not agree:\n{checked.stdout}{checked.stderr}')
     live.build(site)
-    if found := problems(site): sys.exit('\n'.join(found))
+    if found := warned + problems(site): sys.exit('\n'.join(found))
     print(f'the site is in {site.name}/: open {site.name}/index.html')
 
 

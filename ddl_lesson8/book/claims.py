@@ -279,7 +279,7 @@ def notebook_title(
 # %% ../../nbs/book/01_claims.ipynb #24c9e983
 LECTURE_PARTS = dict( # of the lecture, by the first letter of a claim's ID
     P='parameters', E='embeddings', C='collaborative filtering', T='tabular data',
-    V='convolutions', M='the matrix proof', D='dropout', A='activations')
+    V='convolutions', M='the matrix proof', D='dropout', A='activations', N='said, and not checkable')
 
 SHIPPED = Path(__file__).with_name('ledger.json') if '__file__' in globals() else Path('../../ddl_lesson8/book/ledger.json')
 

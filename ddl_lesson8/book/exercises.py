@@ -103,7 +103,8 @@ def check_sheet_exercise(
     checker=None   # called with the recalculated workbook; by default found by the name
 )->Outcome: # shown when it ends a cell
     "Check an exercise that is done in a copy of `lesson8.xlsx`; never raises for a wrong one"
-    from ddl_lesson8.sheets.book import Engine, SheetError
+    from ddl_lesson8.sheets.address import SheetError
+    from ddl_lesson8.sheets.engine import Engine
     if checker is None: checker = find_checker(name)
     if not Path(path).exists(): return Outcome(name, 'open', f'save your copy as {str(path)!r}, then run this cell again')
     try: return _judge(name, Engine(path), checker)

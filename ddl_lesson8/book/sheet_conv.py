@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from ..conv import conv2d, edge_kernels
 from ..pooling import max_pool2d
 from ..data.digits import draw_seven
-from ..sheets.book import Check
+from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_conv.ipynb #76bcebf5
 KERNEL = 13, 31 # row and column of the first kernel's first cell

@@ -10,14 +10,17 @@ __all__ = ['CHAPTERS', 'PLAIN', 'DROPOUT', 'COURSE', 'DIGESTS', 'chapter_sheets'
            'check_workbook', 'main']
 
 # %% ../../nbs/book/10_workbook.ipynb #91859964
-import argparse, hashlib, importlib, importlib.util, math, re, sys, tempfile
+import argparse, hashlib, importlib, importlib.util, json, math, re, sys, tempfile
 from pathlib import Path
 from typing import NamedTuple
 import torch
 import torch.nn.functional as F
-from ..sheets.book import Area, Book, Engine, Report, Row, SheetError
-from ..sheets.book import absolute_form, cell_name, parse_area, quote_sheet, relative_form
-from ..sheets.book import crosscheck, numbers, open_workbook
+from ..sheets.address import Area, SheetError, cell_name, parse_area, quote_sheet, shift_formula
+from ..sheets.engine import Engine
+from ..sheets.check import Report, Row, crosscheck, numbers
+from ..sheets.book import Book
+from ..sheets.xlsx import XlsxFile, open_workbook
+from ..sheets.audit import audit_command
 
 # %% ../../nbs/book/10_workbook.ipynb #02f7599b
 CHAPTERS = ('parameters', 'embeddings', 'collab', 'tabular', 'conv', 'conv_matmul', 'dropout', 'activations')
@@ -36,9 +39,11 @@ def chapter_sheets(
     return found
 
 # %% ../../nbs/book/10_workbook.ipynb #5b3f775e
+TITLE = 'Deep learning, lesson 8: every number live' # by which a copy is recognised
+
 def _contents(sheet, others): # fill the first sheet
     sheet.width('A', 3); sheet.width('B', 26); sheet.width('C', 110)
-    sheet.text('B2', 'Deep learning, lesson 8: every number live', 'title')
+    sheet.text('B2', TITLE, 'title')
     sheet.note('B3', 'Change an input cell and watch everything behind it change. Red is large, blue below zero.')
     for row, s in enumerate(others, 5):
         sheet.text(f'B{row}', s.name, link=s.name)
@@ -77,11 +82,11 @@ def _name(sheet, at): return f'{quote_sheet(sheet)}!{cell_name(*at)}' # full add
 _RANDOM = re.compile(r'\b(RAND|RANDBETWEEN|RANDARRAY|NOW|TODAY)\s*\(')
 
 def _frozen(file): # an engine in which random numbers stay as the file has them
-    engine, fixed = Engine(file.path), {}
+    engine, fixed = Engine(file), {}
     for sheet in file.sheets:
         for at, cell in file.cells(sheet).items():
             random = cell.formula and _RANDOM.search(cell.formula)
-            if random and cell.kind == 'number': fixed[_name(sheet, at)] = cell.value
+            if random and cell.type == 'number': fixed[_name(sheet, at)] = cell.value
     return engine.change(fixed) if fixed else engine
 
 # %% ../../nbs/book/10_workbook.ipynb #f26f6cc6
@@ -90,18 +95,18 @@ def _squeeze(formula): # without blanks, which mean nothing outside quotes
     return ''.join(t if t.startswith('"') else t.replace(' ', '') for t in re.split(r'("[^"]*")', formula))
 
 def _said(cell): # what a cell holds, in words
-    if cell.formula: return f'the formula {_squeeze(cell.formula)[:70]}'
-    if cell.kind in ('empty', 'number'): return 'nothing' if cell.kind == 'empty' else repr(cell.value)
-    return f'the {cell.kind} {str(cell.value)[:40]!r}'
+    if cell.formula: return f'the formula {_squeeze(cell.typed)[:70]}'
+    if cell.type in ('empty', 'number'): return 'nothing' if cell.type == 'empty' else repr(cell.value)
+    return f'the {cell.type} {str(cell.value)[:40]!r}'
 
 # %% ../../nbs/book/10_workbook.ipynb #fd733454
-def _filled(cell): return cell.array and parse_area(cell.array) # the cells that an array formula fills
+def _filled(cell): return cell.ref and Area('', *cell.ref) # the cells that an array formula fills
 
 def _same_content(a, b): # the same number, text or formula?
     if a.formula and b.formula: return _squeeze(a.formula) == _squeeze(b.formula) and _filled(a) == _filled(b)
     if a.formula or b.formula: return False
-    if a.kind != b.kind: return False
-    return a.value == b.value or a.kind == 'number' and abs(a.value - b.value) <= 1e-12 * abs(b.value)
+    if a.type != b.type: return False
+    return a.value == b.value or a.type == 'number' and abs(a.value - b.value) <= 1e-12 * abs(b.value)
 
 # %% ../../nbs/book/10_workbook.ipynb #abefb63a
 def _row(name, sheet, cells, n, against, problems): # a line of a report that counts instead of measuring
@@ -121,9 +126,9 @@ def _as_built(file, fresh, sheet): # are inputs and formulas those of a fresh wo
 _ROUGH = re.compile(r'\b(NORM|ERF|GAMMA)[\w.]*\(') # programs approximate these, each in its own way
 
 def _right_result(cell, now): # is the saved result the recalculated one? A random number must at least be one
-    if cell.kind != now.kind or cell.kind == 'empty': return False
-    if cell.kind != 'number': return cell.value == now.value
-    if cell.formula == '=RAND()' and not 0 <= cell.value < 1: return False
+    if cell.type != now.type or cell.type == 'empty': return False
+    if cell.type != 'number': return cell.value == now.value
+    if cell.formula == 'RAND()' and not 0 <= cell.value < 1: return False
     tol = 1e-9 if _ROUGH.search(cell.formula) else 1e-12
     return abs(cell.value - now.value) <= tol * max(1., abs(now.value))
 
@@ -204,18 +209,18 @@ DROPOUT = [
 COURSE = {'conv-example': PLAIN, 'conv-example (dropout)': DROPOUT}
 
 # %% ../../nbs/book/10_workbook.ipynb #2de1165b
-def _cells_of(part): # (row, column) of every cell of a block, with the formula that belongs there in R1C1 form
+def _cells_of(part): # (row, column) of every cell of a block, with the formula that belongs there
     for k, text in enumerate(part.ranges):
         a = parse_area(text)
-        form = relative_form(part.first[k], a.top, a.left) if part.first else None
         for r in range(a.top, a.bottom + 1, part.step):
-            for c in range(a.left, a.right + 1, part.step): yield (r, c), form
+            for c in range(a.left, a.right + 1, part.step):
+                yield (r, c), shift_formula(part.first[k], r - a.top, c - a.left) if part.first else None
 
 # %% ../../nbs/book/10_workbook.ipynb #d2ef9292
 def _likeness(file, sheet, parts): # share of the expected formulas that a sheet has, in a sample
     cells, want = file.cells(sheet), [pair for p in parts if p.first for pair in _cells_of(p)][::7]
-    same = lambda at, form: at in cells and _squeeze(cells[at].formula or '') == absolute_form(form, *at)
-    return sum(same(at, form) for at, form in want) / len(want)
+    same = lambda at, text: at in cells and _squeeze(cells[at].typed or '') == text
+    return sum(same(*pair) for pair in want) / len(want)
 
 # %% ../../nbs/book/10_workbook.ipynb #1bb889e9
 def find_course_sheets(
@@ -284,15 +289,15 @@ def _input_problems(part, sheet, t): # cells of inputs that are not the course's
     return bad
 
 # %% ../../nbs/book/10_workbook.ipynb #8f9bf38c
-def _needs_array(form): return 'SUM(' in form # sums of products of ranges, but not SUMPRODUCT
+def _needs_array(text): return 'SUM(' in text # sums of products of ranges, but not SUMPRODUCT
 
 def _formula_problems(file, sheet, part): # cells of a block whose formula is not the one that belongs there
     bad = []
-    for at, form in _cells_of(part):
+    for at, text in _cells_of(part):
         cell = file.cell(sheet, *at)
-        same = cell.formula is not None and _squeeze(cell.formula) == absolute_form(form, *at)
-        if same and _filled(cell) == (Area('', *at, *at) if _needs_array(form) else None): continue
-        wanted = absolute_form(form, *at) + (' as an array formula' if same else '')
+        same = cell.formula is not None and _squeeze(cell.typed) == text
+        if same and _filled(cell) == (Area('', *at, *at) if _needs_array(text) else None): continue
+        wanted = text + (' as an array formula' if same else '')
         bad.append(f'{_name(sheet, at)} holds {_said(cell)}; its block has {wanted}')
     return bad
 
@@ -300,7 +305,7 @@ def _formula_problems(file, sheet, part): # cells of a block whose formula is no
 def _strays(file, sheet, parts): # numbers and formulas outside all blocks
     known = {at for p in parts for at, _ in _cells_of(p)}
     others = [(at, c) for at, c in sorted(file.cells(sheet).items()) if at not in known]
-    strange = [(at, c) for at, c in others if c.formula or c.kind != 'text']
+    strange = [(at, c) for at, c in others if c.formula or c.type != 'text']
     bad = [f'{_name(sheet, at)} holds {_said(c)}; the course has nothing there' for at, c in strange]
     return _row('everything else', sheet, 'other cells', len(others), 'blank or text', bad)
 
@@ -383,11 +388,18 @@ def check_course_workbook(
     file = open_workbook(path)
     found = find_course_sheets(file)
     if not found: raise SheetError(f"{file.path}: none of its sheets is one of the course's workbook")
-    engine, rows = Engine(file.path), []
+    engine, rows = Engine(file), []
     for known, parts in COURSE.items():
         if known in found: rows += _course_rows(file, engine, found[known], parts)
         else: rows.append(_row('sheet', known, '', 0, 'the course', [f'no sheet looks like {known!r}']))
     return Report(file.path, rows)
+
+# %% ../../nbs/book/10_workbook.ipynb #k665bef5
+def known_workbook(path): # 'lesson', 'course', or '' for any other workbook, or for a folder
+    if not isinstance(path, XlsxFile) and Path(path).is_dir(): return ''
+    file = open_workbook(path)
+    if 'contents' in file.sheets and file.cell('contents', 2, 2).value == TITLE: return 'lesson'
+    return 'course' if find_course_sheets(file) else ''
 
 # %% ../../nbs/book/10_workbook.ipynb #b665bef5
 def check_workbook(
@@ -395,18 +407,28 @@ def check_workbook(
 )->Report: # a line for each block
     "Recognise a workbook and check it; raises `SheetError` when it is neither"
     file = open_workbook(path)
-    if 'contents' in file.sheets: return check_lesson_workbook(file)
-    if find_course_sheets(file): return check_course_workbook(file)
+    kind = known_workbook(file)
+    if kind == 'lesson': return check_lesson_workbook(file)
+    if kind == 'course': return check_course_workbook(file)
     raise SheetError(f"{file.path}: is neither the lesson's workbook nor the course's conv-example.xlsx; "
                      f"its sheets are {', '.join(map(repr, file.sheets))}")
 
 # %% ../../nbs/book/10_workbook.ipynb #9063db0e
 def _parser():
     parser = argparse.ArgumentParser('ddl8-check', description=__doc__)
-    parser.add_argument('path', nargs='?', help="a lesson8.xlsx, or the course's conv-example.xlsx; "
-                                                "without it, the lesson's workbook is built and checked")
+    parser.add_argument('path', nargs='?', help="any workbook, or a folder of them; a lesson8.xlsx and the course's "
+                                                "conv-example.xlsx are compared with PyTorch too; without a path, "
+                                                "the lesson's workbook is built and checked")
     parser.add_argument('--save', metavar='PATH', help='where to keep the workbook that is built')
+    parser.add_argument('--json', action='store_true', help='print data for a program')
     return parser
+
+def _shown(report, as_json): # a report, as words or as data
+    n_bad, n = sum(not r.ok for r in report.rows), len(report)
+    verdict = f'all {n} comparisons agree' if report else f'{n_bad} of {n} comparisons differ'
+    if not as_json: return f'{report}\n{report.path.name}: {verdict}'
+    rows = [{k: v if v != math.inf else None for k, v in vars(r).items()} for r in report.rows]
+    return json.dumps(dict(path=str(report.path), status=int(not report), comparisons=rows), indent=1)
 
 # %% ../../nbs/book/10_workbook.ipynb #f1c5f2ad
 def main(
@@ -416,13 +438,12 @@ def main(
     args = _parser().parse_args(argv)
     if args.path and args.save: _parser().error('--save is for the workbook that is built; leave the other path out')
     try:
+        if args.path and not known_workbook(args.path): return audit_command(args.path, args.json)
         with tempfile.TemporaryDirectory() as folder:
             built = Path(args.save or Path(folder)/'lesson8.xlsx')
             report = check_workbook(args.path) if args.path else lesson_workbook(built)
     except SheetError as e:
-        print(e, file=sys.stderr)
+        print(json.dumps(dict(path=args.path, status=2, error=str(e))) if args.json else e, file=sys.stdout if args.json else sys.stderr)
         return 2
-    n_bad, n = sum(not r.ok for r in report.rows), len(report)
-    print(report)
-    print(f'{report.path.name}:', f'all {n} comparisons agree' if report else f'{n_bad} of {n} comparisons differ')
+    print(_shown(report, args.json))
     return 0 if report else 1

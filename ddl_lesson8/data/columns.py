@@ -8,11 +8,12 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/columns.html.md"""
 __all__ = ['UNKNOWN', 'TOO_LARGE', 'cont_cat_split', 'date_parts', 'add_datepart', 'split_rows', 'ColumnPrep', 'ReadTable']
 
 # %% ../../nbs/data/04_columns.ipynb #bc01bd87
-import json, math, os, re
+import math, re
 from pathlib import Path
 import numpy as np
 import torch
 from fastcore.basics import patch
+from .files import read_values, write_values
 from .frames import Column, Frame, as_frame, categories, check_columns, read_dates, warn_caller, with_columns
 
 # %% ../../nbs/data/04_columns.ipynb #c76da0f6
@@ -419,24 +420,15 @@ def from_dict(cls:ColumnPrep,
 def save(self:ColumnPrep,
     path:str|Path # JSON file to write; an older one is replaced only when the new one is complete
 )->Path: # the file
-    "Write what was learned as JSON"
-    path = Path(path)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        part.write_text(json.dumps(self.to_dict(), ensure_ascii=False, indent=1), encoding='utf-8')
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
-    return path
+    "Write what was learned as JSON with a checksum"
+    return write_values(path, self.to_dict())
 
 @patch(cls_method=True)
 def load(cls:ColumnPrep,
     path:str|Path # file written by `save`
 )->ColumnPrep:
     "Read a fitted `ColumnPrep`; raise `ValueError` when the file is something else"
-    try: state = json.loads(Path(path).read_text(encoding='utf-8'))
-    except (UnicodeDecodeError, json.JSONDecodeError) as e:
-        raise ValueError(f"{Path(path).name} is no saved ColumnPrep: {e}") from e
-    return cls.from_dict(state)
+    return cls.from_dict(read_values(path, 'saved ColumnPrep'))
 
 # %% ../../nbs/data/04_columns.ipynb #c2f47f79
 @patch

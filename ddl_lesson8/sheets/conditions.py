@@ -10,7 +10,7 @@ __all__ = []
 # %% ../../nbs/sheets/06c_conditions.ipynb #627d7d72
 import math, re
 import torch
-from .book import SheetError
+from .address import SheetError
 from .evaluate import Place, evaluate, is_range, locate
 from .formulas import Fault
 from .values import (BLANK, DIV0, FAULT, FAULTS, LOGICAL, NUMBER, TEXT, VALUE, Cells, Functions, Texts, cat_cells,

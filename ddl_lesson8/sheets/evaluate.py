@@ -11,11 +11,11 @@ __all__ = ['OneByOne', 'NeedsCells', 'Faulty', 'Place', 'Context', 'meet', 'is_r
 # %% ../../nbs/sheets/05_evaluate.ipynb #d4f724d1
 from typing import NamedTuple
 import torch
-from .book import MAX_COLS, MAX_ROWS, SheetError
+from .address import MAX_COLS, MAX_ROWS, SheetError
 from .formulas import Array, Call, Chain, Empty, Fault, Leaf, Logical, Number, Text, Unary, parse_formula
-from .values import (BLANK, FAULT, VALUE, Cells, Functions, Texts, build, cat_cells, decode, elementwise,
+from .values import (BLANK, FAULT, LOST, VALUE, Cells, Functions, Texts, build, cat_cells, decode, elementwise,
                                        from_rows, letter_of, numbers_of, operate)
-from .values import _any, _broken, _code, _last_sum
+from .values import _any, _broken, _code, _last_sum, _with_fault
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #fca0037e
 class OneByOne(Exception): "The formulas need results of different sizes: compute them one by one"
@@ -55,7 +55,7 @@ class Context:
         generator:torch.Generator|None=None # for random numbers
     ):
         self.like, self.generator, self.known = like, generator, {}
-        self.functions, self.texts = functions or {}, texts or Texts()
+        self.functions, self.texts, self.lost = functions or {}, texts or Texts(), False # is anything LOST?
         self.rows, self.cols = (torch.as_tensor(v, device=like.device).long() for v in (rows, cols))
     def position(self,
         node:Leaf # of a tree
@@ -213,7 +213,15 @@ def _call(node, ctx, array, whole):
 def _apply(f, args, ctx, array, whole):
     if f.raw: return f.fn(ctx, args, array, whole)
     values = [_argument(a, letter_of(f.letters, i), ctx, array, whole) for i, a in enumerate(args)]
-    return f.fn(ctx, *values) if f.context else f.fn(*values)
+    out = f.fn(ctx, *values) if f.context else f.fn(*values)
+    return _keep_lost(out, values) if ctx.lost and not f.picks else out
+
+def _keep_lost(out, values): # whatever a function makes of errors, what was lost stays lost
+    for x in values:
+        if x.kind is None: continue
+        lost = (x.kind == FAULT) & (x.num.detach() == LOST)
+        if _any(lost): out = _with_fault(out, _code(lost.flatten(-2).any(-1)[..., None, None], LOST))
+    return out
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #710c4ba7
 class SmallSheet(Context):

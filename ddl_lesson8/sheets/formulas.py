@@ -13,7 +13,7 @@ __all__ = ['tokenize', 'Leaf', 'Ref', 'relative_tokens', 'r1c1', 'Number', 'Text
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from .book import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_name, col_number, quote_sheet
+from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_name, col_number, quote_sheet
 
 # %% ../../nbs/sheets/03_formulas.ipynb #dea7d479
 _CELL = r'\$?[A-Za-z]{1,3}\$?[1-9]\d{0,6}(?![\w.(!\[])'
@@ -89,6 +89,14 @@ class Ref(Leaf):
         "Where the range lies for a formula in this cell"
         edges = zip((self.top, self.left, self.bottom, self.right), self.relative, (row, col) * 2, (MAX_ROWS, MAX_COLS) * 2)
         return tuple((v + base - 1) % last + 1 if rel else v for v, rel, base, last in edges) # round the edge, as names do
+    def a1(self,
+        row:int, # of the formula's cell, counted from 1
+        col:int  # column, counted from 1
+    )->str: # in A1 notation, with dollar signs
+        "The range as it stands in a cell"
+        t, l, b, r = self.at(row, col)
+        first, last = (f'${col_name(c)}${r}' for r, c in ((t, l), (b, r)))
+        return (quote_sheet(self.sheet) + '!' if self.sheet else '') + (first if first == last else f'{first}:{last}')
     def __str__(self)->str: # in R1C1 notation
         def one(letter, v, rel): return f'{letter}[{v}]' if rel and v else letter if rel else f'{letter}{v}'
         t, l, b, r = self.relative
@@ -381,19 +389,23 @@ def parse_formula(
 
 # %% ../../nbs/sheets/03_formulas.ipynb #15618aa2
 def unparse(
-    tree # of `parse_formula`
-)->str: # the formula in R1C1 notation, with all parentheses
+    tree,   # of `parse_formula`
+    at=None # row and column of the formula's cell, for A1 notation
+)->str: # the formula with all parentheses, in R1C1 notation unless `at` is given
     "Write a tree as a formula that shows what is computed first"
+    write = lambda t: unparse(t, at)
+    if at and isinstance(tree, Ref): return tree.a1(*at)
     if isinstance(tree, Number): return repr(tree.value).removesuffix('.0')
     if isinstance(tree, Text): return '"' + tree.value.replace('"', '""') + '"'
     if isinstance(tree, Logical): return str(tree.value).upper()
     if isinstance(tree, Name): return (quote_sheet(tree.sheet) + '!' if tree.sheet else '') + tree.name
     if isinstance(tree, TableRef): return f'{tree.table}[{tree.inner}]'
-    if isinstance(tree, Array): return '{' + ';'.join(','.join(map(unparse, r)) for r in tree.rows) + '}'
-    if isinstance(tree, Call): return f"{tree.name}({','.join(map(unparse, tree.args))})"
+    if isinstance(tree, Array): return '{' + ';'.join(','.join(map(write, r)) for r in tree.rows) + '}'
+    if isinstance(tree, Call): return f"{tree.name}({','.join(map(write, tree.args))})"
     if isinstance(tree, Unary):
-        return f"({unparse(tree.arg)}{tree.op})" if tree.op in '%#' else f"({tree.op}{unparse(tree.arg)})"
-    if isinstance(tree, Chain): return '(' + ''.join(o + unparse(t) for o, t in zip(('',) + tree.ops, tree.terms)) + ')'
+        if at and tree.op == '{': return write(tree.arg)
+        return f"({write(tree.arg)}{tree.op})" if tree.op in '%#' else f"({tree.op}{write(tree.arg)})"
+    if isinstance(tree, Chain): return '(' + ''.join(o + write(t) for o, t in zip(('',) + tree.ops, tree.terms)) + ')'
     return '' if isinstance(tree, Empty) else tree.value if isinstance(tree, Fault) else str(tree)
 
 # %% ../../nbs/sheets/03_formulas.ipynb #60087a3b

@@ -16,7 +16,10 @@ from typing import NamedTuple
 import torch
 from fastcore.basics import patch
 from torch import nn
-from .book import Block, Book, Check, Report, SheetError, crosscheck
+from .address import SheetError
+from .blocks import Block
+from .check import Check, Report, crosscheck
+from .book import Book
 
 # %% ../../nbs/sheets/23_from_model.ipynb #8582e4c9
 _SIGMOID = 'IF({r}<0,EXP({r})/(1+EXP({r})),1/(1+EXP(-{r})))'

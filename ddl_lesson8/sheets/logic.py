@@ -10,7 +10,7 @@ __all__ = []
 # %% ../../nbs/sheets/06b_logic.ipynb #9c3eb469
 import math
 import torch
-from .book import SheetError
+from .address import SheetError
 from .evaluate import OneByOne
 from .formulas import Fault
 from .values import (BLANK, FAULT, LOGICAL, NA, NUMBER, TEXT, VALUE, Cells, Functions, align, as_text, build,
@@ -48,7 +48,7 @@ def _still_ref(mask, a, b): # does the result count as read from cells? Numbers 
     return bool(mask.all()) if a.ref else not bool(mask.any())
 
 # %% ../../nbs/sheets/06b_logic.ipynb #f5629752
-@LOGIC('IF', 'vpp', 1, context=True)
+@LOGIC('IF', 'vpp', 1, context=True, picks=True)
 def _if(ctx, test, yes=None, no=None):
     yes, no = ctx.constant(True) if yes is None else yes, ctx.constant(False) if no is None else no
     test, yes, no = align(test, yes, no)
@@ -69,7 +69,7 @@ def _ifna(x, other):
     x, other = align(x, other)
     return _value(choose((x.kind == FAULT) & (x.num == NA), other, x))
 
-@LOGIC('IFS', 'vp**', context=True)
+@LOGIC('IFS', 'vp**', context=True, picks=True)
 def _ifs(ctx, *args):
     if len(args) % 2: raise SheetError('IFS wants pairs of a condition and a value')
     out = ctx.constant(Fault('#N/A'))
@@ -77,7 +77,7 @@ def _ifs(ctx, *args):
     return out
 
 # %% ../../nbs/sheets/06b_logic.ipynb #d31d6be9
-@LOGIC('SWITCH', 'vvp**', 3, context=True)
+@LOGIC('SWITCH', 'vvp**', 3, context=True, picks=True)
 def _switch(ctx, x, *args): # a blank is 0 here, neither "" nor FALSE
     def zero(v):
         if v.kind is None: return v
@@ -87,7 +87,7 @@ def _switch(ctx, x, *args): # a blank is 0 here, neither "" nor FALSE
     for test, value in reversed(pairs): out = _if(ctx, _compare('=', zero(x), zero(test)), value, out)
     return out
 
-@LOGIC('CHOOSE', 'vp*', 2, context=True)
+@LOGIC('CHOOSE', 'vp*', 2, context=True, picks=True)
 def _choose(ctx, index, *values):
     n, fault = numbers_of(index)
     n = n.detach().trunc()

@@ -205,7 +205,7 @@ def _lookup(x, values, results=None):
     return _with_fault(take(results, at), _first(_faults(x), _code(~found, NA)))
 
 # %% ../../nbs/sheets/07_lookup.ipynb #e13778d4
-@LOOKUP('INDEX', 'avvv', 2)
+@LOOKUP('INDEX', 'avvv', 2, picks=True)
 def _index(x, row, col=None, area=None):
     rows, cols = x.size[-2:]
     (rn, rf), (cn, cf) = numbers_of(row), (None, None) if col is None else numbers_of(col)

@@ -19,9 +19,10 @@ from .formulas import Call, Chain, walk
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
 from .groups import CutOff, Group, Window, in_cell
+from .keep import _Seen, keep_step
 from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts, all_finite, build, cat_cells,
                                        common_shape)
-from .book import MAX_COLS, MAX_ROWS, Area, SheetError
+from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
 # %% ../../nbs/sheets/11_plan.ipynb #f38796cb
 _MAX_CELLS = 200_000_000 # that one window of a group may read in all
@@ -60,6 +61,18 @@ class CellIndex:
         return np.where(keys[at] == want, self.first[sheet] + at, 0)
 
 # %% ../../nbs/sheets/11_plan.ipynb #faf41d2c
+@patch
+def places(self:CellIndex,
+    ids # numbers of cells
+)->list: # (sheet, row, column) of each
+    "Where cells stand"
+    out = [None] * len(ids)
+    for sheet, first in self.first.items():
+        mine = np.flatnonzero((ids >= first) & (ids < first + len(self.keys[sheet])))
+        rows, cols = np.divmod(self.keys[sheet][ids[mine] - first], MAX_COLS + 1)
+        for k, r, c in zip(mine, rows.tolist(), cols.tolist()): out[k] = sheet, r, c
+    return out
+
 @patch
 def clip(self:CellIndex,
     height:int, # of a range
@@ -279,6 +292,7 @@ class _Step:
     "Formulas that are computed at once, and how they read what they see"
     def __init__(self, group, plan):
         self.group, self.plan, self.singles, self.contractions = group, plan, None, {}
+        self.agrees = self.engine = self.sees = None # for formulas that keep their results
         with in_cell(plan.path, group.sheet, group.rows[0], group.cols[0]):
             self.readers = {j: plan.reader(w.sheet, group.tops[j], group.lefts[j], w.height, w.width, w.cut)
                             for j, w in enumerate(group.windows) if w.read}
@@ -289,6 +303,12 @@ class _Step:
         if self.singles is None:
             self.singles = [_Step(self.group.take(np.array([i])), self.plan) for i in range(len(self.group.rows))]
         return self.singles
+    def seen(self, run): # what the formulas see, and what the file holds there
+        if self.sees is None: self.sees = _Seen(self, run)
+        return self.sees
+    def first_ids(self): # number of each formula's first cell
+        g = self.group
+        return self.plan.index.of(g.sheet, g.rows, g.cols)
 
 # %% ../../nbs/sheets/11_plan.ipynb #43d9b2dc
 class Plan:
@@ -297,8 +317,7 @@ class Plan:
         path,           # of the workbook, for messages
         constants:dict, # number of each cell that holds a constant, by (sheet, row, column)
         groups:list,    # of `Group`
-        given:tuple,    # of `Area`: what comes from outside
-        frozen=()       # of `Group`: formulas that keep their saved results, and are among the constants
+        given:tuple     # of `Area`: what comes from outside
     ):  # raises `SheetError` where formulas wait for each other
         self.path, self.given, self.readers = path, tuple(given), {}
         by_sheet = _by_sheet(constants)
@@ -307,10 +326,9 @@ class Plan:
         ids = [self.index.of(a.sheet, *_area_cells(a)).reshape(-1) for a in given]
         taken = np.zeros(self.index.n, dtype=bool)
         taken[np.concatenate(ids + [np.zeros(0, dtype=np.int64)])] = True
-        groups, frozen = (self._not_given(gs, taken) for gs in (groups, frozen))
+        groups, self.given_ids, self.after = self._not_given(groups, taken), ids, None
         try: graph = _Graph(self.index, groups, np.flatnonzero(taken))
         except SheetError as e: raise SheetError(f"{path}: {e}") from None
-        self.stale = self._stale(groups, frozen) if given and frozen else None
         self.layout = _Layout(self.index.n)
         self._place_constants(by_sheet, taken | (graph.owner >= 0))
         for area_ids in ids: self.layout.add(area_ids)
@@ -334,16 +352,33 @@ def _not_given(self:Plan, groups, taken): # the formulas of which not every cell
 
 # %% ../../nbs/sheets/11_plan.ipynb #49e11546
 @patch
-def _stale(self:Plan, groups, frozen): # mask of cells that would change with what is given, had nothing been frozen
-    none = np.zeros((0, 0), dtype=np.int64)
-    given = [Group(a.sheet, None, 'normal', a.shape, np.array([a.top]), np.array([a.left]), none, none, [])
-             for a in self.given]
-    graph = _Graph(self.index, groups + frozen + given, np.zeros(0, dtype=np.int64))
-    owner, n = graph.owner, graph.first[len(groups) + len(frozen)]
-    held = np.arange(graph.first[len(groups)], n)
-    held = held[graph._after(np.arange(n, graph.n))[held]] # frozen, although something before it is given
-    stale = graph._after(held)
-    return (owner >= 0) & (owner < n) & stale[owner]
+def downstream(self:Plan)->np.ndarray: # bool for each cell by its number
+    "Which cells depend on what is given?"
+    if self.after is None:
+        none = np.zeros((0, 0), dtype=np.int64)
+        given = [Group(a.sheet, None, 'normal', a.shape, np.array([a.top]), np.array([a.left]), none, none, [])
+                 for a in self.given]
+        graph = _Graph(self.index, [s.group for s in self.steps] + given, np.zeros(0, dtype=np.int64))
+        n = graph.first[len(self.steps)] if given else graph.n
+        after = graph._after(np.arange(n, graph.n))
+        self.after = (graph.owner >= 0) & after[graph.owner]
+    return self.after
+
+@patch
+def origins(self:Plan,
+    cell, # number of a cell
+    failed # numbers of cells that could not be computed
+)->list: # those on which the cell depends
+    "Which of these cells does another depend on?"
+    graph = _Graph(self.index, [s.group for s in self.steps], np.zeros(0, dtype=np.int64))
+    back = _Links(graph.target, graph.source, graph.nodes)
+    found, nodes = np.zeros(graph.nodes, dtype=bool), graph.owner[[cell]]
+    nodes = nodes[nodes >= 0]
+    while len(nodes):
+        found[nodes] = True
+        nodes = np.unique(back.of(nodes))
+        nodes = nodes[~found[nodes]]
+    return [f for f in failed if graph.owner[f] >= 0 and found[graph.owner[f]]]
 
 # %% ../../nbs/sheets/11_plan.ipynb #0aa4b74e
 @patch
@@ -382,6 +417,13 @@ def reader(self:Plan,
     return _Reader(self.layout.slot[self.index.windows(sheet, tops, lefts, height, width, cut)], self.layout.starts)
 
 @patch
+def cells_reader(self:Plan,
+    ids # numbers of cells
+): # as `reader`, of one range that holds these cells in a row
+    "Prepare to read some cells"
+    return _Reader(self.layout.slot[ids][None, None], self.layout.starts)
+
+@patch
 def area_reader(self:Plan,
     area:Area # what to read
 ): # as `reader`, made once
@@ -414,6 +456,9 @@ class Run:
     first: int = 0        # number of the first element of the batch
     known: dict = field(default_factory=dict) # constants of formulas, as `Cells`
     texts: Texts = field(default_factory=Texts) # the table of texts
+    saved: object = None  # function of sheet, row, column: number and kind that the file holds there, None where unknown
+    strict: bool = True   # raise what cannot be computed?
+    failed: dict = field(default_factory=dict) # message by (sheet, row, column) of what could not be computed
 
 # %% ../../nbs/sheets/11_plan.ipynb #790a2c28
 def random_numbers(
@@ -438,7 +483,7 @@ class _Sight(Context):
     def __init__(self, step, run):
         g = step.group
         super().__init__(run.like, torch.from_numpy(g.rows), torch.from_numpy(g.cols), FUNCTIONS, run.texts)
-        self.step, self.run, self.known, self.seen, self.draws = step, run, run.known, {}, 0
+        self.step, self.run, self.known, self.seen, self.draws, self.lost = step, run, run.known, {}, 0, bool(run.failed)
     def random(self, shape): # (formulas, 1, 1), with the batch in front
         g, self.draws = self.step.group, self.draws + 1
         batch = np.arange(math.prod(self.run.batch)).reshape(self.run.batch + (1,)) + self.run.first
@@ -585,7 +630,15 @@ def compute_step(
     step,   # one of a plan's steps
     run:Run # whose store holds what the step needs
 )->Cells: # the step's segment, (..., n)
-    "Compute some formulas at once; raises `SheetError` with the address of one that cannot be computed"
+    "Compute some formulas at once; what cannot be computed keeps its saved result, or is lost and noted in the run"
+    if step.group.kept: return keep_step(step, run)
+    try: return _compute(step, run)
+    except SheetError as e:
+        if len(step.group.rows) > 1: return _one_by_one(step, run)
+        if run.strict: raise
+        return keep_step(step, run, str(e))
+
+def _compute(step, run): # raises `SheetError` with the address of one that cannot be computed
     g = step.group
     array = g.kind in ('array', 'dynamic')
     with in_cell(step.plan.path, g.sheet, g.rows[0], g.cols[0]):

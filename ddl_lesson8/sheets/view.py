@@ -11,7 +11,9 @@ __all__ = ['sheet_document', 'shown_number', 'sheet_picture', 'view', 'view_grad
 import json, re, tempfile
 from html import escape
 from pathlib import Path
-from .book import Area, Book, Engine, SheetError, cell_name, col_name, parse_area
+from .address import Area, SheetError, cell_name, col_name, parse_area
+from .engine import Engine
+from .book import Book
 
 # %% ../../nbs/sheets/24_view.ipynb #8bfe5e93
 def _colour(c): # '#rrggbb' of an openpyxl colour, or None
@@ -60,7 +62,10 @@ def sheet_document(
     import openpyxl
     if isinstance(workbook, Book):
         with tempfile.TemporaryDirectory() as folder: return sheet_document(workbook.save(Path(folder)/'book.xlsx'))
-    file, engine = openpyxl.load_workbook(workbook), Engine(workbook)
+    engine = Engine(workbook) # looks at the file with guards, before openpyxl does
+    try: file = openpyxl.load_workbook(workbook)
+    except Exception as e: # its styles or charts may be damaged in any way
+        raise SheetError(f'{workbook}: cannot be shown ({type(e).__name__}: {str(e)[:100]})') from None
     return dict(version=1, sheets=[_sheet(ws, engine) for ws in file.worksheets])
 
 # %% ../../nbs/sheets/24_view.ipynb #f3a30355

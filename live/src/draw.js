@@ -59,7 +59,7 @@ class DigitReader extends HTMLElement {
   }
 
   // the same handle as a live sheet's
-  async get(at) { await this.open(); const { top, left } = area(at); return (await ask('read', { key: this.key, cells: [[this.k, top, left]] }))[0] }
+  async get(at) { await this.open(); const { top, left } = area(at); return (await ask('exact', { key: this.key, cells: [[this.k, top, left]] }))[0] }
   async set(at, value) { return this.setMany({ [at]: Number(value) }) }
   async inputs() { await this.open(); return [...this._at(this.canvasArea)] }
   async setMany(entries) {

@@ -11,7 +11,8 @@ const el = (tag, props = {}, ...children) => {
   return node
 }
 const css_rgb = ([r, g, b]) => `rgb(${r} ${g} ${b})`
-const light = ([r, g, b]) => .299 * r + .587 * g + .114 * b > 140
+const linear = c => c <= 10 ? c / 3294 : ((c / 255 + .055) / 1.055) ** 2.4
+const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b) > .179 // black reads better on it than white, by WCAG
 let count = 0
 
 export class LiveSheet extends HTMLElement {
@@ -77,10 +78,10 @@ export class LiveSheet extends HTMLElement {
   // ---- what programs and readers with a console use -------------------------------------------------------------
   inputs() { return Promise.resolve([...this.cells].filter(([, c]) => isInput(c)).map(([at]) => at)) }
   formulas() { return Promise.resolve([...this.cells].filter(([, c]) => isFormula(c)).map(([at]) => at)) }
-  async get(at) {
+  async get(at) { return (await this.getMany([at]))[0] }
+  async getMany(addresses) { // with all digits
     await this.start()
-    const { top, left } = area(at)
-    return (await ask('read', { key: this.key, cells: [[this.k, top, left]] }))[0]
+    return ask('exact', { key: this.key, cells: addresses.map(at => { const { top, left } = area(at); return [this.k, top, left] }) })
   }
   async set(at, text) { await this.start(); return this.setMany({ [at]: text }) }
   async setMany(entries) { // {'A1': '0.5', …}: many cells, one recalculation
@@ -210,14 +211,14 @@ export class LiveSheet extends HTMLElement {
         if (!td) continue
         const colour = ground(v, scale.points, low, high, paper)
         td.style.background = css_rgb(colour)
-        td.style.color = light(colour) ? '#111' : '#fff'
+        td.style.color = light(colour) ? '#000' : '#fff'
       }
     }
   }
 
   tint(colours) { // colours by address instead of the sheet's own scales, for example gradients; none brings the scales back
     this.tints = colours && Object.keys(colours).length ? colours : null
-    for (const td of this.tds.values()) { td.style.background = this.tints?.[td.at] ?? ''; td.style.color = this.tints?.[td.at] ? '#111' : '' }
+    for (const td of this.tds.values()) { td.style.background = this.tints?.[td.at] ?? ''; td.style.color = this.tints?.[td.at] ? '#000' : '' }
     this._paint(null)
   }
 

@@ -1,7 +1,7 @@
 // A workbook in IronCalc: filled from the library's plain document, edited, read. Runs in a worker, and in node at build time.
 import init, { Model } from '@ironcalc/wasm'
 
-const EXACT = '0.0000000000000000E+00' // the engine gives formatted text only; this format keeps all 15 digits of a number
+const EXACT = '0.0000000000000000E+00' // the engine gives formatted text only: its usual format is quick and keeps 9 digits, this one keeps 15
 const NUMBER = 1
 
 export const start = wasm => init({ module_or_path: wasm })
@@ -20,7 +20,6 @@ export function fill(doc) {
   doc.sheets.forEach(({ name }, k) => { if (k) model.newSheet(); model.renameSheet(k, name) })
   doc.sheets.forEach((sheet, k) => {
     for (const [row, column, , content] of sheet.cells) put(model, k, row, column, content)
-    model.updateRangeStyle({ sheet: k, row: 1, column: 1, width: sheet.cols, height: sheet.rows }, 'num_fmt', EXACT)
   })
   model.resumeEvaluation()
   model.evaluate()
@@ -39,7 +38,15 @@ export function edit(model, edits) { // [sheet, row, column, content], then one 
   model.evaluate()
 }
 
-export function read(model, sheet, row, column) {
+export function read(model, sheet, row, column) { // quick, for the eye
   const text = model.getFormattedCellValue(sheet, row, column)
   return model.getCellType(sheet, row, column) === NUMBER ? Number(text) : text
+}
+
+export function exact(model, cells) { // all digits, for comparisons
+  const style = format => cells.forEach(([sheet, row, column]) => model.updateRangeStyle({ sheet, row, column, width: 1, height: 1 }, 'num_fmt', format))
+  style(EXACT)
+  const values = cells.map(at => read(model, ...at))
+  style('general')
+  return values
 }

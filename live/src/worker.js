@@ -1,5 +1,5 @@
 // One engine for all live sheets of a page, away from the page's own thread.
-import { start, open, edit, read } from './engine.js'
+import { start, open, edit, read, exact } from './engine.js'
 
 const models = new Map()
 let ready
@@ -9,6 +9,7 @@ const tasks = {
   open: ({ key, doc, bytes }) => { models.set(key, open(doc, bytes)); return true },
   edit: ({ key, edits, cells }) => { edit(models.get(key), edits); return cells.map(at => read(models.get(key), ...at)) },
   read: ({ key, cells }) => cells.map(at => read(models.get(key), ...at)),
+  exact: ({ key, cells }) => exact(models.get(key), cells),
   close: ({ key }) => { models.get(key)?.free(); models.delete(key) },
 }
 

@@ -1,0 +1,320 @@
+"""Make rendered pages readable: the story open, the proof one click away. Works on the HTML of Quarto and of smalldocs alike.
+
+Each step takes a page as a BeautifulSoup tree and changes it in place; `polish` runs them all over a folder."""
+import base64, hashlib, io, json, re, shutil
+from pathlib import Path
+from bs4 import BeautifulSoup
+
+WORDS_A_MINUTE, SECONDS_A_LINE = 180, 2  # of prose that a reader reads, of shown code
+SHOWN_WIDTH = 780                         # of the column, in points; figures have at most twice as many
+HERE = Path(__file__).resolve().parent
+FAVICON = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="6" fill="#593196"/>'
+           '<g fill="#fff"><path d="M6 6h6v6H6zm7 0h6v6h-6zm7 0h6v6h-6z"/><path opacity=".55" d="M6 13h6v6H6zm7 0h6v6h-6zm7 0h6v6h-6z"/>'
+           '<path opacity=".25" d="M6 20h6v6H6zm7 0h6v6h-6zm7 0h6v6h-6z"/></g></svg>\n')
+
+
+def element(soup, html:str):
+    "The first element of a piece of HTML"
+    return BeautifulSoup(html, 'html.parser').find()
+
+
+def depth(name:str)->str:
+    "The way from a page back to the root of the site"
+    return '../' * name.count('/')
+
+
+# ---------------------------------------------------------------- code and reference
+
+def signature_blocks(soup)->list:
+    "What nbdev documents: (heading with the name, element with the signature, all elements of the block)"
+    found = []
+    for h in soup.select('main h3, main h4, main h2'):
+        pre = h.find_next_sibling(class_='code-copy-outer-scaffold') or h.find_next_sibling(class_='sourceCode')
+        home = h.find_parent(class_='cell-output-markdown') or h.find_parent(class_='cell-output')
+        if pre and home and re.match(r'\s*(@.*\n)*(async )?(def|class) \w', pre.get_text()): found.append((h, pre, home))
+    return found
+
+
+def clean_signature(text:str, name:str)->str:
+    "A signature as a person would write it: a class as a class, nothing about NoneType"
+    text = re.sub(r':\s*NoneType\b', '', text)
+    text = re.sub(r'=<factory>', '', text)
+    text = text.replace('(*args, **kwargs)', '').replace('(\n    args:VAR_POSITIONAL,\n    kwargs:VAR_KEYWORD\n)', '')
+    if name[:1].isupper() and '.' not in name: text = re.sub(r'^def ', 'class ', text)
+    return text.strip()
+
+
+def one_line(text:str)->str:
+    "A signature without its comments, on one line"
+    text = re.sub(r'#[^\n]*', '', text)
+    text = re.sub(r'\s+', ' ', text).replace('( ', '(').replace(', )', ')').replace(' )', ')')
+    return re.sub(r'^(def|class) ', '', text).rstrip(' :')
+
+
+def entry(soup, h, pre, home):
+    "One line of the reference, which unfolds into the whole signature"
+    name = h.get_text().strip()
+    text = clean_signature(pre.get_text(), name)
+    source = home.find('a', string='source')
+    said = ' '.join(p.get_text(' ', strip=True) for p in home.find_all('p') if not p.find('a', string='source'))
+    made = element(soup, '<details class="ref-entry"><summary><code></code> <span class="said"></span></summary>'
+                         '<div class="sourceCode"><pre class="sourceCode"><code class="sourceCode"></code></pre></div></details>')
+    made['id'] = h.get('id') or h.get('data-anchor-id') or name
+    made.summary.code.string, made.summary.find(class_='said').string = one_line(text), said
+    made.find('pre').code.string = text
+    for table in home.find_all('table'): made.append(table.extract())
+    if source: made.append(element(soup, f'<p><a href="{source["href"]}">source</a></p>'))
+    return made
+
+
+def shown_source(soup)->dict:
+    "The name of each function or class whose source stands open, with its cell"
+    found = {}
+    for d in soup.select('main details.code-fold[open]'):
+        if 'Exported source' not in d.summary.get_text(): continue
+        cell = element(soup, '<div class="lesson-source"></div>')
+        d.summary.extract()
+        d.wrap(cell)
+        d.unwrap()
+        for m in re.finditer(r'^(?:async )?(?:def|class) (\w+)', cell.get_text(), re.M): found.setdefault(m[1], cell)
+        for m in re.finditer(r'^def (\w+)\(\s*self:\s*\'?(\w+)', cell.get_text(), re.M): found.setdefault(f'{m[2]}.{m[1]}', cell)
+    return found
+
+
+def gather_reference(soup, chapter:bool):
+    "A lesson function stands once, as its source; any other is a line of the reference, at the end of a chapter, in place on a tool's page"
+    shown, entries = shown_source(soup), []
+    for h, pre, home in signature_blocks(soup):
+        name = h.get_text().strip()
+        cell = home.find_parent(class_='cell') or home
+        section = h.find_parent('section', class_=re.compile('level[345]'))
+        if name in shown: home.replace_with(element(soup, f'<a class="place" id="{h.get("id") or name}"></a>'))
+        else:
+            line = entry(soup, h, pre, home)
+            entries.append(line)
+            if chapter: home.extract()
+            else: home.replace_with(line)
+        if section is not None and section.get('id') in (h.get('id'), None): section.unwrap()
+        if cell.name and not cell.get_text(strip=True) and not cell.find(['img', 'a', 'svg']): cell.extract()
+    if chapter and entries:
+        fold = element(soup, '<details class="reference" id="reference"><summary><h2>Reference</h2> <small></small></summary></details>')
+        fold.summary.small.string = f'{len(entries)} of the library’s functions and classes that this page defines'
+        fold.extend(entries)
+        end_of_story(soup).append(fold)
+
+
+def end_of_story(soup):
+    "The main part of a page; what is appended stands before the links to other pages"
+    main = soup.select_one('main')
+    nav = main.select_one('nav.page-navigation')
+    if not nav: return main
+    home = element(soup, '<div class="after-story"></div>')
+    nav.insert_before(home)
+    return home
+
+
+def fold_library(soup):
+    "Everything from the heading 'For the library' on, closed"
+    h = next((h for h in soup.select('main h2') if h.get_text(strip=True) == 'For the library'), None)
+    if h is None: return
+    start = h.find_parent('section') or h
+    inside = [s for s in start.find_next_siblings() if s.name and 'page-navigation' not in s.get('class', [])]
+    fold = element(soup, '<details class="library"><summary></summary></details>')
+    start.insert_before(fold)
+    fold.summary.append(h.extract())
+    h['id'] = h.get('id') or 'for-the-library'
+    if start.name == 'section': start['id'] = start.get('id', 'for-the-library'); h.attrs.pop('id', None)
+    for s in ([start] if start is not h else []) + inside: fold.append(s.extract())
+
+
+def fold_claims(soup):
+    "The code that states a claim, closed; a fold says what it hides"
+    for pre in soup.select('main pre.cell-code, main .cell-code pre'):
+        if not re.search(r'^(display\()?(claim|show_claims)\(', pre.get_text(), re.M) or pre.find_parent('details'): continue
+        box = pre.find_parent(class_='code-copy-outer-scaffold') or pre.find_parent(class_='sourceCode') or pre
+        box.wrap(element(soup, '<details class="code-fold"><summary>Code</summary></details>'))
+    for s in soup.select('main details.code-fold > summary'):
+        if s.get_text(strip=True) == 'Code': s.string = 'Show the code'
+
+
+# ---------------------------------------------------------------- figures, tables, mathematics
+
+def figures_as_files(soup, name:str, site:Path):
+    "Pictures leave the page for files of their own, no larger than needed, loaded when they come near"
+    from PIL import Image
+    for img in soup.select('main img[src^="data:image/"]'):
+        kind, data = re.match(r'data:image/(\w+)[^,]*;base64,(.*)', img['src'], re.S).groups()
+        data = base64.b64decode(data)
+        picture = Image.open(io.BytesIO(data))
+        if picture.width > 2 * SHOWN_WIDTH:
+            picture = picture.resize((2 * SHOWN_WIDTH, round(picture.height * 2 * SHOWN_WIDTH / picture.width)), Image.LANCZOS)
+            out = io.BytesIO()
+            picture.save(out, kind, optimize=True)
+            data = out.getvalue()
+        path = Path('figures')/f'{Path(name).stem}-{hashlib.sha256(data).hexdigest()[:10]}.{kind}'
+        (site/path).parent.mkdir(exist_ok=True)
+        (site/path).write_bytes(data)
+        img['src'] = depth(name) + path.as_posix()
+        if not img.get('width'): img['width'], img['height'] = picture.width, picture.height
+    for img in soup.select('main img'): img['loading'] = 'lazy'
+
+
+def caption_figures(soup):
+    "A caption is text with emphasis and code, whichever way the renderer passes it on"
+    for c in soup.select('main figcaption'):
+        if c.find(): continue
+        text = re.sub(r'\*([^*]+)\*', r'<em>\1</em>', re.sub(r'`([^`]+)`', r'<code>\1</code>', c.decode_contents()))
+        c.clear()
+        c.append(BeautifulSoup(text, 'html.parser'))
+
+
+def mathematics(soup):
+    "Formulas as MathML, which needs nothing from another host"
+    from latex2mathml.converter import convert
+    for span in soup.select('span.math'):
+        tex = re.sub(r'^\\[\[(]|\\[\])]$', '', span.get_text().strip()).strip()
+        block = 'display' in span.get('class', [])
+        made = element(soup, convert(tex, display='block' if block else 'inline'))
+        made['aria-label'] = tex
+        span.replace_with(made)
+    for e in soup.select('script[src*="katex"], link[href*="katex"], script[src*="mathjax" i], script[src*="polyfill"]'): e.extract()
+
+
+def scroll_tables(soup):
+    "Wide tables scroll in a box that shows when there is more"
+    for table in soup.select('main table'):
+        if not table.find_parent(class_='table-scroll'): table.wrap(element(soup, '<div class="table-scroll" tabindex="0"></div>'))
+
+
+# ---------------------------------------------------------------- the frame of a page
+
+def contents(soup)->list:
+    "Sections of the story, for the list of contents: (level, id, text)"
+    found = []
+    for h in soup.select('main h2, main h3'):
+        home = h.find_parent('details')
+        if home is not None and (h.parent.name != 'summary' or home.find_parent('details')): continue
+        if h.find_parent(class_=['cell-output', 'quarto-listing']) or h.get('id') == 'toc-title': continue
+        place = h.get('id') or h.get('data-anchor-id') or (h.find_parent(['section', 'details']) or {}).get('id')
+        if place: found.append((int(h.name[1]), place, h.get_text().strip()))
+    return found
+
+
+def contents_list(soup):
+    "The list of contents: sections only, in the margin of a wide window, folded under the title on a phone"
+    parts = contents(soup)
+    items = ''.join(f'<li class="toc-{level}"><a class="nav-link" href="#{place}" data-scroll-target="#{place}"></a></li>' for level, place, _ in parts)
+    def filled():
+        ul = element(soup, f'<ul>{items}</ul>')
+        for a, (_, _, text) in zip(ul.find_all('a'), parts): a.string = text
+        return ul
+    toc = soup.select_one('#TOC')
+    if toc:
+        for ul in toc.find_all('ul', recursive=False): ul.extract()
+        if parts: toc.append(filled())
+    if len(parts) > 2 and (title := soup.select_one('#title-block-header')):
+        fold = element(soup, '<details class="toc-phone"><summary>On this page</summary></details>')
+        fold.append(filled())
+        title.insert_after(fold)
+
+
+def visible(e)->bool: return not e.find_parent('details') and not e.find_parent('nav')
+
+
+def minutes(soup)->int:
+    "How long the open part of a page takes to read"
+    words = sum(len(p.get_text().split()) for p in soup.select('main p, main li, main h2, main h3, main figcaption, main td') if visible(p))
+    lines = sum(len(p.get_text().strip().splitlines()) for p in soup.select('main pre') if visible(p))
+    return max(1, round(words / WORDS_A_MINUTE + lines * SECONDS_A_LINE / 60))
+
+
+def reading_time(soup):
+    "The time that a chapter takes, beside its links under the title"
+    if (line := soup.select_one('main p.badges')) is None: return
+    n = minutes(soup)
+    line.insert(0, element(soup, f'<span class="reading-time">{n} minute{"s" * (n > 1)}</span>'))
+    if title := soup.select_one('#title-block-header'): title.append(line.extract())
+
+
+def frame(soup, name:str):
+    "One theme, an icon, our own script, a way back to the top"
+    up = depth(name)
+    for e in soup.select('script:not([src])'):
+        if 'smalldocs-scheme' in e.get_text(): e.extract()
+    soup.head.insert(1, element(soup, "<script>(function(){var d=document.documentElement,s=null;try{s=localStorage.getItem('scheme')}catch(e){}"
+        "d.dataset.bsTheme=s||(matchMedia('(prefers-color-scheme: dark)').matches?'dark':'light');"
+        "d.classList.toggle('quarto-dark',d.dataset.bsTheme==='dark')})()</script>"))
+    soup.head.append(element(soup, f'<link rel="icon" type="image/svg+xml" href="{up}favicon.svg">'))
+    soup.head.append(element(soup, f'<script src="{up}site.js" defer></script>'))
+    for e in soup.select('link[href*="bootstrap-icons"], script[src*="fuse"]'): e.extract()  # five signs of our stylesheet, a search of our own
+    if not soup.select_one('.quarto-color-scheme-toggle') and (home := soup.select_one('.sidebar-header, .navbar')):
+        home.append(element(soup, '<button type="button" class="scheme-toggle" aria-label="Light or dark" title="Light or dark">◐</button>'))
+    soup.body.append(element(soup, '<a class="to-top" href="#" aria-label="Back to the top">↑</a>'))
+
+
+def heal_links(soup, name:str, places:dict):
+    "A link that nbdev made from a name, to a place that no page has, becomes plain code again"
+    for a in soup.select('main a[href*="#"]'):
+        path, mark = a['href'].split('#', 1)
+        if re.match(r'\w+:', path) or a.find('code') is None or a.get_text() != a.code.get_text(): continue
+        target = name if not path else (Path('/')/Path(name).parent/path).resolve().relative_to('/').as_posix()
+        if target in places and mark not in places[target]: a.unwrap()
+
+
+# ---------------------------------------------------------------- search
+
+def search_entries(soup, name:str)->list:
+    "What search finds on a page: each section's prose; each function with what it does"
+    title = (soup.select_one('h1.title') or soup.title).get_text().strip()
+    if soup.select_one('main') is None: return []
+    found, section, place, words = [], '', '', []
+    def close():
+        text = re.sub(r'\s+', ' ', ' '.join(words)).strip()
+        if text or not section: found.append(dict(title=title, section=section, href=f'{name}#{place}' if place else name, text=text[:3000], kind='prose'))
+    for e in soup.select('main h2, main h3, main p, main li, main dt, main dd, main figcaption, main .description, main details.ref-entry'):
+        if e.find_parent('nav') or e.find_parent(class_='toc-phone'): continue
+        if e.name in ('h2', 'h3'):
+            close()
+            section, words = e.get_text().strip(), []
+            place = e.get('id') or e.get('data-anchor-id') or (e.find_parent(['section', 'details']) or {}).get('id', '')
+        elif 'ref-entry' in e.get('class', []):
+            found.append(dict(title=title, section=e.summary.code.get_text().split('(')[0], href=f'{name}#{e["id"]}',
+                              text=e.summary.get_text(' ', strip=True), kind='reference'))
+        elif not e.find_parent(class_='ref-entry') and not e.find_parent(['p', 'li', 'dd']) and 'badges' not in e.get('class', []): words.append(e.get_text(' '))
+    close()
+    for e in soup.select('main [data-search]'):  # glossary: a term and its other names
+        found.append(dict(title=title, section=e['data-term'], href=f'{name}#{e["id"]}', text=e.get_text(' ', strip=True), also=e['data-search'], kind='term'))
+    return found
+
+
+# ---------------------------------------------------------------- all pages
+
+def polish_page(soup, name:str, site:Path, chapter:bool):
+    "All steps for one page, in their order"
+    fold_claims(soup)
+    gather_reference(soup, chapter)
+    fold_library(soup)
+    if (fold := soup.select_one('main details.library')) and (ref := soup.select_one('main details.reference')): fold.append(ref.extract())
+    figures_as_files(soup, name, site)
+    caption_figures(soup)
+    mathematics(soup)
+    scroll_tables(soup)
+    reading_time(soup)
+    contents_list(soup)
+    frame(soup, name)
+
+
+def polish(site:Path, chapters:set):
+    "Polish every page of a rendered site; `chapters` are the names of pages that tell a story"
+    pages = {p.relative_to(site).as_posix(): p for p in sorted(site.rglob('*.html')) if not {'site_libs', 'live'} & set(p.relative_to(site).parts)}
+    soups = {name: BeautifulSoup(p.read_text(encoding='utf-8'), 'html.parser') for name, p in pages.items()}
+    for name, soup in soups.items(): polish_page(soup, name, site, Path(name).stem in chapters and '/' not in name)
+    places = {name: {e['id'] for e in soup.select('[id]')} for name, soup in soups.items()}
+    for name, soup in soups.items():
+        heal_links(soup, name, places)
+        pages[name].write_text(str(soup), encoding='utf-8')
+    entries = [e for name, soup in soups.items() for e in search_entries(soup, name)]
+    (site/'search.json').write_text(json.dumps(entries, ensure_ascii=False), encoding='utf-8')
+    for unused in ('bootstrap-icons', 'fuse'): shutil.rmtree(site/'site_libs'/unused, ignore_errors=True)
+    (site/'favicon.svg').write_text(FAVICON, encoding='utf-8')
+    shutil.copy(HERE/'site.js', site/'site.js')
