@@ -109,6 +109,7 @@ def build():
     warned = re.findall(r'^warning: .*', said.stdout + said.stderr, re.M)
     shutil.copytree(proc/'_docs', site)
     polish(site, {plain_name(nb.stem) for nb in (root/'nbs').glob('*.ipynb') if is_chapter(nb)})
+    shutil.copy(root/'ddl_lesson8'/'book'/'ledger.json', site)
     (site/'notebooks').mkdir()
     for nb in filter(is_chapter, (root/'nbs').glob('*.ipynb')): shutil.copy(nb, site/'notebooks')
     checked = subprocess.run(['ddl8-check', '--save', str(site/'lesson8.xlsx')], cwd=root, capture_output=True, text=True)
