@@ -32,6 +32,7 @@ from .sheets.layers import *
 from .sheets.book import *
 from .sheets.from_model import *
 from .sheets.module import *
+from .sheets.audit import *
 
 # %% ../nbs/20_all.ipynb #f259badb
 from .parameters import *
@@ -44,6 +45,7 @@ from .cnn import *
 from .conv_matmul import *
 from .dropout import *
 from .activations import *
+from .whole_picture import *
 
 # %% ../nbs/20_all.ipynb #a11list0
 __all__ = sorted(name for name in globals() if not name.startswith('_'))

@@ -8,7 +8,9 @@ from ddl_lesson8.activations import ACTIVATIONS, collapse
 from ddl_lesson8.book import checks_activations as checks
 from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_activations import activations_sheet
-from ddl_lesson8.sheets.book import Book, Engine, crosscheck
+from ddl_lesson8.sheets.book import Book
+from ddl_lesson8.sheets.check import crosscheck
+from ddl_lesson8.sheets.engine import Engine
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=80)
 settings.load_profile('book')
@@ -189,7 +191,7 @@ def test_the_exercise_on_the_sheet(tmp_path):
     activations_sheet(book := Book())
     fresh = book.save(tmp_path/'fresh.xlsx')
     def judge(changes):
-        Engine(fresh).change(changes).model.save_to_xlsx(str(path := tmp_path/f'{len(list(tmp_path.iterdir()))}.xlsx'))
+        Engine(fresh).change(changes).save(path := tmp_path/f'{len(list(tmp_path.iterdir()))}.xlsx')
         return check_sheet_exercise('sheet_lower_loss', path)
     assert judge({'losses!A3': 3.81})
     cases = [({'losses!A3': 2}, 'nothing has changed'), ({'losses!A3': 3}, 'the loss of the first row is'), ({'losses!A3': 3, 'losses!B3': 0}, 'one is enough'),

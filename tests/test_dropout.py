@@ -8,7 +8,9 @@ from ddl_lesson8.book import checks_dropout as checks
 from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_dropout import dropout_sheet
 from ddl_lesson8.dropout import Dropout, Dropout2d, dropout, dropout_mask, dropout_on, mean_and_doubt, predict_samples
-from ddl_lesson8.sheets.book import Book, Engine, crosscheck, read_range
+from ddl_lesson8.sheets.book import Book
+from ddl_lesson8.sheets.check import crosscheck, read_range
+from ddl_lesson8.sheets.engine import Engine
 
 fixed = settings(derandomize=True, deadline=None, max_examples=30)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')
@@ -166,7 +168,7 @@ def test_the_exercise_on_the_sheet(tmp_path):
     dropout_sheet(book := Book())
     fresh = book.save(tmp_path/'fresh.xlsx')
     def saved(name, changes):
-        Engine(fresh).change(changes).model.save_to_xlsx(str(tmp_path/name))
+        Engine(fresh).change(changes).save(tmp_path/name)
         return tmp_path/name
     assert judge(saved('right.xlsx', {'dropout!A4': 0}))
     cases = [(fresh, 'nothing has changed'), (saved('switch.xlsx', {'dropout!F4': 0}), 'another way'), (saved('both.xlsx', {'dropout!A4': 0, 'dropout!F4': 0}), 'another way'),

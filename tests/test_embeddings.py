@@ -7,7 +7,9 @@ from ddl_lesson8.book import checks_embeddings as checks
 from ddl_lesson8.embeddings import Embedding, POEM, Vocab, one_hot, split_words
 from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_embeddings import embeddings_sheet
-from ddl_lesson8.sheets.book import Book, Engine, crosscheck
+from ddl_lesson8.sheets.book import Book
+from ddl_lesson8.sheets.check import crosscheck
+from ddl_lesson8.sheets.engine import Engine
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=60)
 settings.load_profile('book')
@@ -233,7 +235,7 @@ def sheet(tmp_path_factory):
     book.save(folder/'fresh.xlsx')
     def saved(changes):
         target = folder/f'{len(list(folder.iterdir()))}.xlsx'
-        Engine(folder/'fresh.xlsx').change(changes).model.save_to_xlsx(str(target))
+        Engine(folder/'fresh.xlsx').change(changes).save(target)
         return target
     return blocks, saved, folder/'fresh.xlsx'
 

@@ -10,7 +10,7 @@ __all__ = ['CHAPTERS', 'PLAIN', 'DROPOUT', 'COURSE', 'DIGESTS', 'chapter_sheets'
            'check_workbook', 'main']
 
 # %% ../../nbs/book/10_workbook.ipynb #91859964
-import argparse, hashlib, importlib, importlib.util, math, re, sys, tempfile
+import argparse, hashlib, importlib, importlib.util, json, math, re, sys, tempfile
 from pathlib import Path
 from typing import NamedTuple
 import torch
@@ -19,7 +19,8 @@ from ..sheets.address import Area, SheetError, cell_name, parse_area, quote_shee
 from ..sheets.engine import Engine
 from ..sheets.check import Report, Row, crosscheck, numbers
 from ..sheets.book import Book
-from ..sheets.xlsx import open_workbook
+from ..sheets.xlsx import XlsxFile, open_workbook
+from ..sheets.audit import audit_command
 
 # %% ../../nbs/book/10_workbook.ipynb #02f7599b
 CHAPTERS = ('parameters', 'embeddings', 'collab', 'tabular', 'conv', 'conv_matmul', 'dropout', 'activations')
@@ -38,9 +39,11 @@ def chapter_sheets(
     return found
 
 # %% ../../nbs/book/10_workbook.ipynb #5b3f775e
+TITLE = 'Deep learning, lesson 8: every number live' # by which a copy is recognised
+
 def _contents(sheet, others): # fill the first sheet
     sheet.width('A', 3); sheet.width('B', 26); sheet.width('C', 110)
-    sheet.text('B2', 'Deep learning, lesson 8: every number live', 'title')
+    sheet.text('B2', TITLE, 'title')
     sheet.note('B3', 'Change an input cell and watch everything behind it change. Red is large, blue below zero.')
     for row, s in enumerate(others, 5):
         sheet.text(f'B{row}', s.name, link=s.name)
@@ -391,24 +394,41 @@ def check_course_workbook(
         else: rows.append(_row('sheet', known, '', 0, 'the course', [f'no sheet looks like {known!r}']))
     return Report(file.path, rows)
 
+# %% ../../nbs/book/10_workbook.ipynb #k665bef5
+def known_workbook(path): # 'lesson', 'course', or '' for any other workbook, or for a folder
+    if not isinstance(path, XlsxFile) and Path(path).is_dir(): return ''
+    file = open_workbook(path)
+    if 'contents' in file.sheets and file.cell('contents', 2, 2).value == TITLE: return 'lesson'
+    return 'course' if find_course_sheets(file) else ''
+
 # %% ../../nbs/book/10_workbook.ipynb #b665bef5
 def check_workbook(
     path:str|Path # a copy of `lesson8.xlsx`, or the course's `conv-example.xlsx`
 )->Report: # a line for each block
     "Recognise a workbook and check it; raises `SheetError` when it is neither"
     file = open_workbook(path)
-    if 'contents' in file.sheets: return check_lesson_workbook(file)
-    if find_course_sheets(file): return check_course_workbook(file)
+    kind = known_workbook(file)
+    if kind == 'lesson': return check_lesson_workbook(file)
+    if kind == 'course': return check_course_workbook(file)
     raise SheetError(f"{file.path}: is neither the lesson's workbook nor the course's conv-example.xlsx; "
                      f"its sheets are {', '.join(map(repr, file.sheets))}")
 
 # %% ../../nbs/book/10_workbook.ipynb #9063db0e
 def _parser():
     parser = argparse.ArgumentParser('ddl8-check', description=__doc__)
-    parser.add_argument('path', nargs='?', help="a lesson8.xlsx, or the course's conv-example.xlsx; "
-                                                "without it, the lesson's workbook is built and checked")
+    parser.add_argument('path', nargs='?', help="any workbook, or a folder of them; a lesson8.xlsx and the course's "
+                                                "conv-example.xlsx are compared with PyTorch too; without a path, "
+                                                "the lesson's workbook is built and checked")
     parser.add_argument('--save', metavar='PATH', help='where to keep the workbook that is built')
+    parser.add_argument('--json', action='store_true', help='print data for a program')
     return parser
+
+def _shown(report, as_json): # a report, as words or as data
+    n_bad, n = sum(not r.ok for r in report.rows), len(report)
+    verdict = f'all {n} comparisons agree' if report else f'{n_bad} of {n} comparisons differ'
+    if not as_json: return f'{report}\n{report.path.name}: {verdict}'
+    rows = [{k: v if v != math.inf else None for k, v in vars(r).items()} for r in report.rows]
+    return json.dumps(dict(path=str(report.path), status=int(not report), comparisons=rows), indent=1)
 
 # %% ../../nbs/book/10_workbook.ipynb #f1c5f2ad
 def main(
@@ -418,13 +438,12 @@ def main(
     args = _parser().parse_args(argv)
     if args.path and args.save: _parser().error('--save is for the workbook that is built; leave the other path out')
     try:
+        if args.path and not known_workbook(args.path): return audit_command(args.path, args.json)
         with tempfile.TemporaryDirectory() as folder:
             built = Path(args.save or Path(folder)/'lesson8.xlsx')
             report = check_workbook(args.path) if args.path else lesson_workbook(built)
     except SheetError as e:
-        print(e, file=sys.stderr)
+        print(json.dumps(dict(path=args.path, status=2, error=str(e))) if args.json else e, file=sys.stdout if args.json else sys.stderr)
         return 2
-    n_bad, n = sum(not r.ok for r in report.rows), len(report)
-    print(report)
-    print(f'{report.path.name}:', f'all {n} comparisons agree' if report else f'{n_bad} of {n} comparisons differ')
+    print(_shown(report, args.json))
     return 0 if report else 1

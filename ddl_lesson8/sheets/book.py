@@ -16,7 +16,7 @@ from .blocks import Block
 from .check import Check, Report, crosscheck, read_range
 from .engine import Engine
 from .layers import LayerGrid
-from .package import replace_file, writable
+from .package import replacing
 from .xlsx import check_text, escape_text
 
 # %% ../../nbs/sheets/09_book.ipynb #3b628f9e
@@ -172,11 +172,8 @@ class Book:
         "Compute and write the workbook; raises `SheetError` before anything is written"
         path = Path(path)
         need(self.sheets, f"{path}: a workbook needs at least one sheet")
-        writable(path)
-        try: data = self._computed(path)
-        except OSError as e:
-            raise SheetError(f"{path}: cannot be written ({e.strerror or e}); is the disk full?") from None
-        return replace_file(path, data)
+        with replacing(path) as put: put(self._computed(path))
+        return path
 
     def check_name(self, name): # a defined name, by which formulas and `read_range` find a block
         good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name) and not like_a_cell(name)

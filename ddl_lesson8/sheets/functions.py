@@ -10,6 +10,7 @@ __all__ = ['FAMILIES', 'FUNCTIONS']
 # %% ../../nbs/sheets/09_functions.ipynb #21c328be
 from .conditions import CONDITIONS
 from .evaluate import REFERENCES
+from .finance import FINANCE
 from .logic import LOGIC
 from .lookup import LOOKUP
 from .mathematics import MATHEMATICS
@@ -18,5 +19,5 @@ from .values import Functions
 
 # %% ../../nbs/sheets/09_functions.ipynb #2d0b91f4
 FAMILIES = {'mathematics': MATHEMATICS, 'logic and texts': LOGIC, 'conditions': CONDITIONS, 'lookup': LOOKUP,
-            'statistics': STATISTICS, 'references': REFERENCES}
+            'statistics': STATISTICS, 'finance': FINANCE, 'references': REFERENCES}
 FUNCTIONS = Functions({name: f for family in FAMILIES.values() for name, f in family.items()})

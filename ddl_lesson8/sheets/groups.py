@@ -104,6 +104,8 @@ def read_families(
         yield Family(sheet, tree, kind, size, rows, cols)
 
 # %% ../../nbs/sheets/10_groups.ipynb #b2016c95
+_MAX_TERMS = 20_000 # of one formula, after its names are put in: names may double and double again
+
 class Names:
     "What the names, tables and spilled ranges of a workbook stand for"
     def __init__(self,
@@ -123,7 +125,10 @@ class Names:
     ):  # the same tree, of plain ranges; raises `SheetError` where a name, a table or another workbook is unknown
         "Replace what is no plain range by what it stands for"
         if depth > 50: raise SheetError('a defined name refers to itself')
+        if depth == 0: self.left = _MAX_TERMS
         def plain(node):
+            self.left -= 1
+            if self.left < 0: raise SheetError(f'its names stand for more than {_MAX_TERMS:,} terms')
             if isinstance(node, Ref): return self._ref(node, sheet)
             if isinstance(node, Name): return self._name(node, sheet, row, col, depth)
             if isinstance(node, TableRef): return self._table(node, sheet, row, col)

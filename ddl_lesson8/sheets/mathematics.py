@@ -229,6 +229,30 @@ _binary('ROUNDUP', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.ceil
 _binary('ROUNDDOWN', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())))
 _binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())), default=0)
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #06ce0001
+def _multiple(x, step, fn): # step * fn(x / step); a quotient that is whole but for rounding is whole
+    q = x / torch.where(step == 0, 1., step)
+    return torch.where(step == 0, 0., fn(torch.where(_is_whole(q), q.round(), q)) * step)
+
+_binary('CEILING', lambda x, s: _multiple(x, s, torch.ceil), lambda x, s: _code((x > 0) & (s < 0), NUM))
+_binary('FLOOR', lambda x, s: _multiple(x, s, torch.floor),
+        lambda x, s: _code((x > 0) & (s < 0), NUM) + _code((s == 0) & (x != 0), DIV0))
+_binary('MROUND', lambda x, s: _multiple(x, s, lambda q: torch.floor(q + 0.5 + _slack(q))), lambda x, s: _code(x * s < 0, NUM))
+_binary('CEILING.PRECISE ISO.CEILING', lambda x, s: _multiple(x, s.abs(), torch.ceil), default=1)
+_binary('FLOOR.PRECISE', lambda x, s: _multiple(x, s.abs(), torch.floor), default=1)
+
+def _multiple_math(fn, other): # CEILING.MATH and FLOOR.MATH; with a mode, numbers below zero go the other way
+    def compute(ctx, x, step=None, mode=None):
+        step, mode = step or ctx.constant(1), mode or ctx.constant(0)
+        def one(x, s, m):
+            turned = (m != 0) & (x < 0)
+            return torch.where(turned, _multiple(x, s.abs(), other), _multiple(x, s.abs(), fn))
+        return elementwise(one, x, step, mode)
+    return compute
+
+MATHEMATICS('CEILING.MATH', 'vvv', 1, context=True)(_multiple_math(torch.ceil, torch.floor))
+MATHEMATICS('FLOOR.MATH', 'vvv', 1, context=True)(_multiple_math(torch.floor, torch.ceil));
+
 # %% ../../nbs/sheets/06_mathematics.ipynb #768efe2c
 @MATHEMATICS('RAND', '', context=True)
 def _rand(ctx): return Cells(ctx.random((len(ctx.rows), 1, 1)))

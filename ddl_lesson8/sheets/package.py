@@ -9,6 +9,7 @@ __all__ = ['MAX_PARTS', 'MAX_PART', 'MAX_ALL', 'MAX_RATIO', 'SMALL_PART', 'MAX_D
 
 # %% ../../nbs/sheets/02_package.ipynb #658c6059
 import errno, io, os, posixpath, re, shutil, stat, struct, tempfile, time, zipfile, zlib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -66,8 +67,10 @@ class Guard:
     def __init__(self, most): self.depth, self.left = 0, most
     def open(self):
         self.depth, self.left = self.depth + 1, self.left - 1
+        if self.depth > MAX_DEPTH or self.left < 0: self.refuse()
+    def refuse(self):
         if self.depth > MAX_DEPTH: raise SheetError(f"its XML has more than {MAX_DEPTH} elements inside each other")
-        if self.left < 0: raise SheetError("its XML has too many elements")
+        raise SheetError("its XML has too many elements")
     def close(self): self.depth -= 1
     def doctype(self, *_): raise SheetError('its XML defines a document type, which no spreadsheet program writes')
 
@@ -232,27 +235,32 @@ def _umask(): # what a new file may not allow
     try: return int(re.search(r'^Umask:\s*(\d+)', probe.read_text(), re.M)[1], 8)
     except (OSError, TypeError): return 0o022
 
-# %% ../../nbs/sheets/02_package.ipynb #2a3f143e
-def replace_file(path, data): # write bytes under a name; the old file stays until the new one is complete on the disk
+# %% ../../nbs/sheets/02_package.ipynb #b20b9a3c
+@contextmanager
+def replacing(path): # gives a function that takes the bytes; the old file stays until they are complete on the disk
     path = Path(path)
     writable(path)
-    target = path.resolve()
+    target, name = path.resolve(), None
     try:
         _sweep(target.parent)
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
         handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=target.parent)
-        try:
-            with os.fdopen(handle, 'wb') as f:
+        with os.fdopen(handle, 'wb') as f:
+            def put(data):
                 f.write(data)
                 f.flush()
                 os.fsync(f.fileno())
-            os.chmod(name, mode if mode is not None else 0o666 & ~_umask())
-            os.replace(name, target)
-        except BaseException:
-            if os.path.exists(name): os.unlink(name)
-            raise
-        _sync(target.parent)
+                mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
+                f.close()
+                os.chmod(name, mode)
+                os.replace(name, target)
+                _sync(target.parent)
+            yield put
     except OSError as e:
         why = 'the disk is full' if e.errno in _FULL else f'{e.strerror or e}; is it open in another program?'
         raise SheetError(f"{path}: cannot be written ({why}); nothing was replaced") from None
-    return path
+    finally:
+        if name and os.path.exists(name): os.unlink(name)
+
+def replace_file(path, data): # write bytes under a name
+    with replacing(path) as put: put(data)
+    return Path(path)

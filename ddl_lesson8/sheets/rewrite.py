@@ -12,7 +12,7 @@ import math, re
 from pathlib import Path
 from xml.parsers import expat
 from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, need, quote_sheet
-from .package import Package, replace_file, writable
+from .package import Package, replacing
 from .xlsx import Cell, ErrorValue, Walk, check_text, escape_text, read_package, sheet_parts
 
 # %% ../../nbs/sheets/02c_rewrite.ipynb #2c0c9360
@@ -139,14 +139,14 @@ def rewrite_xlsx(
     values:dict      # new value by (sheet, row, column): a number, text, bool, `ErrorValue`, or None for no value
 )->Path: # the copy
     "Copy a workbook with other values in some cells; formulas and everything else stay as they are"
-    writable(target)
     by_sheet = _by_sheet(source, values)
-    with Package(source) as package:
+    with replacing(target) as put, Package(source) as package:
         old = read_package(package)
         parts = {name: part for name, what, part in sheet_parts(package)[2] if what == 'worksheet'}
         for sheet in by_sheet:
             package.sane(sheet in parts, f"has no sheet {sheet!r}; its sheets are {', '.join(map(repr, parts))}")
         new = {parts[s].lower(): _edited(package.read(parts[s]), by_sheet[s], f"{source}: sheet {s!r}") for s in by_sheet}
         data = package.copy(new)
-    _check_copy(old, data, target, by_sheet)
-    return replace_file(target, data)
+        _check_copy(old, data, target, by_sheet)
+        put(data)
+    return Path(target)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from xml.parsers import expat
 from .address import MAX_COLS, MAX_FORMULA, MAX_ROWS, MAX_TEXT, SheetError
 from .address import cell_name, col_number, need, parse_area, quote_sheet, shift_formula
-from .package import BROKEN, MAIN, MAX_ELEMENTS, REL, STRICT, Guard, Package
+from .package import BROKEN, MAIN, MAX_DEPTH, MAX_ELEMENTS, REL, STRICT, Guard, Package
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #2ced5716
 class ErrorValue(str):
@@ -125,9 +125,9 @@ _ADDRESS = re.compile('([A-Za-z]{1,3})([0-9]{1,7})')
 
 def _address(at): # 'B3' -> (3, 2)
     found = _ADDRESS.fullmatch(at)
-    need(found, f'its cell {at[:20]!r} has no address')
+    if not found: raise SheetError(f'its cell {at[:20]!r} has no address')
     row, col = int(found[2]), _column(found[1])
-    need(1 <= row <= MAX_ROWS and col <= MAX_COLS, f'its cell {at} lies outside a sheet')
+    if not (1 <= row <= MAX_ROWS and col <= MAX_COLS): raise SheetError(f'its cell {at} lies outside a sheet')
     return row, col
 
 def whole(text, what): # a whole number as the format writes one
@@ -152,7 +152,9 @@ class Walk:
         if self.words is not None: self.words.append(words)
 
     def start(self, tag, attrs):
-        self.guard.open()
+        guard = self.guard
+        guard.depth, guard.left = guard.depth + 1, guard.left - 1
+        if guard.depth > MAX_DEPTH or guard.left < 0: guard.refuse()
         if self.words is not None: raise SheetError('an element stands inside a value')
         tag = _TAGS.get(tag)
         if tag is None: return
@@ -172,10 +174,10 @@ class Walk:
 
     def open_cell(self, attrs):
         at = attrs.get('r')
-        need(self.in_row and self.cell is None, f'its cell {at} stands outside a row')
+        if not self.in_row or self.cell is not None: raise SheetError(f'its cell {at} stands outside a row')
         row, self.col = _address(at) if at else (self.row, self.col + 1)
-        need(row == self.row, f'its cell {at} stands in row {self.row}')
-        need(self.col <= MAX_COLS, f'its row {row} runs out of the sheet')
+        if row != self.row: raise SheetError(f'its cell {at} stands in row {self.row}')
+        if self.col > MAX_COLS: raise SheetError(f'its row {row} runs out of the sheet')
         self.cell = Raw(row, self.col, attrs, self.parser.CurrentByteIndex)
 
     def inside(self, tag, attrs): # of a cell
@@ -183,14 +185,14 @@ class Walk:
         if tag in ('row', 'sheetData'): raise SheetError('a row stands inside a cell')
         if tag == 'v' or tag == 'f' or tag == 't' and not self.skip: self.words = []
         twice = tag == 'f' and cell.f_attrs is not None or tag == 'v' and cell.value is not None or tag == 'is' and cell.inline is not None
-        need(not twice, f'the cell {cell_name(cell.row, cell.col)} has two values')
+        if twice: raise SheetError(f'the cell {cell_name(cell.row, cell.col)} has two values')
         if tag == 'f': cell.f_attrs, cell.f_span = attrs, here
         elif tag == 'is': cell.inline = ''
         elif tag == 'rPh': self.skip += 1
         elif tag == 'extLst': cell.ext_span = here
 
     def end(self, tag):
-        self.guard.close()
+        self.guard.depth -= 1
         tag = _TAGS.get(tag)
         if tag is None: return
         cell, here = self.cell, self.parser.CurrentByteIndex
@@ -286,10 +288,11 @@ class _Cells:
 
     def take(self, raw):
         at = raw.row, raw.col
+        self.budget.left -= 1
         try:
-            need(at not in self.cells, 'it stands there twice')
+            if self.budget.left < 0: raise SheetError(f'the workbook has more than {MAX_CELLS:,} cells')
+            if at in self.cells: raise SheetError('it stands there twice')
             value = _content(raw, self.strings, self.date1904)
-            self.budget.spend()
             if raw.f_attrs is None:
                 if value is not None: self.cells[at] = Cell(value)
             else: self.add_formula(raw, at, value)
@@ -330,16 +333,13 @@ class _Cells:
             self.cells[at] = self.cells[at]._replace(formula=self.copy(key, at))
         return self.cells
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #2ea3a258
-MAX_CELLS, MAX_STRINGS = 1_500_000, 1_500_000 # cells of a workbook; texts of its list
+# %% ../../nbs/sheets/02b_xlsx.ipynb #86f1ef6f
+MAX_CELLS, MAX_STRINGS = 1_000_000, 1_000_000 # cells of a workbook; texts of its list
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #aa1bbd00
 class _Budget:
     "Counts the cells of all sheets"
     def __init__(self): self.left = MAX_CELLS
-    def spend(self):
-        self.left -= 1
-        if self.left < 0: raise SheetError(f'the workbook has more than {MAX_CELLS:,} cells')
 
 def _read_cells(data, reader, where): # bytes of a sheet -> `Cell` by (row, column)
     try:

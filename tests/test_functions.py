@@ -1,0 +1,56 @@
+"Functions of the families against ironcalc, and their gradients against differences"
+import pytest, torch
+from ddl_lesson8.sheets.address import SheetError
+from ddl_lesson8.sheets.evaluate import SmallSheet, calculate, evaluate
+from ddl_lesson8.sheets.formulas import Fault, parse_formula
+from ddl_lesson8.sheets.functions import FUNCTIONS
+from ddl_lesson8.sheets.keep import Engine
+from ddl_lesson8.sheets.values import Cells
+
+ROWS = [[2., 6.], [3., 5.], [9., 11.], [1., 7.], [8., 5.], [7., 4.], [5., 4.]]
+FORMULAS = '''CEILING(A1*1.3,0.7) CEILING(-2.5,-2) CEILING(-2.5,2) FLOOR(3.7,2) FLOOR(-2.5,-2) MROUND(10,3) MROUND(-10,-3) CEILING.MATH(24.3,5) CEILING.MATH(-8.1,2) CEILING.MATH(-5.5,2,-1)
+FLOOR.MATH(-8.1,2) FLOOR.MATH(-5.5,2,-1) PERCENTILE(A1:A7,0.3) PERCENTILE.INC(A1:A7,0.85) PERCENTILE.EXC(A1:A7,0.3) QUARTILE(A1:A7,1) QUARTILE.INC(A1:A7,3) QUARTILE.EXC(A1:A7,3) PERCENTILE(A1:A7,2)
+SKEW(A1:A7) SKEW.P(A1:A7) KURT(A1:A7) AVEDEV(A1:A7) GEOMEAN(A1:A7) HARMEAN(A1:A7) SLOPE(A1:A7,B1:B7) INTERCEPT(A1:A7,B1:B7) RSQ(A1:A7,B1:B7) STEYX(A1:A7,B1:B7) FORECAST.LINEAR(3.5,A1:A7,B1:B7)
+T.DIST(1.3,4,TRUE) T.DIST(-1.3,4,FALSE) T.DIST.2T(1.3,7) T.DIST.RT(1.3,7) T.INV(0.3,5) T.INV.2T(0.3,5) TDIST(1.3,5,2) NORM.DIST(1,0.5,2,TRUE) NORM.S.DIST(0.7,FALSE) NORM.INV(0.3,1,2) NORM.S.INV(0.3)
+STANDARDIZE(A3,4,2) CONFIDENCE.NORM(0.05,2.5,50) PHI(0.3) GAUSS(0.3) FV(0.005,10,-200,-500,1) FV(0,10,-200) PV(0.006,240,500) PMT(0.006,10,10000) PMT(0,10,10000) NPER(0.01,-100,-1000,10000,1)
+NPV(0.1,A1:A7) NPV(0.1,-10000,3000,4200,6800) SLN(30000,7500,10) EFFECT(0.0525,4)'''.split()
+
+
+@pytest.fixture(scope='module')
+def engine():
+    cells = {('s', r, c): v for r, row in enumerate(ROWS, 1) for c, v in enumerate(row, 1)}
+    return Engine({('s', k + 1, 9): (f, 'normal', (1, 1)) for k, f in enumerate(FORMULAS)})(cells)
+
+
+@pytest.mark.parametrize('k', range(len(FORMULAS)), ids=lambda k: FORMULAS[k])
+def test_a_function_gives_what_ironcalc_gives(engine, k):
+    got, want = calculate(FORMULAS[k], ROWS, functions=FUNCTIONS), engine['s', k + 1, 9]
+    want = want.value if isinstance(want, Fault) else want
+    assert got == want if isinstance(want, str) else got == pytest.approx(want, rel=1e-8, abs=1e-12)
+
+
+SMOOTH = '''PERCENTILE(A1:A7,0.3) PERCENTILE.EXC(A1:A7,0.3) SKEW(A1:A7) SKEW.P(A1:A7) KURT(A1:A7) AVEDEV(A1:A7) GEOMEAN(A1:A7) HARMEAN(A1:A7) SLOPE(A1:A7,B1:B7) INTERCEPT(A1:A7,B1:B7)
+RSQ(A1:A7,B1:B7) STEYX(A1:A7,B1:B7) FORECAST.LINEAR(A2,A1:A7,B1:B7) LINEST(A1:A7,B1:B7) LINEST(A1:A7,B1:B7,TRUE,TRUE) T.DIST(A1/3,4,TRUE) T.DIST(A1/3,4,FALSE) T.DIST.2T(A1,7) T.INV(A1/10,5) T.INV.2T(A1/10,5)
+FV(A1/100,A2,A3,A4,1) PV(A1/100,A2,A3,A4) PMT(A1/100,A2,A3,A4) NPER(A1/100,A2,-A3,-A4) NPV(A1/10,B1:B7) NORM.DIST(A1,B1,A3,TRUE) NORM.INV(A1/10,B1,A3) CONFIDENCE.NORM(A1/10,A2,50)'''.split()
+
+
+@pytest.mark.parametrize('formula', SMOOTH)
+def test_a_function_has_the_slope_of_its_differences(formula):
+    tree = parse_formula(formula, 2, 100)
+    def f(t):
+        sheet = SmallSheet(ROWS, functions=FUNCTIONS)
+        sheet.cells = Cells(t[None])
+        x = evaluate(tree, sheet, True)
+        return x.num if x.kind is None else torch.where(x.kind == 0, x.num, 0.)
+    x = torch.tensor(ROWS, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(f, x, atol=1e-6, rtol=1e-5)
+
+
+def test_linest_of_two_columns():
+    g = torch.Generator().manual_seed(0)
+    A = torch.rand(9, 2, generator=g, dtype=torch.float64)
+    y = A @ torch.tensor([2., -3.], dtype=torch.float64) + 5
+    rows = torch.cat([A, y[:, None]], 1).tolist()
+    assert calculate('LINEST(C1:C9,A1:B9)', rows, array=True, functions=FUNCTIONS)[0] == pytest.approx([-3, 2, 5])
+    assert calculate('LINEST(C1:C9,A1:B9,FALSE)', rows, array=True, functions=FUNCTIONS)[0][2] == 0
+    with pytest.raises(SheetError, match='depend on each other'): calculate('LINEST(C1:C9,A1:B9)', [[r[0], r[0], r[2]] for r in rows], functions=FUNCTIONS)
