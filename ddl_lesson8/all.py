@@ -10,6 +10,7 @@ __all__ = []
 # %% ../nbs/20_all.ipynb #07a5f0fc
 from .book.claims import *
 from .book.exercises import *
+from .data.downloads import *
 from .data.ratings import *
 from .data.read_ratings import *
 from .data.digits import *
@@ -19,6 +20,9 @@ from .train.schedule import *
 from .train.recorder import *
 from .train.learner import *
 from .train.tabular_model import *
+from .data.facts import *
+from .train.newcomer import *
+from .train.rating_learner import *
 from .data.frames import *
 from .data.columns import *
 from .sheets.address import *
@@ -39,7 +43,9 @@ from .parameters import *
 from .embeddings import *
 from .collab import *
 from .interpret import *
+from .recommend import *
 from .tabular import *
+from .learned_maps import *
 from .conv import *
 from .cnn import *
 from .conv_matmul import *

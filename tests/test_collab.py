@@ -1,16 +1,18 @@
-"Models of ratings, the learner that knows names, newcomers, the sheet and the exercises"
-import math
+"Models of ratings and the learner that knows names"
+import math, subprocess, sys
 from dataclasses import replace
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from ddl_lesson8 import collab
-from ddl_lesson8.collab import (CombinedModel, DotProduct, EmbeddingDotBias, EmbeddingNN, TableEncoder, score_for, collab_learner,
-    default_range, emb_sz_rule, get_emb_sz, in_range, ridge_solution, row_numbers, sigmoid_range, split_ratings, as_vocab)
+from ddl_lesson8.collab import (CombinedModel, DotProduct, EmbeddingDotBias, EmbeddingNN, collab_learner,
+    emb_sz_rule, get_emb_sz, in_range, sigmoid_range, as_vocab)
+from ddl_lesson8.data.facts import TableEncoder
+from ddl_lesson8.train.newcomer import score_for
+from ddl_lesson8.train.rating_learner import bpr_loss, default_range, row_numbers, softmax_loss, split_ratings
 from ddl_lesson8.data.ratings import Ratings, planted_ratings
 from ddl_lesson8.data.read_ratings import ratings_from_table
-from ddl_lesson8.book.exercises import check_exercise
-from ddl_lesson8.train.learner import seeded
+from ddl_lesson8.train.learner import load_learner, rmse, seeded
+import ddl_lesson8.recommend # gives the learner its lists
 
 SEARCH = dict(derandomize=True, deadline=None, max_examples=40)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
@@ -154,7 +156,7 @@ def test_names(learn):
     with pytest.raises(KeyError, match=r"no item 'Haet' \(and 1 more\) among \d+; did you mean Heat"): learn.predict('person 1', ['Haet', 'Nothing'])
     with pytest.raises(KeyError, match="no user 'me'"): learn.recommend('me')
     with pytest.raises(KeyError, match='did you mean'): learn.model.bias('Titanik')
-    with pytest.raises(IndexError, match='outside 0..59'): learn.predict(torch.tensor([60]), 'Heat')
+    with pytest.raises(IndexError, match='go from 0 to 59'): learn.predict(torch.tensor([60]), 'Heat')
     with pytest.raises(TypeError): learn.predict(torch.tensor([.5]), 'Heat')
 
 def test_predict_pairs(learn):
@@ -180,127 +182,6 @@ def test_fallback_is_the_average(learn):
     torch.testing.assert_close(mixed, torch.stack([learn.predict('person 1', 'Heat'), one]))
     with pytest.raises(ValueError, match="'error' or 'average'"): learn.predict('me', 'Heat', unknown='guess')
 
-@pytest.mark.parametrize('user', ['person 1', 'person 60', {'Heat': 5, 'Jaws': 1}])
-def test_recommend_nothing_seen(learn, user):
-    names = {learn.items[k] for r in (learn.ratings, learn.held_out) for k in r.item[r.user == learn.users.id(user)].tolist()} if isinstance(user, str) else set(user)
-    found = learn.recommend(user, 10**6)
-    known = {learn.items[k] for k in learn.learned('item').nonzero()[:, 0].tolist()}
-    assert {item for item, _ in found} == known - names
-    values = [v for _, v in found]
-    assert values == sorted(values, reverse=True) and len(learn.recommend(user, 10**6, exclude_seen=False)) == len(known)
-    best = learn.recommend(user, 1)
-    assert best[0] == found[0] and best[0][1] == learn.predict(user, best[0][0]).item()
-
-def test_recommend_edges(learn):
-    assert len(learn.recommend('me', 3, unknown='average')) == 3
-    with pytest.raises(ValueError, match='at least one'): learn.recommend('person 1', 0)
-    with pytest.raises(TypeError, match='one person'): learn.recommend(['person 1', 'person 2'])
-    everything = {name: 3 for name in learn.items}
-    assert learn.recommend(everything) == [] and 'nothing left' in repr(learn.recommend(everything))
-    assert '&lt;' in collab.Suggestions([('<b>', 1.)])._repr_html_()
-
-
-# ---- newcomers
-
-@settings(**SEARCH)
-@given(st.integers(0, 8), st.integers(1, 5), st.integers(0, 99))
-def test_ridge_is_the_minimum(n, k, seed):
-    g = torch.Generator().manual_seed(seed)
-    x, target, mean, penalty = (torch.randn(s, generator=g, dtype=torch.float64) for s in ((n, k), (n,), (k,), (k, k)))
-    penalty = penalty @ penalty.T + torch.eye(k) / 10
-    found = ridge_solution(x, target, mean, penalty)
-    cost = lambda z: (x @ z - target).square().sum() + (z - mean) @ penalty @ (z - mean)
-    z = mean.clone().requires_grad_()
-    brute = torch.optim.LBFGS([z], max_iter=500, tolerance_grad=1e-12, tolerance_change=1e-15, line_search_fn='strong_wolfe')
-    def closure():
-        brute.zero_grad()
-        loss = cost(z)
-        loss.backward()
-        return loss
-    brute.step(closure)
-    torch.testing.assert_close(found, z.detach(), atol=1e-5, rtol=1e-5)
-    if n == 0: torch.testing.assert_close(found, mean)
-
-@pytest.mark.parametrize('kind', ['learn', 'combined'])
-def test_newcomer_by_brute_force(kind, request):
-    "Only the newcomer's numbers are trained, by gradient descent, in a copy with one user more"
-    found = request.getfixturevalue(kind)
-    told = {'Heat': 5, 'Alien': 4, 'Jaws': 1}
-    (x, fixed), (mean, penalty) = collab.item_side(found.model.eval()), found.average_person()
-    x, fixed, mean, penalty = (t.detach().double() for t in (x, fixed, mean, penalty))
-    rows = found.items.ids(list(told))
-    want = score_for(torch.tensor(list(told.values())).double(), found.model.y_range)
-    z = mean.clone().requires_grad_()
-    opt = torch.optim.LBFGS([z], max_iter=500, tolerance_grad=1e-12, tolerance_change=1e-15, line_search_fn='strong_wolfe')
-    def closure():
-        opt.zero_grad()
-        loss = (x[rows] @ z + fixed[rows] - want).square().sum() + (z - mean) @ penalty @ (z - mean)
-        loss.backward()
-        return loss
-    opt.step(closure)
-    by_force = in_range(x @ z.detach() + fixed, found.model.y_range)
-    torch.testing.assert_close(found.newcomer(told).double(), by_force, atol=2e-3, rtol=0)
-    known = found.learned('item')
-    assert torch.equal(found.predict(told)[known], found.newcomer(told)[known]) and not torch.allclose(found.predict(told), found.predict({}))
-
-@pytest.mark.parametrize('seed', range(3))
-def test_newcomers_who_are_in_the_data(seed):
-    "With all ratings of a trained person the closed form comes near to what training found, once it has found it"
-    learn = collab_learner(planted_ratings(seed=seed, n_users=60).ratings, n_factors=8, device='cpu', progress=False)
-    learn.fit_one_cycle(40)
-    gaps = []
-    for user in range(10):
-        own = learn.ratings.user == user
-        told = {learn.items[i]: r for i, r in zip(learn.ratings.item[own].tolist(), learn.ratings.rating[own].tolist())}
-        gaps.append((learn.predict(told) - learn.predict(learn.users[user])).abs().mean())
-    nobody = torch.stack([(learn.predict({}) - learn.predict(learn.users[user])).abs().mean() for user in range(10)])
-    assert torch.stack(gaps).mean() < .7 * nobody.mean()
-
-def test_newcomer_errors(learn, ratings):
-    for bad in (0, 6, math.nan):
-        with pytest.raises(ValueError, match='between 1 and 5'): learn.predict({'Heat': bad})
-    with pytest.raises(KeyError, match='did you mean Heat'): learn.predict({'Haet': 5})
-    network = collab_learner(ratings, use_nn=True, layers=[5], device='cpu')
-    with pytest.raises(TypeError, match='EmbeddingNN has no factors'): network.predict({'Heat': 5})
-    with pytest.raises(ValueError, match='one of them'): learn.predict({'Heat': 5}, dict(year=1990))
-
-def test_a_new_item(combined, learn):
-    guess = combined.predict(None, dict(year=1999, genre='Western'))
-    assert guess.shape == (60,) and guess.isfinite().all()
-    torch.testing.assert_close(combined.predict('person 2', dict(genre='Western', year=1999)), guess[1])
-    assert not torch.equal(guess, combined.predict(None, dict(year=1999, genre='Anime')))
-    with pytest.raises(KeyError, match="nothing is known of 'colour'"): combined.predict('person 1', dict(colour='red'))
-    with pytest.raises(TypeError, match='metadata=True'): learn.predict('person 1', dict(year=1999))
-
-
-@pytest.mark.parametrize('fact, words', [(dict(genre='Weestern'), "no 'Weestern'.*'Western'"), (dict(genre=['Action']), 'a text such as'), (dict(genre=3), 'a text'),
-                                         (dict(year='1999'), 'is a number'), (dict(year=math.inf), 'is a number'), (dict(year=True), 'is a number')])
-def test_facts_that_would_be_taken_for_average_are_refused(combined, fact, words):
-    with pytest.raises(ValueError, match=words): combined.predict('person 1', fact)
-    combined.model.train()
-    assert combined.predict('person 1', dict(year=None, genre=None)).isfinite() and combined.model.training
-
-
-# ---- of whom nothing was learned
-
-def test_a_user_or_film_without_training_ratings_is_unknown(ratings, tmp_path):
-    train, valid = ratings.split(seed=0)
-    train = train.select((train.user != 5) & (train.item != ratings.item_id('Heat')))
-    found = collab_learner((train, valid), n_factors=8, device='cpu', progress=False)
-    found.fit_one_cycle(3)
-    for pair in (('person 6', 'Alien'), ('person 1', 'Heat'), (torch.tensor([5]), 'Alien')):
-        with pytest.raises(KeyError, match='nothing was learned of it'): found.predict(*pair)
-    with pytest.raises(KeyError, match='nothing was learned of it'): found.recommend('person 6')
-    mean = found.predict(None, 'Alien')[found.learned('user')].mean()
-    torch.testing.assert_close(found.predict('person 6', 'Alien', unknown='average'), mean)
-    torch.testing.assert_close(found.predict(None, 'Alien')[5], mean)
-    assert all(item != 'Heat' for item, _ in found.recommend('person 1', 999)) and len(found.recommend('person 6', 3, unknown='average')) == 3
-    assert torch.equal(found.predict({'Heat': 5}), found.predict({}))
-    again = collab_learner(ratings, n_factors=8, device='cpu', progress=False)
-    again.load(found.save(tmp_path/'f.pt'))
-    assert torch.equal(again.predict('person 1'), found.predict('person 1')) and not again.learned('user')[5]
-
-
 # ---- settings and tables
 
 def test_a_saved_model_must_have_the_same_range_and_tables(ratings, combined, tmp_path):
@@ -324,7 +205,6 @@ def test_any_table_will_do(ratings):
     with pytest.raises(ValueError, match='no validation ratings'): collab_learner((ratings, ratings.select(torch.zeros(0, dtype=torch.long))), device='cpu')
 
 def test_the_range_from_the_ratings():
-    default_range = collab.default_range
     assert default_range(torch.tensor([1., 2, 3, 4, 5])) == (.5, 5.5) and default_range(torch.tensor([.5, 1, 4.5, 5])) == (.25, 5.25)
     assert default_range(torch.tensor([1., 2, 3, 3.3333, 3.5, 5])) == pytest.approx((.75, 5.25), abs=.26)
     low, high = default_range(torch.rand(1000, generator=torch.Generator().manual_seed(0)))
@@ -404,47 +284,101 @@ def test_learns_the_planted_truth():
     assert torch.corrcoef(torch.stack([found.model.bias(), truth.quality]))[0, 1] > .8
 
 
-# ---- the sheet
+# ---- the library's cases: frames, cold rows, files, warnings
 
-def test_sheet(tmp_path):
-    pytest.importorskip('ironcalc')
-    from ddl_lesson8.sheets.book import Book, crosscheck, read_range
-    book = Book()
-    path, = [book.save(tmp_path/'collab.xlsx') for checks in [collab.collab_sheet(book)]]
-    again = Book()
-    checks = collab.collab_sheet(again)
-    assert crosscheck(path, checks) # a second training gives the same numbers
-    assert read_range(path, 'collab_rmse') < .6 * read_range(path, 'collab_rmse_of_the_mean')
-    table = collab.ratings_table()[0]
-    assert table.shape == (15, 15) and 100 < (table > 0).sum() < 200
+def test_a_frame_of_pairs(learn):
+    pd = pytest.importorskip('pandas')
+    frame = pd.DataFrame(dict(movie=['Heat', 'Alien'], userId=['person 1', 'person 2'], other=[1, 2]))
+    torch.testing.assert_close(learn.predict(frame), learn.predict(['person 1', 'person 2'], ['Heat', 'Alien']))
+    with pytest.raises(ValueError, match="no column of users.*pass the columns"): learn.predict(frame.rename(columns=dict(userId='wer')))
+    pl = pytest.importorskip('polars')
+    torch.testing.assert_close(learn.predict(pl.from_pandas(frame)), learn.predict(frame))
+
+def test_numpy_ids_are_names():
+    np = pytest.importorskip('numpy')
+    table = dict(user=[u for u in range(9) for _ in range(9)], item=list(range(9)) * 9, rating=[1. + k % 5 for k in range(81)])
+    found = collab_learner(table, n_factors=2, device='cpu', progress=False)
+    k = np.int64(0)
+    assert found.predict(k, k).shape == () and found.predict(k, k) == found.predict(0, 0) == found.predict('0', '0')
+
+@pytest.mark.parametrize('kwargs', [{}, dict(use_nn=True, layers=[4]), dict(metadata=True)])
+def test_validation_of_a_time_split(kwargs):
+    early, late = planted_ratings(seed=0, n_users=80).ratings.split('time')
+    found = collab_learner((early, late), n_factors=4, device='cpu', progress=False, metrics=[rmse], **kwargs)
+    found.fit_one_cycle(2)
+    asked = found.predict([late.users[k] for k in late.user], [late.items[k] for k in late.item], unknown='average')
+    report, cold = found.validate(), ~(found.learned('user')[late.user] & found.learned('item')[late.item])
+    error = (asked - late.rating).square()
+    assert cold.any() and report['loss'] == pytest.approx(error.mean().item(), rel=1e-5) and report['rmse'] == pytest.approx(error.mean().sqrt().item(), rel=1e-5)
+    assert report['cold'] == pytest.approx(error[cold].mean().item(), rel=1e-5) and report['warm'] == pytest.approx(error[~cold].mean().item(), rel=1e-5)
+    assert set(found.recorder.epochs[-1]) >= {'valid_loss', 'warm', 'cold'}
+
+def test_a_split_without_cold_rows_has_one_loss(learn):
+    everyone = learn.learned('user').all() and learn.learned('item')[learn.held_out.item].all()
+    assert ('cold' in learn.validate()) == (not everyone)
+
+def test_averages_by_loop(learn):
+    rows = torch.tensor([3, 0, 3])
+    slow = torch.stack([learn.predict(torch.tensor([u]), learn.learned('item').nonzero()[:, 0]).mean() for u in rows.tolist()])
+    torch.testing.assert_close(learn.averages(rows, 'user'), slow)
+
+def test_one_value_for_all_ratings_is_said():
+    table = dict(user=[1, 1, 2, 2], item=[1, 2, 1, 3], rating=[1.] * 4)
+    with pytest.warns(UserWarning, match='nothing to learn') as seen: collab_learner(table, device='cpu')
+    assert seen[0].filename == __file__
+
+@pytest.mark.parametrize('kwargs', [{}, dict(use_nn=True, layers=[4, 3], p=.1, emb_szs=dict(user=3)), dict(metadata=True, layers=[5]), dict(loss='softmax'), dict(y_range=False)])
+def test_load_without_ratings(ratings, tmp_path, kwargs):
+    found = collab_learner(ratings, n_factors=4, device='cpu', progress=False, **kwargs)
+    found.fit_one_cycle(1)
+    again = load_learner(found.save(tmp_path/'f.pt'), device='cpu')
+    assert torch.equal(again.predict('person 3'), found.predict('person 3')) and torch.equal(again.learned('item'), found.learned('item'))
+    assert again.predict('me', 'Heat', unknown='average') == found.predict('me', 'Heat', unknown='average')
+    for row in (0, 7): assert torch.equal(again.memory.seen(row), found.memory.seen(row)) and torch.equal(again.memory.seen(row, True), found.memory.seen(row, True))
+    with pytest.raises(RuntimeError, match='no data'): again.fit_one_cycle(1)
+    again.save(tmp_path/'g.pt')
+    assert torch.equal(load_learner(tmp_path/'g.pt', device='cpu').predict('person 3'), found.predict('person 3'))
 
 
-# ---- exercises
+# ---- losses of order
 
-def naive_recommend(predicted, seen, n): return [k for k in predicted.argsort(descending=True).tolist() if k not in seen.tolist()][:n]
-def spoiling(predicted, seen, n):
-    predicted[seen] = -math.inf
-    return predicted.topk(n).indices
+def test_losses_of_order_by_loop():
+    with seeded(0): model = EmbeddingDotBias(4, 6, 3, std=1.).double()
+    user, item = torch.tensor([0, 3, 0, 2]), torch.tensor([5, 0, 1, 1])
+    scores = model(*torch.cartesian_prod(torch.arange(4), torch.arange(6)).T).view(4, 6) - model.u_bias.weight
+    torch.testing.assert_close(softmax_loss(model, user, item), nn.functional.cross_entropy(scores[user], item))
+    with seeded(1): found = bpr_loss(model, user, item, 2)
+    with seeded(1): other = torch.randint(6, (2, 4))
+    gaps = [[(scores[u, i] - scores[u, j]) for u, i, j in zip(user, item, row)] for row in other]
+    torch.testing.assert_close(found, -torch.stack([g.sigmoid().log() for row in gaps for g in row]).mean())
 
-RIGHT = [('dot_bias', lambda u, v, bu, bi, a, b: torch.stack([u[x] @ v[y] + bu[x] + bi[y] for x, y in zip(a, b)])),
-         ('count', lambda n, m, k: (n + m) * (k + 1)),
-         ('range', lambda x, lo, hi: lo + (hi - lo) / (1 + torch.exp(-x))), ('range', lambda x, lo, hi: lo + (hi - lo) * (x / 2).tanh().add(1).div(2)),
-         ('decayed_step', lambda w, g, lr, wd: w * (1 - lr * wd) - lr * g), ('recommend', naive_recommend)]
-WRONG = [('dot_bias', lambda u, v, bu, bi, a, b: (u[a] * v[b]).sum(1), 'biases'), ('dot_bias', lambda u, v, bu, bi, a, b: u @ v.T, 'shape'),
-         ('dot_bias', lambda u, v, bu, bi, a, b: (u[a] + v[b]).sum(1), 'multiply'),
-         ('count', lambda n, m, k: (n + m) * k, 'bias'), ('count', lambda n, m, k: n * m * k, 'less|more'),
-         ('range', lambda x, lo, hi: lo + (hi - lo) * x.exp() / (1 + x.exp()), 'infinity'), ('range', lambda x, lo, hi: x.clamp(lo, hi), 'exp'),
-         ('range', lambda x, lo, hi: 1 / (1 + torch.exp(-x)), 'stretch'),
-         ('decayed_step', lambda w, g, lr, wd: w - lr * g, '0.95'), ('decayed_step', lambda w, g, lr, wd: w * (1 - wd) - lr * g, 'lr \\* wd'),
-         ('decayed_step', lambda w, g, lr, wd: (w - lr * g) * (1 - lr * wd), 'together'), ('decayed_step', lambda w, g, lr, wd: w + lr * g, 'plain'),
-         ('recommend', spoiling, 'clone'), ('recommend', lambda p, s, n: p.topk(n).indices, 'seen'), ('recommend', lambda p, s, n: [0, 3], 'first'),
-         ('recommend', lambda p, s, n: naive_recommend(p * (p > 0), s, n), 'below 0'), ('recommend', lambda p, s, n: p.clone().index_fill(0, s, -9.).topk(min(n, 5)).indices, 'three')]
+def test_sampled_softmax_with_every_item_is_the_full_one(monkeypatch):
+    with seeded(0): model = EmbeddingDotBias(4, 6, 3, std=1.)
+    user, item = torch.tensor([0, 3, 0, 2]), torch.tensor([5, 0, 1, 1])
+    monkeypatch.setattr(torch, 'randint', lambda *args, **kwargs: torch.arange(6))
+    torch.testing.assert_close(softmax_loss(model, user, item, 6), softmax_loss(model, user, item))
 
-@pytest.mark.parametrize('name, answer', RIGHT)
-def test_right_answers_pass(name, answer): assert check_exercise(answer, getattr(collab, f'_check_my_{name}'))
+@pytest.mark.parametrize('kwargs', [dict(loss='bpr'), dict(loss='softmax'), dict(loss='softmax', negatives=30), dict(loss='bpr', negatives=3)])
+def test_training_for_order(ratings, kwargs):
+    a, b = (collab_learner(ratings, n_factors=4, device='cpu', progress=False, **kwargs) for _ in range(2))
+    before = a.validate()['loss']
+    assert before == a.validate()['loss'] # always against the same items
+    for x in (a, b): x.fit_one_cycle(5)
+    assert a.validate()['loss'] < before and torch.equal(a.predict('person 1'), b.predict('person 1'))
+    assert a.model.y_range is None
+    with pytest.raises(ValueError, match='can say nothing'): a.predict('me', 'Haet', unknown='average')
 
-@pytest.mark.parametrize('name, answer, hint', WRONG)
-def test_wrong_answers_get_a_hint(name, answer, hint):
-    import re
-    outcome = check_exercise(answer, getattr(collab, f'_check_my_{name}'))
-    assert outcome.state == 'not yet' and re.search(hint, outcome.hint), outcome
+@pytest.mark.parametrize('kwargs, words', [(dict(loss='hinge'), 'choose'), (dict(negatives=3), 'negatives'), (dict(loss='bpr', use_nn=True), 'dot product')])
+def test_orders_that_are_refused(ratings, kwargs, words):
+    with pytest.raises(ValueError, match=words): collab_learner(ratings, device='cpu', **kwargs)
+
+def test_train_on_all(ratings):
+    found = collab_learner(ratings, n_factors=2, valid=0, device='cpu', progress=False)
+    found.fit_one_cycle(1)
+    assert len(found.ratings) == len(ratings) and 'valid_loss' not in found.recorder.epochs[0]
+
+def test_without_recommendations_the_learner_says_where_they_are():
+    code = ("from ddl_lesson8.collab import collab_learner\nfrom ddl_lesson8.data.ratings import planted_ratings\n"
+            "l = collab_learner(planted_ratings(n_users=20).ratings, n_factors=2, device='cpu')\n"
+            "try: l.recommend('person 1')\nexcept AttributeError as e: assert 'ddl_lesson8.recommend' in str(e), e\nelse: raise SystemExit('no error')")
+    subprocess.run([sys.executable, '-c', code], check=True)

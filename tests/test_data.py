@@ -3,9 +3,10 @@ import contextlib, errno, hashlib, http.server, io, multiprocessing, os, re, thr
 from pathlib import Path
 import pytest, torch
 from hypothesis import given, settings, strategies as st
-import ddl_lesson8.data.ratings as data
-from ddl_lesson8.data.ratings import (DownloadError, Ratings, cache_folder, data_folder, download, movielens, planted_films,
-                              planted_ratings)
+import ddl_lesson8.data.downloads as data
+import ddl_lesson8.data.ratings as stars
+from ddl_lesson8.data.downloads import DownloadError, cache_folder, data_folder, download, unpack
+from ddl_lesson8.data.ratings import Ratings, movielens, planted_films, planted_ratings
 from ddl_lesson8.data.read_ratings import as_ratings, id_name, ratings_from_table, ratings_pair
 
 SEARCH = dict(max_examples=40, deadline=None, derandomize=True)
@@ -462,11 +463,11 @@ def test_disk_full_in_the_middle(tmp_path, monkeypatch):
     assert files(tmp_path) == []
 
 def test_disk_full_while_unpacking(tmp_path, monkeypatch):
-    def full(self, raw): raise OSError(errno.ENOSPC, 'No space left on device')
-    monkeypatch.setattr(data, 'data_folder', lambda: None)
+    def full(*_): raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(stars, 'data_folder', lambda: None)
     monkeypatch.setenv('DDL_LESSON8_CACHE', str(tmp_path))
     with serve() as (url, _):
-        monkeypatch.setattr(Path, 'write_bytes', full)
+        monkeypatch.setattr(stars, 'unpack', full)
         with pytest.raises(DownloadError, match='no room on disk'): movielens(download=True, url=url, checksum=SUM)
     assert files(tmp_path) == ['ml-100k.zip']
 
@@ -497,13 +498,47 @@ def test_what_a_killed_download_left_is_swept_up(tmp_path):
         p.join()
     left, = tmp_path.iterdir()
     assert left.name.startswith('.x.zip.') and left.name.endswith('.part')
+    young, old = tmp_path/'.x.zip.young.part', tmp_path/'.x.zip.old.part'
+    for p in (young, old): p.write_bytes(b'x')
+    os.utime(old, (1e9, 1e9))
+    with serve() as (url, log):
+        download(url, tmp_path/'x.zip', SUM)  # goes on where the killed one stopped
+        assert files(tmp_path) == [young.name, 'x.zip']  # too young: it could belong to a running download
+
+def test_what_a_killed_download_left_of_another_file_is_not_used(tmp_path):
+    import hashlib
+    part = tmp_path/f".x.zip.{hashlib.sha256(SUM.encode()).hexdigest()[:16]}.part"
+    for rest in (b'wrong bytes', BODY[:1000], BODY + b'too long', BODY):
+        part.write_bytes(rest)
+        (tmp_path/'x.zip').unlink(missing_ok=True)
+        with serve() as (url, log): assert download(url, tmp_path/'x.zip', SUM).read_bytes() == BODY
+        assert files(tmp_path) == ['x.zip']
+
+@pytest.mark.parametrize('url', ['ftp://127.0.0.1/x', 'file:///etc/hosts', 'x.zip', 'https:///x', 'http://[::bad/', 'data:,x'])
+def test_only_addresses_of_the_web(url, tmp_path):
+    with pytest.raises(DownloadError, match='address'): download(url, tmp_path/'x')
+    assert not files(tmp_path)
+
+def test_limits_of_size_and_time(tmp_path):
     with serve() as (url, _):
-        download(url, tmp_path/'x.zip', SUM)
-        assert files(tmp_path) == [left.name, 'x.zip']  # too young: it could belong to a running download
-        os.utime(left, (0, 0))
-        (tmp_path/'x.zip').unlink()
-        download(url, tmp_path/'x.zip', SUM)
-    assert files(tmp_path) == ['x.zip']
+        with pytest.raises(DownloadError, match='most_bytes'): download(url, tmp_path/'x', most_bytes=1000)
+    with serve(length=False) as (url, _):
+        with pytest.raises(DownloadError, match='most_bytes'): download(url, tmp_path/'x', most_bytes=1000)
+        with pytest.raises(DownloadError, match='most_seconds'): download(url, tmp_path/'x', most_seconds=0)
+    assert not files(tmp_path)
+
+@pytest.mark.parametrize('checksum, words', [('abc', 'sha256:'), ('zzz:0000', 'sha256:'), ('sha256:xyz', 'sha256:'), (5, 'sha256:')])
+def test_checksums_without_a_kind(checksum, words, tmp_path):
+    with pytest.raises(DownloadError, match=words): download('http://127.0.0.1:9/', tmp_path/'x', checksum)
+
+def test_archives_that_are_bombs_or_locked(tmp_path):
+    bomb = tmp_path/'b.zip'
+    with zipfile.ZipFile(bomb, 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('a', bytes(10_000_000))
+    with pytest.raises(DownloadError, match='unpacks to more'): unpack(bomb, {'a': tmp_path/'a'}, most_bytes=1_000_000)
+    raw = bytearray(bomb.read_bytes())
+    at = raw.rfind(b'PK\x01\x02'); raw[at + 8] |= 1; bomb.write_bytes(raw)
+    with pytest.raises(DownloadError, match='encrypted'): unpack(bomb, {'a': tmp_path/'a'})
+    with pytest.raises(DownloadError, match='not the archive'): unpack(bomb, {'z': tmp_path/'a'})
 
 # ---- MovieLens
 
@@ -542,7 +577,7 @@ def test_the_readers_folder_comes_first(alone, monkeypatch):
 def test_not_an_archive(alone):
     (alone/'cache').mkdir()
     (alone/'cache'/'ml-100k.zip').write_bytes(b'not a zip')
-    with pytest.raises(DownloadError, match='not the MovieLens archive'):
+    with pytest.raises(DownloadError, match='not the archive'):
         movielens(download=True, url='http://127.0.0.1:9/', checksum='md5:' + hashlib.md5(b'not a zip').hexdigest())
     assert files(alone/'cache') == ['ml-100k.zip']
 
@@ -564,7 +599,7 @@ def test_folders(alone, monkeypatch):
 @pytest.mark.skipif(not os.environ.get('DDL_LESSON8_DATA'), reason='needs DDL_LESSON8_DATA')
 def test_real_movielens_that_is_cut(tmp_path):
     (tmp_path/'ml-100k').mkdir()
-    for name in data.ML_100K_FILES: (tmp_path/'ml-100k'/name).write_bytes((Path(os.environ['DDL_LESSON8_DATA'])/'ml-100k'/name).read_bytes()[:100_005 if name == 'u.data' else None])
+    for name in stars.ML_100K_FILES: (tmp_path/'ml-100k'/name).write_bytes((Path(os.environ['DDL_LESSON8_DATA'])/'ml-100k'/name).read_bytes()[:100_005 if name == 'u.data' else None])
     with pytest.raises(ValueError, match='5,118 of the 100,000 ratings'): movielens(folder=tmp_path)
 
 @pytest.mark.skipif(not os.environ.get('DDL_LESSON8_DATA'), reason='needs DDL_LESSON8_DATA')

@@ -3,7 +3,7 @@ import functools, gzip, hashlib, http.server, os, struct, threading
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 import ddl_lesson8.data.digits as digits
-from ddl_lesson8.data.ratings import DownloadError
+from ddl_lesson8.data.downloads import DownloadError
 from ddl_lesson8.data.digits import (centre_by_mass, curve_weights, draw_seven, glyph, glyph_lines, make_digits, mnist,
                                 read_idx, stroke_distance, PIECES)
 

@@ -14,7 +14,7 @@ import functools, gzip, math, struct, zlib
 from pathlib import Path
 import torch
 import torch.nn.functional as F
-from .ratings import cache_folder, data_folder, download as fetch
+from .downloads import cache_folder, data_folder, download as fetch
 
 # %% ../../nbs/data/02_digits.ipynb #7eb599bb
 def stroke_distance(

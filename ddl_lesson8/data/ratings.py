@@ -6,14 +6,14 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/ratings.html.md"""
 
 # %% auto #0
 __all__ = ['OCCUPATIONS', 'ML_100K_URL', 'ML_100K_CHECKSUM', 'ML_100K_FILES', 'ML_GENRES', 'Ratings', 'planted_films',
-           'PlantedRatings', 'planted_ratings', 'data_folder', 'cache_folder', 'DownloadError', 'file_checksum',
-           'download', 'movielens']
+           'PlantedRatings', 'planted_ratings', 'movielens']
 
 # %% ../../nbs/data/01_ratings.ipynb #8c35d6aa
-import errno, hashlib, math, os, re, shutil, tempfile, time, urllib.error, urllib.request, zipfile
+import errno, math, os, re, shutil, tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 import torch
+from .downloads import DownloadError, _no_room, cache_folder, data_folder, download as fetch, unpack
 
 # %% ../../nbs/data/01_ratings.ipynb #47a1113a
 @dataclass
@@ -440,121 +440,6 @@ def _last_of_each_user(self:Ratings, order:torch.Tensor)->torch.Tensor: # positi
     last.scatter_reduce_(0, self.user, rank, 'amax', include_self=False)
     return order[last[self.counts('user') > 1]]
 
-# %% ../../nbs/data/01_ratings.ipynb #0a066708
-def data_folder()->Path|None: # None when the variable is not set
-    "The folder that `DDL_LESSON8_DATA` names; raises `FileNotFoundError` when it does not exist"
-    name = os.environ.get('DDL_LESSON8_DATA')
-    if not name: return None
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"DDL_LESSON8_DATA names {folder}, which is not a folder; correct or unset it")
-    return folder
-
-def cache_folder()->Path: # may not exist yet
-    "Where downloads are kept: `DDL_LESSON8_CACHE`, else a folder below the user's cache"
-    if os.environ.get('DDL_LESSON8_CACHE'): return Path(os.environ['DDL_LESSON8_CACHE']).expanduser()
-    base = os.environ.get('XDG_CACHE_HOME') or os.environ.get('LOCALAPPDATA') or '~/.cache'
-    return Path(base).expanduser()/'ddl_lesson8'
-
-# %% ../../nbs/data/01_ratings.ipynb #21870d91
-class DownloadError(OSError):
-    "A download that did not work, with what to do about it"
-
-def file_checksum(
-    path:str|Path,          # of the file
-    algorithm:str='sha256'  # any that `hashlib` knows: 'sha256', 'md5', …
-)->str: # 'algorithm:hexadecimal digest'
-    "Checksum of a file"
-    with open(path, 'rb') as f: return f'{algorithm}:{hashlib.file_digest(f, algorithm).hexdigest()}'
-
-# %% ../../nbs/data/01_ratings.ipynb #004ffa0e
-def download(
-    url:str,                  # http or https
-    path:str|Path,            # where the file shall be
-    checksum:str|None=None,   # 'md5:…' or 'sha256:…'; not checked when None
-    tries:int=4,              # connections before giving up
-    timeout:float=30.,        # seconds without a byte
-    progress:bool|None=None   # progress bar? When None, only in a terminal or notebook
-)->Path: # `path`
-    "Fetch a file unless it is there already; raises `DownloadError` saying what to do"
-    path = Path(path)
-    def right(file): return checksum is None or file_checksum(file, checksum.split(':')[0]) == checksum.lower()
-    if path.exists() and right(path): return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    fd, part = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.part')
-    os.close(fd)
-    try:
-        _fetch(url, Path(part), tries, timeout, progress)
-        if not right(part):
-            got = file_checksum(part, checksum.split(':')[0])
-            raise DownloadError(f"{url} gave a file with {got}, expected {checksum}. It was not kept. Try again; if it "
-                                "happens again, the file has changed at its source, or something on the way changes it")
-        os.replace(part, path)
-    finally: Path(part).unlink(missing_ok=True)
-    return path
-
-# %% ../../nbs/data/01_ratings.ipynb #9df2b661
-def _sweep(path:Path, age:float=86_400.): # seconds
-    "Remove the parts that killed downloads of `path` have left"
-    for part in path.parent.glob(f'.{path.name}.*.part'):
-        try: time.time() - part.stat().st_mtime > age and part.unlink()
-        except OSError: pass  # another process was faster
-
-# %% ../../nbs/data/01_ratings.ipynb #fc6d99b1
-def _fetch(url:str, part:Path, tries:int, timeout:float, progress:bool|None):
-    "Write the bytes of `url` to `part`, continuing after a cut connection"
-    from tqdm.auto import tqdm
-    silent = None if progress is None else not progress
-    with tqdm(desc=url.rsplit('/', 1)[-1], unit='B', unit_scale=True, disable=silent) as bar:
-        for k in range(tries):
-            if k: time.sleep(min(5, .1 * 4 ** k)) # seconds
-            try:
-                if _receive(url, part, timeout, bar): return
-                problem = f"the connection was cut after {part.stat().st_size:,} bytes"
-            except urllib.error.HTTPError as e:
-                if e.code < 500 and e.code not in (408, 429): # those two mean later
-                    raise DownloadError(f"{url} answered {e.code} {e.reason}: the file is gone, or not for you. You "
-                                        "can look for it elsewhere and name its folder in DDL_LESSON8_DATA") from None
-                problem = f"the server answered {e.code} {e.reason}"
-            except OSError as e:
-                if e.errno == errno.ENOSPC: raise _no_room(part.parent) from None
-                problem = str(getattr(e, 'reason', e))
-    raise DownloadError(f"{url} could not be fetched in {tries} tries: {problem}. Is there a network? You can "
-                        "also fetch it elsewhere by hand and name its folder in DDL_LESSON8_DATA")
-
-def _no_room(folder:Path)->DownloadError:
-    free = f'{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free'
-    return DownloadError(f"no room on disk for {folder}: {free}; make room, or set DDL_LESSON8_CACHE to a folder "
-                         "on another disk")
-
-# %% ../../nbs/data/01_ratings.ipynb #fdbf3527
-def _receive(url:str, part:Path, timeout:float, bar)->bool: # is the file complete?
-    "One connection: continue `part` if the server can, else begin again"
-    have = part.stat().st_size
-    rest = {'Range': f'bytes={have}-'} if have else {}
-    request = urllib.request.Request(url, headers={'User-Agent': 'ddl_lesson8', **rest})
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
-        where = answer.headers.get('Content-Range', '')
-        goes_on = have > 0 and answer.status == 206 and where.startswith(f'bytes {have}-')
-        if not goes_on: have = 0
-        left = answer.headers.get('Content-Length')
-        bar.total, bar.n = (have + int(left) if left else None), have
-        if left and int(left) > shutil.disk_usage(part.parent).free: raise OSError(errno.ENOSPC, 'no room')
-        with open(part, 'ab' if goes_on else 'wb') as f:
-            chunk, cut = _read(answer)
-            while chunk:
-                f.write(chunk)
-                bar.update(len(chunk))
-                chunk, cut = _read(answer) if not cut else (b'', cut)
-        return not cut and (left is None or part.stat().st_size == have + int(left))
-
-def _read(answer)->tuple: # the next bytes, none at the end; and whether the connection was cut
-    import http.client
-    try: return answer.read(1 << 16), False
-    except http.client.IncompleteRead as e: return e.partial, True
-    except ConnectionError: return b'', True
-
 # %% ../../nbs/data/01_ratings.ipynb #abb2de19
 ML_100K_URL = 'https://files.grouplens.org/datasets/movielens/ml-100k.zip'
 ML_100K_CHECKSUM = 'md5:0e33842e24a9c977be4e0107933c0723'
@@ -584,16 +469,14 @@ def movielens(
 
 # %% ../../nbs/data/01_ratings.ipynb #b47d87b0
 def _fetch_movielens(cache:Path, url:str, checksum:str, progress:bool|None)->Path: # the folder ml-100k
-    archive = download(url, cache/'ml-100k.zip', checksum, progress=progress)
+    archive = fetch(url, cache/'ml-100k.zip', checksum, progress=progress)
     target = cache/'ml-100k'
     fresh = Path(tempfile.mkdtemp(dir=cache, prefix='.ml-100k.'))
     try:
-        with zipfile.ZipFile(archive) as z:
-            for name in ML_100K_FILES: (fresh/name).write_bytes(z.read(f'ml-100k/{name}'))
+        unpack(archive, {f'ml-100k/{name}': fresh/name for name in ML_100K_FILES})
         target.mkdir(exist_ok=True)
         for name in ML_100K_FILES: os.replace(fresh/name, target/name)
-    except (zipfile.BadZipFile, KeyError) as e:
-        raise DownloadError(f"{archive} is not the MovieLens archive: {e}; remove it and try again") from None
+    except DownloadError: raise
     except OSError as e:
         if e.errno != errno.ENOSPC: raise
         raise _no_room(cache) from None

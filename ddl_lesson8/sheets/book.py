@@ -52,7 +52,7 @@ def _filled_in(m, v): # the XML of a formula's cell, with its result
     text = repr(v.value) if v.type == 'number' else str(int(v.value)) if v.type == 'logical' else escape(escape_text(v.value))
     return f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f><v>{text}</v></c>'
 
-# %% ../../nbs/sheets/09_book.ipynb #956836aa
+# %% ../../nbs/sheets/09_book.ipynb #91b3b9bf
 class Sheet(LayerGrid):
     "A sheet in the making; made by `Book.sheet`"
     def __init__(self, book, name, zoom, about, cell, freeze):
@@ -133,7 +133,7 @@ class Sheet(LayerGrid):
         xml = xml.replace('<sheetData', self._cols(engine) + '<sheetData', 1)
         return xml.replace('<sheetFormatPr ', f'<sheetFormatPr defaultColWidth="{self.cell / 7:.4f}" ', 1)
 
-# %% ../../nbs/sheets/09_book.ipynb #d107f7f4
+# %% ../../nbs/sheets/09_book.ipynb #4282be15
 def _with_parts(data, change): # the bytes of an archive with some parts changed; equal contents give equal bytes
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, 'w', zipfile.ZIP_DEFLATED) as new:
@@ -143,7 +143,7 @@ def _with_parts(data, change): # the bytes of an archive with some parts changed
             new.writestr(zipfile.ZipInfo(item.filename, (1980, 1, 1, 0, 0, 0)), part, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
-# %% ../../nbs/sheets/09_book.ipynb #fcbb46bb
+# %% ../../nbs/sheets/09_book.ipynb #3035bc9f
 class Book:
     "A workbook in the making: sheets with blocks of numbers and formulas"
     def __init__(self): self.sheets, self.names = {}, {}

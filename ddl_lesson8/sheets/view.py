@@ -63,7 +63,9 @@ def sheet_document(
     if isinstance(workbook, Book):
         with tempfile.TemporaryDirectory() as folder: return sheet_document(workbook.save(Path(folder)/'book.xlsx'))
     engine = Engine(workbook) # looks at the file with guards, before openpyxl does
-    file = openpyxl.load_workbook(workbook)
+    try: file = openpyxl.load_workbook(workbook)
+    except Exception as e: # its styles or charts may be damaged in any way
+        raise SheetError(f'{workbook}: cannot be shown ({type(e).__name__}: {str(e)[:100]})') from None
     return dict(version=1, sheets=[_sheet(ws, engine) for ws in file.worksheets])
 
 # %% ../../nbs/sheets/24_view.ipynb #f3a30355

@@ -7,7 +7,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/train/learner.html.md"""
 # %% auto #0
 __all__ = ['FORMAT', 'train_plainly', 'Learner', 'load_learner']
 
-# %% ../../nbs/train/01_learner.ipynb #cc063424
+# %% ../../nbs/train/01_learner.ipynb #07b1e0de
 import copy, importlib, math, os, sys, time
 from dataclasses import asdict
 from functools import partial
@@ -22,7 +22,7 @@ from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, dr
     progress_bar, rmse, smooth, someone_watches, suggest)
 from .team import cut_like, find_team, join_layers, shard_tables, whole
 
-# %% ../../nbs/train/01_learner.ipynb #7e5d5ef5
+# %% ../../nbs/train/01_learner.ipynb #4aa24efc
 def train_plainly(
     model:nn.Module, # called with the inputs of a batch
     x:torch.Tensor,  # inputs, (rows, …)
@@ -46,7 +46,7 @@ def train_plainly(
         losses.append(total / len(x))
     return losses
 
-# %% ../../nbs/train/01_learner.ipynb #cc136600
+# %% ../../nbs/train/01_learner.ipynb #4c99e872
 FORMAT = 'ddl_lesson8 learner 2' # written into each file
 
 class Learner:
@@ -175,7 +175,8 @@ class Learner:
         "Move losses from the device to the recorder; raise `FloatingPointError` when one is not a number"
         losses = self.recorder.losses
         n = self.plan.first_batch + self.plan.done - len(losses) if self.plan else 0
-        new = torch.stack(self._late[:n]).float() if n > 0 and self._late else torch.zeros(0)
+        new = torch.stack(self._late[:n]) if n > 0 and self._late else torch.zeros(0)
+        if new.dtype != torch.float64: new = new.float()
         if self.team and len(new): new = self.team.sum(new)
         new = new.tolist()
         bad = next((i for i, v in enumerate(new) if not math.isfinite(v)), None)
@@ -533,7 +534,7 @@ class Learner:
     ): # nothing
         "Take over what `about` kept under 'known', which may differ between the file and this learner"
 
-# %% ../../nbs/train/01_learner.ipynb #64b89a8b
+# %% ../../nbs/train/01_learner.ipynb #af57d847
 def load_learner(
     path:str|Path,   # a file written by `save` of any learner of this library
     data=None,       # to train on; not needed to predict

@@ -1,0 +1,61 @@
+"Several processes as one: the same losses and weights, one checkpoint for any number, and errors that name a process"
+import json, os, random, subprocess, sys
+from pathlib import Path
+import pytest, torch
+from team_worker import make, result
+from ddl_lesson8.train.learner import load_learner
+
+HERE = Path(__file__).resolve().parent
+
+def torchrun(tmp_path, n, restarts=0, ok=True, **job):
+    "Run the worker in `n` processes; what process 0 found, or all that was said"
+    out = tmp_path/'out.json'
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join([str(HERE.parent), str(HERE), os.environ.get('PYTHONPATH', '')]))
+    cmd = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n), '--max-restarts', str(restarts), str(HERE/'team_worker.py'), json.dumps(job), str(out)]
+    done = subprocess.run(cmd, env=env, capture_output=True, text=True, timeout=300)
+    assert (done.returncode == 0) == ok, done.stderr[-3000:]
+    return json.loads(out.read_text()) if ok else done.stderr
+
+def alone(kind, dtype=torch.float64, epochs=3):
+    l = make(kind, dtype)
+    l.fit_one_cycle(epochs)
+    return result(l)
+
+def close(a, b, tol):
+    for name in ('losses', 'valid'): assert a[name] == pytest.approx(b[name], abs=tol, rel=tol)
+    assert a['weights'].keys() == b['weights'].keys()
+    for k, v in a['weights'].items(): assert v == pytest.approx(b['weights'][k], abs=tol, rel=tol), k
+
+@pytest.mark.parametrize('kind', ['stars', 'table']) # the table has dropout and batch norm
+@pytest.mark.parametrize('n, dtype, tol', [(2, 'float64', 1e-12), (3, 'float64', 1e-12), (2, 'float32', 1e-5)])
+def test_many_processes_equal_one(tmp_path, kind, n, dtype, tol):
+    close(torchrun(tmp_path, n, kind=kind, dtype=dtype), alone(kind, getattr(torch, dtype)), tol if dtype == 'float64' else 1e-4)
+
+@pytest.mark.parametrize('n, shard', [(2, 'auto'), (4, 2)])
+def test_tables_in_parts_equal_one_process(tmp_path, n, shard):
+    close(torchrun(tmp_path, n, kind='stars', shard=shard, cut=True), alone('stars'), 1e-12)
+
+def test_one_checkpoint_loads_with_any_number_of_processes(tmp_path):
+    whole, file = alone('stars'), str(tmp_path/'a.pt')
+    torchrun(tmp_path, 2, kind='stars', shard='auto', cut=True, until=1.4, save=file)
+    l = make('stars', seed=5); l.load(file); l.resume()
+    close(result(l), whole, 1e-12)
+    close(torchrun(tmp_path, 3, kind='stars', load=file), whole, 1e-12)
+    l = make('stars'); l.fit_one_cycle(3, until=2.2); l.save(file)
+    close(torchrun(tmp_path, 2, kind='stars', shard='auto', cut=True, load=file), whole, 1e-12)
+
+@pytest.mark.parametrize('seed', range(int(os.environ.get('DDL_LESSON8_KILLS', 1))))
+def test_a_killed_process_is_restarted_from_the_checkpoint(tmp_path, seed):
+    g = random.Random(seed)
+    job = dict(kind='table', checkpoint=str(tmp_path/'c.pt'), go_on=True, die_at=g.randrange(21), who=g.randrange(2))
+    close(torchrun(tmp_path, 2, restarts=2, **job), alone('table'), 1e-12)
+    assert (tmp_path/'out.json.died').exists()
+
+@pytest.mark.parametrize('change, words', [('other_seed', 'process 1 has another seed'), ('other_data', 'process 1 has another training data')])
+def test_a_process_with_something_else_is_named(tmp_path, change, words):
+    assert words in torchrun(tmp_path, 2, ok=False, kind='stars', **{change: True})
+
+def test_a_batch_smaller_than_the_team_is_refused(tmp_path):
+    from ddl_lesson8.train.team import Team
+    team = object.__new__(Team); team.n_parts, team.part = 4, 0
+    with pytest.raises(ValueError, match='larger batch_size'): team.rows(torch.arange(3))
