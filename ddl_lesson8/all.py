@@ -45,7 +45,10 @@ from .collab import *
 from .interpret import *
 from .recommend import *
 from .tabular import *
+from .learned_maps import *
 from .conv import *
+from .pooling import *
+from .conv_fast import *
 from .cnn import *
 from .conv_matmul import *
 from .dropout import *
