@@ -50,6 +50,8 @@ from .recommend import *
 from .tabular import *
 from .learned_maps import *
 from .conv import *
+from .pooling import *
+from .conv_fast import *
 from .cnn import *
 from .conv_matmul import *
 from .dropout import *
