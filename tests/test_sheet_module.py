@@ -600,10 +600,9 @@ WAYS = {(1, 1): 2., (1, 2): F('WEIBULL.DIST(A1,2,3,TRUE)'), (2, 1): F('A1*10'), 
 def ways_book(path):
     write(path, {'s': WAYS}, saved='<v>0</v>')
     first = SheetModule.load(path)
-    import ironcalc
     weibull = lambda x: 1 - math.exp(-(x / 3) ** 2)
     values = {(1, 2): weibull(2), (2, 1): 20., (2, 2): 5., (3, 1): weibull(2) + 1, (3, 2): 6., (4, 1): 5., (4, 2): weibull(1), (6, 1): 2., (6, 2): weibull(2)}
-    from ddl_lesson8.sheets.xlsx import rewrite_xlsx
+    from ddl_lesson8.sheets.rewrite import rewrite_xlsx
     rewrite_xlsx(path, path, {('s', *k): v for k, v in values.items()})
     return SheetModule.load(path), weibull
 

@@ -175,8 +175,10 @@ def _sort_out(self:SheetModule, f): # a family with its names replaced; why its 
     if trouble: return f, Kept(trouble[0], None)
     if moving: return f, Kept(min(moving), None)
     why = unsupported(f.tree) if self.unknown == 'keep' else None
+    if why and calls & _ANYWHERE: return f, Kept(min(calls & _ANYWHERE), None, True)
     return f, Kept(why, None if calls & (RANDOM | _UNSTEADY) else f.tree) if why else None
 
+_ANYWHERE = {'INDIRECT', 'GETPIVOTDATA'} # functions that may look at any cell
 _UNSTEADY = {'INFO', 'CELL'} # functions that depend on where a workbook is opened
 
 def _stamp(path): # changes when a file does
@@ -417,7 +419,7 @@ def _start_run(self:SheetModule, plan, given): # a store with the constants and 
     texts = Texts(self.texts) # texts that are made in this pass go with it
     store = [Cells(num, kind, texts=texts)] + [Cells(t) for t in given] + [None] * len(plan.steps)
     return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts, saved=self._saved,
-               strict=self.unknown == 'refuse')
+               strict=self.unknown == 'refuse', spilled=self.names.spilled)
 
 @patch
 def _saved(self:SheetModule, sheet, row, col): # number and kind that the file holds in a cell; None where no result was saved

@@ -241,7 +241,8 @@ def _day(text, date1904): # a date in ISO form as the number that Excel counts w
 
 def _number(text):
     value = float(text)
-    if not math.isfinite(value) or '_' in text or not text.isascii(): raise ValueError(f'{text[:30]!r} is no number')
+    odd = '_' in text or not text.isascii() or text != text.strip() # Python reads these, other programs do not
+    if odd or not math.isfinite(value): raise ValueError(f'{text[:30]!r} is no number')
     return value
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #7f344081
