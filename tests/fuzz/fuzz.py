@@ -10,7 +10,7 @@ import argparse, contextlib, io, json, os, random, re, select, signal, subproces
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FOUND = HERE/'found.txt'
+FOUND, LAST = HERE/'found.txt', HERE/'last.json' # numbers that failed; figures of the last long run
 SECONDS, SILENCE, MEMORY = 10, 120, 1 << 30  # computing time for one file; seconds without a sign of life; bytes over what Python and torch take
 M = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
 R = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships'
@@ -22,7 +22,7 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 
 def by_hand(rows, names='', more='', extra=None, tail='', links=()):
     "A workbook from the XML of its rows: parts by name"
-    kinds = [('r1', 'worksheet', 'worksheets/sheet1.xml'), ('r2', 'sharedStrings', 'sharedStrings.xml'), *links]
+    kinds = [('r1', 'worksheet', 'worksheets/sheet1.xml'), ('r2', 'sharedStrings', 'sharedStrings.xml'), ('r9', 'styles', 'styles.xml'), *links]
     rels = lambda found: f'{HEAD}<Relationships xmlns="{P}/relationships">' + ''.join(f'<Relationship Id="{i}" Type="{R}/{k}" Target="{t}"{x}/>' for i, k, t, *rest in found for x in [''.join(rest)]) + '</Relationships>'
     strings = ''.join(f'<si><t xml:space="preserve">{t}</t></si>' for t in ('first', 'a &amp; b', '_x000D_line', 'Grüße'))
     types = 'application/vnd.openxmlformats-officedocument.spreadsheetml'
@@ -31,6 +31,9 @@ def by_hand(rows, names='', more='', extra=None, tail='', links=()):
                                    f'<Override PartName="/xl/sharedStrings.xml" ContentType="{types}.sharedStrings+xml"/></Types>',
             '_rels/.rels': rels([('r1', 'officeDocument', 'xl/workbook.xml')]),
             'xl/workbook.xml': f'{HEAD}<workbook xmlns="{M}" xmlns:r="{R}"><bookViews><workbookView activeTab="0"/></bookViews><sheets><sheet name="data" sheetId="1" r:id="r1"/></sheets>{more}<definedNames>{names}</definedNames></workbook>',
+            'xl/styles.xml': f'{HEAD}<styleSheet xmlns="{M}"><fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts><fills count="1"><fill><patternFill patternType="none"/></fill></fills>'
+                             '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders><cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
+                             '<cellXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/></cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>',
             'xl/_rels/workbook.xml.rels': rels(kinds), 'xl/sharedStrings.xml': f'{HEAD}<sst xmlns="{M}" count="4" uniqueCount="4">{strings}</sst>',
             'xl/worksheets/sheet1.xml': f'{HEAD}<worksheet xmlns="{M}" xmlns:r="{R}"><sheetData>{rows}</sheetData>{tail}</worksheet>', **(extra or {})}
 
@@ -321,6 +324,8 @@ def main():
         return
     began = time.time()
     got = run(args.files, args.hours, args.start, save=True)
+    figures = dict(when=time.strftime('%-d %B %Y'), files=got['files'], minutes=round((time.time() - began) / 60), refused=got['refused'], wrong=len(got['wrong']))
+    if got['files'] >= 5000: LAST.write_text(json.dumps(figures, indent=1) + '\n')
     print(f"{got['files']:,} files in {time.time() - began:,.0f} s: {got['refused']:,} refused in words, {len(got['wrong'])} wrong")
     sys.exit(bool(got['wrong']))
 
