@@ -692,12 +692,6 @@ def test_settings_that_the_solver_left_behind_do_not_stop_the_load(tmp_path):
         with pytest.raises(SheetError, match="in the Solver's settings"): m.fit()
 
 
-def test_a_bound_that_moves_is_refused(tmp_path):
-    line = dict(solver_opt='s!$C$1', solver_adj='s!$A$1:$A$2', solver_typ='2', solver_num='1', solver_lhs1='s!$A$1', solver_rel1='1', solver_rhs1='s!$A$2')
-    m = small(tmp_path/'b.xlsx', {(1, 1): 1., (2, 1): 1., (1, 3): F('(A1-3)^2+(A2+1)^2')}, [(k, 's', v) for k, v in line.items()])
-    with pytest.raises(SheetError, match='bound s!.A.2 moves'): m.fit()
-
-
 def test_sheets_of_nearly_the_same_name_have_parameters_of_their_own(tmp_path):
     path = write(tmp_path/'p.xlsx', {'a.b': {(1, 1): 1.}, 'a_b': {(1, 1): 2.}})
     m = SheetModule.load(path, ["'a.b'!A1", 'a_b!A1'])
