@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help lesson test docs readme notebooks lab bench clean
+.PHONY: help lesson test docs readme notebooks lab bench fuzz clean
 help:
 	@echo "make lesson     run the notebooks, write lesson8.xlsx, cross-check it, build the site"
 	@echo "make test       run every check and test"
@@ -13,6 +13,9 @@ help:
 	@echo "make notebooks  run the notebooks and save their outputs (set DDL_LESSON8_DATA for the real data)"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make bench      measure speed against other libraries, as ratios"
+	@echo "make fuzz       break workbooks at random and watch, for as long as you like: make fuzz HOURS=8"
+	@echo "make nightly    run what the tests leave out: the oracle, LibreOffice, the long searches, where they are installed"
+	@echo "make mutants    change the library in a fixed list of places and see whether the tests notice (hours)"
 	@echo "make clean      remove what the other commands made"
 
 $(VENV)/.ready: settings.ini setup.py pyproject.toml constraints.txt tools/make_venv.py
@@ -39,6 +42,16 @@ lab: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	@for f in bench/*.py; do echo "== $$f"; python $$f || exit 1; done
+
+HOURS ?= 1
+fuzz: $(VENV)/.ready
+	@python tests/fuzz/fuzz.py --hours $(HOURS) --start $$(date +%s)
+
+nightly: $(VENV)/.ready
+	@python tools/nightly.py
+
+mutants: $(VENV)/.ready
+	@nice python tools/mutants.py
 
 clean:
 	rm -rf $(VENV) _docs _proc _lesson build *.egg-info lesson8.xlsx .pytest_cache .hypothesis

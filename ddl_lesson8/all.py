@@ -43,9 +43,15 @@ from .parameters import *
 from .embeddings import *
 from .collab import *
 from .interpret import *
+from .neighbours import *
+from .loud_minority import *
+from .newcomers import *
 from .recommend import *
 from .tabular import *
+from .learned_maps import *
 from .conv import *
+from .pooling import *
+from .conv_fast import *
 from .cnn import *
 from .conv_matmul import *
 from .dropout import *

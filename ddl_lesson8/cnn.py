@@ -16,7 +16,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import nn
-from .conv import Conv2d, MaxPool2d, conv_output_size, edge_kernels
+from .conv import Conv2d, conv_output_size, edge_kernels
+from .pooling import MaxPool2d
 
 # %% ../nbs/08_trained_cnn.ipynb #dce0438c
 def _convolve(n_in, n_out, stride, norm, own)->list: # convolution, batch norm if wanted, ReLU

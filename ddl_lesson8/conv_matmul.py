@@ -7,14 +7,15 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/conv_matmul.html.md"""
 # %% auto #0
 __all__ = ['Polynomial', 'as_polynomial', 'letters', 'coefficient', 'show_conv_matrix', 'conv_entries', 'conv_sources',
            'conv_out_shape', 'conv_matrix', 'conv2d_matmul', 'matrix_counts', 'conv_violation',
-           'conv_transpose2d_matmul', 'conv2d_unfold', 'conv_matmul_sheet']
+           'conv_transpose2d_matmul', 'conv2d_unfold']
 
-# %% ../nbs/09_conv_matmul.ipynb #9d7b5e6b
+# %% ../nbs/09_conv_matmul.ipynb #92a08056
 import math, warnings
 import torch
 import torch.nn.functional as F
 from collections import Counter
 from torch import nn
+from .conv import _pair, conv_output_size
 
 # %% ../nbs/09_conv_matmul.ipynb #cbc2e2d4
 class Polynomial:
@@ -88,13 +89,7 @@ def show_conv_matrix(
     ax.set(xlabel='cells of the flattened image', ylabel='places of the window')
     return ax
 
-# %% ../nbs/09_conv_matmul.ipynb #aa957d75
-def _pair(n, name, least=1):
-    h, w = (n, n) if isinstance(n, int) else n
-    if min(h, w) < least: raise ValueError(f"{name} is {(h, w)}; it must be at least {least} in both directions")
-    return h, w
-
-# %% ../nbs/09_conv_matmul.ipynb #a0babe07
+# %% ../nbs/09_conv_matmul.ipynb #8e5dc92a
 def conv_entries(
     weight_shape:tuple, # shape of the kernels, (out_channels, in_channels / groups, height, width)
     input_size:int|tuple, # height and width of the image, in cells
@@ -108,10 +103,7 @@ def conv_entries(
     (h, w), (sh, sw), (dh, dw) = _pair(input_size, 'input_size'), _pair(stride, 'stride'), _pair(dilation, 'dilation')
     ph, pw = _pair(padding, 'padding', least=0)
     if groups < 1 or out_ch % groups: raise ValueError(f"{out_ch} output channels do not divide into {groups} groups")
-    out_h, out_w = (h + 2*ph - dh*(kh - 1) - 1) // sh + 1, (w + 2*pw - dw*(kw - 1) - 1) // sw + 1
-    if min(out_h, out_w) < 1:
-        raise ValueError(f"a {kh}x{kw} kernel with dilation {(dh, dw)} does not fit into {h}x{w} cells "
-                         f"with padding {(ph, pw)}")
+    out_h, out_w = conv_output_size(h, kh, sh, ph, dh), conv_output_size(w, kw, sw, pw, dw)
     o, y, x, c, i, j = torch.meshgrid(*map(torch.arange, (out_ch, out_h, out_w, in_ch, kh, kw)), indexing='ij')
     row, col = y*sh + i*dh - ph, x*sw + j*dw - pw           # the cell of the image that is read
     channel = o // (out_ch // groups) * in_ch + c           # of this input channel
@@ -120,7 +112,7 @@ def conv_entries(
     shape, out_shape = (out_ch*out_h*out_w, in_ch*groups*h*w), (out_ch, out_h, out_w)
     return outputs[inside], inputs[inside], weights[inside], shape, out_shape
 
-# %% ../nbs/09_conv_matmul.ipynb #1c82b9ed
+# %% ../nbs/09_conv_matmul.ipynb #12d45b25
 def conv_sources(
     *args, # as for `conv_entries`
     **kwargs
@@ -129,7 +121,7 @@ def conv_sources(
     rows, cols, weights, shape, _ = conv_entries(*args, **kwargs)
     return torch.full(shape, -1).index_put((rows, cols), weights)
 
-# %% ../nbs/09_conv_matmul.ipynb #557fe096
+# %% ../nbs/09_conv_matmul.ipynb #88f64752
 def conv_out_shape(
     weight:torch.Tensor,  # kernels, (out_channels, in_channels / groups, height, width)
     input_size:tuple,     # height and width of the image, in cells
@@ -140,7 +132,7 @@ def conv_out_shape(
     "Shape of a convolution's output for one image"
     options = _pair(stride, 'stride'), _pair(padding, 'padding', 0), _pair(dilation, 'dilation')
     sizes = zip(weight.shape[2:], input_size, *options)
-    return weight.shape[0], *((n + 2*p - d*(k - 1) - 1) // s + 1 for k, n, s, p, d in sizes)
+    return weight.shape[0], *(conv_output_size(n, k, s, p, d) for k, n, s, p, d in sizes)
 
 # %% ../nbs/09_conv_matmul.ipynb #5bdc499e
 def conv_matrix(
@@ -219,7 +211,7 @@ def conv_violation(
     copies = [matrix[source == k] for k in source[source >= 0].unique()]
     return zeros, max((c.max() - c.min()).item() for c in copies)
 
-# %% ../nbs/09_conv_matmul.ipynb #5c81d3b5
+# %% ../nbs/09_conv_matmul.ipynb #16839a9b
 def conv_transpose2d_matmul(
     y:torch.Tensor,       # (batch, out_channels, height, width): the size of the convolution's output
     weight:torch.Tensor,  # the convolution's kernels, (out_channels, in_channels / groups, height, width)
@@ -239,7 +231,7 @@ def conv_transpose2d_matmul(
     x = matrix.t() @ y.flatten(1).T
     return x.T.unflatten(1, (weight.shape[1] * groups, *_pair(input_size, 'input_size')))
 
-# %% ../nbs/09_conv_matmul.ipynb #9619aaeb
+# %% ../nbs/09_conv_matmul.ipynb #d67a1a26
 def conv2d_unfold(
     x:torch.Tensor,       # images, (batch, channels, height, width)
     weight:torch.Tensor,  # kernels, (out_channels, channels, height, width)
@@ -251,87 +243,3 @@ def conv2d_unfold(
     windows = F.unfold(x, weight.shape[2:], dilation, padding, stride)        # (batch, channels * kernel cells, places)
     _, *size = conv_out_shape(weight, x.shape[-2:], stride, padding, dilation)
     return (weight.flatten(1) @ windows).unflatten(2, size)
-
-# %% ../nbs/09_conv_matmul.ipynb #d2506a9a
-def conv_matmul_sheet(
-    book # the `Book` that gets the sheet
-)->list: # `Check`s: sheet, own code and PyTorch
-    "Add the sheet 'convolution = matrix': a 3x3 image, a 2x2 kernel, the 4x9 matrix, both results, and the way back"
-    from ddl_lesson8.sheets.book import Check
-    numbers = lambda rows: torch.tensor(rows, dtype=torch.float64)
-    x, w, g = numbers([[1, 2, 0], [3, 1, 4], [0, 2, 5]]), numbers([[1, 2], [3, 4]]), numbers([[1], [0], [-1], [2]])
-    source = conv_sources((1, 1, 2, 2), 3)
-    sheet = book.sheet('convolution = matrix', about='The 4x9 matrix of a 2x2 kernel: fixed zeros and tied weights')
-    sheet.text('A1', 'A convolution is a matrix multiplication', 'title')
-    xs, ws = sheet.put(x, 'image, A to J', at='A4', fmt='0'), sheet.put(w, 'kernel α β γ δ', at='A10', fmt='0')
-    sheet.put(list('ABCDEFGHJ'), at='H3')
-    sheet.put(list('PQRS'), at='G4', vertical=True)
-    cell = lambda i, j: ws.ref(*divmod(int(source[i, j]), 2), absolute=True) if source[i, j] >= 0 else '0'
-    sheet.text('H2', 'the matrix: each cell points to a weight of the kernel, or is a fixed 0', 'label')
-    m = sheet.formula((4, 9), cell, at='H4', fmt='0')
-    flat = sheet.formula((9, 1), lambda i, _: xs.ref(*divmod(i, 3)), 'x', at='R4', fmt='0')
-    ys = sheet.matmul(m, flat, 'matrix · x', at='T4', fmt='0')
-    window = sheet.conv2d(xs, ws, label='sliding window', at='Y4', fmt='0')
-    gs = sheet.put(g, 'gradient of y', at='H12', fmt='0', scale='signed')
-    one = lambda j, _: f'SUMPRODUCT({m.area(cols=(j, j + 1))},{gs.area()})'
-    back = sheet.formula((9, 1), one, 'transposed · gradient', at='R16', fmt='0', scale='signed')
-    sheet.note('A13', 'Type over a weight:')
-    sheet.note('A14', 'its four copies follow.')
-    sheet.note('J12', 'Any gradient of the results,')
-    sheet.note('J13', 'sent back through the')
-    sheet.note('J14', 'transposed matrix:')
-    x4, w4 = x.view(1, 1, 3, 3), w.view(1, 1, 2, 2)
-    matrix, y = conv_matrix(w4, 3), F.conv2d(x4, w4)
-    ours, g4 = conv2d_matmul(x4, w4), g.view(1, 1, 2, 2)
-    by_units = F.conv2d(numbers(torch.eye(9).tolist()).view(9, 1, 3, 3), w4).flatten(1).T # what it does to unit images
-    return [Check('4x9 matrix', m, from_scratch=matrix, PyTorch=by_units),
-            Check('matrix product', ys, from_scratch=ours.view(4, 1), PyTorch=y.view(4, 1)),
-            Check('sliding window', window, from_scratch=ours[0, 0], PyTorch=y[0, 0]),
-            Check('gradient of the image', back, from_scratch=conv_transpose2d_matmul(g4, w4, 3).view(9, 1),
-                  PyTorch=F.conv_transpose2d(g4, w4).view(9, 1))]
-
-# %% ../nbs/09_conv_matmul.ipynb #180027ea
-def _check_fixed_zeros(my_fixed_zeros):
-    found = my_fixed_zeros(3, 2)
-    assert found != 16, '16 cells of the 4x9 matrix hold a weight; how many do not?'
-    assert found == 20, f'the 4x9 matrix of this chapter has 20 fixed zeros, not {found}'
-    for size, k in ((4, 4), (8, 3), (28, 5)):
-        right = matrix_counts((1, 1, k, k), size)['fixed_zeros']
-        hint = 'how many rows, and how many weights in each of them?'
-        assert my_fixed_zeros(size, k) == right, f'right for 3x3 and 2x2, wrong for {size}x{size} and {k}x{k}: {hint}'
-    assert my_fixed_zeros(10_000, 3) > 9e15, 'a formula has no trouble with an image of 10,000x10,000 cells'
-
-# %% ../nbs/09_conv_matmul.ipynb #65b8d9c7
-def _check_identity_kernel(my_identity_kernel):
-    kernel = my_identity_kernel()
-    assert isinstance(kernel, torch.Tensor) and kernel.shape == (1, 1, 3, 3), 'a tensor of shape (1, 1, 3, 3) is wanted'
-    assert not torch.equal(kernel[0, 0], torch.eye(3)), 'a kernel that is the identity matrix reads a diagonal of cells'
-    matrix = conv_matrix(kernel.double(), 5, padding=1)
-    assert (kernel != 0).sum() == 1, 'each row of the identity has a single 1, so how many weights may differ from 0?'
-    assert matrix.diag().any(), 'one weight is right, but it looks at a neighbour of the cell'
-    assert torch.equal(matrix, torch.eye(25, dtype=torch.float64)), 'the place is right, the number is not'
-
-# %% ../nbs/09_conv_matmul.ipynb #1875151d
-def _check_avg_pool(my_avg_pool_matrix):
-    matrix = my_avg_pool_matrix(6)
-    n_rows, n_cols = matrix.shape
-    assert n_cols == 36, f'the image has 36 cells, the matrix {n_cols} columns'
-    assert n_rows != 25, '25 rows are a window at each place; pooling windows do not overlap'
-    assert n_rows == 9, f'a 6x6 image has 9 windows, the matrix {n_rows} rows'
-    assert torch.allclose(matrix.sum(1), torch.ones(9, dtype=matrix.dtype)), 'weights of an average add up to 1'
-    image = torch.arange(36., dtype=matrix.dtype).view(1, 1, 6, 6).square()
-    pooled = F.avg_pool2d(image, 2).flatten()
-    assert torch.allclose(matrix @ image.flatten(), pooled), 'right sums, but which columns does the first row read?'
-    assert my_avg_pool_matrix(4).shape == (4, 16), 'right for 6x6 cells, wrong for 4x4'
-
-# %% ../nbs/09_conv_matmul.ipynb #db4dbebf
-def _check_two_in_one(my_two_in_one):
-    g = torch.Generator().manual_seed(0)
-    first, second, image = (torch.randint(-9, 10, (1, 1, n, n), generator=g).double() for n in (3, 3, 8))
-    try: matrix = my_two_in_one(first, second, 8)
-    except RuntimeError as e:
-        raise AssertionError(f'the shapes do not fit: how large is the image that the second kernel sees? ({e})')
-    assert matrix.shape == (16, 64), f'8x8 become 6x6, then 4x4 cells: 16 rows, 64 columns, not {tuple(matrix.shape)}'
-    result, swapped = (F.conv2d(F.conv2d(image, a), b).flatten() for a, b in ((first, second), (second, first)))
-    assert torch.allclose(result, swapped) # convolutions of one channel may change places
-    assert torch.equal(matrix @ image.flatten(), result), 'right shape, other numbers'

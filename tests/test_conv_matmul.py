@@ -2,7 +2,7 @@
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
-from ddl_lesson8 import conv_matmul
+from ddl_lesson8.book import checks_conv_matmul
 from ddl_lesson8.conv_matmul import (Polynomial, as_polynomial, coefficient, letters, conv_entries, conv_sources, conv_matrix, conv2d_matmul,
     conv2d_unfold, conv_out_shape, conv_transpose2d_matmul, conv_violation, matrix_counts, show_conv_matrix)
 from ddl_lesson8.book.exercises import check_exercise
@@ -173,24 +173,24 @@ def pool_beside(size): # averages of cells that follow each other instead of a s
 
 def two(first, second, size): return conv_matrix(second, size - 2) @ conv_matrix(first, size)
 
-RIGHT = [(zeros, '_check_fixed_zeros'), (lambda: one_at(1, 1), '_check_identity_kernel'), (pool, '_check_avg_pool'), (two, '_check_two_in_one'),
-         (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b.flip(2, 3)), size), '_check_two_in_one')] # one 5x5 kernel
+RIGHT = [(zeros, 'check_fixed_zeros'), (lambda: one_at(1, 1), 'check_identity_kernel'), (pool, 'check_avg_pool_matrix'), (two, 'check_two_in_one'),
+         (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b.flip(2, 3)), size), 'check_two_in_one')] # one 5x5 kernel
 WRONG = [
-    (lambda size, k: (size - k + 1)**2 * k**2, '_check_fixed_zeros', 'hold a weight'), (lambda size, k: 36, '_check_fixed_zeros', 'not 36'),
-    (lambda size, k: 20, '_check_fixed_zeros', 'right for 3x3'), (lambda size, k: (size - k + 1)**2 * size**2 - 16, '_check_fixed_zeros', 'how many rows'),
-    (lambda: torch.eye(3), '_check_identity_kernel', 'shape (1, 1, 3, 3)'), (lambda: torch.eye(3).view(1, 1, 3, 3), '_check_identity_kernel', 'a diagonal'),
-    (lambda: torch.ones(1, 1, 3, 3), '_check_identity_kernel', 'a single 1'), (lambda: one_at(0, 0), '_check_identity_kernel', 'a neighbour'),
-    (lambda: one_at(1, 1, 2.), '_check_identity_kernel', 'the number is not'),
-    (lambda size: pool(size, 1), '_check_avg_pool', 'do not overlap'), (lambda size: pool(size, weight=1.), '_check_avg_pool', 'add up to 1'),
-    (pool_beside, '_check_avg_pool', 'which columns'), (lambda size: pool(6), '_check_avg_pool', 'wrong for 4x4'), (lambda size: pool(size).T, '_check_avg_pool', '9 columns'),
-    (lambda a, b, size: conv_matrix(b, size) @ conv_matrix(a, size), '_check_two_in_one', 'how large is the image'),
-    (lambda a, b, size: conv_matrix(a, size), '_check_two_in_one', '16 rows'), (lambda a, b, size: two(a, a, size), '_check_two_in_one', 'other numbers'),
-    (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b), size), '_check_two_in_one', 'other numbers')]
+    (lambda size, k: (size - k + 1)**2 * k**2, 'check_fixed_zeros', 'hold a weight'), (lambda size, k: 36, 'check_fixed_zeros', 'not 36'),
+    (lambda size, k: 20, 'check_fixed_zeros', 'right for 3x3'), (lambda size, k: (size - k + 1)**2 * size**2 - 16, 'check_fixed_zeros', 'how many rows'),
+    (lambda: torch.eye(3), 'check_identity_kernel', 'shape (1, 1, 3, 3)'), (lambda: torch.eye(3).view(1, 1, 3, 3), 'check_identity_kernel', 'a diagonal'),
+    (lambda: torch.ones(1, 1, 3, 3), 'check_identity_kernel', 'a single 1'), (lambda: one_at(0, 0), 'check_identity_kernel', 'a neighbour'),
+    (lambda: one_at(1, 1, 2.), 'check_identity_kernel', 'the number is not'),
+    (lambda size: pool(size, 1), 'check_avg_pool_matrix', 'do not overlap'), (lambda size: pool(size, weight=1.), 'check_avg_pool_matrix', 'add up to 1'),
+    (pool_beside, 'check_avg_pool_matrix', 'which columns'), (lambda size: pool(6), 'check_avg_pool_matrix', 'wrong for 4x4'), (lambda size: pool(size).T, 'check_avg_pool_matrix', '9 columns'),
+    (lambda a, b, size: conv_matrix(b, size) @ conv_matrix(a, size), 'check_two_in_one', 'how large is the image'),
+    (lambda a, b, size: conv_matrix(a, size), 'check_two_in_one', '16 rows'), (lambda a, b, size: two(a, a, size), 'check_two_in_one', 'other numbers'),
+    (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b), size), 'check_two_in_one', 'other numbers')]
 
 @pytest.mark.parametrize('answer, checker', RIGHT)
-def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(conv_matmul, checker)), check_exercise(answer, getattr(conv_matmul, checker))
+def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(checks_conv_matmul, checker)), check_exercise(answer, getattr(checks_conv_matmul, checker))
 
 @pytest.mark.parametrize('answer, checker, hint', WRONG)
 def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(conv_matmul, checker))
+    outcome = check_exercise(answer, getattr(checks_conv_matmul, checker))
     assert outcome.state == 'not yet' and hint in outcome.hint, outcome

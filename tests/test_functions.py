@@ -54,3 +54,62 @@ def test_linest_of_two_columns():
     assert calculate('LINEST(C1:C9,A1:B9)', rows, array=True, functions=FUNCTIONS)[0] == pytest.approx([-3, 2, 5])
     assert calculate('LINEST(C1:C9,A1:B9,FALSE)', rows, array=True, functions=FUNCTIONS)[0][2] == 0
     with pytest.raises(SheetError, match='depend on each other'): calculate('LINEST(C1:C9,A1:B9)', [[r[0], r[0], r[2]] for r in rows], functions=FUNCTIONS)
+
+
+def answers(tmp_path, formulas, names=(), cells=None, **kwargs):
+    from formula_fuzz import F, write
+    from ddl_lesson8.sheets.module import SheetModule
+    grid = {(r, c): v for r, row in enumerate(ROWS, 1) for c, v in enumerate(row, 1)} | (cells or {})
+    return SheetModule.load(write(tmp_path/'a.xlsx', {'s': grid | {(20 + k, 9): F(f, f'I{20 + k}') for k, f in enumerate(formulas)}}, names), **kwargs)
+
+
+LET = {'_xlfn.LET(_xlpm.x,A1,_xlpm.y,_xlpm.x+B1,_xlpm.x*_xlpm.y)': 16., '_xlfn.LAMBDA(_xlpm.x,_xlpm.x^2)(A3)': 81., 'GELU(1)': 0.5 * (1 + torch.erf(torch.tensor(1 / 2**.5, dtype=torch.float64)).item()),
+       'SUM(SOFTMAX(A1:A7))': 1., 'INDEX(SOFTMAX(A1:A7),3)': torch.tensor([r[0] for r in ROWS], dtype=torch.float64).softmax(0)[2].item(), 'SUM(MAP(A1:A7,LAMBDA(_xlpm.a,MAX(_xlpm.a,4))))': 41.,
+       'SUM(MAP(A1:A7,B1:B7,LAMBDA(a,b,SUM(a,b)*A1)))': 154., 'REDUCE(0,A1:A7,LAMBDA(s,v,s+v^2))': 233., 'MAX(BYROW(A1:B7,LAMBDA(r,SUM(r))))': 20., 'SUM(BYROW(A1:B7,_xleta.MAX))': 49.,
+       'SUM(BYCOL(A1:B7,LAMBDA(r,MAX(r))))': 20., 'SUM(SEQUENCE(4,2))': 36., 'SUM(FILTER(A1:A7,B1:B7>5))': 12., 'INDEX(SORT(A1:A7,1,-1),2)': 8., 'ROWS(UNIQUE(B1:B7))': 5., 'SUM(MAP(A1:A7,GELU2))': 105.,
+       'INDIRECT("A"&3)': 9., 'SUM(INDIRECT("s!A1:"&ADDRESS(3,1)))': 14., 'INDIRECT("far")*2': 10., 'INDIRECT("no way")': '#REF!', 'SUM(SCAN(0,A1:A3,LAMBDA(a,b,a+b)))': 21., 'LET(f,LAMBDA(x,x+1),f(f(A1)))': 4.}
+NAMED = [('GELU', None, '_xlfn.LAMBDA(_xlpm.x,_xlpm.x*NORM.S.DIST(_xlpm.x,TRUE))'), ('SOFTMAX', None, '_xlfn.LAMBDA(_xlpm.z,_xlfn.LET(_xlpm.e,EXP(_xlpm.z-MAX(_xlpm.z)),_xlpm.e/SUM(_xlpm.e)))'),
+         ('GELU2', None, 'LAMBDA(x,3*x)'), ('far', None, 's!$A$7')]
+
+
+def test_let_lambda_and_indirect(tmp_path):
+    m = answers(tmp_path, LET, NAMED)
+    got = {f: m.values(f'I{20 + k}') for k, f in enumerate(LET)}
+    assert {f: v for f, v in got.items() if v != pytest.approx(LET[f])} == {} and m.frozen == []
+
+
+def test_gradients_and_batches_go_through_map_and_reduce(tmp_path):
+    formulas = ['SUM(MAP(A1:A7,LAMBDA(a,a^3)))', 'REDUCE(1,A1:A7,LAMBDA(p,v,p*v))', 'SUM(SOFTMAX(A1:A7)*B1:B7)', 'SUM(BYROW(A1:B7,LAMBDA(r,MAX(r)^2)))', 'GELU(A1)']
+    m = answers(tmp_path, formulas, NAMED)
+    x = torch.tensor([[r[0]] for r in ROWS], dtype=torch.float64) / 7
+    assert torch.autograd.gradcheck(lambda t: m({'A1:A7': t})['I20:I24'], x.requires_grad_())
+    batch = torch.stack([x.detach(), 2 * x.detach()])
+    assert torch.allclose(m({'A1:A7': batch})['I20:I24'], torch.stack([m({'A1:A7': b})['I20:I24'] for b in batch]))
+
+
+def test_what_is_no_fixed_text_or_calls_itself_is_kept(tmp_path):
+    m = answers(tmp_path, ['INDIRECT(D1)', 'F(3)', 'A1+1'], [('F', None, 'LAMBDA(n,IF(n<1,0,F(n-1)))')], {(1, 4): 'A1'})
+    assert 'INDIRECT' in [f.function for f in m.frozen] and m.how('I22') == 'tensor'
+    new = m({'A1': torch.tensor(3.)})
+    assert new['I22'].item() == 4
+    with pytest.raises(SheetError, match='I20 cannot be computed: INDIRECT'): new['I20']
+
+
+def test_a_spilled_result_may_shrink(tmp_path):
+    import zipfile
+    from formula_fuzz import F, write
+    from ddl_lesson8.sheets.module import SheetModule
+    plain = write(tmp_path/'p.xlsx', {'s': {(1, 1): 1., (2, 1): 2., (3, 1): 3., (1, 3): F('_xlfn.FILTER(A1:A3,A1:A3>0)', 'C1:C3'), (1, 5): F('SUM(C1:C3)')}})
+    xml = ('<metadata xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><metadataTypes count="1"><metadataType name="XLDAPR" minSupportedVersion="120000" cellMeta="1"/></metadataTypes>'
+           '<cellMetadata count="1"><bk><rc t="1" v="0"/></bk></cellMetadata></metadata>')
+    with zipfile.ZipFile(plain) as z, zipfile.ZipFile(tmp_path/'d.xlsx', 'w') as out:
+        for name in z.namelist():
+            text = z.read(name).decode().replace('<c r="C1">', '<c r="C1" cm="1">')
+            if name.endswith('workbook.xml.rels'):
+                text = text.replace('</Relationships>', '<Relationship Id="m" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/sheetMetadata" Target="metadata.xml"/></Relationships>')
+            out.writestr(name, text)
+        out.writestr('xl/metadata.xml', xml)
+    m = SheetModule.load(tmp_path/'d.xlsx')
+    assert m.values('C1:E1')[0][0] == 1 and m['E1'].item() == 6
+    fewer = m({'A2': torch.tensor(-5.)})
+    assert fewer.values('C1:C3') == [[1.], [3.], [None]] and fewer['E1'].item() == 4

@@ -157,6 +157,18 @@ def test_locked_cells_and_bad_numbers_are_refused_in_words(page):
     assert said('K9', '') == 'nothing is not a number'
 
 
+def test_a_kernel_from_the_list_and_new_random_numbers(page):
+    "The list fills nine cells at once; the dice draw a new mask, so that the numbers behind it change"
+    e = ELEMENT.format('convolutions', 'convolutions')
+    read(page, 'convolutions', 'convolutions')
+    page.evaluate(f"() => {{ const s = {e}.root.querySelector('select'); s.value = 'blur'; s.dispatchEvent(new Event('change')) }}")
+    page.wait_for_function(f"() => Math.abs({e}.values.get('AF14') - 1 / 9) < 1e-9")
+    page.evaluate(f'() => {e}.reset()')
+    first = read(page, 'dropout', 'dropout')
+    page.evaluate(f"() => {ELEMENT.format('dropout', 'dropout')}.recalculate()")
+    assert read(page, 'dropout', 'dropout') != first
+
+
 def test_keyboard_alone(page):
     "Tab reaches the sheet and leaves it again; arrows move; typing and Enter change a cell; the change is said aloud"
     read(page, 'parameters', 'parameters')
@@ -239,7 +251,7 @@ def test_without_the_engine_pages_keep_pictures(site, tmp_path):
     (tmp_path/'live').mkdir()
     page = tmp_path/'page.html'
     page.write_text(PAGE.format('<p><live-sheet src="live/parameters.json" view="A1:F9"></live-sheet></p>'))
-    assert live.add_to_page(page, tmp_path, dict(parameters=doc), False) == 1
+    assert live.add_to_page(page, tmp_path, dict(parameters=doc), False) == 1  # neither engine nor node
     text = page.read_text()
     assert '<img src="live/parameters-parameters-A1-F9.svg" alt="The sheet parameters' in text and '<script' not in text
     assert (tmp_path/'live'/'parameters-parameters-A1-F9.svg').read_text().startswith('<svg')

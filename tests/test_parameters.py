@@ -3,9 +3,13 @@ import copy
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from ddl_lesson8 import parameters
-from ddl_lesson8.book.exercises import check_exercise
-from ddl_lesson8.parameters import IncompatibleKeys, Module, ModuleList, create_params
+from ddl_lesson8.book import checks_parameters as checks
+from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
+from ddl_lesson8.book.sheet_parameters import parameters_sheet
+from ddl_lesson8.parameters import Module, ModuleList, PlainModule, create_params
+from ddl_lesson8.sheets.book import Book
+from ddl_lesson8.sheets.check import crosscheck
+from ddl_lesson8.sheets.engine import Engine
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=60)
 settings.load_profile('book')
@@ -144,7 +148,7 @@ def test_refused_load_changes_nothing():
     m.a, m.b = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(3))
     with pytest.raises(RuntimeError, match=r'b is \(2,\), should be \(3,\)'): m.load_state_dict(dict(a=torch.ones(2), b=torch.ones(2)))
     assert torch.equal(m.a, torch.zeros(2))
-    assert m.load_state_dict(dict(a=torch.ones(2)), strict=False) == IncompatibleKeys(['b'], [])
+    assert m.load_state_dict(dict(a=torch.ones(2)), strict=False) == (['b'], [])
 
 def test_setting_before_init_is_an_error():
     class Forgot(Module):
@@ -197,10 +201,8 @@ def test_to_cuda():
 # ---- the sheet
 
 def test_sheet_agrees(tmp_path):
-    from ddl_lesson8.parameters import parameters_sheet
-    from ddl_lesson8.sheets.book import Book, crosscheck
-    checks = parameters_sheet(book := Book())
-    assert crosscheck(book.save(tmp_path/'parameters.xlsx'), checks).raise_if_different()
+    found = parameters_sheet(book := Book())
+    assert crosscheck(book.save(tmp_path/'parameters.xlsx'), found).raise_if_different()
 
 # ---- the exercises: right answers pass, typical wrong ones get a hint
 
@@ -217,30 +219,75 @@ def frozen_top_only(m):
 def frozen_in_the_dark(m):
     right_freeze(m)
 
-RIGHT = [(right_trained, '_check_trained_numbers'), (right_freeze, '_check_freeze'), (right_truncated, '_check_truncated_params'), (right_changed, '_check_changed')]
-WRONG = [
-    (lambda m: sum(p.numel() for p in m.parameters()), '_check_trained_numbers', 'frozen'),
-    (lambda m: sum(map(right_trained, m)) if isinstance(m, nn.Sequential) else right_trained(m), '_check_trained_numbers', 'twice'),
-    (lambda m: sum(t.numel() for t in m.state_dict().values()), '_check_trained_numbers', 'frozen'),
-    (lambda m: len(list(m.parameters())), '_check_trained_numbers', 'six weights'),
-    (frozen_top_only, '_check_freeze', 'those inside'),
-    (frozen_in_the_dark, '_check_freeze', 'return the module'),
-    (lambda m: copy.deepcopy(m).requires_grad_(False), '_check_freeze', 'return the module'),
-    (lambda m: m.eval(), '_check_freeze', 'still asks'),
-    (lambda *s, generator=None: torch.randn(s, generator=generator).fmod(2) * .01, '_check_truncated_params', 'plain tensor'),
-    (lambda *s, generator=None: nn.Parameter(torch.randn(s, generator=generator) % 2 * .01), '_check_truncated_params', 'sign'),
-    (lambda *s, generator=None: nn.Parameter(torch.randn(s, generator=generator).clamp(-2, 2) * .01), '_check_truncated_params', 'cutting off'),
-    (lambda *s, generator=None: create_params(*s, generator=generator), '_check_truncated_params', 'larger than 0.02'),
-    (lambda *s, generator=None: right_truncated(*s), '_check_truncated_params', 'equal generators'),
-    (lambda a, b: [k for k in a if a[k] is not b[k]], '_check_changed', 'no change'),
-    (lambda a, b: list(a), '_check_changed', 'no change'),
-    (lambda a, b: [k for k in a if (a[k] != b[k]).all()], '_check_changed', 'one number of four'),
-    (lambda a, b: sorted(right_changed(a, b), reverse=True), '_check_changed', 'order')]
+def right_names(m): return [*m._parameters, *(f'{k}.{n}' for k, c in m._modules.items() for n in right_names(c))]
+def right_normal(u, v, std): return std * (-2 * u.log()).sqrt() * (2 * torch.pi * v).cos()
 
-@pytest.mark.parametrize('answer, checker', RIGHT, ids=lambda x: getattr(x, '__name__', x))
-def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(parameters, checker))
+RIGHT = [(right_names, 'check_names'), (lambda m: list(m.state_dict()), 'check_names'), (right_normal, 'check_normal'),
+         (right_trained, 'check_trained_numbers'), (right_freeze, 'check_freeze'), (right_truncated, 'check_truncated_params'), (right_changed, 'check_changed')]
+WRONG = [
+    (lambda m: sum(p.numel() for c in set(m.modules()) for p in c._parameters.values() if p is not None and p.requires_grad), 'check_trained_numbers', 'share a weight'),
+    (lambda m: list(m._parameters), 'check_names', 'modules hold modules'), (lambda m: [*m._parameters, *(n for c in m._modules.values() for n in right_names(c))], 'check_names', 'and a dot'),
+    (lambda m: [*m._parameters, *(f'{k}.{n}' for k, c in m._modules.items() for n in c._parameters)], 'check_names', 'one level down'),
+    (lambda m: right_names(m)[::-1], 'check_names', "'weight' and 'bias'"), (lambda m: [*(f'{k}.{n}' for k, c in m._modules.items() for n in right_names(c)), *m._parameters], 'check_names', 'come first'),
+    (lambda u, v, s: (-2 * u.log()).sqrt() * (2 * torch.pi * v).cos(), 'check_normal', 'deviation is missing'), (lambda u, v, s: s * (2 * u.log()).sqrt() * (2 * torch.pi * v).cos(), 'check_normal', 'turns its sign'),
+    (lambda u, v, s: s * (-2 * u.log()).sqrt() * (2 * torch.pi * v).sin(), 'check_normal', 'sine'), (lambda u, v, s: s * (-2 * u.log()).sqrt() * v.cos(), 'check_normal', 'the sheet has'),
+    (lambda u, v, s: s * u, 'check_normal', 'for u = 1'), (lambda u, v, s: 0., 'check_normal', 'each pair'),
+    (lambda m: sum(p.numel() for p in m.parameters()), 'check_trained_numbers', 'frozen'),
+    (lambda m: sum(map(right_trained, m)) if isinstance(m, nn.Sequential) else right_trained(m), 'check_trained_numbers', 'twice'),
+    (lambda m: sum(t.numel() for t in m.state_dict().values()), 'check_trained_numbers', 'frozen'),
+    (lambda m: len(list(m.parameters())), 'check_trained_numbers', 'six weights'),
+    (frozen_top_only, 'check_freeze', 'those inside'),
+    (frozen_in_the_dark, 'check_freeze', 'return the module'),
+    (lambda m: copy.deepcopy(m).requires_grad_(False), 'check_freeze', 'return the module'),
+    (lambda m: m.eval(), 'check_freeze', 'still asks'),
+    (lambda *s, generator=None: torch.randn(s, generator=generator).fmod(2) * .01, 'check_truncated_params', 'plain tensor'),
+    (lambda *s, generator=None: nn.Parameter(torch.randn(s, generator=generator) % 2 * .01), 'check_truncated_params', 'sign'),
+    (lambda *s, generator=None: nn.Parameter(torch.randn(s, generator=generator).clamp(-2, 2) * .01), 'check_truncated_params', 'cutting off'),
+    (lambda *s, generator=None: create_params(*s, generator=generator), 'check_truncated_params', 'larger than 0.02'),
+    (lambda *s, generator=None: right_truncated(*s), 'check_truncated_params', 'equal generators'),
+    (lambda a, b: [k for k in a if a[k] is not b[k]], 'check_changed', 'no change'),
+    (lambda a, b: list(a), 'check_changed', 'no change'),
+    (lambda a, b: [k for k in a if (a[k] != b[k]).all()], 'check_changed', 'one number of four'),
+    (lambda a, b: sorted(right_changed(a, b), reverse=True), 'check_changed', 'order')]
+
+@pytest.mark.parametrize('answer, checker', RIGHT, ids=range(len(RIGHT)))
+def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(checks, checker))
 
 @pytest.mark.parametrize('answer, checker, hint', WRONG, ids=range(len(WRONG)))
 def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(parameters, checker))
+    outcome = check_exercise(answer, getattr(checks, checker))
     assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+
+def test_the_exercise_on_the_sheet(tmp_path):
+    parameters_sheet(book := Book())
+    fresh = book.save(tmp_path/'fresh.xlsx')
+    def judge(changes):
+        Engine(fresh).change(changes).save(path := tmp_path/f'{len(list(tmp_path.iterdir()))}.xlsx')
+        return check_sheet_exercise('sheet_ten_times', path)
+    assert judge({'parameters!A3': 0.1})
+    cases = [({'parameters!A3': 0.01}, 'nothing has changed'), ({'parameters!A3': 10}, 'a thousand times'), ({'parameters!A3': 0.02}, '2 times'), ({'parameters!A6': 0.5}, 'A6 has changed')]
+    for changes, hint in cases: assert hint in judge(changes).hint, (hint, judge(changes))
+
+def test_the_plain_module_finds_what_pytorch_finds():
+    class Layer(PlainModule):
+        def __init__(self):
+            super().__init__()
+            self.w, self.note = create_params(2), torch.ones(3)
+        def forward(self, x): return x * self.w
+    class Two(PlainModule):
+        def __init__(self):
+            super().__init__()
+            self.a, self.scale, self.b = Layer(), create_params(1), Layer()
+        def forward(self, x): return self.b(self.a(x)) * self.scale
+    two = Two()
+    assert [id(p) for p in two.parameters()] == [id(p) for p in (two.scale, two.a.w, two.b.w)] and two(torch.ones(2)).shape == (2,)
+
+def test_the_defaults_are_those_the_lecture_names():
+    drawn = create_params(200_000, generator=torch.Generator().manual_seed(0))
+    assert abs(drawn.std() - 0.01) < 1e-4 and abs(drawn.mean()) < 1e-4 and drawn.requires_grad
+
+def test_a_state_with_other_names_is_refused_unless_told_otherwise():
+    m = Module()
+    m.a = create_params(2)
+    for state in ({}, {'a': torch.ones(2), 'b': torch.ones(2)}):
+        with pytest.raises(RuntimeError, match='missing: a|unexpected: b'): m.load_state_dict(state)

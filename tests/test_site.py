@@ -131,3 +131,26 @@ def test_signatures_say_class_and_never_nonetype():
 
 def test_frame(page, site):
     assert page.select_one('link[rel=icon]')['href'] == 'favicon.svg' and (site/'site.js').exists() and page.select_one('.to-top') and page.select_one('.scheme-toggle')
+
+
+def test_the_start_page_shows_chapters_as_cards_with_their_first_picture():
+    soup = lambda s: bs4.BeautifulSoup(f'<main>{s}</main>', 'html.parser')
+    index = soup('<table><thead><tr><th>chapter</th><th>you will see</th></tr></thead><tbody><tr><td><a href="a.html">A</a></td><td>much</td></tr></tbody></table>')
+    polish.chapter_cards(index, {'a.html': soup('<figure><img src="figures/a.png"/></figure>')})
+    assert index.select_one('.chapters a[href="a.html"] img')['src'] == 'figures/a.png' and not index.table
+
+
+def test_the_index_of_names_leads_to_entries_and_to_sources(site):
+    soups = {n: bs4.BeautifulSoup((site/f'{n}').read_text(encoding='utf-8'), 'html.parser') for n in ('page.html',)}
+    soups['all.html'] = bs4.BeautifulSoup('<main><div class="name-index"></div></main>', 'html.parser')
+    polish.name_index(soups)
+    found = {a.get_text(): a['href'] for a in soups['all.html'].select('a')}
+    assert found == {'kept': 'page.html#kept', 'shown': 'page.html#shown'}
+
+
+def test_readme_links_lead_to_files_of_the_repository():
+    import re
+    root = Path(__file__).resolve().parent.parent
+    links = re.findall(r'\]\(([^)#]+)', (root/'README.md').read_text(encoding='utf-8'))
+    local = [x for x in links if not x.startswith('http')]
+    assert local and all((root/x).exists() for x in local), [x for x in local if not (root/x).exists()]

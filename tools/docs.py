@@ -20,7 +20,7 @@ def is_chapter(nb:Path)->bool:
 
 def local_links(text:str, depth:int, site_url:str)->str:
     "Links of a page that stay inside the site: nbdev's absolute ones, and numbered notebooks"
-    text = text.replace(site_url, '../' * depth)
+    if site_url: text = text.replace(site_url, '../' * depth)
     return re.sub(r'((?:\]\(|href=")(?:\.\./|\w+/)*)\d+[a-z]?_(\w+)\.ipynb', r'\1\2.html', text)
 
 
@@ -49,6 +49,17 @@ def rename(nb:Path, site_url:str, repo_url:str):
     nb.with_name(plain_name(nb.name)).write_text(json.dumps(content), encoding='utf-8')
 
 
+def fresh_ledger():
+    "The staged ledger shows what the notebooks hold now, even if it ran before one of them"
+    from ddl_lesson8.book.claims import Ledger
+    path = proc/'ledger.ipynb'
+    content = json.loads(path.read_text(encoding='utf-8'))
+    for o in (o for c in content['cells'] for o in c.get('outputs', [])):
+        if 'ledger-page' in ''.join(o.get('data', {}).get('text/html', '')):
+            o['data']['text/html'] = local_links(Ledger(root/'nbs')._repr_html_(), 0, '')
+    path.write_text(json.dumps(content), encoding='utf-8')
+
+
 def stage():
     "Process the notebooks with nbdev, as Quarto would see them"
     from nbdev.config import get_config
@@ -58,6 +69,7 @@ def stage():
     proc_nbs(n_workers=0, force=True)
     cfg = get_config()
     for nb in list(proc.rglob('*.ipynb')): rename(nb, cfg.doc_url, cfg.git_url)
+    fresh_ledger()
     for f in ('_quarto.yml', 'nbs/styles.css'): shutil.copy(root/f, proc)
     shutil.copytree(root/'nbs'/'images', proc/'images', dirs_exist_ok=True)
 
@@ -109,6 +121,7 @@ def build():
     warned = re.findall(r'^warning: .*', said.stdout + said.stderr, re.M)
     shutil.copytree(proc/'_docs', site)
     polish(site, {plain_name(nb.stem) for nb in (root/'nbs').glob('*.ipynb') if is_chapter(nb)})
+    shutil.copy(root/'ddl_lesson8'/'book'/'ledger.json', site)
     (site/'notebooks').mkdir()
     for nb in filter(is_chapter, (root/'nbs').glob('*.ipynb')): shutil.copy(nb, site/'notebooks')
     checked = subprocess.run(['ddl8-check', '--save', str(site/'lesson8.xlsx')], cwd=root, capture_output=True, text=True)

@@ -67,6 +67,14 @@ def entry(soup, h, pre, home):
     return made
 
 
+def place(soup, h, home):
+    "Where links to a function arrive whose source stands open"
+    made = element(soup, '<a class="place"></a>')
+    made['id'] = h.get('id') or h.get_text().strip()
+    made['data-said'] = ' '.join(p.get_text(' ', strip=True) for p in home.find_all('p') if not p.find('a', string='source'))
+    return made
+
+
 def shown_source(soup)->dict:
     "The name of each function or class whose source stands open, with its cell"
     found = {}
@@ -88,7 +96,7 @@ def gather_reference(soup, chapter:bool):
         name = h.get_text().strip()
         cell = home.find_parent(class_='cell') or home
         section = h.find_parent('section', class_=re.compile('level[345]'))
-        if name in shown: home.replace_with(element(soup, f'<a class="place" id="{h.get("id") or name}"></a>'))
+        if name in shown: home.replace_with(place(soup, h, home))
         else:
             line = entry(soup, h, pre, home)
             entries.append(line)
@@ -287,6 +295,43 @@ def search_entries(soup, name:str)->list:
     return found
 
 
+# ---------------------------------------------------------------- pages made of other pages
+
+def chapter_cards(soup, soups:dict):
+    "The start page's table of chapters as cards, each with the first picture of its page"
+    for table in soup.select('main table'):
+        head = [th.get_text(strip=True) for th in table.select('thead th')]
+        if head != ['chapter', 'you will see']: continue
+        cards = element(soup, '<div class="chapters"></div>')
+        for line in table.select('tbody tr'):
+            link, text = line.a, line.select('td')[1].get_text()
+            card = element(soup, f'<a href="{link["href"]}"><strong></strong><small></small></a>')
+            card.strong.string, card.small.string = link.get_text(), text
+            page = soups.get(link['href'])
+            if page and (img := page.select_one('main figure img[src]')):
+                card.insert(0, element(soup, f'<img src="{img["src"]}" alt="" loading="lazy"/>'))
+            cards.append(card)
+        (table.find_parent(class_='table-scroll') or table).replace_with(cards)
+
+
+def name_index(soups:dict):
+    "The list of all public names: what each does, with a link to its entry or its source"
+    home = next(((n, s.select_one('.name-index')) for n, s in soups.items() if s.select_one('.name-index')), None)
+    if home is None: return
+    up, found = depth(home[0]), {}
+    for name, soup in soups.items():
+        for e in soup.select('main details.ref-entry'):
+            title = e.summary.code.get_text().split('(')[0]
+            if '.' not in title: found.setdefault(title, (f'{up}{name}#{e["id"]}', e.summary.find(class_='said').get_text()))
+        for a in soup.select('main a.place'): found.setdefault(a['id'], (f'{up}{name}#{a["id"]}', a.get('data-said', '')))
+    home[1].clear()
+    for title, (href, said) in sorted(found.items(), key=lambda t: t[0].lower()):
+        line = element(soups[home[0]], f'<p><a href="{href}"><code></code></a> <span></span></p>')
+        line.code.string, line.span.string = title, said
+        home[1].append(line)
+    home[1].insert(0, element(soups[home[0]], f'<p>{len(found)} names.</p>'))
+
+
 # ---------------------------------------------------------------- all pages
 
 def polish_page(soup, name:str, site:Path, chapter:bool):
@@ -309,6 +354,8 @@ def polish(site:Path, chapters:set):
     pages = {p.relative_to(site).as_posix(): p for p in sorted(site.rglob('*.html')) if not {'site_libs', 'live'} & set(p.relative_to(site).parts)}
     soups = {name: BeautifulSoup(p.read_text(encoding='utf-8'), 'html.parser') for name, p in pages.items()}
     for name, soup in soups.items(): polish_page(soup, name, site, Path(name).stem in chapters and '/' not in name)
+    if 'index.html' in soups: chapter_cards(soups['index.html'], soups)
+    name_index(soups)
     places = {name: {e['id'] for e in soup.select('[id]')} for name, soup in soups.items()}
     for name, soup in soups.items():
         heal_links(soup, name, places)

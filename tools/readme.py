@@ -1,7 +1,6 @@
 "Write README.md from nbs/index.ipynb without Quarto: nbdev processes the notebook, nbconvert writes Markdown."
 import argparse, os, re, sys
 from pathlib import Path
-from docs import plain_name
 
 root = Path(__file__).resolve().parent.parent
 HEAD = '<!-- Written by tools/readme.py from nbs/index.ipynb. Edit the notebook, not this file. -->\n\n'
@@ -20,14 +19,15 @@ def processed_index()->str:
 
 
 def readme()->str:
-    "The text of README.md: links to pages lead to the site, pictures to the repository"
-    from nbdev.config import get_config
+    "The text of README.md: links to pages lead to the notebooks in the repository, so that they work in any clone"
     os.chdir(root)
     text = processed_index()
     title, summary = (re.search(rf'^{k}: (.*)$', text, re.M)[1] for k in ('title', 'description'))
     text = re.sub(r'^---\n.*?\n---\n|<!-- WARNING: THIS FILE.*?-->\n', '', text, flags=re.S)
     text = f'# {title}\n\n> {summary}\n\n{text}'
-    text = re.sub(r'\]\(((?:\w+/)*)(\w+)\.ipynb', lambda m: f']({get_config().doc_url}{m[1]}{plain_name(m[2])}.html', text)
+    text = re.sub(r'\n<div class="start">.*?</div>\n', '', text, flags=re.S)  # buttons of the site
+    text = re.sub(r'\]\(((?:\w+/)*\w+\.ipynb)', r'](nbs/\1', text)
+    text = re.sub(r'\[(`[^`]+`)\]\(https://[\w.-]+\.github\.io/[^)]*\)', r'\1', text)  # nbdev's links to the site
     text = text.replace('](images/', '](nbs/images/')
     return HEAD + re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
 

@@ -42,16 +42,16 @@ def check_step(my_step):
     assert all(p.grad is None or not p.grad.any() for p in model.parameters()), 'the slopes are still there, and the next step would add to them'
 
 # %% ../../nbs/book/04_checks_whole_picture.ipynb #d41b11a8
-def check_range(my_range):
+def check_score_range(my_score_range):
     "Any number becomes one between two ends"
     x = torch.tensor([-100., -1., 0., 2., 100.])
-    found = my_range(x, 1., 5.)
+    found = my_score_range(x, 1., 5.)
     assert torch.is_tensor(found) and found.shape == x.shape, 'one number for each input'
     assert abs(found[2] - 3) < 1e-6, f'0 should land in the middle, at 3, not at {found[2]:.2f}'
     assert found.min() >= 1 and found.max() <= 5, 'some answers are outside 1 to 5'
     assert (found.diff() > 0).all(), 'a larger number should give a larger answer'
     assert torch.allclose(found, 1 + 4 * x.sigmoid()), 'inside, but on another curve than the sigmoid'
-    assert torch.allclose(my_range(x, 0., 5.5), 5.5 * x.sigmoid()), 'right for 1 to 5; what about 0 to 5.5?'
+    assert torch.allclose(my_score_range(x, 0., 5.5), 5.5 * x.sigmoid()), 'right for 1 to 5; what about 0 to 5.5?'
 
 def check_best_constant(my_best_constant):
     "The mean squared error of the mean"

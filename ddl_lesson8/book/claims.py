@@ -288,6 +288,30 @@ class Page(NamedTuple):
     name:str  # of its file
     title:str # its first heading
 
+# %% ../../nbs/book/01_claims.ipynb #11b6630b
+def filter_form(
+    **choices:dict # name of a filter -> what may be chosen: value -> text
+)->str: # for the script of the site; without it everything is shown
+    "Menus and a search box above the ledger"
+    option = lambda v, t: f'<option value="{escape(v)}">{escape(t)}</option>'
+    menu = lambda name, some: f'<select name="{name}" aria-label="{name}"><option value="">any {name}</option>{"".join(option(*o) for o in some.items())}</select>'
+    menus = ''.join(menu(name, some) for name, some in choices.items())
+    return f'<form>{menus}<input type="search" name="q" placeholder="search in the claims" aria-label="search in the claims"></form><p class="ledger-count" aria-live="polite"></p>'
+
+# %% ../../nbs/book/01_claims.ipynb #00ff81c7
+def ledger_html(
+    claims:list # of (`Claim`, `Page`)
+)->str: # a card for each, with a link to the very cell that judged it
+    "All claims as cards, with filters by verdict, chapter and kind of data"
+    grounds = {c.ground or 'no data needed': '' for c, _ in claims}
+    form = filter_form(verdict={v: v for v in VERDICTS}, chapter={p.name: p.title for _, p in claims}, ground={g: g for g in sorted(grounds)})
+    def card(c, page):
+        keys = dict(verdict=c.verdict, chapter=page.name, ground=c.ground or 'no data needed')
+        data = ' '.join(f'data-{k}="{escape(v)}"' for k, v in keys.items())
+        link = f'<p><a href="{page.name}#claim-{c.id}">{c.id} in: {escape(page.title)}</a></p>'
+        return f'<div {data}>{claim_card(c).replace("id=", "data-id=", 1)}{link}</div>'
+    return f'<div class="ledger-page">{form}{"".join(card(*pair) for pair in claims)}</div>'
+
 # %% ../../nbs/book/01_claims.ipynb #acce6bf6
 class Ledger:
     "Every claim that the chapters judged, in the order of the lecture"
@@ -322,13 +346,7 @@ class Ledger:
 
     def __repr__(self)->str: return '\n'.join(f'{c.id:<4}{c.verdict:<18}{c.text}' for c, _ in self.claims)
 
-    def _repr_html_(self)->str:
-        def line(c, page):
-            why = f'<br><small>{prose_html(c.because)}</small>' if c.because else ''
-            chapter = f'<a href="{page.name}#claim-{c.id}">{escape(page.title)}</a>'
-            return c.id, prose_html(c.text), prose_html(c.measured) + why, verdict_html(c.verdict), chapter
-        head = ('claim', 'what it says', 'what was measured', 'verdict', 'chapter')
-        return html_table(head, [line(*pair) for pair in self.claims], 'ledger')
+    def _repr_html_(self)->str: return ledger_html(self.claims)
 
 # %% ../../nbs/book/01_claims.ipynb #7533d5e5
 def show_claims(

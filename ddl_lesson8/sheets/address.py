@@ -65,7 +65,7 @@ def cell_name(
 def like_a_cell(name): # A1 or R1C1 would be taken for a cell
     return re.fullmatch(r'[A-Za-z]{1,3}\d+|[RrCc]\d*([Cc]\d*)?', name)
 
-# %% ../../nbs/sheets/01_address.ipynb #1571497c
+# %% ../../nbs/sheets/01_address.ipynb #dea26c71
 def quote_sheet(
     name:str # name of a sheet
 )->str: # the name as it stands before an exclamation mark
@@ -73,7 +73,7 @@ def quote_sheet(
     plain = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]*', name) and not like_a_cell(name)
     return name if plain else "'" + name.replace("'", "''") + "'"
 
-# %% ../../nbs/sheets/01_address.ipynb #3d0491f5
+# %% ../../nbs/sheets/01_address.ipynb #ee4253de
 class Area(NamedTuple):
     "A rectangle of cells on a sheet, corners included, counted from 1"
     sheet: str
@@ -105,7 +105,7 @@ class Area(NamedTuple):
         "Do two rectangles overlap?"
         return self.top <= o.bottom and o.top <= self.bottom and self.left <= o.right and o.left <= self.right
 
-# %% ../../nbs/sheets/01_address.ipynb #297f442f
+# %% ../../nbs/sheets/01_address.ipynb #4533f38e
 _AREA = re.compile(r"\$?([A-Za-z]{1,3})\$?(\d{1,7})(?::\$?([A-Za-z]{1,3})\$?(\d{1,7}))?", re.ASCII)
 
 def split_sheet(text): # "'a b'!A1:B2" -> ('a b', 'A1:B2'); None where no sheet is named
@@ -113,7 +113,7 @@ def split_sheet(text): # "'a b'!A1:B2" -> ('a b', 'A1:B2'); None where no sheet 
     if not bang: return None, cells
     return (sheet[1:-1].replace("''", "'") if sheet.startswith("'") and sheet.endswith("'") else sheet), cells
 
-# %% ../../nbs/sheets/01_address.ipynb #64eb0cb3
+# %% ../../nbs/sheets/01_address.ipynb #b10208e6
 def parse_area(
     text:str,        # for example 'conv!A1:Z26', "'my sheet'!B2" or 'A1:C3'
     sheet:str|None=None # the sheet where the text names none
@@ -128,7 +128,7 @@ def parse_area(
         raise SheetError(f"{text!r} lies outside a sheet of {MAX_ROWS:,} rows and {MAX_COLS:,} columns")
     return Area(own if own is not None else sheet or '', rows[0], cols[0], rows[1], cols[1])
 
-# %% ../../nbs/sheets/01_address.ipynb #1847d6aa
+# %% ../../nbs/sheets/01_address.ipynb #cdc3a583
 _KEEP = (r'''"(?:[^"]|"")*"''', r"'(?:[^']|'')*'",            # texts; names of sheets in quotes
          r"\[(?:[^\[\]']|'.|\[(?:[^\[\]']|'.)*\])*\]",         # columns of a table
          r'#[A-Z]+[/\d]*[A-Z]*[!?]?', r'(?<![\w.$])[^\W\d][\w.]*!') # error values; names of sheets
@@ -137,7 +137,7 @@ _REF = re.compile('|'.join(_KEEP) + rf'|(?<![\w.$?\\])(?P<ref>{_COL}{_ROW}(?::{_
                   rf'|{_COL}:{_COL}{_END}|{_ROW}:{_ROW}{_END})')
 _POINT = re.compile(r'(\$?)([A-Za-z]*)(\$?)(\d*)$')
 
-# %% ../../nbs/sheets/01_address.ipynb #d7a88adb
+# %% ../../nbs/sheets/01_address.ipynb #df2a1131
 def _moved(point, rows, cols): # one corner of a reference; None where it would leave the sheet
     dollar, letters, second, digits = _POINT.match(point).groups()
     if not letters: dollar, second = second, dollar # a row alone: its dollar sign was taken for a column's
@@ -148,7 +148,7 @@ def _moved(point, rows, cols): # one corner of a reference; None where it would 
     if not (1 <= col <= MAX_COLS and 1 <= row <= MAX_ROWS): return None
     return (dollar + col_name(col) if letters else '') + (second + str(row) if digits else '')
 
-# %% ../../nbs/sheets/01_address.ipynb #da2e47f7
+# %% ../../nbs/sheets/01_address.ipynb #59beb2b8
 def shift_formula(
     formula:str, # a formula, with or without its equals sign
     rows:int,    # how many rows down the copy stands
@@ -161,7 +161,7 @@ def shift_formula(
         return '#REF!' if None in ends else ':'.join(ends)
     return _REF.sub(one, formula)
 
-# %% ../../nbs/sheets/01_address.ipynb #20c8028d
+# %% ../../nbs/sheets/01_address.ipynb #d40b7970
 def html_table(
     head:list,      # texts of the first row
     rows:list,      # rows of texts

@@ -32,7 +32,7 @@ ADVICE = {
     'volatile': 'changes at every recalculation, or looks for its inputs itself: its saved number is one of many'}
 WRONG = ('stale', 'differs', 'unsaved') # these make an audit fail
 
-# %% ../../nbs/sheets/25_audit.ipynb #fef63e63
+# %% ../../nbs/sheets/25_audit.ipynb #1edce8e2
 class Finding(NamedTuple):
     "One cell of an audit"
     what: str       # a key of `ADVICE`
@@ -95,7 +95,7 @@ def _short(v): # for a table
     text = '' if v is None else f'{v:.15g}' if isinstance(v, float) else str(v)
     return ''.join(c if c.isprintable() else '?' for c in text[:40])
 
-# %% ../../nbs/sheets/25_audit.ipynb #06d2bb4b
+# %% ../../nbs/sheets/25_audit.ipynb #e8755ab6
 _MOVING = re.compile(r'\b(RAND|RANDBETWEEN|RANDARRAY|NOW|TODAY)\s*\(', re.I)
 _SEEKING = re.compile(r'\b(OFFSET|INDIRECT|CELL|INFO)\s*\(', re.I)
 
@@ -128,7 +128,7 @@ def _by_module(file, notes): # the same by our own module; without the cells tha
         notes.append(f'the module cannot compute it ({type(e).__name__}: {str(e)[:200]})')
     return found
 
-# %% ../../nbs/sheets/25_audit.ipynb #0a6a172b
+# %% ../../nbs/sheets/25_audit.ipynb #a216a067
 _UNKNOWN = ('#NAME?', '#N/IMPL!', '#ERROR!') # the engine's words for a function that it does not know
 
 def _agree(a, b): # two results
@@ -146,7 +146,7 @@ def _judge(saved, tensor, engine): # a kind of `WRONG` or 'doubtful', or None; e
     if any(right): return 'doubtful'
     return 'stale' if len(again) == 2 and _agree(*again) else 'differs'
 
-# %% ../../nbs/sheets/25_audit.ipynb #5cdaba10
+# %% ../../nbs/sheets/25_audit.ipynb #ee708089
 def _look(audit, where, cell, tensor, engine): # the findings of one cell
     engine = [] if engine and engine[0] in _UNKNOWN and cell.value not in _UNKNOWN else engine
     moving = _calls(_MOVING, cell.formula)
@@ -160,7 +160,7 @@ def _look(audit, where, cell, tensor, engine): # the findings of one cell
     address = str(Area(where[0], *where[1:], *where[1:]))
     audit.findings += [Finding(k, address, cell.typed, cell.value, first(tensor), first(engine)) for k in found if k]
 
-# %% ../../nbs/sheets/25_audit.ipynb #df759912
+# %% ../../nbs/sheets/25_audit.ipynb #f60715b9
 def audit(
     path # a workbook; `SheetError` where it cannot be read
 )->Audit: # true when every recalculated result stands
@@ -178,7 +178,7 @@ def audit(
     found.findings.sort(key=lambda f: order.index(f.what))
     return found
 
-# %% ../../nbs/sheets/25_audit.ipynb #5c15c2e5
+# %% ../../nbs/sheets/25_audit.ipynb #aecb2d8b
 def audit_all(
     folder:str|Path # looked through with all its folders
 )->dict: # an `Audit`, or a text that says why there is none, by path

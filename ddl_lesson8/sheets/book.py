@@ -26,17 +26,21 @@ _all_ = ['Block', 'Check', 'Report', 'SheetError', 'crosscheck', 'read_range']
 _FONTS = {'title': dict(sz=14, b=True), 'label': dict(sz=10, b=True), 'note': dict(sz=9, i=True, color='FF6B7280'),
           'link': dict(sz=10, u='single', color='FF0563C1'), 'text': dict(sz=10), 'words': dict(sz=9)}
 _RED, _WHITE, _BLUE = 'FFF8696B', 'FFFCFCFF', 'FF5A8AC6'
+_INPUT = 'FF2563EB', 'FFFFF8D6' # border and ground of cells that a reader may change
 
 def _like_a_formula(text): return text.lstrip()[:1] in tuple("=+-@'") # would typing it again change what it is?
 
-def _styled(ws, style, quoted): # a cell style for texts, or for numbers of a format
-    from openpyxl.styles import Alignment, Font
+def _styled(ws, style, quoted, given): # a cell style for texts, or for numbers of a format; inputs are marked
+    from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
     from openpyxl.cell import Cell as XCell
     cell = XCell(ws, 1, 1)
     cell.font = Font(name='Calibri', **_FONTS.get(style, dict(sz=8)))
     middle = dict(horizontal='center', vertical='center')
     if style not in _FONTS: cell.number_format, cell.alignment = style, Alignment(**middle, shrinkToFit=True)
     elif style == 'words': cell.alignment = Alignment(**middle)
+    if given:
+        cell.border = Border(**dict.fromkeys(('left', 'right', 'top', 'bottom'), Side('thin', color=_INPUT[0])))
+        cell.fill = PatternFill('solid', fgColor=_INPUT[1])
     if quoted: cell._style.quotePrefix = 1
     return cell._style
 
@@ -52,7 +56,7 @@ def _filled_in(m, v): # the XML of a formula's cell, with its result
     text = repr(v.value) if v.type == 'number' else str(int(v.value)) if v.type == 'logical' else escape(escape_text(v.value))
     return f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f><v>{text}</v></c>'
 
-# %% ../../nbs/sheets/09_book.ipynb #956836aa
+# %% ../../nbs/sheets/09_book.ipynb #91b3b9bf
 class Sheet(LayerGrid):
     "A sheet in the making; made by `Book.sheet`"
     def __init__(self, book, name, zoom, about, cell, freeze):
@@ -72,7 +76,7 @@ class Sheet(LayerGrid):
         from openpyxl.worksheet.hyperlink import Hyperlink
         for (row, col), (kind, value, style) in sorted(self.cells.items()):
             link, style = (style[1], 'link') if isinstance(style, tuple) else (None, style)
-            look = style, kind == 'text' and _like_a_formula(value)
+            look = style, kind == 'text' and _like_a_formula(value), kind == 'number' or style == 'words'
             if look not in styles: styles[look] = _styled(ws, *look)
             cell = ws.cell(row, col)
             cell.value = ArrayFormula(cell.coordinate, value) if kind == 'array' else escape_text(value) if kind == 'text' else value
@@ -133,7 +137,7 @@ class Sheet(LayerGrid):
         xml = xml.replace('<sheetData', self._cols(engine) + '<sheetData', 1)
         return xml.replace('<sheetFormatPr ', f'<sheetFormatPr defaultColWidth="{self.cell / 7:.4f}" ', 1)
 
-# %% ../../nbs/sheets/09_book.ipynb #d107f7f4
+# %% ../../nbs/sheets/09_book.ipynb #4282be15
 def _with_parts(data, change): # the bytes of an archive with some parts changed; equal contents give equal bytes
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, 'w', zipfile.ZIP_DEFLATED) as new:
@@ -143,7 +147,7 @@ def _with_parts(data, change): # the bytes of an archive with some parts changed
             new.writestr(zipfile.ZipInfo(item.filename, (1980, 1, 1, 0, 0, 0)), part, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
-# %% ../../nbs/sheets/09_book.ipynb #fcbb46bb
+# %% ../../nbs/sheets/09_book.ipynb #3035bc9f
 class Book:
     "A workbook in the making: sheets with blocks of numbers and formulas"
     def __init__(self): self.sheets, self.names = {}, {}

@@ -40,10 +40,9 @@ def _number(cell, where, path, blank): # what a cell without a number stands for
     what = 'is empty' if cell.type == 'empty' else f'holds the {_CALLED[cell.type]} {str(cell.value)[:40]!r}'
     raise SheetError(f"{path}: {where} {what} where a number should be")
 
-# %% ../../nbs/sheets/07_check.ipynb #9c99ba55
+# %% ../../nbs/sheets/07_check.ipynb #83c315a7
 MAX_NUMBERS = 20_000_000 # cells that one call reads
 
-# %% ../../nbs/sheets/07_check.ipynb #b2a4daba
 def numbers(
     source,               # an `XlsxFile`, for the saved results, or an `Engine`, for recalculated ones
     areas:list,           # rectangles of equal size
@@ -68,7 +67,7 @@ def _shaped(t, where, shape): # rectangles -> the shape that was asked for
     if shape == (): return t.reshape(())
     return t[0] if len(t) == 1 else t
 
-# %% ../../nbs/sheets/07_check.ipynb #c5604fba
+# %% ../../nbs/sheets/07_check.ipynb #8894f1f6
 def read_range(
     path:str|Path|XlsxFile, # a workbook
     where:str|Block|list,   # 'conv!A1:Z26', a defined name, a `Block`, or a list of equal ranges
@@ -86,7 +85,7 @@ def read_range(
     engine = Engine(file).change(changes or {}) if recalculate or changes else file
     return _shaped(numbers(engine, areas, step, blank), where, shape).to(device=device, dtype=dtype)
 
-# %% ../../nbs/sheets/07_check.ipynb #ce74d775
+# %% ../../nbs/sheets/07_check.ipynb #a74b8950
 class Check:
     "What a range should hold"
     def __init__(self,
@@ -115,7 +114,7 @@ class Row:
     problem: str = ''  # what is wrong, in words
     given: bool = False # inputs instead of formulas?
 
-# %% ../../nbs/sheets/07_check.ipynb #3c589f4a
+# %% ../../nbs/sheets/07_check.ipynb #8f157040
 _HEAD = ('', 'check', 'sheet', 'range', 'cells', 'compared with', 'largest difference', 'at')
 
 class Report:
@@ -148,7 +147,7 @@ class Report:
 
     def _repr_html_(self)->str: return html_table(_HEAD, self._table(), self.problems)
 
-# %% ../../nbs/sheets/07_check.ipynb #2047ca18
+# %% ../../nbs/sheets/07_check.ipynb #4a2ced1b
 def _compare(got, want): # (largest relative difference, its flat position); nan and inf never pass
     scale = want.abs()[want.isfinite()].amax().item() if want.isfinite().any() else 0.
     diff = ((got - want).abs() / (scale or 1.)).flatten().nan_to_num(nan=math.inf)
@@ -185,7 +184,7 @@ def _check_row(check, file, read, rtol):
     except SheetError as e: row.problem = str(e).removeprefix(f'{file.path}: ')
     return row
 
-# %% ../../nbs/sheets/07_check.ipynb #af8ba190
+# %% ../../nbs/sheets/07_check.ipynb #a5739b9e
 def _all_formulas(file, areas): # a number that was typed in proves nothing
     for a in areas:
         cells = file.cells(a.sheet)
@@ -212,7 +211,7 @@ def _judge(row, check, areas, got, want, rtol):
             row.ok, row.problem = False, f'{what} differ at {row.worst}: {x!r} against {y!r}'
     return row
 
-# %% ../../nbs/sheets/07_check.ipynb #7bb1bb98
+# %% ../../nbs/sheets/07_check.ipynb #1116e509
 def crosscheck(
     path:str|Path,     # a workbook
     checks:list,       # `Check`s

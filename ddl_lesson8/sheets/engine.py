@@ -11,7 +11,7 @@ __all__ = ['ENGINE_SECONDS', 'ENGINE_MEMORY', 'WAIT_SECONDS', 'Engine']
 import json, signal, subprocess, sys, threading, weakref
 from pathlib import Path
 from .address import Area, SheetError, need, parse_area
-from .xlsx import Cell, ErrorValue, XlsxFile, open_workbook
+from .xlsx import Cell, ErrorValue, XlsxFile, escape_text, open_workbook
 
 # %% ../../nbs/sheets/05_engine.ipynb #6d371d18
 ENGINE_SECONDS, ENGINE_MEMORY = 8, 1 << 30 # computing time for one question, bytes of memory; both of the child
@@ -42,6 +42,10 @@ class Served:
         return [one(*at) for at in places]
 
     def shown(self, sheet, places): return [self.model.get_formatted_cell_value(sheet, *at) for at in places]
+
+    def texts(self, texts): # (sheet, row, column, text) of texts that it has read by their letters
+        for *at, text in texts: self.model.update_cell_with_text(*at, text)
+        self.model.evaluate()
 
     def change(self, changes): # (sheet, row, column, value)
         for *at, value in changes:
@@ -108,6 +112,9 @@ class Engine:
         self.path, self._known = self.file.path, {}
         self._child = _Child(self.path)
         self.sheets = {name: i for i, name in enumerate(self._ask('load', str(self.path), failed='cannot open it'))}
+        odd = [(self.sheets[name], *at, c.value) for name, s in self.file.sheets.items() if name in self.sheets
+               for at, c in s.cells.items() if c.type == 'text' and c.formula is None and escape_text(c.value) != c.value]
+        if odd: self._ask('texts', odd) # the engine does not know that _x000D_ is one character
 
     def __repr__(self)->str: return f'Engine with {self.path.name}: ' + ', '.join(self.sheets)
 

@@ -12,7 +12,8 @@ __all__ = ['OneByOne', 'NeedsCells', 'Faulty', 'Place', 'Context', 'meet', 'is_r
 from typing import NamedTuple
 import torch
 from .address import MAX_COLS, MAX_ROWS, SheetError
-from .formulas import Array, Call, Chain, Empty, Fault, Leaf, Logical, Number, Text, Unary, parse_formula
+from .formulas import (Array, Call, Chain, Empty, Fault, Leaf, Logical, Number, Param, Text, Unary,
+                                         parse_formula)
 from .values import (BLANK, FAULT, LOST, VALUE, Cells, Functions, Texts, build, cat_cells, decode, elementwise,
                                        from_rows, letter_of, numbers_of, operate)
 from .values import _any, _broken, _code, _last_sum, _with_fault
@@ -56,6 +57,7 @@ class Context:
     ):
         self.like, self.generator, self.known = like, generator, {}
         self.functions, self.texts, self.lost = functions or {}, texts or Texts(), False # is anything LOST?
+        self.params = {} # what the LAMBDAs that are being computed were given
         self.rows, self.cols = (torch.as_tensor(v, device=like.device).long() for v in (rows, cols))
     def position(self,
         node:Leaf # of a tree
@@ -148,6 +150,7 @@ def evaluate(
     quick = ctx.shortcut(node, array)
     if quick is not None: return quick
     if isinstance(node, (Number, Text, Logical)): return ctx.constant(node.value)
+    if isinstance(node, Param): return ctx.params[node]
     if isinstance(node, Fault): return ctx.constant(node)
     if isinstance(node, Empty): return ctx.constant(None)
     if isinstance(node, Array):

@@ -8,6 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/functions.html.md"""
 __all__ = ['FAMILIES', 'FUNCTIONS']
 
 # %% ../../nbs/sheets/09_functions.ipynb #21c328be
+from .arrays import ARRAYS
 from .conditions import CONDITIONS
 from .evaluate import REFERENCES
 from .finance import FINANCE
@@ -19,5 +20,6 @@ from .values import Functions
 
 # %% ../../nbs/sheets/09_functions.ipynb #2d0b91f4
 FAMILIES = {'mathematics': MATHEMATICS, 'logic and texts': LOGIC, 'conditions': CONDITIONS, 'lookup': LOOKUP,
-            'statistics': STATISTICS, 'finance': FINANCE, 'references': REFERENCES}
+            'statistics': STATISTICS, 'finance': FINANCE, 'arrays': ARRAYS,
+            'references': REFERENCES}
 FUNCTIONS = Functions({name: f for family in FAMILIES.values() for name, f in family.items()})

@@ -16,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .formulas import (Array, Call, Chain, Empty, Fault, Leaf, Name, Ref, TableRef, Unary, children, parse_formula,
-                                  parse_tokens, rebuild, relative_tokens, unparse, walk)
+from .formulas import (APPLY, Array, Call, Chain, Empty, Fault, Leaf, Name, Number, Param, Ref, TableRef,
+                                         Text, Unary, children, parse_formula, parse_tokens, rebuild, relative_tokens,
+                                         unparse, walk)
 from .evaluate import Context, NeedsCells, OneByOne, Place, is_range, locate, meet
 from .functions import FUNCTIONS
-from .values import FAULTS, NULL, REF, letter_of
-from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, quote_sheet
+from .values import FAULTS, NULL, REF, as_text, letter_of
+from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_name, quote_sheet
 
 # %% ../../nbs/sheets/10_groups.ipynb #e596ffc5
 def address(
@@ -112,7 +113,8 @@ class Names:
         file # `XlsxFile`
     ):
         self.file = file
-        self.sheets = {n.casefold(): n for n in file.sheets}
+        self.sheets, self.n_params = {n.casefold(): n for n in file.sheets}, 0
+        self.spilled = set() # cells whose spilled ranges other formulas name
         self.tables = {n.casefold(): t for n, t in file.tables.items()}
 
     def resolve(self,
@@ -125,6 +127,11 @@ class Names:
     ):  # the same tree, of plain ranges; raises `SheetError` where a name, a table or another workbook is unknown
         "Replace what is no plain range by what it stands for"
         if depth > 50: raise SheetError('a defined name refers to itself')
+        if any(isinstance(n, Call) and (n.name in _WRITTEN_OUT or n.name not in FUNCTIONS) for n in walk(tree)):
+            try: tree = self.written_out(tree, {}, sheet)
+            except SheetError as e:
+                if trouble is None: raise
+                trouble.append(str(e))
         if depth == 0: self.left = _MAX_TERMS
         def plain(node):
             self.left -= 1
@@ -178,6 +185,85 @@ def _joined(node): # ranges with a colon or a blank between them
     return fault or node
 
 # %% ../../nbs/sheets/10_groups.ipynb #13fa08fb
+_WRITTEN_OUT = {'LET', 'LAMBDA', APPLY, 'INDIRECT', 'ADDRESS', 'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
+_MAX_NODES = 5000 # of a formula that is written out
+
+@patch
+def written_out(self:Names, tree, known, sheet, depth=0): # LET, calls of LAMBDA and fixed INDIRECT, written out
+    if depth > 40: raise SheetError('a LAMBDA that calls itself')
+    def go(node, known=known, depth=depth): return self.written_out(node, known, sheet, depth)
+    if isinstance(tree, Name):
+        if tree.sheet is None and tree.name.casefold() in known: return known[tree.name.casefold()]
+        return self._lambda(tree.name, sheet, depth) or tree
+    if isinstance(tree, Unary): return replace(tree, arg=go(tree.arg))
+    if isinstance(tree, Chain): return replace(tree, terms=tuple(map(go, tree.terms)))
+    if not isinstance(tree, Call): return tree
+    if tree.name == 'LET': return self._let(tree.args, known, sheet, depth)
+    if tree.name == 'LAMBDA': return self._make_lambda(tree.args, known, sheet, depth)
+    own = known.get(tree.name.casefold()) or (None if tree.name in FUNCTIONS else self._lambda(tree.name, sheet, depth))
+    args = tuple(map(go, tree.args))
+    if own: return _applied(own, args)
+    if tree.name == APPLY: return _applied(args[0], args[1:])
+    if tree.name not in ('INDIRECT', 'ADDRESS'): return Call(tree.name, args)
+    place = _fixed_place(Call(tree.name, args))
+    unknown = isinstance(place, Name) and self._text(place, sheet) is None and place.name.casefold() not in self.tables
+    return Fault('#REF!') if unknown else place
+
+@patch
+def _let(self:Names, args, known, sheet, depth): # each name stands for its value in what follows
+    if len(args) % 2 == 0 or not all(isinstance(a, Name) for a in args[:-1:2]): raise SheetError('LET wants pairs of a name and a value')
+    known = dict(known)
+    for name, value in zip(args[:-1:2], args[1::2]):
+        value = self.written_out(value, known, sheet, depth)
+        if calls_in(value) & RANDOM: raise SheetError('LET with a random number')
+        known[name.name.casefold()] = value
+    return self.written_out(args[-1], known, sheet, depth)
+
+@patch
+def _make_lambda(self:Names, args, known, sheet, depth): # with parameters of its own
+    if not all(isinstance(a, Name) for a in args[:-1]): raise SheetError('the parameters of a LAMBDA are names')
+    self.n_params += 1
+    own = {a.name.casefold(): Param(f'{a.name}.{self.n_params}') for a in args[:-1]}
+    return Call('LAMBDA', (*own.values(), self.written_out(args[-1], {**known, **own}, sheet, depth)))
+
+@patch
+def _lambda(self:Names, name, sheet, depth): # the LAMBDA behind a defined name, or a function that is handed on, or None
+    if name.upper().startswith('_XLETA.') and name[7:].upper() in FUNCTIONS:
+        self.n_params += 1
+        return Call('LAMBDA', (Param(f'x.{self.n_params}'), Call(name[7:].upper(), (Param(f'x.{self.n_params}'),))))
+    text = self._text(Name(None, name), sheet)
+    if text is None or not re.match(r'=?\s*(_xlfn\.)?LAMBDA\(', text, re.I): return None
+    return self.written_out(parse_formula(text.removeprefix('=')), {}, sheet, depth + 1)
+
+def _applied(made, args): # a LAMBDA with its arguments in the place of its parameters
+    if not isinstance(made, Call) or made.name != 'LAMBDA': raise SheetError('what is called is no LAMBDA')
+    *params, body = made.args
+    if len(args) > len(params): raise SheetError(f'a LAMBDA of {len(params)} parameters is given {len(args)} values')
+    values = dict(zip(params, args + (Empty(),) * (len(params) - len(args))))
+    body = rebuild(body, lambda n: values.get(n, n) if isinstance(n, Param) else n)
+    if sum(1 for _ in walk(body)) > _MAX_NODES: raise SheetError('a LAMBDA that grows too large when it is written out')
+    return body
+
+# %% ../../nbs/sheets/10_groups.ipynb #10in0001
+def _fixed_value(node): # the value of a constant, or None
+    if isinstance(node, (Text, Number)): return node.value
+    if isinstance(node, Chain) and set(node.ops) == {'&'}:
+        values = [_fixed_value(t) for t in node.terms]
+        return None if None in values else ''.join(map(as_text, values))
+
+def _fixed_place(call): # INDIRECT as the range that it means, ADDRESS as a text; the call itself where its arguments may change
+    values = [_fixed_value(a) for a in call.args]
+    if call.name == 'INDIRECT':
+        if len(values) != 1 or not isinstance(values[0], str): return call
+        try: tree = parse_formula(values[0])
+        except SheetError: return Fault('#REF!')
+        if isinstance(tree, Ref): return Ref(tree.sheet, *tree.at(1, 1))
+        return tree if isinstance(tree, (Name, TableRef)) else Fault('#REF!')
+    if not 2 <= len(values) <= 3 or None in values: return call
+    row, col, how = int(values[0]), int(values[1]), int(values[2]) if len(values) > 2 else 1
+    if not (1 <= row <= MAX_ROWS and 1 <= col <= MAX_COLS and 1 <= how <= 4): return Fault('#VALUE!')
+    return Text(('$' if how in (1, 3) else '') + col_name(col) + ('$' if how in (1, 2) else '') + str(row))
+
 class _OneCell(Context): # where the ranges of one formula lie
     def __init__(self, row, col): super().__init__(torch.zeros((), dtype=torch.float64), [row], [col], FUNCTIONS)
     def position(self, node):
@@ -194,7 +280,9 @@ def _spilled(self:Names, node, row, col): # what the formula in a cell fills
     top, left = int(place.top), int(place.left)
     cell = self.file.sheets[place.sheet].cells.get((top, left))
     fills = cell and cell.ref and cell.kind in ('array', 'dynamic')
-    if fills: return Ref(place.sheet, *cell.ref)
+    if fills:
+        self.spilled.add((place.sheet, top, left))
+        return Ref(place.sheet, *cell.ref)
     return node if cell and cell.kind == 'normal' else Fault('#REF!') # one result is what it fills
 
 # %% ../../nbs/sheets/10_groups.ipynb #a6d753e6
@@ -248,6 +336,7 @@ def calls_in(
     return {n.name for n in walk(tree) if isinstance(n, Call)}
 
 # %% ../../nbs/sheets/10_groups.ipynb #c85485a5
+_WANT_LAMBDAS = {'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
 _WANT_RANGES = {'OFFSET', 'ROW', 'COLUMN', 'SUMIF', 'AVERAGEIF'}
 
 def _problem(node): # what cannot be computed in a node, or None
@@ -261,6 +350,8 @@ def _problem(node): # what cannot be computed in a node, or None
     where = {'SUMIF': 2, 'AVERAGEIF': 2}.get(node.name, 0)
     if node.name in _WANT_RANGES and n > where and not (is_range(node.args[where]) or isinstance(node.args[where], Fault)):
         return f"{node.name} with something that is no range"
+    if node.name in _WANT_LAMBDAS and not (isinstance(node.args[-1], Call) and node.args[-1].name == 'LAMBDA'):
+        return f'{node.name} without a LAMBDA'
     if node.name == 'OFFSET' and any(isinstance(x, Array) for a in node.args[1:] for x in walk(a)):
         return 'OFFSET with an array'
 

@@ -10,7 +10,7 @@ __all__ = ['Engine', 'keep_step']
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0003
 import numpy as np
 import torch
-from .book import MAX_COLS, MAX_ROWS, SheetError
+from .address import MAX_COLS, MAX_ROWS, SheetError
 from .formulas import Fault, Ref, unparse, walk
 from .values import BLANK, FAULT, LOST, NUMBER, Cells, decode, encode
 

@@ -457,6 +457,7 @@ class Run:
     known: dict = field(default_factory=dict) # constants of formulas, as `Cells`
     texts: Texts = field(default_factory=Texts) # the table of texts
     saved: object = None  # function of sheet, row, column: number and kind that the file holds there, None where unknown
+    spilled: set = field(default_factory=set) # (sheet, row, column) of formulas whose spilled range others name
     strict: bool = True   # raise what cannot be computed?
     failed: dict = field(default_factory=dict) # message by (sheet, row, column) of what could not be computed
 
@@ -612,9 +613,12 @@ def _contract(sight, node, array): # the shortcut of a step
     return step.contractions[key].compute(sight.run.store) if step.contractions[key] else None
 
 # %% ../../nbs/sheets/11_plan.ipynb #5f6f9e8d
-def _fit_size(x, size, spills): # to the rows and columns that a formula fills
+def _fit_size(x, size, spills, fixed=True): # to the rows and columns that a formula fills
     (height, width), (rows, cols) = size, x.size[-2:]
     if (rows, cols) == (height, width): return x
+    if spills and not fixed and rows <= height and cols <= width: # it spills less far: the rest is blank
+        grow = 0, width - cols, 0, height - rows
+        return Cells(F.pad(x.num.expand(x.size), grow), F.pad(x.full_kind(), grow, value=BLANK), texts=x.texts)
     if spills:
         raise SheetError(f"its result has {rows} x {cols} cells now, and had {height} x {width} "
                          "when the file was saved")
@@ -644,14 +648,18 @@ def _compute(step, run): # raises `SheetError` with the address of one that cann
     with in_cell(step.plan.path, g.sheet, g.rows[0], g.cols[0]):
         try:
             if step.vast and len(g.rows) > 1: raise OneByOne # a million cells each
-            x = _fit_size(evaluate(g.tree, _Sight(step, run), array, array), g.size, g.kind == 'dynamic')
+            x = _no_blanks(evaluate(g.tree, _Sight(step, run), array, array))
+            fixed = run.strict or (g.sheet, int(g.rows[0]), int(g.cols[0])) in run.spilled
+            x = _fit_size(x, g.size, g.kind == 'dynamic', fixed)
         except OneByOne: return _one_by_one(step, run)
         except NeedsCells: raise SheetError('a range that lies at several places at once is not supported') from None
     n = len(g.rows)
     x = x.plain().map(lambda t: t.expand(t.shape[:-3] + (n,) + t.shape[-2:]).flatten(-3))
-    if x.kind is None: return Cells(x.num)
-    kind = torch.where(x.kind == BLANK, NUMBER, x.kind).to(torch.int8) # no formula gives a blank
-    return Cells(x.num, kind, texts=x.texts).plain()
+    return Cells(x.num, x.kind, texts=x.texts).plain()
+
+def _no_blanks(x): # no formula gives a blank
+    if x.kind is None: return x
+    return Cells(x.num, torch.where(x.kind == BLANK, NUMBER, x.kind).to(torch.int8), texts=x.texts).plain()
 
 # %% ../../nbs/sheets/11_plan.ipynb #d5036999
 def _one_by_one(step, run): # formulas, or for one formula the elements of the batch

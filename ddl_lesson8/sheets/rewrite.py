@@ -83,7 +83,7 @@ def _into_row(data, place, own, cells): # edits that put cells into a row of the
         else: edits.append((before, before, xml))
     return edits + ([_open_up(data, *place[1:], b''.join(last))] if last else [])
 
-# %% ../../nbs/sheets/02c_rewrite.ipynb #dc7793bd
+# %% ../../nbs/sheets/02c_rewrite.ipynb #72916c0a
 def _edited(data, changes, where): # bytes of a sheet with other values: {(row, column): value}
     need(data[:2] not in (b'\xff\xfe', b'\xfe\xff'), f"{where} is written in UTF-16; save it again in Excel")
     cells, edits, new = [], [], dict(changes)
@@ -106,7 +106,7 @@ def _edited(data, changes, where): # bytes of a sheet with other values: {(row, 
         last = end
     return b''.join(parts + [data[last:]])
 
-# %% ../../nbs/sheets/02c_rewrite.ipynb #00fcab89
+# %% ../../nbs/sheets/02c_rewrite.ipynb #b3253054
 def _read_as(cells, values): # the cells with other values, as they must read
     number = lambda v: v if v is None or isinstance(v, (str, bool)) else float(v)
     found = cells | {at: cells.get(at, Cell())._replace(value=number(v)) for at, v in values.items()}
@@ -132,7 +132,7 @@ def _by_sheet(source, values): # new values by sheet and place, checked
         found.setdefault(sheet, {})[row, col] = value
     return found
 
-# %% ../../nbs/sheets/02c_rewrite.ipynb #7657c616
+# %% ../../nbs/sheets/02c_rewrite.ipynb #2d8f5fb3
 def rewrite_xlsx(
     source:str|Path, # a workbook
     target:str|Path, # where the copy goes; may be the same file, which is replaced when the copy is whole

@@ -57,14 +57,17 @@ def _sheet(ws, engine): # one sheet of a document
 # %% ../../nbs/sheets/24_view.ipynb #df2249a2
 def sheet_document(
     workbook:str|Path|Book # a file, or a book in the making
-)->dict: # plain data that JSON can hold: `sheets`, each with `name`, `cells`, `styles`, `scales`, `widths`
+)->dict: # plain data that JSON can hold: `names`, and `sheets`, each with `name`, `cells`, `styles`, `scales`, `widths`
     "What a page needs to show a workbook and to compute it"
     import openpyxl
     if isinstance(workbook, Book):
         with tempfile.TemporaryDirectory() as folder: return sheet_document(workbook.save(Path(folder)/'book.xlsx'))
     engine = Engine(workbook) # looks at the file with guards, before openpyxl does
-    file = openpyxl.load_workbook(workbook)
-    return dict(version=1, sheets=[_sheet(ws, engine) for ws in file.worksheets])
+    try: file = openpyxl.load_workbook(workbook)
+    except Exception as e: # its styles or charts may be damaged in any way
+        raise SheetError(f'{workbook}: cannot be shown ({type(e).__name__}: {str(e)[:100]})') from None
+    names = {k: d.attr_text.replace('$', '') for k, d in file.defined_names.items()}
+    return dict(version=1, names=names, sheets=[_sheet(ws, engine) for ws in file.worksheets])
 
 # %% ../../nbs/sheets/24_view.ipynb #f3a30355
 def _decimals(part): # digits after the point in a number format

@@ -70,7 +70,7 @@ class SheetData:
     name: str
     cells: dict = field(default_factory=dict, repr=False) # `Cell` by (row, column)
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #7f6ec427
+# %% ../../nbs/sheets/02b_xlsx.ipynb #d84ca6c8
 @dataclass
 class XlsxFile:
     "A workbook, read; made by `read_xlsx`"
@@ -102,7 +102,7 @@ class XlsxFile:
         "One cell; a blank one is of type 'empty'"
         return self.cells(sheet).get((row, col), Cell())
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #b6d54acc
+# %% ../../nbs/sheets/02b_xlsx.ipynb #f62e6e09
 _TAGS = {space.strip('{') + tag: tag for space in (MAIN, STRICT[0])
          for tag in ('sheetData', 'row', 'c', 'f', 'v', 'is', 't', 'rPh', 'extLst', 'si')}
 
@@ -130,11 +130,15 @@ def _address(at): # 'B3' -> (3, 2)
     if not (1 <= row <= MAX_ROWS and col <= MAX_COLS): raise SheetError(f'its cell {at} lies outside a sheet')
     return row, col
 
+def check_root(tag, wanted): # is this part what its place in the archive says?
+    known = [space.strip('{') + wanted for space in (MAIN, STRICT[0])]
+    need(tag in known, f'it is no {wanted!r}, but a {tag[-40:]!r}')
+
 def whole(text, what): # a whole number as the format writes one
     need(re.fullmatch('[0-9]{1,9}', text), f'{what} is {text[:20]!r}, which is no number')
     return int(text)
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #7eb762ef
+# %% ../../nbs/sheets/02b_xlsx.ipynb #559afab6
 class Walk:
     "Walks through the XML of a sheet: hands each cell to `take`, and keeps the places of rows"
     def __init__(self, take):
@@ -155,6 +159,7 @@ class Walk:
         guard = self.guard
         guard.depth, guard.left = guard.depth + 1, guard.left - 1
         if guard.depth > MAX_DEPTH or guard.left < 0: guard.refuse()
+        if guard.depth == 1: check_root(tag, 'worksheet')
         if self.words is not None: raise SheetError('an element stands inside a value')
         tag = _TAGS.get(tag)
         if tag is None: return
@@ -211,7 +216,7 @@ class Walk:
         if tag == 'row' and self.in_row: self.rows[-1][2], self.in_row = here, False
         elif tag == 'sheetData' and self.data: self.data[1] = here
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #05dfea0d
+# %% ../../nbs/sheets/02b_xlsx.ipynb #dbb1941b
 _ESCAPE = re.compile(r'_x([0-9A-Fa-f]{4})_')
 _NOT_XML = re.compile('[\x00-\x08\x0b-\x1f\ufffe\uffff]')
 
@@ -241,10 +246,11 @@ def _day(text, date1904): # a date in ISO form as the number that Excel counts w
 
 def _number(text):
     value = float(text)
-    if not math.isfinite(value) or '_' in text or not text.isascii(): raise ValueError(f'{text[:30]!r} is no number')
+    odd = '_' in text or not text.isascii() or text != text.strip() # Python reads these, other programs do not
+    if odd or not math.isfinite(value): raise ValueError(f'{text[:30]!r} is no number')
     return value
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #49f7471c
+# %% ../../nbs/sheets/02b_xlsx.ipynb #7f344081
 _LOGICAL = {'1': True, 'true': True, '0': False, 'false': False}
 
 def _content(raw, strings, date1904): # the value of a cell
@@ -263,7 +269,7 @@ def _content(raw, strings, date1904): # the value of a cell
     if kind == 'd': return _day(text, date1904)
     raise ValueError(f'its type {kind!r} does not fit {text[:20]!r}')
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #5587bfc2
+# %% ../../nbs/sheets/02b_xlsx.ipynb #972cd7d6
 MAX_NESTING = 128 # parentheses inside each other; Excel allows 64 functions
 
 def check_formula(text): # raise where no spreadsheet program would take it
@@ -279,7 +285,7 @@ def check_formula(text): # raise where no spreadsheet program would take it
 def _place(text): # 'A1:B2' -> its four edges
     return tuple(parse_area(text)[1:])
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #ca2fe98d
+# %% ../../nbs/sheets/02b_xlsx.ipynb #302cf2b2
 class _Cells:
     "Makes `Cell`s of what the walk hands over"
     def __init__(self, strings, date1904, dynamic, budget):
@@ -333,10 +339,10 @@ class _Cells:
             self.cells[at] = self.cells[at]._replace(formula=self.copy(key, at))
         return self.cells
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #86f1ef6f
+# %% ../../nbs/sheets/02b_xlsx.ipynb #c567ea8f
 MAX_CELLS, MAX_STRINGS = 1_000_000, 1_000_000 # cells of a workbook; texts of its list
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #aa1bbd00
+# %% ../../nbs/sheets/02b_xlsx.ipynb #3e4c1181
 class _Budget:
     "Counts the cells of all sheets"
     def __init__(self): self.left = MAX_CELLS
@@ -348,7 +354,7 @@ def _read_cells(data, reader, where): # bytes of a sheet -> `Cell` by (row, colu
     except SheetError as e: raise SheetError(f"{where}: {e}") from None
     except BROKEN as e: raise SheetError(f"{where} is damaged ({e})") from None
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #4e998c6a
+# %% ../../nbs/sheets/02b_xlsx.ipynb #ff43af94
 class _Strings:
     "Walks through the list of texts"
     def __init__(self):
@@ -362,6 +368,7 @@ class _Strings:
 
     def start(self, tag, attrs):
         self.guard.open()
+        if self.guard.depth == 1: check_root(tag, 'sst')
         tag = _TAGS.get(tag)
         need(self.words is None, 'an element stands inside a text')
         if tag == 'si':
@@ -388,7 +395,7 @@ def _read_strings(package, parts): # the list of texts of a workbook
     except BROKEN as e: raise SheetError(f"{package.path}: is damaged inside {parts[0]} ({e})") from None
     return walk.found
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #71c825bc
+# %% ../../nbs/sheets/02b_xlsx.ipynb #c7d150ce
 _GOALS, _RELATIONS = {1: 'max', 2: 'min', 3: 'value'}, {1: '<=', 2: '=', 3: '>=', 4: 'int', 5: 'bin', 6: 'dif'}
 _LIST = re.compile(r"(?:'(?:[^']|'')*'|[^,'])+")
 
@@ -418,7 +425,7 @@ def _read_solver(file): # settings of each sheet that has some
     except ValueError as e:
         raise SheetError(f"{file.path}: the Solver settings of sheet {sheet!r} are damaged: {e}") from None
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #9b73793a
+# %% ../../nbs/sheets/02b_xlsx.ipynb #a19d8266
 _LINK = re.compile(r'''"(?:[^"]|"")*"|'[^'\[]*\[([^\]]+)\](?:[^']|'')*'!|(?<![\w\[\].])\[([^\[\]'"]+)\][\w.:]*!''')
 
 def _needs(formula, outer): # what another workbook a formula needs, or None; `outer`: names that need one
@@ -446,7 +453,7 @@ def _refuse_outside(file): # raise where a formula needs a file that is not here
         raise SheetError(f"{file.path}: {where}: its formula needs the workbook {other!r}, which is not in this "
                          "file; copy the numbers into this one, or break the link in Excel (Data, Edit Links)")
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #33f6e0f4
+# %% ../../nbs/sheets/02b_xlsx.ipynb #5eae8dc3
 def _dynamic(package, parts): # which numbers of the attribute `cm` mark a spilled array?
     if not parts: return set()
     root = package.tree(parts[0])
@@ -470,6 +477,7 @@ def _read_table(package, part, sheet): # a `Table`
 
 def sheet_parts(package): # (root of the main part, its links, [(name, kind, part)] of all sheets)
     root, links = package.tree(package.main), package.links(package.main)
+    package.sane(root.tag == MAIN + 'workbook', f'its main part is no workbook, but a {root.tag[-40:]!r}')
     rows = [(s.get('name'), links.get(s.get(REL + 'id'))) for s in root.iter(MAIN + 'sheet')]
     for name, link in rows: package.sane(name and link, f"is damaged (sheet {name!r} has no part)")
     names = [name.lower() for name, _ in rows]
@@ -490,7 +498,7 @@ def _flag(root, tag, name): # is an attribute of the main part switched on?
     node = root.find(MAIN + tag)
     return node is not None and node.get(name) in ('1', 'true')
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #313996f2
+# %% ../../nbs/sheets/02b_xlsx.ipynb #fceae161
 def _targets(package, root, links): # the other workbooks that this one refers to, in order
     parts = [links[r.get(REL + 'id')].target for r in root.iter(MAIN + 'externalReference') if r.get(REL + 'id') in links]
     outside = lambda p: [x.target for x in package.links(p).values() if x.outside]
@@ -520,7 +528,7 @@ def read_package(package): # `XlsxFile` of an open archive
     _find_outside(file, _targets(package, root, links))
     return file
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #2f9fceda
+# %% ../../nbs/sheets/02b_xlsx.ipynb #26067420
 def read_xlsx(
     path:str|Path, # a workbook, .xlsx or .xlsm
     outside:str='refuse' # formulas that need another workbook: 'refuse', or 'keep' their saved values

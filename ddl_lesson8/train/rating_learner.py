@@ -303,7 +303,7 @@ def validate(self:RatingLearner,
     "Loss and metrics; users and items without a training rating are predicted as averages"
     if rows is None: rows = self.data and self.data.valid
     if not rows: return super(RatingLearner, self).validate()
-    user, item, target = (t.cpu() for t in rows)
+    user, item, target = (t.cpu() if t.is_floating_point() else t.cpu().long() for t in rows)
     known = self.learned('user')[user] & self.learned('item')[item]
     if self.order: return self._validate_order(user[known], item[known])
     if known.all(): return super(RatingLearner, self).validate(tuple(rows))

@@ -14,6 +14,10 @@ const css_rgb = ([r, g, b]) => `rgb(${r} ${g} ${b})`
 const linear = c => c <= 10 ? c / 3294 : ((c / 255 + .055) / 1.055) ** 2.4
 const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b) > .179 // black reads better on it than white, by WCAG
 let count = 0
+const KERNELS = { // as in the chapter: what each one looks for
+  'top edge': [1, 1, 1, 0, 0, 0, -1, -1, -1], 'left edge': [1, 0, -1, 1, 0, -1, 1, 0, -1], 'bottom edge': [-1, -1, -1, 0, 0, 0, 1, 1, 1],
+  blur: Array(9).fill(1 / 9), sharpen: [0, -1, 0, -1, 5, -1, 0, -1, 0], 'the picture itself': [0, 0, 0, 0, 1, 0, 0, 0, 0],
+}
 
 export class LiveSheet extends HTMLElement {
   constructor() {
@@ -115,6 +119,10 @@ export class LiveSheet extends HTMLElement {
     await this._apply(edits)
     this._say('Everything is as it was')
   }
+  async recalculate() { // new random numbers
+    await this._refresh(this.dependents.of([]).filter(([k]) => k === this.k), [])
+    this._say('New random numbers')
+  }
   async download() {
     const file = new URL(this.address.href.replace(/\.json$/, '.xlsx'))
     const changed = [...this.cells].filter(([at, c]) => isInput(c) && this.values.get(at) !== this.first.get(`${this.sheet.name}!${at}`))
@@ -145,6 +153,8 @@ export class LiveSheet extends HTMLElement {
     const tools = el('div', { className: 'tools', role: 'toolbar', aria: { 'aria-label': 'sheet' } },
       button('−', 'smaller', zoom(1 / 1.25)), button('+', 'larger', zoom(1.25)), button('⤢', 'fit the width', zoom(0)),
       button('▶', 'walk through this block of formulas', () => this._walk()),
+      ...(this.dependents.formulas.some(f => f.always) ? [button('⚄', 'new random numbers', () => this.recalculate())] : []),
+      ...(this.hasAttribute('kernel') ? [this._kernels()] : []),
       button('↶', 'undo', () => this.undo()), button('⟲', 'put everything back', () => this.reset()), button('⤓', 'download this workbook as edited', () => this.download()))
     this.box = el('div', { className: 'box', tabIndex: -1 }, this._table())
     this.app = el('div', { className: 'app' }, el('div', { className: 'line' }, this.address_, this.bar, this.choices, tools), this.box, this.status)
@@ -154,6 +164,14 @@ export class LiveSheet extends HTMLElement {
     this._listen()
     this._paint(null)
     this._select(this._home())
+  }
+
+  _kernels() { // a list of kernels for the 3 x 3 cells that `kernel` names
+    const a = area(this.getAttribute('kernel')), places = []
+    for (let r = a.top; r < a.top + 3; r++) for (let c = a.left; c < a.left + 3; c++) places.push(name(r, c))
+    const choose = el('select', { aria: { 'aria-label': 'kernel' } }, el('option', { textContent: 'kernel …', value: '' }), ...Object.keys(KERNELS).map(k => el('option', { textContent: k, value: k })))
+    choose.addEventListener('change', () => choose.value && this.setMany(Object.fromEntries(places.map((at, i) => [at, KERNELS[choose.value][i]]))))
+    return choose
   }
 
   _fit() { // never so small that numbers cannot be read
