@@ -144,7 +144,10 @@ class Names:
             return node
         def lenient(node):
             try: return plain(node)
-            except SheetError as e: trouble.append(str(e)); return Fault('#REF!')
+            except SheetError as e:
+                if self.left < 0: raise # nothing that large is kept either
+                trouble.append(str(e))
+                return Fault('#REF!')
         return rebuild(tree, plain if trouble is None else lenient)
 
 # %% ../../nbs/sheets/10_groups.ipynb #5d645fcc
