@@ -205,7 +205,7 @@ def _filled(formulas): # set of (sheet, row, column) that families or groups fil
 
 @patch
 def _read_constants(self:SheetModule, dtype): # numbers and kinds of all cells that are not computed
-    computed, found = _filled(self.groups), {}
+    computed, found = _filled(g for g in self.groups if g.size != (1, 1)), {} # what spills fills cells without formulas
     for sheet in self.file.sheets.values():
         for (row, col), cell in sheet.cells.items():
             key = sheet.name, row, col
