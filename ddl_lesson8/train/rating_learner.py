@@ -176,7 +176,7 @@ def softmax_loss(
 
 ORDER_LOSSES, DEFAULT_NEGATIVES = dict(bpr=bpr_loss, softmax=softmax_loss), dict(bpr=1, softmax=None)
 
-# %% ../../nbs/train/07_rating_learner.ipynb #e8501a9f
+# %% ../../nbs/train/07_rating_learner.ipynb #2a0f807c
 @delegates(Learner, but=['data', 'loss_func'])
 class RatingLearner(Learner):
     "A `Learner` of ratings that knows its users and items by name"
@@ -252,11 +252,6 @@ class RatingLearner(Learner):
         rows = self.find_rows(other, kind, unknown)
         out = torch.where(rows < 0, out[self.learned(kind)].mean(), out[rows])
         return out[0] if isinstance(other, (str, Integral)) else out
-
-    def __getattr__(self, name): # only called for what is not there
-        if name in ('recommend', 'newcomer', 'new_item', 'average_person'):
-            raise AttributeError(f"{name} comes with recommendations: from ddl_lesson8.recommend import *")
-        raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
 def _checked(rows, n, kind): # row numbers as int64 on the CPU
     if rows.is_floating_point() or rows.dtype == torch.bool: raise TypeError(f"rows of {kind}s are whole numbers, not {rows.dtype}")
