@@ -204,9 +204,9 @@ def test_layers_that_work_in_place(tmp_path, layer):
         assert torch.equal(x, before)
 
 def test_the_librarys_layers(tmp_path):
-    conv, dropout = pytest.importorskip('ddl_lesson8.conv'), pytest.importorskip('ddl_lesson8.dropout')
-    for k, layer in enumerate([conv.Conv2d(2, 2, (3, 2), stride=(2, 1), padding=(1, 0), dilation=2, bias=False), conv.Conv2d(2, 4, (3, 2), padding='same', groups=2), conv.MaxPool2d(2),
-                               conv.MaxPool2d(3, 2, 1, ceil_mode=True), conv.AvgPool2d(3, 2, 1, count_include_pad=False), conv.AdaptiveConcatPool2d(2), dropout.Dropout(0.3, scale=False), dropout.Dropout2d(0.3)]):
+    conv, pooling, dropout = (pytest.importorskip(f'ddl_lesson8.{name}') for name in ('conv', 'pooling', 'dropout'))
+    for k, layer in enumerate([conv.Conv2d(2, 2, (3, 2), stride=(2, 1), padding=(1, 0), dilation=2, bias=False), conv.Conv2d(2, 4, (3, 2), padding='same', groups=2), pooling.MaxPool2d(2),
+                               pooling.MaxPool2d(3, 2, 1, ceil_mode=True), pooling.AvgPool2d(3, 2, 1, count_include_pad=False), pooling.AdaptiveConcatPool2d(2), dropout.Dropout(0.3, scale=False), dropout.Dropout2d(0.3)]):
         check(nn.Sequential(layer, nn.ReLU()), rand(1, 2, 6, 7, seed=k), tmp_path)
     check(pytest.importorskip('ddl_lesson8.cnn').older_cnn((2, 2), own=True, size=8), rand(1, 1, 8, 8), tmp_path)
 
