@@ -14,6 +14,8 @@ help:
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make bench      measure speed against other libraries, as ratios"
 	@echo "make fuzz       break workbooks at random and watch, for as long as you like: make fuzz HOURS=8"
+	@echo "make nightly    run what the tests leave out: the oracle, LibreOffice, the long searches, where they are installed"
+	@echo "make mutants    change the library in a fixed list of places and see whether the tests notice (hours)"
 	@echo "make clean      remove what the other commands made"
 
 $(VENV)/.ready: settings.ini setup.py pyproject.toml constraints.txt tools/make_venv.py
@@ -44,6 +46,12 @@ bench: $(VENV)/.ready
 HOURS ?= 1
 fuzz: $(VENV)/.ready
 	@python tests/fuzz/fuzz.py --hours $(HOURS) --start $$(date +%s)
+
+nightly: $(VENV)/.ready
+	@python tools/nightly.py
+
+mutants: $(VENV)/.ready
+	@nice python tools/mutants.py
 
 clean:
 	rm -rf $(VENV) _docs _proc _lesson build *.egg-info lesson8.xlsx .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ sys.path.insert(0, str(root/'tools'))
 import live
 
 PAGE = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>bench</title></head><body>{}</body></html>'
-OPEN = "async () => { const e = document.querySelector('live-sheet, digit-reader'), t = performance.now(); await (e.start instanceof Function ? e.start() : e.open()); return performance.now() - t }"
+OPEN = "async () => { const e = document.querySelector('live-sheet, digit-reader'), t = performance.now(); await e.start(); return performance.now() - t }"
 EDIT = """async () => { const e = document.querySelector('live-sheet'), [at] = await e.inputs(), ms = []
   for (let i = 0; i < 25; i++) { const t = performance.now(); await e.set(at, String(i / 25)); ms.push(performance.now() - t) } return ms.slice(5) }"""
 PEN = """async () => { const e = document.querySelector('digit-reader'), at = await e.inputs(), ms = []

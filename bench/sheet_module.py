@@ -1,10 +1,11 @@
 "A workbook as a module against spreadsheet engines and against PyTorch, as ratios of one run: python bench/sheet_module.py"
-import os, platform, shutil, subprocess, tempfile, time
+import os, platform, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 import torch
 import torch.nn.functional as F
 from ddl_lesson8.sheets.module import SheetModule
-from ddl_lesson8.sheets.xlsx import open_workbook
+from ddl_lesson8.sheets.address import cell_name
+from ddl_lesson8.sheets.xlsx import open_workbook, read_xlsx
 from ddl_lesson8.sheets.check import read_range
 from ddl_lesson8.sheets.book import Book
 
@@ -108,6 +109,24 @@ def engines(path, picture, folder):
     return rows
 
 
+def large(path, rows=4000): # 80,000 formulas, most of them copies of ten
+    sys.path.insert(0, str(Path(__file__).parent.parent/'tests'))
+    from formula_fuzz import F, write
+    cells = {(r, c): float(r * c % 17) for r in range(1, rows + 1) for c in range(1, 6)}
+    for r in range(1, rows + 1):
+        for c in range(6, 26):
+            one, two, five = (cell_name(r, c - k) for k in (1, 2, 5))
+            cells[r, c] = F(f'{one}*$A$1+{five}-SUM(A{r}:E{r})/{c}' if c % 2 else f'IF({one}>{two},{one}-1,{two}*0.5)')
+    return write(path, {'s': cells})
+
+
+def loading(folder): # (what, seconds) of reading and evaluating a large workbook once
+    path = large(folder/'large.xlsx')
+    import ironcalc
+    def engine(): ironcalc.load_from_xlsx(str(path), 'en', 'UTC', 'en').evaluate()
+    return [('ironcalc', best(engine, 3, cpu)), ('read_xlsx', best(lambda: read_xlsx(path), 3, cpu)), ('this module', best(lambda: SheetModule.load(path)(), 3, cpu))]
+
+
 OUT = None
 
 def main():
@@ -138,6 +157,9 @@ def main():
                     diff = ((run().flatten() - hand()).abs().max() / hand().abs().max()).item()
                     a, b = best(run, 3, **how), best(hand, 5, **how)
                 text.append(f"| {device} | {str(dtype).split('.')[1]} | {1000 / a:,.0f} | {1000 / b:,.0f} | {a / b:,.1f} | {diff:.1e} |")
+        found = loading(folder)
+        text += ['', '## A large workbook', '', '80,000 formulas, 100,000 cells: read and evaluated once.', '', '| | s | ironcalc = 1 |', '|---|---|---|']
+        text += [f'| {what} | {s:.2f} | {s / found[0][1]:.1f} |' for what, s in found]
     text.append('')
     print('\n'.join(text))
     (Path(__file__).parent/'results'/'sheet_module.md').write_text('\n'.join(text), encoding='utf-8')

@@ -43,6 +43,9 @@ from .parameters import *
 from .embeddings import *
 from .collab import *
 from .interpret import *
+from .neighbours import *
+from .loud_minority import *
+from .newcomers import *
 from .recommend import *
 from .tabular import *
 from .learned_maps import *

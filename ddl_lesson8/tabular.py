@@ -6,7 +6,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tabular.html.md"""
 
 # %% auto #0
 __all__ = ['tabular_forward', 'class_counts', 'TabularLearner', 'tabular_learner', 'shuffled_column', 'permutation_importance',
-           'save_tabular', 'load_tabular']
+           'piecewise_linear', 'save_tabular', 'load_tabular']
 
 # %% ../nbs/06_tabular.ipynb #eed9cda3
 import inspect
@@ -203,6 +203,19 @@ def permutation_importance(
     found = {name: growth(name) for name in prep.cat_names + prep.cont_names}
     return dict(sorted(found.items(), key=lambda item: -item[1][0]))
 
+# %% ../nbs/06_tabular.ipynb #6920375e
+def piecewise_linear(
+    x,    # numbers, (n,)
+    edges # rising ends of the k intervals, (k + 1,)
+)->torch.Tensor: # (n, k); the first interval is open below, the last above
+    "How far a number has come through each interval (Gorishniy and others, arXiv 2203.05556); `ValueError` unless edges rise"
+    x, edges = torch.as_tensor(x), torch.as_tensor(edges)
+    if len(edges) < 2 or not (edges[1:] > edges[:-1]).all(): raise ValueError(f"edges must rise: {edges.tolist()}")
+    share = (x[:, None] - edges[:-1]) / (edges[1:] - edges[:-1])
+    share[:, 1:] = share[:, 1:].clamp(min=0)
+    share[:, :-1] = share[:, :-1].clamp(max=1)
+    return share
+
 # %% ../nbs/06_tabular.ipynb #b870a8f0
 def save_tabular(
     learn:TabularLearner, # trained or not
@@ -222,7 +235,7 @@ def load_tabular(
 )->TabularLearner: # predicts for raw rows
     "Load a learner that `save_tabular` wrote; raise `ValueError` when the file is something else"
     learn = load_learner(path, loss_func=loss_func, device=device)
-    if not isinstance(learn, TabularLearner): raise ValueError(f"{Path(path).name} was not written by save_tabular")
+    if getattr(learn, 'prep', None) is None: raise ValueError(f"{Path(path).name} was not written by save_tabular")
     if table is None: return learn
     parts = learn.prep.parts(table, *(splits or (np.arange(len(as_frame(table))), None)))
     learn.data = Data(*parts, batch_size=batch_size)

@@ -7,9 +7,11 @@ import { start, fill } from './src/engine.js'
 const out = path.resolve(process.argv[2] ?? 'dist'), here = import.meta.dirname
 const wasm = path.join(here, 'node_modules/@ironcalc/wasm/wasm_bg.wasm')
 const common = { bundle: true, minify: true, format: 'esm', target: 'es2022', loader: { '.css': 'text' }, logLevel: 'warning', legalComments: 'none' }
+// the app uses the very classes that the page has registered
+const shared = { name: 'shared', setup: b => b.onResolve({ filter: /stub\.js$/ }, () => ({ path: './live-sheet.js', external: true })) }
 fs.mkdirSync(out, { recursive: true })
-for (const name of ['sheet', 'worker']) {
-  await build({ ...common, entryPoints: [path.join(here, `src/${name}.js`)], outfile: path.join(out, name === 'sheet' ? 'live-sheet.js' : `${name}.js`) })
+for (const [name, file] of Object.entries({ stub: 'live-sheet', app: 'live-app', worker: 'worker' })) {
+  await build({ ...common, entryPoints: [path.join(here, `src/${name}.js`)], outfile: path.join(out, `${file}.js`), plugins: name === 'app' ? [shared] : [] })
 }
 if (process.argv[3]) { // the notebook's widget, in one file
   const worker = await build({ ...common, entryPoints: [path.join(here, 'src/worker.js')], write: false })

@@ -59,3 +59,11 @@ def test_a_batch_smaller_than_the_team_is_refused(tmp_path):
     from ddl_lesson8.train.team import Team
     team = object.__new__(Team); team.n_parts, team.part = 4, 0
     with pytest.raises(ValueError, match='larger batch_size'): team.rows(torch.arange(3))
+
+def test_the_plan_counts_by_hand(): # right: (30 + 20) rows of 4 numbers and a bias, four bytes each
+    from ddl_lesson8.train.distributed import plan
+    p = plan(30, 20, 4, 1000, 100)
+    assert (p.weights, p.gradients, p.averages, p.rows, p.summed, p.sent, p.steps) == (1000, 1000, 2000, 12_000, 0, 0, 10)
+    assert plan(30, 20, 4, 1000, 100, world=2).sent == 1000 and plan(30, 20, 4, 1000, 100, world=4).sent == 1500
+    assert plan(30, 20, 4, 1000, 100, world=2, shards=2).weights == 500 and plan(30, 20, 4, 1000, 100, world=2, shards=2).sent == 100 * 2 * 5 * 4
+    with pytest.raises(ValueError, match='groups of 2'): plan(1, 1, 1, 1, 1, world=3, shards=2)

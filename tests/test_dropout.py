@@ -49,6 +49,10 @@ def test_cells_are_independent():
     m = dropout_mask((1000, 1000), 0.3, gen(3))
     for a, b in ((m[:, 1:], m[:, :-1]), (m[1:], m[:-1])): assert abs((a & b).double().mean() - 0.49) < 0.002
 
+def test_a_random_number_equal_to_the_rate_is_dropped(monkeypatch):
+    monkeypatch.setattr(torch, 'rand', lambda *size, **kwargs: torch.tensor([0.25, 0.5, 0.75]))
+    assert dropout_mask((3,), 0.5).tolist() == [False, False, True] and dropout_mask((3,), 0.25).tolist() == [False, True, True]
+
 @pytest.mark.parametrize('p', [0., 1.])
 def test_the_ends(p):
     x = torch.randn(50, generator=gen())
@@ -172,5 +176,5 @@ def test_the_exercise_on_the_sheet(tmp_path):
         return tmp_path/name
     assert judge(saved('right.xlsx', {'dropout!A4': 0}))
     cases = [(fresh, 'nothing has changed'), (saved('switch.xlsx', {'dropout!F4': 0}), 'another way'), (saved('both.xlsx', {'dropout!A4': 0, 'dropout!F4': 0}), 'another way'),
-             (saved('one.xlsx', {'dropout!A4': 1}), 'nothing is left'), (saved('half.xlsx', {'dropout!A4': 0.2}), 'some cells are deleted'), (saved('pixel.xlsx', {'dropout!A4': 0, 'dropout!A10': .5}), 'A10 has changed')]
+             (saved('one.xlsx', {'dropout!A4': 1}), 'nothing is left'), (saved('half.xlsx', {'dropout!A4': 0.2}), 'some cells are deleted'), (saved('pixel.xlsx', {'dropout!A4': 0, 'dropout!A36': .5}), 'A36 has changed')]
     for path, hint in cases: assert hint in judge(path).hint, (hint, judge(path))

@@ -262,3 +262,10 @@ def test_other_changes_get_a_hint(sheet):
     for path, hint in cases:
         outcome = judge(path)
         assert outcome.state == 'not yet' and hint in outcome.hint, (hint, outcome)
+
+def test_inputs_are_marked_and_results_are_not(sheet):
+    import openpyxl
+    ws = openpyxl.load_workbook(sheet[2])['embeddings']
+    cell = lambda block, *at: ws[sheet[0][block].ref(*at)]
+    for given in (cell('embedding matrix', 0, 0), cell('poem', 0)): assert given.border.left.style == 'thin' and given.fill.fgColor.rgb == 'FFFFF8D6'
+    for made in (cell('id', 0), cell('poem as a matrix', 0, 0)): assert made.border.left.style is None and made.fill.fill_type is None

@@ -53,6 +53,8 @@ REFUSED = {
     'blanks around a number': (dict(rows='<row r="1"><c r="A1"><v> 5 </v></c></row>'), 'no number'),
     'other digits': (dict(rows='<row r="1"><c r="A1"><v>١</v></c></row>'), 'no number'), 'half a character': (dict(rows='<row r="1"><c r="A1" t="str"><v>_xD800_</v></c></row>'), 'half a character'),
     'an unknown encoding': (dict(extra={'xl/worksheets/sheet1.xml': '<?xml version="1.0" encoding="bogus-9"?><worksheet/>'}), 'damaged'),
+    'texts for a sheet': (dict(extra={'xl/worksheets/sheet1.xml': f'<sst xmlns="{fuzz.M}"/>'}), 'no .worksheet.'), 'a sheet of another family': (dict(extra={'xl/worksheets/sheet1.xml': '<worksheet xmlns="x"/>'}), 'no .worksheet.'),
+    'a sheet for texts': (dict(extra={'xl/sharedStrings.xml': f'<worksheet xmlns="{fuzz.M}"/>'}), 'no .sst.'), 'no workbook inside': (dict(extra={'xl/workbook.xml': '<x/>'}), 'no workbook, but'),
     'many constraints': (dict(names='<definedName name="solver_opt" localSheetId="0">data!A1</definedName><definedName name="solver_num" localSheetId="0">1000000000</definedName>'), 'counts 1000000000 constraints')}
 
 
@@ -106,7 +108,7 @@ def test_macro_sheets_and_dates_are_no_damage(make):
 def test_names_that_double_are_refused_at_once(make, n):
     names = '<definedName name="n_0">data!$B$1</definedName>' + ''.join(f'<definedName name="n_{i}">n_{i-1}+n_{i-1}</definedName>' for i in range(1, n + 1))
     began = time.process_time()
-    with pytest.raises(SheetError): SheetModule.load(make(formulas(f'n_{n}'), names), unknown='refuse')
+    with pytest.raises(SheetError): SheetModule.load(make(formulas(f'n_{n}'), names))
     assert time.process_time() - began < 10
 
 

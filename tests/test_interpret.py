@@ -4,11 +4,14 @@ import numpy as np
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8.collab import EmbeddingDotBias, EmbeddingNN, score_for
-from ddl_lesson8 import interpret
+from ddl_lesson8.book import checks_interpret
 from ddl_lesson8.data.ratings import Ratings
 from ddl_lesson8.book.exercises import check_exercise
-from ddl_lesson8.interpret import (Latent, NameTable, Prior, centre, cosine_similarity, explained, extremes, fold_in,
-                                   guess_from_metadata, latent, learn_prior, nearest, one_vote_each, pca, ranks, show_map, spearman, stability)
+from ddl_lesson8.interpret import Latent, NameTable, centre, explained, extremes, latent, pca, ranks, show_map, spearman
+from ddl_lesson8.loud_minority import one_vote_each
+from ddl_lesson8.neighbours import cosine_similarity, nearest, stability
+from ddl_lesson8.newcomers import fold_in, guess_from_metadata, learn_prior
+from ddl_lesson8.train.newcomer import Prior
 
 SEARCH = dict(max_examples=40, deadline=None, derandomize=True)
 def gen(seed): return torch.Generator().manual_seed(seed)
@@ -165,38 +168,38 @@ def right_rebuild(x, k): return pca(x, k).points @ pca(x, k).components + x.mean
 def right_opposite(vectors, k): return cosine_similarity(vectors[[k]], vectors)[0].argmin()
 def right_damped(r, m): return (sums(r, r.rating) + m * r.rating.mean()) / (r.counts() + m)
 
-RIGHT = [(lambda r, found: sums(r, r.rating - predicted(r, found)) / r.counts(), '_check_surprise'), (right_rebuild, '_check_rebuild'),
-         (right_opposite, '_check_opposite'), (right_damped, '_check_damped')]
+RIGHT = [(lambda r, found: sums(r, r.rating - predicted(r, found)) / r.counts(), 'check_surprise'), (right_rebuild, 'check_rebuild'),
+         (right_opposite, 'check_opposite'), (right_damped, 'check_damped')]
 WRONG = [
-    (lambda r, f: sums(r, predicted(r, f) - r.rating) / r.counts(), '_check_surprise', 'sign is turned'),
-    (lambda r, f: r.averages() - f.predictions().mean(0), '_check_surprise', "rated by 'a' only"),
-    (lambda r, f: sums(r, r.rating - predicted(r, f)), '_check_surprise', 'do not add up'),
-    (lambda r, f: r.rating - predicted(r, f) + 1, '_check_surprise', 'the model says'),
-    (lambda r, f: r.averages('user') - 1, '_check_surprise', 'one number for each film'),
-    (lambda r, f: sums(r, r.rating - f.scores()[r.user, r.item]) / r.counts(), '_check_surprise', 'before the sigmoid'),
-    (lambda x, k: pca(x, k).points, '_check_rebuild', 'turn the points'),
-    (lambda x, k: pca(x, k).points[:, :1], '_check_rebuild', 'the shape of x'),
-    (lambda x, k: pca(x, k).points @ pca(x, k).components, '_check_rebuild', 'the place is not'),
-    (lambda x, k: x, '_check_rebuild', 'was k used'),
-    (lambda x, k: x if k == 3 else right_rebuild(x, 1), '_check_rebuild', 'more than they must'),
-    (lambda v, k: cosine_similarity(v[[k]], v)[0].argmax(), '_check_opposite', 'same way'),
-    (lambda v, k: (v @ v[k]).argmin(), '_check_opposite', 'lengths'),
-    (lambda v, k: (v - v[k]).norm(dim=1).argmax(), '_check_opposite', 'lengths'),
-    (lambda v, k: cosine_similarity(v[[k]], v)[0].abs().argmin(), '_check_opposite', 'right angle'),
-    (lambda v, k: 3, '_check_opposite', 'wrong for row 3'),
-    (lambda r, m: r.averages(), '_check_damped', 'no rating of its own'),
-    (lambda r, m: (sums(r, r.rating) + m * r.averages().nanmean()) / (r.counts() + m), '_check_damped', 'not of all films'),
-    (lambda r, m: (sums(r, r.rating) + m * 3) / (r.counts() + m), '_check_damped', 'not of all films'),
-    (lambda r, m: sums(r, r.rating) / (r.counts() + m), '_check_damped', 'two more of 4'),
-    (lambda r, m: r.rating.mean().expand(3), '_check_damped', 'two more of 4'),
-    (lambda r, m: right_damped(r, 2), '_check_damped', 'nothing is damped')]
+    (lambda r, f: sums(r, predicted(r, f) - r.rating) / r.counts(), 'check_surprise', 'sign is turned'),
+    (lambda r, f: r.averages() - f.predictions().mean(0), 'check_surprise', "rated by 'a' only"),
+    (lambda r, f: sums(r, r.rating - predicted(r, f)), 'check_surprise', 'do not add up'),
+    (lambda r, f: r.rating - predicted(r, f) + 1, 'check_surprise', 'the model says'),
+    (lambda r, f: r.averages('user') - 1, 'check_surprise', 'one number for each film'),
+    (lambda r, f: sums(r, r.rating - f.scores()[r.user, r.item]) / r.counts(), 'check_surprise', 'before the sigmoid'),
+    (lambda x, k: pca(x, k).points, 'check_rebuild', 'turn the points'),
+    (lambda x, k: pca(x, k).points[:, :1], 'check_rebuild', 'the shape of x'),
+    (lambda x, k: pca(x, k).points @ pca(x, k).components, 'check_rebuild', 'the place is not'),
+    (lambda x, k: x, 'check_rebuild', 'was k used'),
+    (lambda x, k: x if k == 3 else right_rebuild(x, 1), 'check_rebuild', 'more than they must'),
+    (lambda v, k: cosine_similarity(v[[k]], v)[0].argmax(), 'check_opposite', 'same way'),
+    (lambda v, k: (v @ v[k]).argmin(), 'check_opposite', 'lengths'),
+    (lambda v, k: (v - v[k]).norm(dim=1).argmax(), 'check_opposite', 'lengths'),
+    (lambda v, k: cosine_similarity(v[[k]], v)[0].abs().argmin(), 'check_opposite', 'right angle'),
+    (lambda v, k: 3, 'check_opposite', 'wrong for row 3'),
+    (lambda r, m: r.averages(), 'check_damped', 'no rating of its own'),
+    (lambda r, m: (sums(r, r.rating) + m * r.averages().nanmean()) / (r.counts() + m), 'check_damped', 'not of all films'),
+    (lambda r, m: (sums(r, r.rating) + m * 3) / (r.counts() + m), 'check_damped', 'not of all films'),
+    (lambda r, m: sums(r, r.rating) / (r.counts() + m), 'check_damped', 'two more of 4'),
+    (lambda r, m: r.rating.mean().expand(3), 'check_damped', 'two more of 4'),
+    (lambda r, m: right_damped(r, 2), 'check_damped', 'nothing is damped')]
 
 @pytest.mark.parametrize('answer, checker', RIGHT, ids=[c for _, c in RIGHT])
-def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(interpret, checker))
+def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(checks_interpret, checker))
 
 @pytest.mark.parametrize('answer, checker, hint', WRONG, ids=range(len(WRONG)))
 def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(interpret, checker))
+    outcome = check_exercise(answer, getattr(checks_interpret, checker))
     assert outcome.state == 'not yet' and hint in outcome.hint, outcome
 
 

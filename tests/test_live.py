@@ -243,6 +243,19 @@ def test_axe_finds_nothing_serious(page):
     assert not [v for v in found if v[0] in ('serious', 'critical')]
 
 
+def test_a_page_that_nobody_clicks_loads_no_engine(page):
+    "Only the picture, the button and their few lines of script"
+    fresh = page.context.browser.new_page()
+    asked = []
+    fresh.on('request', lambda r: asked.append(r.url.rsplit('/', 1)[-1]))
+    fresh.goto(page.url)
+    fresh.wait_for_timeout(300)
+    assert 'live-sheet.js' in asked and not {'ironcalc.wasm', 'worker.js', 'live-app.js'} & set(asked) and not [u for u in asked if u.endswith(('.json', '.bin'))]
+    fresh.click('live-sheet >> text=Open the live sheet')
+    fresh.wait_for_function("document.querySelector('live-sheet').tds")
+    fresh.close()
+
+
 def test_no_script_error_and_no_other_host(page): assert not page.errors and not page.elsewhere
 
 

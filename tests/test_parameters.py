@@ -281,3 +281,13 @@ def test_the_plain_module_finds_what_pytorch_finds():
         def forward(self, x): return self.b(self.a(x)) * self.scale
     two = Two()
     assert [id(p) for p in two.parameters()] == [id(p) for p in (two.scale, two.a.w, two.b.w)] and two(torch.ones(2)).shape == (2,)
+
+def test_the_defaults_are_those_the_lecture_names():
+    drawn = create_params(200_000, generator=torch.Generator().manual_seed(0))
+    assert abs(drawn.std() - 0.01) < 1e-4 and abs(drawn.mean()) < 1e-4 and drawn.requires_grad
+
+def test_a_state_with_other_names_is_refused_unless_told_otherwise():
+    m = Module()
+    m.a = create_params(2)
+    for state in ({}, {'a': torch.ones(2), 'b': torch.ones(2)}):
+        with pytest.raises(RuntimeError, match='missing: a|unexpected: b'): m.load_state_dict(state)

@@ -180,3 +180,22 @@ def test_alternative_texts_are_plain_yaml(nb):
     cells = json.loads(nb.read_text(encoding='utf-8'))['cells']
     texts = re.findall(r'^#\| fig-alt: (.*)$', '\n'.join(''.join(c['source']) for c in cells), re.M)
     assert not [t for t in texts if ': ' in t or ' #' in t]
+
+
+def test_addresses_follow_from_the_settings():
+    subprocess.run([sys.executable, 'tools/owner.py', '--check'], cwd=ROOT, check=True)
+
+
+def test_another_owner_would_reach_every_address():
+    sys.path.insert(0, str(ROOT/'tools'))
+    import owner
+    new = ('somebody', 'book')
+    for path in owner.files():
+        text = owner.moved(path.read_text(encoding='utf-8'), owner.standing(), new)
+        assert not re.search(r'ddl-lesson8[./]', text.replace('vnd.ddl-lesson8.claim', '')), path.name
+
+
+def test_the_version_stands_in_the_citation_too():
+    parser = ConfigParser(delimiters=['='])
+    parser.read(ROOT/'settings.ini', encoding='utf-8')
+    assert f"version: {parser['DEFAULT']['version']}\n" in (ROOT/'CITATION.cff').read_text(encoding='utf-8')

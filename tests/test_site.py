@@ -154,3 +154,10 @@ def test_readme_links_lead_to_files_of_the_repository():
     links = re.findall(r'\]\(([^)#]+)', (root/'README.md').read_text(encoding='utf-8'))
     local = [x for x in links if not x.startswith('http')]
     assert local and all((root/x).exists() for x in local), [x for x in local if not (root/x).exists()]
+
+
+def test_the_list_of_mutants_has_sixty_over_all_wings():
+    root = Path(__file__).resolve().parent.parent
+    mutants = json.loads((root/'tools'/'mutants.json').read_text(encoding='utf-8'))
+    assert len(mutants) >= 60 and {m['module'].split('.')[0] for m in mutants if '.' in m['module']} == {'book', 'data', 'sheets', 'train'}
+    assert all(m['old'] != m['new'] for m in mutants)

@@ -393,3 +393,13 @@ def test_real_flights():
     rows = split_rows(flights, 'group', .2, 'date')
     scores, net = compare_learners(flights, ['destination', 'month'], rows, dict(destination=2, month=2), target='air_time', epochs=1, n_trees=3, gbt_rounds=5)
     assert scores['random forest']['with'][0] > 0 and embedding_of(net, 'month').shape == (12, 2)
+
+def test_numbers_by_intervals():
+    "Gorishniy and others, equation 1: 1 behind an interval, a share inside, 0 before; both ends open"
+    from ddl_lesson8.tabular import piecewise_linear
+    edges = torch.tensor([0., 1, 3], dtype=torch.float64)
+    found = piecewise_linear(torch.tensor([-1., 0, .25, 2, 5], dtype=torch.float64), edges)
+    assert found.tolist() == [[-1, 0], [0, 0], [.25, 0], [1, .5], [1, 2]] and found.dtype == torch.float64
+    assert piecewise_linear(np.linspace(0, 1, 7), np.linspace(0, 1, 5)).sum(1).tolist() == pytest.approx((np.linspace(0, 1, 7) * 4).tolist())
+    for bad in ([0., 0], [1., 0], [0.]):
+        with pytest.raises(ValueError, match='edges must rise'): piecewise_linear([.5], bad)

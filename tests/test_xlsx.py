@@ -349,7 +349,7 @@ def test_a_file_may_replace_itself(make):
 
 def test_cells_of_every_form(make):
     rows = ("<row r='1'><c r='A1' t='s' s='1'><v>0</v></c><c r=\"B1\" s=\"2\"/><c r=\"C1\" t=\"str\" cm=\"1\" vm=\"4\"><f t=\"array\" ref=\"C1:D1\">X(1)</f><v>old</v><extLst><ext uri=\"u\"/></extLst></c>\n"
-            '<c r="D1"><v>\n1 </v></c></row><row r="2"/><row r="4"><c r="B4"><is><t>x</t></is></c></row>')
+            '<c r="D1"><v>1</v></c></row><row r="2"/><row r="4"><c r="B4"><is><t>x</t></is></c></row>')
     p = make(rows, links=[('x', 'sharedStrings', 'sharedStrings.xml')], parts={'xl/sharedStrings.xml': f'<sst xmlns="{M}"><si><t>a</t></si></sst>'})
     new = {(1, 1): 1.5, (1, 2): 'two', (1, 3): True, (1, 4): 1e300, (2, 3): 3., (2, 1): 0.1, (3, 2): 'x', (4, 1): 1., (4, 3): 3., (4, 2): 2., (6, 1): 6., (5, 700): -0.5}
     out = rewrite_xlsx(p, p.with_name('o.xlsx'), {('s1', *k): v for k, v in new.items()})

@@ -39,6 +39,9 @@ def notebooks_run():
 
 STEPS = [('the modules match the notebooks', export_is_fresh),
          ('the notebooks are clean and executed', notebooks_are_clean),
+         ('ruff finds no error', lambda: run('ruff', 'check', '-q', '.')),
+         ('the public calls have the types they say', lambda: run('mypy', 'tests/public_surface.py')),
+         ('addresses follow settings.ini', lambda: run(sys.executable, 'tools/owner.py', '--check')),
          ('README.md matches index.ipynb', lambda: run(sys.executable, 'tools/readme.py', '--check')),
          ('the site builds, with no broken link', docs.build),
          ('the notebooks run and their tests pass', notebooks_run),

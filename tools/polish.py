@@ -309,7 +309,9 @@ def chapter_cards(soup, soups:dict):
             card.strong.string, card.small.string = link.get_text(), text
             page = soups.get(link['href'])
             if page and (img := page.select_one('main figure img[src]')):
-                card.insert(0, element(soup, f'<img src="{img["src"]}" alt="" loading="lazy"/>'))
+                picture = element(soup, f'<img src="{img["src"]}" loading="lazy"/>')
+                picture['alt'] = img.get('alt') or f'A figure of the chapter: {link.get_text()}'
+                card.insert(0, picture)
             cards.append(card)
         (table.find_parent(class_='table-scroll') or table).replace_with(cards)
 

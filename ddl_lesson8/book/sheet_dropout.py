@@ -20,20 +20,21 @@ def _kernels(): # of the first layer (2, 1, 3, 3) and of the second (1, 2, 3, 3)
     blur = torch.tensor([[0., 1, 0], [1, 2, 1], [0, 1, 0]], dtype=torch.float64) / 6
     return torch.stack([lying, lying.T])[:, None], torch.stack([blur, blur])[None]
 
-# %% ../../nbs/book/05_sheet_dropout.ipynb #9953e7c7
+# %% ../../nbs/book/05_sheet_dropout.ipynb #2f34bd5a
 def _maps(sheet, x, first, second): # the picture and both layers
     p = sheet.put(0.5, 'rate', at='A4', fmt='0.0', name='dropout_rate', scale=False)
     train = sheet.put(1, 'training? 1 or 0', at='F4', scale=False)
-    xs = sheet.put(x, 'picture', at='A10')
+    xs = sheet.put(x, 'picture', at='A36')
     k1 = sheet.put(first, 'edges that lie and edges that stand', right_of=xs, scale='signed')
     c1 = sheet.conv2d(xs, k1, relu=True, label='first convolution + ReLU', right_of=k1)
     k2 = sheet.put(second[0], 'kernels of the second layer', right_of=c1, fmt='0.00', scale='signed')
     def both(i, j): # the sum over two channels
         part = lambda c: f'SUMPRODUCT({c1.area(c, rows=(i, i + 3), cols=(j, j + 3))},{k2.area(c, absolute=True)})'
         return f'MAX(0,{part(0)}+{part(1)})'
-    return p, train, sheet.formula((24, 24), both, 'second convolution + ReLU', right_of=k2)
+    u = sheet.formula((24, 24), lambda i, j: 'RAND()', 'random numbers: press F9', right_of=k2)
+    return p, train, u, sheet.formula((24, 24), both, 'second convolution + ReLU', at='A8')
 
-# %% ../../nbs/book/05_sheet_dropout.ipynb #ee298220
+# %% ../../nbs/book/05_sheet_dropout.ipynb #f4aa6c87
 def _counts(sheet, mask, maps, product, scaled): # at the top: what has become of the cells
     cells = mask.area(absolute=True)
     plain = dict(fmt='0', scale=False)
@@ -45,9 +46,9 @@ def _counts(sheet, mask, maps, product, scaled): # at the top: what has become o
     return n, survive, rate, means
 
 def _blocks(sheet, x, first, second):
-    p, train, maps = _maps(sheet, x, first, second)
-    labels = 'random numbers: press F9', 'mask: 1 where they exceed the rate', 'map x mask'
-    d = sheet.dropout(maps, p, rescale=False, right_of=maps, label=labels)
+    p, train, u, maps = _maps(sheet, x, first, second)
+    labels = u.label, 'mask: 1 where the random number exceeds the rate', 'map x mask'
+    d = sheet.dropout(maps, p, u=u, rescale=False, right_of=maps, label=labels)
     def library(i, j): # scaled, and with a switch; a rate of 1 leaves nothing to scale
         kept = f'{d.out.ref(i, j)}/MAX(1-{p.ref(absolute=True)},1E-300)'
         return f'IF({train.ref(absolute=True)}=1,{kept},{maps.ref(i, j)})'

@@ -44,7 +44,7 @@ TITLE = 'Deep learning, lesson 8: every number live' # by which a copy is recogn
 def _contents(sheet, others): # fill the first sheet
     sheet.width('A', 3); sheet.width('B', 26); sheet.width('C', 110)
     sheet.text('B2', TITLE, 'title')
-    sheet.note('B3', 'Change an input cell and watch everything behind it change. Red is large, blue below zero.')
+    sheet.note('B3', 'Cells with a blue border are inputs: change one and watch everything behind it change. Red is large, blue below zero.')
     for row, s in enumerate(others, 5):
         sheet.text(f'B{row}', s.name, link=s.name)
         sheet.text(f'C{row}', s.about.rstrip('.'))

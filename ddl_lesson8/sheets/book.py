@@ -26,17 +26,21 @@ _all_ = ['Block', 'Check', 'Report', 'SheetError', 'crosscheck', 'read_range']
 _FONTS = {'title': dict(sz=14, b=True), 'label': dict(sz=10, b=True), 'note': dict(sz=9, i=True, color='FF6B7280'),
           'link': dict(sz=10, u='single', color='FF0563C1'), 'text': dict(sz=10), 'words': dict(sz=9)}
 _RED, _WHITE, _BLUE = 'FFF8696B', 'FFFCFCFF', 'FF5A8AC6'
+_INPUT = 'FF2563EB', 'FFFFF8D6' # border and ground of cells that a reader may change
 
 def _like_a_formula(text): return text.lstrip()[:1] in tuple("=+-@'") # would typing it again change what it is?
 
-def _styled(ws, style, quoted): # a cell style for texts, or for numbers of a format
-    from openpyxl.styles import Alignment, Font
+def _styled(ws, style, quoted, given): # a cell style for texts, or for numbers of a format; inputs are marked
+    from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
     from openpyxl.cell import Cell as XCell
     cell = XCell(ws, 1, 1)
     cell.font = Font(name='Calibri', **_FONTS.get(style, dict(sz=8)))
     middle = dict(horizontal='center', vertical='center')
     if style not in _FONTS: cell.number_format, cell.alignment = style, Alignment(**middle, shrinkToFit=True)
     elif style == 'words': cell.alignment = Alignment(**middle)
+    if given:
+        cell.border = Border(**dict.fromkeys(('left', 'right', 'top', 'bottom'), Side('thin', color=_INPUT[0])))
+        cell.fill = PatternFill('solid', fgColor=_INPUT[1])
     if quoted: cell._style.quotePrefix = 1
     return cell._style
 
@@ -72,7 +76,7 @@ class Sheet(LayerGrid):
         from openpyxl.worksheet.hyperlink import Hyperlink
         for (row, col), (kind, value, style) in sorted(self.cells.items()):
             link, style = (style[1], 'link') if isinstance(style, tuple) else (None, style)
-            look = style, kind == 'text' and _like_a_formula(value)
+            look = style, kind == 'text' and _like_a_formula(value), kind == 'number' or style == 'words'
             if look not in styles: styles[look] = _styled(ws, *look)
             cell = ws.cell(row, col)
             cell.value = ArrayFormula(cell.coordinate, value) if kind == 'array' else escape_text(value) if kind == 'text' else value

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from .formulas import (APPLY, Array, Call, Chain, Empty, Fault, Leaf, Name, Number, Param, Ref, TableRef,
-                                         Text, Unary, children, parse_formula, parse_tokens, rebuild, relative_tokens,
+                                         Text, Unary, children, parse_formula, parse_tokens, quick_form, rebuild, relative_tokens,
                                          unparse, walk)
 from .evaluate import Context, NeedsCells, OneByOne, Place, is_range, locate, meet
 from .functions import FUNCTIONS
@@ -80,17 +80,23 @@ def read_families(
     refuse:bool=True # raise `SheetError`, with its cell, for a formula that cannot be read?
 ):  # iterator over `Family`; one that cannot be read has an `Unread` for its tree
     "Sort the formulas of a workbook into families"
-    found = {}
+    found, numbers, keys = [], {}, {} # places of each family; its number by what makes it one, and by the quick form
     for sheet in file.sheets.values():
         for (row, col), cell in sheet.cells.items():
             if cell.formula is None: continue
-            try:
-                with in_cell(file.path, sheet.name, row, col): key = _family_key(sheet.name, row, col, cell)
-            except SheetError as e:
-                if refuse: raise
-                key = sheet.name, cell.kind, (1, 1), (row, col), Unread(str(e))
-            found.setdefault(key, []).append((row, col))
-    for (sheet, kind, size, _, tokens), places in found.items():
+            form = quick_form(cell.formula, row, col) if cell.kind == 'normal' else None
+            key = keys.get((sheet.name, form)) if form else None
+            if key is None:
+                try:
+                    with in_cell(file.path, sheet.name, row, col): key = _family_key(sheet.name, row, col, cell)
+                except SheetError as e:
+                    if refuse: raise
+                    key = sheet.name, cell.kind, (1, 1), (row, col), Unread(str(e))
+                key = numbers.setdefault(key, len(numbers))
+                if form: keys[sheet.name, form] = key
+                if key == len(found): found.append([])
+            found[key].append((row, col))
+    for (sheet, kind, size, _, tokens), places in zip(numbers, found):
         rows, cols = np.array(sorted(places)).T
         first = file.sheets[sheet].cells[rows[0], cols[0]]
         if size[0] * size[1] > _MAX_FILLED:
@@ -144,7 +150,10 @@ class Names:
             return node
         def lenient(node):
             try: return plain(node)
-            except SheetError as e: trouble.append(str(e)); return Fault('#REF!')
+            except SheetError as e:
+                if self.left < 0: raise # nothing that large is kept either
+                trouble.append(str(e))
+                return Fault('#REF!')
         return rebuild(tree, plain if trouble is None else lenient)
 
 # %% ../../nbs/sheets/10_groups.ipynb #5d645fcc

@@ -116,20 +116,24 @@ def _grounds(sheet): # (row, column) -> colour, from the scales of a sheet
 
 # %% ../../nbs/sheets/24_view.ipynb #ca1b02b7
 _ROW, _HEAD = 20, 30 # height of a row, width of the row numbers; in pixels
+_LOOKS = ('text{text-anchor:middle;font-size:11px}.l{text-anchor:start}.h{fill:#52525b}.b{font-weight:bold}'
+          'rect{fill:#fff;stroke:#d4d4d8;stroke-width:.5}.i{stroke:#2563eb;stroke-width:.8}')
 
-def _text(x, y, text, size, anchor='middle', **look): # one text of a picture
-    extra = ''.join(f' {k.replace("_", "-")}="{v}"' for k, v in look.items() if v)
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{anchor}"{extra}>{escape(text)}</text>'
+def _text(x, y, text, kind='', size=11, colour=None): # one text of a picture
+    extra = (f' class="{kind}"' if kind else '') + (f' style="font-size:{size:g}px"' if size != 11 else '') + (f' fill="{colour}"' if colour else '')
+    return f'<text x="{x:g}" y="{y:g}"{extra}>{escape(text)}</text>'
 
 def _cell_svg(entry, look, x, y, width, ground): # a cell: its ground, and what it shows
     value = _value(entry)
     shown = shown_number(value, look.get('fmt', 'General')) if _numeric(value) else str(value or '').removeprefix("'")
-    given = _numeric(entry[3]) # an input
-    edge = f'<rect x="{x}" y="{y}" width="{width}" height="{_ROW}" fill="{ground or look.get("fill") or "#ffffff"}" stroke="{"#2563eb" if given else "#d4d4d8"}" stroke-width="{.8 if given else .5}"/>'
-    size, weight = min(12, (look.get('size') or 11) + 1), look.get('bold') and 'bold'
+    fill = ground or look.get('fill') or '#ffffff'
+    given, painted = ' class="i"' * _numeric(entry[3]), f' style="fill:{fill}"' * (fill != '#ffffff')
+    edge = f'<rect{given} x="{x}" y="{y}" width="{width}" height="{_ROW}"{painted}/>'
     left = not _numeric(value) and look.get('align') != 'center'
-    at = x + 3 if left else x + width / 2
-    return ('' if left else edge) + _text(at, y + 14, shown, size, 'start' if left else 'middle', font_weight=weight, fill=look.get('colour'))
+    kind = ' '.join(k for k, on in (('l', left), ('b', look.get('bold'))) if on)
+    text = _text(x + 3 if left else x + width / 2, y + 14, shown, kind, min(12, (look.get('size') or 10) + 1), look.get('colour')) if shown else ''
+    return text if left else edge + text
+
 
 # %% ../../nbs/sheets/24_view.ipynb #529408b4
 def sheet_picture(
@@ -145,12 +149,12 @@ def sheet_picture(
     xs = [_HEAD + sum(widths[:i]) for i in range(len(widths) + 1)]
     height, grounds = _ROW * (a.bottom - a.top + 2), _grounds(found)
     inside = [e for e in found['cells'] if a.top <= e[0] <= a.bottom and a.left <= e[1] <= a.right]
-    heads = [_text(x + w / 2, 14, col_name(c), 11, fill='#52525b') for c, x, w in zip(range(a.left, a.right + 1), xs, widths)]
-    heads += [_text(_HEAD / 2, _ROW * (r - a.top + 1) + 14, str(r), 11, fill='#52525b') for r in range(a.top, a.bottom + 1)]
+    heads = [_text(x + w / 2, 14, col_name(c), 'h') for c, x, w in zip(range(a.left, a.right + 1), xs, widths)]
+    heads += [_text(_HEAD / 2, _ROW * (r - a.top + 1) + 14, str(r), 'h') for r in range(a.top, a.bottom + 1)]
     cells = [_cell_svg(e, found['styles'][e[2]], xs[e[1] - a.left], _ROW * (e[0] - a.top + 1), widths[e[1] - a.left], grounds.get(tuple(e[:2]))) for e in inside]
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {xs[-1]} {height}" width="{xs[-1]}" height="{height}" font-family="system-ui, sans-serif" fill="#18181b" role="img">'
             f'<title>{escape(found["name"])}, cells {cell_name(a.top, a.left)} to {cell_name(a.bottom, a.right)}</title>'
-            f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(heads)}{"".join(cells)}</svg>')
+            f'<style>{_LOOKS}</style><rect width="100%" height="100%"/>{"".join(heads)}{"".join(cells)}</svg>')
 
 # %% ../../nbs/sheets/24_view.ipynb #f1db54b3
 BUNDLE = Path(__file__).with_name('widget.js') if '__file__' in globals() else Path('../../ddl_lesson8/sheets/widget.js')

@@ -130,6 +130,10 @@ def _address(at): # 'B3' -> (3, 2)
     if not (1 <= row <= MAX_ROWS and col <= MAX_COLS): raise SheetError(f'its cell {at} lies outside a sheet')
     return row, col
 
+def check_root(tag, wanted): # is this part what its place in the archive says?
+    known = [space.strip('{') + wanted for space in (MAIN, STRICT[0])]
+    need(tag in known, f'it is no {wanted!r}, but a {tag[-40:]!r}')
+
 def whole(text, what): # a whole number as the format writes one
     need(re.fullmatch('[0-9]{1,9}', text), f'{what} is {text[:20]!r}, which is no number')
     return int(text)
@@ -155,6 +159,7 @@ class Walk:
         guard = self.guard
         guard.depth, guard.left = guard.depth + 1, guard.left - 1
         if guard.depth > MAX_DEPTH or guard.left < 0: guard.refuse()
+        if guard.depth == 1: check_root(tag, 'worksheet')
         if self.words is not None: raise SheetError('an element stands inside a value')
         tag = _TAGS.get(tag)
         if tag is None: return
@@ -363,6 +368,7 @@ class _Strings:
 
     def start(self, tag, attrs):
         self.guard.open()
+        if self.guard.depth == 1: check_root(tag, 'sst')
         tag = _TAGS.get(tag)
         need(self.words is None, 'an element stands inside a text')
         if tag == 'si':
@@ -471,6 +477,7 @@ def _read_table(package, part, sheet): # a `Table`
 
 def sheet_parts(package): # (root of the main part, its links, [(name, kind, part)] of all sheets)
     root, links = package.tree(package.main), package.links(package.main)
+    package.sane(root.tag == MAIN + 'workbook', f'its main part is no workbook, but a {root.tag[-40:]!r}')
     rows = [(s.get('name'), links.get(s.get(REL + 'id'))) for s in root.iter(MAIN + 'sheet')]
     for name, link in rows: package.sane(name and link, f"is damaged (sheet {name!r} has no part)")
     names = [name.lower() for name, _ in rows]

@@ -176,7 +176,7 @@ def softmax_loss(
 
 ORDER_LOSSES, DEFAULT_NEGATIVES = dict(bpr=bpr_loss, softmax=softmax_loss), dict(bpr=1, softmax=None)
 
-# %% ../../nbs/train/07_rating_learner.ipynb #e8501a9f
+# %% ../../nbs/train/07_rating_learner.ipynb #2a0f807c
 @delegates(Learner, but=['data', 'loss_func'])
 class RatingLearner(Learner):
     "A `Learner` of ratings that knows its users and items by name"
@@ -253,11 +253,6 @@ class RatingLearner(Learner):
         out = torch.where(rows < 0, out[self.learned(kind)].mean(), out[rows])
         return out[0] if isinstance(other, (str, Integral)) else out
 
-    def __getattr__(self, name): # only called for what is not there
-        if name in ('recommend', 'newcomer', 'new_item', 'average_person'):
-            raise AttributeError(f"{name} comes with recommendations: from ddl_lesson8.recommend import *")
-        raise AttributeError(f"{type(self).__name__} has no {name!r}")
-
 def _checked(rows, n, kind): # row numbers as int64 on the CPU
     if rows.is_floating_point() or rows.dtype == torch.bool: raise TypeError(f"rows of {kind}s are whole numbers, not {rows.dtype}")
     rows = rows.reshape(-1).cpu().long()
@@ -308,7 +303,7 @@ def validate(self:RatingLearner,
     "Loss and metrics; users and items without a training rating are predicted as averages"
     if rows is None: rows = self.data and self.data.valid
     if not rows: return super(RatingLearner, self).validate()
-    user, item, target = (t.cpu() for t in rows)
+    user, item, target = (t.cpu() if t.is_floating_point() else t.cpu().long() for t in rows)
     known = self.learned('user')[user] & self.learned('item')[item]
     if self.order: return self._validate_order(user[known], item[known])
     if known.all(): return super(RatingLearner, self).validate(tuple(rows))

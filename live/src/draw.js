@@ -1,6 +1,7 @@
 // <digit-reader src="live/digit.json">: a canvas tied to the input cells of a workbook, and the cells behind it as pictures.
 import { ask } from './client.js'
 import { Dependents, area, isFormula, name, shown } from './cells.js'
+import { DigitReader } from './stub.js'
 import css from './draw.css'
 
 const el = (tag, props = {}, ...children) => {
@@ -12,38 +13,8 @@ const el = (tag, props = {}, ...children) => {
 let count = 0
 const RED = [248, 105, 107]
 
-class DigitReader extends HTMLElement {
-  constructor() {
-    super()
-    this.ready = new Promise((resolve, reject) => { this._open = { resolve, reject } })
-    this.ready.catch(() => {})
-  }
-
-  connectedCallback() {
-    if (this.root) return
-    this.root = this.attachShadow({ mode: 'open' })
-    this.start = el('button', { className: 'start', textContent: 'Start the workbook', onclick: () => this.open() })
-    this.root.append(el('style', { textContent: css }), this.start)
-    if (this.hasAttribute('open')) this.open()
-  }
-
-  async open() {
-    if (this._started) return this.ready
-    this._started = true
-    this.start.disabled = true
-    this.start.textContent = 'Opening …'
-    try {
-      const address = new URL(this.getAttribute('src'), document.baseURI)
-      const reply = await fetch(address)
-      if (!reply.ok) throw new Error(`${address.pathname} is missing (${reply.status})`)
-      const bytes = await fetch(address.href.replace(/\.json$/, '.bin')).then(r => r.ok ? r.arrayBuffer() : null)
-      await this._load(await reply.json(), bytes && new Uint8Array(bytes))
-      this._open.resolve(this)
-    } catch (e) { this.start.textContent = `The workbook could not be opened: ${e.message}`; this._open.reject(e) }
-    return this.ready
-  }
-
-  async _load(doc, bytes) {
+export class OpenReader extends DigitReader { // what a digit reader becomes when it is opened
+  async load(doc, bytes) {
     this.key = `digit ${++count}`
     this.doc = doc
     this.k = doc.sheets.findIndex(s => s.name === doc.digit.sheet)
@@ -59,11 +30,10 @@ class DigitReader extends HTMLElement {
   }
 
   // the same handle as a live sheet's
-  async get(at) { await this.open(); const { top, left } = area(at); return (await ask('exact', { key: this.key, cells: [[this.k, top, left]] }))[0] }
+  async get(at) { const { top, left } = area(at); return (await ask('exact', { key: this.key, cells: [[this.k, top, left]] }))[0] }
   async set(at, value) { return this.setMany({ [at]: Number(value) }) }
-  async inputs() { await this.open(); return [...this._at(this.canvasArea)] }
+  async inputs() { return [...this._at(this.canvasArea)] }
   async setMany(entries) {
-    await this.open()
     const edits = Object.entries(entries).map(([at, v]) => { this.values.set(at, v); const c = this.cells.get(at); return [this.k, c[0], c[1], v] })
     const behind = this.dependents.of(edits).filter(([k]) => k === this.k)
     const values = await ask('edit', { key: this.key, edits, cells: behind })
@@ -89,7 +59,8 @@ class DigitReader extends HTMLElement {
     const board = el('div', { className: 'board' }, el('div', {}, this.pad, el('p', {}, clear, ' ', download)),
       ...this.layers.map(l => el('figure', {}, el('div', { className: 'maps' }, ...l.grids), el('figcaption', { textContent: l.title }))),
       el('div', { className: 'bars' }, ...this.bars.map(b => b.row), this.said))
-    this.start.replaceWith(el('div', { className: 'app' }, board, el('p', { className: 'formula' }, this.formula)))
+    this.root.querySelector('.cover').remove()
+    this.root.append(el('style', { textContent: css }), el('div', { className: 'app' }, board, el('p', { className: 'formula' }, this.formula)))
     this._pen()
   }
 
@@ -169,5 +140,3 @@ class DigitReader extends HTMLElement {
     for (const end of ['pointerup', 'pointercancel']) this.pad.addEventListener(end, () => { last = null })
   }
 }
-
-if (!customElements.get('digit-reader')) customElements.define('digit-reader', DigitReader)

@@ -2,6 +2,7 @@
 import { ask } from './client.js'
 import { Dependents, area, ground, inside, isFormula, isInput, name, letters, reads, shown } from './cells.js'
 import { edited } from './download.js'
+import { LiveSheet } from './stub.js'
 import css from './sheet.css'
 
 const el = (tag, props = {}, ...children) => {
@@ -19,46 +20,7 @@ const KERNELS = { // as in the chapter: what each one looks for
   blur: Array(9).fill(1 / 9), sharpen: [0, -1, 0, -1, 5, -1, 0, -1, 0], 'the picture itself': [0, 0, 0, 0, 1, 0, 0, 0, 0],
 }
 
-export class LiveSheet extends HTMLElement {
-  constructor() {
-    super()
-    this.ready = new Promise((resolve, reject) => { this._open = { resolve, reject } })
-    this.ready.catch(() => {})
-  }
-
-  connectedCallback() {
-    if (this.root) return
-    this.root = this.attachShadow({ mode: 'open' })
-    this.root.append(el('style', { textContent: css }), this._cover())
-    this._watchTheme()
-    if (this.hasAttribute('open')) this.start()
-  }
-
-  _cover() { // the picture, and the way in
-    const start = el('button', { className: 'start', textContent: 'Open the live sheet', onclick: () => this.start() })
-    const picture = el('div', { className: 'picture', onclick: () => this.start() }, el('slot'))
-    return el('div', { className: 'cover' }, picture, start)
-  }
-
-  get address() { return new URL(this.getAttribute('src'), document.baseURI) }
-
-  async start() {
-    if (this._started) return this.ready
-    this._started = true
-    const button = this.root.querySelector('.start')
-    if (button) { button.textContent = 'Opening …'; button.disabled = true }
-    try {
-      const fetched = async (url, how) => { const r = await fetch(url); if (!r.ok) throw new Error(`${url.pathname} is missing (${r.status})`); return r[how]() }
-      const bytes = fetched(new URL(this.address.href.replace(/\.json$/, '.bin')), 'arrayBuffer').then(b => new Uint8Array(b), () => null)
-      await this.load(await fetched(this.address, 'json'), await bytes)
-      this._open.resolve(this)
-    } catch (e) {
-      if (button) button.textContent = `The sheet could not be opened: ${e.message}`
-      this._open.reject(e)
-    }
-    return this.ready
-  }
-
+export class OpenSheet extends LiveSheet { // what a live sheet becomes when it is opened
   async load(doc, bytes = null) { // a document of the library, and the engine's own bytes where they are at hand
     this.doc = doc
     this.key = `sheet ${++count}`
@@ -84,10 +46,9 @@ export class LiveSheet extends HTMLElement {
   formulas() { return Promise.resolve([...this.cells].filter(([, c]) => isFormula(c)).map(([at]) => at)) }
   async get(at) { return (await this.getMany([at]))[0] }
   async getMany(addresses) { // with all digits
-    await this.start()
     return ask('exact', { key: this.key, cells: addresses.map(at => { const { top, left } = area(at); return [this.k, top, left] }) })
   }
-  async set(at, text) { await this.start(); return this.setMany({ [at]: text }) }
+  set(at, text) { return this.setMany({ [at]: text }) }
   async setMany(entries) { // {'A1': '0.5', …}: many cells, one recalculation
     const edits = Object.entries(entries).map(([at, text]) => {
       at = at.toUpperCase()
@@ -158,7 +119,9 @@ export class LiveSheet extends HTMLElement {
       button('↶', 'undo', () => this.undo()), button('⟲', 'put everything back', () => this.reset()), button('⤓', 'download this workbook as edited', () => this.download()))
     this.box = el('div', { className: 'box', tabIndex: -1 }, this._table())
     this.app = el('div', { className: 'app' }, el('div', { className: 'line' }, this.address_, this.bar, this.choices, tools), this.box, this.status)
-    this.root.querySelector('.cover').replaceWith(this.app)
+    this.root.querySelector('.cover')?.remove()
+    this.root.append(el('style', { textContent: css }), this.app)
+    this._watchTheme()
     this.zoom = 1
     zoom(0)()
     this._listen()
@@ -368,5 +331,3 @@ export class LiveSheet extends HTMLElement {
     for (const node of [document.documentElement, document.body]) watch.observe(node, { attributes: true, attributeFilter: ['class', 'data-bs-theme', 'data-theme'] })
   }
 }
-
-if (!customElements.get('live-sheet')) customElements.define('live-sheet', LiveSheet)

@@ -2,14 +2,15 @@
 import workerSource from 'virtual:worker'
 import wasm from '../node_modules/@ironcalc/wasm/wasm_bg.wasm'
 import { connect } from './client.js'
-import './element.js'
+import { OpenSheet } from './element.js'
 
 function render({ model, el }) {
   connect(() => new Worker(URL.createObjectURL(new Blob([workerSource], { type: 'text/javascript' })), { type: 'module' }), wasm)
   const sheet = document.createElement('live-sheet')
   for (const name of ['sheet', 'view', 'paint']) if (model.get(name)) sheet.setAttribute(name, model.get(name))
-  sheet._started = true
+  sheet._started = true // it is opened here, from the notebook's document
   el.append(sheet)
+  Object.setPrototypeOf(sheet, OpenSheet.prototype)
   sheet.load(model.get('document')).then(() => { sheet._open.resolve(sheet); colour() }, e => { el.textContent = `The sheet could not be opened: ${e.message}` })
   let fromPython = false
   sheet.addEventListener('change', ({ detail }) => {

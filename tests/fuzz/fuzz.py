@@ -10,7 +10,7 @@ import argparse, contextlib, io, json, os, random, re, select, signal, subproces
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FOUND = HERE/'found.txt'
+FOUND, LAST = HERE/'found.txt', HERE/'last.json' # numbers that failed; figures of the last long run
 SECONDS, SILENCE, MEMORY = 10, 120, 1 << 30  # computing time for one file; seconds without a sign of life; bytes over what Python and torch take
 M = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
 R = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships'
@@ -324,6 +324,8 @@ def main():
         return
     began = time.time()
     got = run(args.files, args.hours, args.start, save=True)
+    figures = dict(when=time.strftime('%-d %B %Y'), files=got['files'], minutes=round((time.time() - began) / 60), refused=got['refused'], wrong=len(got['wrong']))
+    if got['files'] >= 5000: LAST.write_text(json.dumps(figures, indent=1) + '\n')
     print(f"{got['files']:,} files in {time.time() - began:,.0f} s: {got['refused']:,} refused in words, {len(got['wrong'])} wrong")
     sys.exit(bool(got['wrong']))
 

@@ -1,0 +1,84 @@
+"The commands: a table to a model folder, a model folder to lists"
+import csv, json, os
+import pytest, torch
+from ddl_lesson8.data.files import read_values
+from ddl_lesson8.data.ratings import planted_ratings
+from ddl_lesson8.data.scan import scan_ratings
+from ddl_lesson8.train.command import best_items, memory_of_scan, recommend_main, scanned_learner, train_main
+from ddl_lesson8.train.learner import load_learner
+from ddl_lesson8.train.rating_learner import Memory
+
+@pytest.fixture(scope='module')
+def table(tmp_path_factory):
+    r, path = planted_ratings(n_users=40).ratings, tmp_path_factory.mktemp('t')/'r.csv'
+    with open(path, 'w', newline='', encoding='utf-8') as f:
+        out = csv.writer(f); out.writerow(['user', 'item', 'rating', 'when'])
+        out.writerows((r.users[u], r.items[i], s, t) for u, i, s, t in zip(*(x.tolist() for x in (*r.tensors(), r.timestamp))))
+    return path
+
+@pytest.fixture(scope='module')
+def model(table, tmp_path_factory):
+    out = tmp_path_factory.mktemp('m')/'model'
+    assert train_main([str(table), '--out', str(out), '--factors', '4', '--epochs', '2', '--duplicates', 'last']) == 0
+    return out
+
+def test_a_model_folder_loads_and_reports(model):
+    assert read_values(model/'report.json')['epochs'] == 2 and read_values(model/'report.json')['valid_loss'] < 3
+    assert load_learner(model/'model.pt', device='cpu').epoch == 2
+
+def test_the_last_line_is_json(table, tmp_path, capsys):
+    assert train_main([str(table), '--out', str(tmp_path/'m'), '--epochs', '1', '--factors', '2', '--json', '--scan', '--timestamp', 'when', '--split', 'time']) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]).keys() == {'rows', 'valid_loss', 'seconds', 'peak_mb'}
+
+def test_a_table_with_a_target(tmp_path):
+    pytest.importorskip('pandas')
+    (tmp_path/'t.csv').write_text('c,x,y\n' + ''.join(f'{"ab"[k % 2]},{k},{k % 2 + k / 99}\n' for k in range(99)))
+    assert train_main([str(tmp_path/'t.csv'), '--out', str(tmp_path/'m'), '--model', 'table', '--target', 'y', '--epochs', '1']) == 0
+    assert load_learner(tmp_path/'m'/'model.pt', device='cpu').predict(dict(c=['a'], x=[3.])).shape == (1, 1)
+
+def test_a_checkpoint_goes_on(table, tmp_path):
+    base = [str(table), '--factors', '3', '--epochs', '3', '--seed', '4']
+    assert train_main([*base, '--out', str(tmp_path/'a')]) == 0
+    import ddl_lesson8.train.command as command
+    from ddl_lesson8.train.learner import Learner
+    fit, count = Learner.fit_one_cycle, [0]
+    def short(self, *a, **k): return fit(self, *a, until=2, **k)
+    Learner.fit_one_cycle = short
+    try: assert train_main([*base, '--out', str(tmp_path/'b'), '--checkpoint', str(tmp_path/'c.pt'), '--resume']) == 0
+    finally: Learner.fit_one_cycle = fit
+    assert train_main([*base, '--out', str(tmp_path/'b'), '--checkpoint', str(tmp_path/'c.pt'), '--resume']) == 0
+    a, b = (load_learner(tmp_path/k/'model.pt', device='cpu') for k in 'ab')
+    assert all(torch.equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
+
+@pytest.mark.parametrize('args, words', [
+    (['nowhere.csv'], 'nothing at'), (['{t}', '--user', 'who'], "no column 'who'"), (['{t}', '--split', 'time'], '--timestamp'), (['{t}', '--resume'], '--checkpoint'),
+    (['{t}', '--model', 'table'], '--target'), (['{t}', '--valid', '1.5'], 'share'), (['{t}', '--epochs', '0'], 'at least one epoch'), (['{t}', '--model', 'network', '--scan'], '--model dot')])
+def test_mistakes_end_with_2_and_a_sentence(args, words, table, tmp_path, capsys):
+    assert train_main([a.format(t=table) for a in args] + ['--out', str(tmp_path/'m')]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path/'m'/'model.pt').exists()
+
+@pytest.mark.parametrize('kind', ['csv', 'jsonl', 'parquet'])
+def test_lists_are_those_of_the_learner(kind, model, tmp_path):
+    out = tmp_path/f'l.{kind}'
+    assert recommend_main([str(model), '--out', str(out), '--top', '4', '--batch', '7']) == 0
+    if kind == 'csv': rows = list(csv.DictReader(out.open(encoding='utf-8')))
+    elif kind == 'jsonl': rows = [json.loads(l) for l in out.open(encoding='utf-8')]
+    else: rows = pytest.importorskip('pyarrow.parquet').read_table(out).to_pylist()
+    l = load_learner(model/'model.pt', device='cpu')
+    for u in range(0, 40, 9):
+        right = l.predict(l.users[u]); right[l.memory.seen(u)] = -torch.inf; right[~l.memory.item] = -torch.inf
+        mine = [r for r in rows if r['user'] == l.users[u]]
+        assert [r['item'] for r in mine] == [l.items[k] for k in right.topk(4).indices.tolist()][:len(mine)]
+        assert [float(r['rating']) for r in mine] == pytest.approx(right.topk(len(mine)).values.tolist(), abs=1e-4)
+
+@pytest.mark.parametrize('args, words', [(['--out', 'x.txt'], '.csv'), (['--out', 'x.csv', '--top', '0'], 'from 1 up'), (['--out', 'x.csv', '--users', 'nobody.txt'], 'nobody.txt')])
+def test_bad_orders_write_nothing(args, words, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert recommend_main([str(model), *args]) == 2 and words in capsys.readouterr().err and os.listdir(tmp_path) == []
+
+def test_memory_of_a_scan_is_that_of_the_ratings(table, tmp_path, monkeypatch):
+    scanned = scan_ratings(table, tmp_path/'s', valid=0)
+    m = memory_of_scan(scanned)
+    u, i, r = scanned.tensors()
+    for k in range(scanned.n_users): assert sorted(m.seen(k).tolist()) == sorted(i[u == k].tolist())
+    assert m.mean == pytest.approx(r.double().mean().item()) and m.user.all() and m.starts[-1] == len(r)

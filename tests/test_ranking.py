@@ -1,0 +1,133 @@
+"Lists against what people chose: metrics, reports, weighted least squares"
+import math
+import pytest, torch
+from hypothesis import given, settings, strategies as st
+from ddl_lesson8.book import checks_collab
+from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.collab import collab_learner
+from ddl_lesson8.data.ratings import Ratings, planted_ratings
+from ddl_lesson8.ranking import ALS, list_metrics, ranking_report, solve_side
+import ddl_lesson8.recommend
+
+SEARCH = dict(derandomize=True, deadline=None, max_examples=40)
+
+
+@pytest.fixture(scope='module')
+def split(): return planted_ratings(seed=0, n_users=60).ratings.split('leave_last_out')
+
+@pytest.fixture(scope='module')
+def als(split): return ALS(split[0], n_factors=8).fit(5)
+
+def lists(rng, n, items, k):
+    return [(rng.permutation(items)[:k].tolist(), set(rng.permutation(items)[:rng.integers(1, 7)].tolist())) for _ in range(n)]
+
+
+def test_metrics_are_those_of_ranx():
+    ranx, np = pytest.importorskip('ranx'), pytest.importorskip('numpy')
+    made, k = lists(np.random.default_rng(0), 200, 20, 5), 5
+    qrels = ranx.Qrels({f'q{i}': {str(x): 1 for x in chosen} for i, (_, chosen) in enumerate(made)})
+    run = ranx.Run({f'q{i}': {str(x): float(k - at) for at, x in enumerate(ranked)} for i, (ranked, _) in enumerate(made)})
+    names = dict(precision='precision@5', recall='recall@5', MAP='map@5', MRR='mrr@5', NDCG='ndcg@5') | {'hit rate': 'hit_rate@5'}
+    theirs = ranx.evaluate(qrels, run, list(names.values()))
+    hits = torch.tensor([[x in chosen for x in ranked] for ranked, chosen in made])
+    ours = list_metrics(hits, torch.tensor([len(chosen) for _, chosen in made]))
+    for name, other in names.items(): assert ours[name].mean().item() == pytest.approx(theirs[other], abs=1e-9), name
+
+@settings(**SEARCH)
+@given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(0, 4))
+def test_metrics_by_loop(hits, more):
+    n = max(1, sum(hits) + more)
+    found = {k: v.item() for k, v in list_metrics(torch.tensor([hits]), torch.tensor([n])).items()}
+    at = [i + 1 for i, h in enumerate(hits) if h]
+    gain = sum(1 / math.log2(i + 1) for i in at) / sum(1 / math.log2(i + 2) for i in range(min(n, len(hits))))
+    right = dict(precision=len(at) / len(hits), recall=len(at) / n, NDCG=gain, MRR=1 / at[0] if at else 0, MAP=sum((j + 1) / i for j, i in enumerate(at)) / n)
+    for name, value in (right | {'hit rate': float(bool(at))}).items(): assert found[name] == pytest.approx(value), name
+
+def test_solve_side_is_the_minimum():
+    g = torch.Generator().manual_seed(1)
+    other, rated = torch.randn(6, 3, generator=g, dtype=torch.float64).float(), [torch.tensor([0, 4]), torch.tensor([], dtype=torch.int64), torch.arange(6)]
+    x = solve_side(other, rated, 2., .7)
+    def cost(x, rows):
+        p, c = torch.zeros(6), torch.ones(6)
+        p[rows], c[rows] = 1, 3
+        return (c * (p - other @ x)**2).sum() + .7 * (x**2).sum()
+    for row, mine in zip(x, rated):
+        assert all(cost(row, mine) <= cost(row + .05 * torch.randn(3, generator=g), mine) + 1e-5 for _ in range(10))
+    assert torch.equal(x[1], torch.zeros(3))
+
+def test_least_squares_falls(split):
+    train, _ = split
+    model = ALS(train, n_factors=6)
+    table = torch.zeros(train.n_users, train.n_items)
+    table[train.user, train.item] = 1
+    costs = []
+    for _ in range(4):
+        model.fit(1)
+        u, i = model.user_factors, model.item_factors
+        costs.append((((1 + model.alpha * table) * (table - u @ i.T)**2).sum() + model.penalty * (u.square().sum() + i.square().sum())).item())
+    assert costs == sorted(costs, reverse=True)
+
+@pytest.mark.parametrize('kwargs', [{}, dict(loss='softmax'), dict(use_nn=True, layers=[4]), dict(metadata=True)])
+def test_report_by_loop(split, kwargs):
+    train, last = split
+    learn = collab_learner((train, last), n_factors=4, device='cpu', progress=False, **kwargs)
+    learn.fit_one_cycle(1)
+    report, hits = ranking_report(learn, last, k=5, chunk=17), []
+    for u, i in zip(last.user.tolist(), last.item.tolist()):
+        scores = learn.outputs((torch.full((train.n_items,), u), torch.arange(train.n_items))).clone()
+        scores[train.item[train.user == u]] = -math.inf
+        scores[~learn.learned('item')] = -math.inf
+        hits.append(float(i in scores.topk(5).indices.tolist()))
+    assert report.rows['model']['hit rate'] == pytest.approx(sum(hits) / len(hits), abs=.05 if 'use_nn' in kwargs else 1e-9) and report.n_users == len(hits) # a network's near ties
+    assert report.rows['model']['recall'] == report.rows['model']['hit rate'] == pytest.approx(5 * report.rows['model']['precision'])
+
+def test_popularity_by_loop(split, als):
+    train, last = split
+    count, listed, hits = train.counts('item').float(), set(), []
+    for u, i in zip(last.user.tolist(), last.item.tolist()):
+        left = count.clone()
+        left[train.item[train.user == u]] = -1
+        best = left.topk(3).indices.tolist()
+        listed |= set(best)
+        hits.append(float(i in best))
+    row = ranking_report(als, last, k=3).rows['popularity']
+    assert row['coverage'] == pytest.approx(len(listed) / train.n_items) and row['hit rate'] == pytest.approx(sum(hits) / len(hits), abs=.02) # ties
+
+def test_validation_ratings_may_be_what_is_looked_for(split, als):
+    "The held out items are no seen ones, also where the learner had them for validation"
+    train, last = split
+    a, b = (collab_learner((train, v), n_factors=4, device='cpu', progress=False, seed=3) for v in (last, None))
+    assert ranking_report(a, last).rows == ranking_report(b, last).rows
+
+def test_cold_people_are_left_out_and_counted():
+    r = Ratings(torch.tensor([0, 0, 1, 1, 2]), torch.tensor([0, 1, 1, 2, 0]), torch.ones(5), ['a', 'b', 'c'], ['x', 'y', 'z'])
+    model = ALS(r.select(torch.tensor([0, 2, 3])), n_factors=2).fit(2)
+    report = ranking_report(model, r.select(torch.tensor([1, 4])), k=2)
+    assert (report.n_users, report.left_out) == (1, 1) and 'left out' in repr(report) and '<table>' in report._repr_html_()
+
+def test_reports_that_are_refused(split, als):
+    train, last = split
+    other = planted_ratings(seed=0, n_users=20).ratings
+    with pytest.raises(ValueError, match='other users or items'): ranking_report(als, other)
+    with pytest.raises(ValueError, match='choose 1 to'): ranking_report(als, last, k=10**6)
+    with pytest.raises(ValueError, match='nothing is held out'): ranking_report(als, last.select(torch.zeros(0, dtype=torch.int64)))
+    with pytest.raises(ValueError, match='no ratings'): ALS(last.select(torch.zeros(0, dtype=torch.int64)))
+
+def test_large_reports_need_no_full_matrix():
+    "20,000 people and 2,000 items in chunks: the scores alone would be 160 MB"
+    n, m, g = 20_000, 2_000, torch.Generator().manual_seed(0)
+    user = torch.arange(n).repeat(2)
+    r = Ratings(user, torch.randint(m, (2 * n,), generator=g), torch.ones(2 * n), list(map(str, range(n))), list(map(str, range(m))))
+    train, held = r.select(torch.arange(n)), r.select(torch.arange(n, 2 * n))
+    class Flat:
+        users, items = r.users, r.items
+        from ddl_lesson8.train.rating_learner import Memory
+        memory, most = Memory.of(train, None), 0
+        def scores(self, users):
+            Flat.most = max(Flat.most, len(users))
+            return torch.zeros(len(users), m)
+    assert ranking_report(Flat(), held, chunk=500).n_users > 19_000 and Flat.most == 500
+
+@pytest.mark.parametrize('answer, hint', [(lambda r, s: float(r[0] in s), '1 / log2'), (lambda r, s: sum(1 / math.log2(k + 2) for k, x in enumerate(r) if x in s), 'best order'),
+                                          (lambda r, s: sum(1 / math.log2(k + 2) for k, x in enumerate(r) if x in s) / sum(1 / math.log2(k + 2) for k in range(len(s))), 'one place')])
+def test_hints_about_ndcg(answer, hint): assert hint in check_exercise(answer, checks_collab.check_ndcg).hint
