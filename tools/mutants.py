@@ -32,6 +32,8 @@ def main():
         folder = Path(folder)
         for name in ('ddl_lesson8', 'tests', 'tools', 'nbs', 'bench'): shutil.copytree(root/name, folder/name)
         for name in ('settings.ini', 'pyproject.toml', '_quarto.yml', 'README.md', 'CITATION.cff'): shutil.copy(root/name, folder)
+        for tests in [] if a.check else sorted({tuple(m['tests']) for m in mutants}):
+            if not passes(folder, tests, a.seconds): sys.exit(f'{", ".join(tests)} fails already without a mutant: mend that first')
         for n, m in enumerate(mutants, 1):
             path = folder/'ddl_lesson8'/(m['module'].replace('.', '/') + '.py')
             text = path.read_text(encoding='utf-8') if path.exists() else ''

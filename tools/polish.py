@@ -280,7 +280,7 @@ def search_entries(soup, name:str)->list:
         text = re.sub(r'\s+', ' ', ' '.join(words)).strip()
         if text or not section: found.append(dict(title=title, section=section, href=f'{name}#{place}' if place else name, text=text[:3000], kind='prose'))
     for e in soup.select('main h2, main h3, main p, main li, main dt, main dd, main figcaption, main .description, main details.ref-entry'):
-        if e.find_parent('nav') or e.find_parent(class_='toc-phone'): continue
+        if e.find_parent('nav') or e.find_parent(class_='toc-phone') or e.find_parent(attrs={'data-search': True}): continue
         if e.name in ('h2', 'h3'):
             close()
             section, words = e.get_text().strip(), []

@@ -293,8 +293,9 @@ def filter_form(
     **choices:dict # name of a filter -> what may be chosen: value -> text
 )->str: # for the script of the site; without it everything is shown
     "Menus and a search box above the ledger"
+    words = dict(ground='kind of data')
     option = lambda v, t: f'<option value="{escape(v)}">{escape(t)}</option>'
-    menu = lambda name, some: f'<select name="{name}" aria-label="{name}"><option value="">any {name}</option>{"".join(option(*o) for o in some.items())}</select>'
+    menu = lambda name, some: f'<select name="{name}" aria-label="{name}"><option value="">any {words.get(name, name)}</option>{"".join(option(*o) for o in some.items())}</select>'
     menus = ''.join(menu(name, some) for name, some in choices.items())
     return f'<form>{menus}<input type="search" name="q" placeholder="search in the claims" aria-label="search in the claims"></form><p class="ledger-count" aria-live="polite"></p>'
 
