@@ -766,3 +766,13 @@ def test_the_quick_form_is_shared_only_by_formulas_of_equal_tokens():
             except SheetError: tokens = None
             assert seen.setdefault(form, tokens) == tokens, text
     assert quick > 300
+
+
+def test_a_formula_that_needs_another_workbook_keeps_its_result(tmp_path):
+    cells = {(1, 1): 2., (1, 2): F('[1]Sheet1!A1*2'), (2, 2): F('[1]Sheet1!A1+A1'), (3, 2): F('B1+1'), (4, 2): F('[0]!rate*A1'), (5, 2): F('_xll.FOO(A1)')}
+    m = SheetModule.load(write(tmp_path/'o.xlsx', {'s': cells}, [('rate', None, 's!$A$1')], saved='<v>7</v>'))
+    assert m.values('B1:B4') == [[7.], [7.], [8.], [4.]] and [f.cell for f in m.frozen] == ['s!B1', 's!B2', 's!B5'] and m.frozen[2].function == '_XLL.FOO'
+    new = m({'A1': torch.tensor(3.)})
+    assert new['B3'].item() == 8 and new['B4'].item() == 9
+    with pytest.raises(SheetError, match='B2 cannot be computed.*another workbook'): new['B2']
+    with pytest.raises(SheetError, match='B1: its formula needs the workbook'): SheetModule.load(m.path, unknown='refuse')

@@ -56,6 +56,7 @@ def tokenize(
     formula:str # without the equals sign
 )->list: # pairs of kind and text
     "Cut a formula into tokens; raises `SheetError` where none fits"
+    if '[0]!' in formula and '"' not in formula: formula = formula.replace('[0]!', '') # the workbook itself
     tokens, at = [], 0
     while at < len(formula):
         found = (_AREA if tokens and tokens[-1][0] == 'sheet' else _TOKEN).match(formula, at)

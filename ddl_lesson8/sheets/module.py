@@ -153,7 +153,8 @@ class SheetModule(nn.Module):
     )->'SheetModule': # with one `nn.Parameter` for each range
         "Read a workbook; `how` and `frozen` say what is not computed here"
         if not isinstance(path, (str, Path)): raise SheetError(f"a workbook is named by its path, not by {path!r}")
-        return cls(read_xlsx(path), parameters, dtype, rand, seed, unknown)
+        file = read_xlsx(path, outside='refuse' if unknown == 'refuse' else 'keep')
+        return cls(file, parameters, dtype, rand, seed, unknown)
 
 # %% ../../nbs/sheets/12_module.ipynb #c8497c87
 @patch
