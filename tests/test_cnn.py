@@ -4,7 +4,7 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from ddl_lesson8 import cnn
+from ddl_lesson8.book import checks_cnn
 from ddl_lesson8.cnn import (Jitter, confusion, edge_family, edge_likeness, layer_outputs, nearest_edge, newer_cnn, older_cnn, summary)
 from ddl_lesson8.conv import Conv2d, edge_kernels
 from ddl_lesson8.data.digits import make_digits
@@ -262,24 +262,36 @@ def in_place(x, right, down):
     x.zero_()
     return x
 
-RIGHT = dict(my_n_weights=lambda n_in, n_out, k: n_out * (n_in * k * k + 1), my_multiplications=lambda i, o, k, h, w: i * o * k * k * h * w, my_shift=shifted,
+def batch_norm(x, eps=1e-5): return F.batch_norm(x, None, None, training=True, eps=eps)
+
+def fold(weight, mean, var, gamma, beta, eps=1e-5):
+    scale = gamma / (var + eps).sqrt()
+    return weight * scale[:, None, None, None], beta - mean * scale
+
+RIGHT = dict(my_batch_norm=batch_norm, my_fold=fold, my_dead=lambda a: a.amax((0, 2, 3)) == 0, my_multiplications=lambda i, o, k, h, w: i * o * k * k * h * w, my_shift=shifted,
              my_hit_rates=lambda c: c.diag() / c.sum(1).clamp_min(1), my_edge_angle=edge_angle)
-WRONG = [('my_n_weights', lambda n_in, n_out, k: n_in * n_out * k * k, 'bias'), ('my_n_weights', lambda n_in, n_out, k: n_out * (k * k + 1), 'one filter'),
-         ('my_multiplications', lambda i, o, k, h, w: i * o * k * k, 'one place'), ('my_multiplications', lambda i, o, k, h, w: (i * k * k + 1) * o * h * w, 'start with'),
+WRONG = [
+         ('my_multiplications', lambda i, o, k, h, w: i * o * k * k, 'one place'), ('my_multiplications', lambda i, o, k, h, w: (i * k * k + 1) * o * h * w, 'not multiplied'), ('my_multiplications', lambda i, o, k, h, w: i * o * k * k * (h - k + 1) * (w - k + 1), 'nothing is cut off'),
+         ('my_multiplications', lambda i, o, k, h, w: i * o * k * h * w, 'start with'),
          ('my_shift', lambda x, r, d: x.roll((d, r), (2, 3)), 'must be gone'), ('my_shift', lambda x, r, d: shifted(x, d, r), 'where they belong'),
          ('my_shift', in_place, 'was changed'), ('my_shift', lambda x, r, d: x[..., 1:], 'it must stay'),
          ('my_hit_rates', lambda c: c.diag() / c.sum(1), 'divided by nothing'), ('my_hit_rates', lambda c: c.diag() / c.sum(0).clamp_min(1), 'each answer'),
          ('my_hit_rates', lambda c: c.diag().sum() / c.sum(), 'one number for each'),
          ('my_edge_angle', lambda k: math.radians(edge_angle(k)), 'radians'), ('my_edge_angle', lambda k: edge_angle(k) + 180, 'opposite'),
-         ('my_edge_angle', lambda k: edge_angle(k.T), 'is not at')]
+         ('my_edge_angle', lambda k: edge_angle(k.T), 'is not at'),
+         ('my_batch_norm', lambda x, eps=1e-5: F.instance_norm(x), 'each image by itself'), ('my_batch_norm', lambda x, eps=1e-5: F.layer_norm(x, x.shape[1:]), 'its own mean'),
+         ('my_batch_norm', lambda x, eps=1e-5: (x - x.mean((0, 2, 3), True)) / x.std((0, 2, 3), keepdim=True), 'minus one'), ('my_batch_norm', lambda x, eps=1e-5: x - x.mean((0, 2, 3), True), 'other numbers'),
+         ('my_batch_norm', lambda x, eps=1e-5: (x - x.mean((0, 2, 3), True)) / x.var((0, 2, 3), correction=0, keepdim=True).sqrt(), 'add eps'), ('my_batch_norm', lambda x, eps=1e-5: batch_norm(x)[0], 'must stay'),
+         ('my_fold', lambda w, m, v, g, b: (fold(w, m, v, g, b)[0], b), 'what happens to the mean'), ('my_fold', lambda w, m, v, g, b: (w, b), 'differ'), ('my_fold', lambda w, m, v, g, b: w, 'two tensors'),
+         ('my_dead', lambda a: a.amax((0, 2, 3)) > 0, 'other way round'), ('my_dead', lambda a: (a == 0).any(3).any(2).any(0), 'enough to be alive'), ('my_dead', lambda a: (a == 0).all(3).all(2), 'each of four')]
 
 @pytest.mark.parametrize('name', RIGHT)
-def test_right_answers_pass(name): assert check_exercise(RIGHT[name], getattr(cnn, f'_check_{name}'))
+def test_right_answers_pass(name): assert check_exercise(RIGHT[name], getattr(checks_cnn, f'check_{name[3:]}'))
 
 @pytest.mark.parametrize('name, answer, hint', WRONG, ids=lambda v: v if isinstance(v, str) else '')
 def test_wrong_answers_get_a_hint(name, answer, hint):
-    outcome = check_exercise(answer, getattr(cnn, f'_check_{name}'))
+    outcome = check_exercise(answer, getattr(checks_cnn, f'check_{name[3:]}'))
     assert not outcome and hint in outcome.hint
 
 def test_every_exercise_is_tested():
-    assert {n for n in vars(cnn) if n.startswith('_check_my')} == {f'_check_{n}' for n in RIGHT}
+    assert {n for n in vars(checks_cnn) if n.startswith('check_')} == {f'check_{n[3:]}' for n in RIGHT}

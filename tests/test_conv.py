@@ -303,7 +303,7 @@ def test_the_exercise_on_the_sheet(tmp_path):
     row, col = sheet_conv_module.KERNEL
     for name, kernel, solved in (('right', LINE, True), ('wrong', -TOP, False)):
         changes = {f'convolutions!{cell_name(row + r, col + c)}': kernel[r, c].item() for r in range(3) for c in range(3)}
-        Engine(path).change(changes).model.save_to_xlsx(str(tmp_path/f'{name}.xlsx'))
+        Engine(path).change(changes).save(tmp_path/f'{name}.xlsx')
         assert bool(check_sheet_exercise('sheet_thin_line', tmp_path/f'{name}.xlsx')) == solved
 
 # the exercises: right answers pass, wrong ones get a hint that does not give the answer away

@@ -7,32 +7,39 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/sheet_conv.html.md"""
 # %% auto #0
 __all__ = ['conv_sheet']
 
-# %% ../../nbs/book/05_sheet_conv.ipynb #e9614bec
+# %% ../../nbs/book/05_sheet_conv.ipynb #6097b492
 import torch
 import torch.nn.functional as F
 from ..conv import conv2d, edge_kernels
 from ..pooling import max_pool2d
-from ..data.digits import draw_seven
+from ..data.digits import draw_seven, make_digits
 from ..sheets.check import Check
 
-# %% ../../nbs/book/05_sheet_conv.ipynb #76bcebf5
+# %% ../../nbs/book/05_sheet_conv.ipynb #189f2f2e
 KERNEL = 13, 31 # row and column of the first kernel's first cell
+
+def sheet_layers(x, w1, w2, conv, pool): # the two layers and the pool
+    c1 = conv(x, w1).relu()
+    c2 = conv(F.pad(c1, (0, 1)), w2).relu() # one blank column on the right, as on the lecture's sheet
+    return c1, c2, pool(c2, 2, ceil_mode=True)
+
+def trained_dense(w1, w2): # ten outputs that read drawn digits, (10, 2, 12, 13), by ridge regression
+    x, y = make_digits(1200, seed=5)
+    x, y = torch.cat([x, draw_seven()[None, None].expand(30, -1, -1, -1)]), torch.cat([y, torch.full((30,), 7)])
+    features = sheet_layers(x.double(), w1, w2, F.conv2d, F.max_pool2d)[2].flatten(1)
+    wanted = 8 * F.one_hot(y, 10).double() - .8 # 7.2 for the right digit, a little below zero for the others
+    square = features.T @ features + 30 * torch.eye(features.shape[1], dtype=torch.float64)
+    return torch.linalg.solve(square, features.T @ wanted).T.reshape(10, 2, 12, 13).round(decimals=3)
 
 def sheet_net(): # the sheet's tensors in float64: inputs, then own code, then PyTorch
     g = torch.Generator().manual_seed(8)
-    normal = lambda *shape: torch.randn(shape, generator=g, dtype=torch.float64)
     x, w1 = draw_seven(dtype=torch.float64)[None], edge_kernels(torch.float64)
-    w2, dense = (normal(2, 2, 3, 3) * .5).round(decimals=2), (normal(10, 2, 12, 13) * .03).round(decimals=3)
-    def net(conv, pool):
-        c1 = conv(x, w1).relu()
-        c2 = conv(F.pad(c1, (0, 1)), w2).relu() # one blank column on the right, as on the lecture's sheet
-        p = pool(c2, 2, ceil_mode=True)
-        scores = dense.flatten(1) @ p.flatten()
-        return c1, c2, p, scores, scores
-    *own, scores = net(conv2d, max_pool2d)
-    *torchs, _ = net(F.conv2d, F.max_pool2d)
+    w2 = (torch.randn(2, 2, 3, 3, generator=g, dtype=torch.float64) * .5).round(decimals=2)
+    dense = trained_dense(w1, w2)
+    own, torchs = sheet_layers(x, w1, w2, conv2d, max_pool2d), sheet_layers(x, w1, w2, F.conv2d, F.max_pool2d)
+    scores, theirs = dense.flatten(1) @ own[2].flatten(), F.linear(torchs[2].flatten(), dense.flatten(1))
     powers = (scores - scores.max()).exp()
-    return (x, w1, w2, dense), (*own, powers / powers.sum()), (*torchs, torchs[-1].softmax(-1))
+    return (x, w1, w2, dense), (*own, scores, powers / powers.sum()), (*torchs, theirs, theirs.softmax(-1))
 
 # %% ../../nbs/book/05_sheet_conv.ipynb #cba26d17
 def _conv_off_edge(sheet, x, w, label, **kwargs): # a 3x3 layer whose last window reads a blank column beyond x
@@ -58,18 +65,21 @@ def _conv_blocks(s, x, w1, w2, dense): # the network's inputs, and its formulas
     soft = s.softmax(scores, label='softmax', at='CQ39', fmt='0.00', name='conv_softmax')
     return (xs, w1s, w2s, ten), (c1, c2, pool, scores, soft)
 
-# %% ../../nbs/book/05_sheet_conv.ipynb #579a3a4e
+# %% ../../nbs/book/05_sheet_conv.ipynb #bc6f60c1
 def conv_sheet(
     book # the `Book` that gets the sheet
 )->list: # `Check`s: sheet, own code and PyTorch
     "Add the sheet 'convolutions': a seven, two kernels, two layers, max pool, ten outputs and a softmax (claim V9)"
     inputs, own, torchs = sheet_net()
     about = 'A handwritten seven, two kernels, two layers, a pool, ten outputs and a softmax'
-    s = book.sheet('convolutions', zoom=50, cell=35, about=about)
-    s.text('A1', 'A convolutional network: change a red or blue cell and watch everything to its right', 'title')
+    s = book.sheet('convolutions', zoom=50, cell=35, about=about, freeze='A4')
+    s.text('A1', 'A convolutional network: change a pixel, a kernel, a filter or a dense weight, and watch what follows on its right', 'title')
     blocks, formulas = _conv_blocks(s, *inputs)
     s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')
-    s.note('CQ41', 'Nobody has trained these weights: the probabilities mean nothing yet.')
+    s.note('CQ41', 'The dense weights were trained on drawn digits; the filters of conv2 are random.')
+    s.note('BQ2', "25 columns as on the lecture's sheet, where 24 fit: the last window reads a blank column.")
+    s.note('AE10', 'Type over a weight')
+    s.note('AE11', 'of the kernel:')
     names = ('picture', 'kernels', 'filters', 'dense'), ('conv1', 'conv2', 'max pool', 'scores', 'softmax')
     given = [Check(n, b, given=True, PyTorch=t) for n, b, t in zip(names[0], blocks, inputs)]
     return given + [Check(n, b, from_scratch=o, PyTorch=t) for n, b, o, t in zip(names[1], formulas, own, torchs)]

@@ -49,6 +49,7 @@ def _contents(sheet, others): # fill the first sheet
         sheet.text(f'B{row}', s.name, link=s.name)
         sheet.text(f'C{row}', s.about.rstrip('.'))
         if (1, 1) not in s.cells: s.text('A1', s.about.rstrip('.'), 'title')
+        if (2, 1) not in s.cells: s.text('A2', 'back to the contents', link=sheet.name)
     last = 'The command ddl8-check recalculates all of it and compares it with code from scratch and with PyTorch.'
     sheet.note(f'B{6 + len(others)}', last)
 
