@@ -178,3 +178,10 @@ def test_the_exercise_on_the_sheet(tmp_path):
     cases = [(fresh, 'nothing has changed'), (saved('switch.xlsx', {'dropout!F4': 0}), 'another way'), (saved('both.xlsx', {'dropout!A4': 0, 'dropout!F4': 0}), 'another way'),
              (saved('one.xlsx', {'dropout!A4': 1}), 'nothing is left'), (saved('half.xlsx', {'dropout!A4': 0.2}), 'some cells are deleted'), (saved('pixel.xlsx', {'dropout!A4': 0, 'dropout!A36': .5}), 'A36 has changed')]
     for path, hint in cases: assert hint in judge(path).hint, (hint, judge(path))
+
+
+def test_the_plain_version_leaves_survivors_as_they_are():
+    "The lecture's sheet only deletes; scaling comes with the library's version"
+    from ddl_lesson8.dropout import delete_some
+    torch.manual_seed(0)
+    assert set(delete_some(torch.full((1000,), 3.), .5).tolist()) == {0., 3.}

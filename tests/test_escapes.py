@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from openpyxl import Workbook
 from openpyxl.utils import get_column_letter as letter
 from ddl_lesson8.parameters import create_params
-from ddl_lesson8.sheets.module import SheetModule, _shorten
+from ddl_lesson8.sheets.module import SheetModule
+from ddl_lesson8.sheets.solver import _shorten
 from ddl_lesson8.train.tabular_model import LinBnDrop
 from ddl_lesson8.train.learner import suggest
 

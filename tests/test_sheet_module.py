@@ -776,3 +776,20 @@ def test_a_formula_that_needs_another_workbook_keeps_its_result(tmp_path):
     assert new['B3'].item() == 8 and new['B4'].item() == 9
     with pytest.raises(SheetError, match='B2 cannot be computed.*another workbook'): new['B2']
     with pytest.raises(SheetError, match='B1: its formula needs the workbook'): SheetModule.load(m.path, unknown='refuse')
+
+
+def test_subtotals_of_subtotals_are_kept_and_refused_not_guessed(tmp_path):
+    "Microsoft's page of SUBTOTAL: nested subtotals are left out; an engine that is given values cannot know which cells are subtotals"
+    import openpyxl
+    book = openpyxl.Workbook()
+    for at, v in dict(A1=1, A2=2, A3='=SUBTOTAL(9,A1:A2)', A4=4, A5='=SUBTOTAL(9,A1:A4)', A6='=A1+A4').items(): book.active[at] = v
+    book.save(tmp_path/'formulas.xlsx')
+    import ironcalc
+    engine = ironcalc.load_from_xlsx(str(tmp_path/'formulas.xlsx'), 'en', 'UTC', 'en')
+    engine.evaluate()
+    engine.save_to_xlsx(str(tmp_path/'saved.xlsx'))
+    module = SheetModule.load(tmp_path/'saved.xlsx')
+    assert module()['Sheet!A5'].item() == 7 == module()['Sheet!A3'].item() + 4
+    changed = module({'Sheet!A1': torch.tensor(10., dtype=torch.float64)})
+    assert changed['Sheet!A6'].item() == 14
+    with pytest.raises(SheetError, match='SUBTOTAL'): changed['Sheet!A5']

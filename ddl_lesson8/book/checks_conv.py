@@ -92,7 +92,7 @@ def check_sheet_thin_line(book):
     "The same, typed into the sheet: the first kernel of the sheet 'convolutions'"
     from ddl_lesson8.book.sheet_conv import KERNEL
     cells = [[book.cell('convolutions', KERNEL[0] + r, KERNEL[1] + c) for c in range(3)] for r in range(3)]
-    assert all(isinstance(c.value, float) for row in cells for c in row), 'each of the nine cells of the first kernel holds a number'
+    assert all(isinstance(c.value, (int, float)) for row in cells for c in row), 'each of the nine cells of the first kernel holds a number'
     k = torch.tensor([[c.value for c in row] for row in cells], dtype=torch.float64)
     assert not torch.equal(k, torch.tensor([[1., 1, 1], [0, 0, 0], [-1, -1, -1]]).double()), 'the first kernel is still the old one'
     _thin_line(k)

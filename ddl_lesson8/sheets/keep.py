@@ -11,7 +11,7 @@ __all__ = ['Engine', 'keep_step']
 import numpy as np
 import torch
 from .address import MAX_COLS, MAX_ROWS, SheetError
-from .formulas import Fault, Ref, unparse, walk
+from .formulas import Call, Fault, Ref, unparse, walk
 from .values import BLANK, FAULT, LOST, NUMBER, Cells, decode, encode
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0006
@@ -98,9 +98,12 @@ def _own_cells(g): # (sheet, row, column) of all cells that each formula fills
     (h, w) = g.size
     return [[(g.sheet, int(r) + i, int(c) + j) for i in range(h) for j in range(w)] for r, c in zip(g.rows, g.cols)]
 
+_SEES_MORE = {'SUBTOTAL', 'AGGREGATE', 'CELL', 'FORMULATEXT', 'ISFORMULA', 'SHEET', 'SHEETS'} # these look at formulas and hidden rows; the engine is given values only
+
 def _engine_of(step): # an `Engine` of the formulas of a step, or None
     g = step.group
     if g.kept is None or g.kept.tree is None: return None
+    if any(isinstance(n, Call) and n.name.upper() in _SEES_MORE for n in walk(g.kept.tree)): return None
     if any(isinstance(n, Ref) and n.bottom - n.top > MAX_ROWS - 2 and n.right - n.left > MAX_COLS - 2
            for n in walk(g.kept.tree)): return None # a whole sheet is more than the engine can hold
     return Engine({(g.sheet, int(r), int(c)): (unparse(g.kept.tree, (int(r), int(c))), g.kind, g.size)

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/train/team.html.md"""
 __all__ = ['LARGE_TABLE', 'Team', 'join_layers', 'shard_tables', 'whole', 'cut_like', 'find_team']
 
 # %% ../../nbs/train/00c_team.ipynb #1106d626
-import os
+import atexit, os
 from datetime import timedelta
 import torch
 import torch.distributed as dist
@@ -200,6 +200,9 @@ def cut_like(
     return distribute_tensor(x.to(like.device), like.device_mesh, like.placements)
 
 # %% ../../nbs/train/00c_team.ipynb #96045216
+def _leave(): # before Python ends: threads of an open group may abort a process that has done its work
+    if dist.is_initialized(): dist.destroy_process_group()
+
 def find_team(
     device,      # of the learner
     shard=None,  # see `Team`
@@ -211,4 +214,5 @@ def find_team(
         backend = 'nccl' if device.type == 'cuda' else 'gloo'
         if device.type == 'cuda': torch.cuda.set_device(device)
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        atexit.register(_leave)
     return Team(device, shard, timeout) if dist.is_initialized() and dist.get_world_size() > 1 else None
