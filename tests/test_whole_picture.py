@@ -36,13 +36,13 @@ def replaced(model, loss, x, wanted, lr):
     model.weight = nn.Parameter(model.weight.detach() - lr * model.weight.grad)
 
 
-RIGHT = [(lambda s, f, m: len(s) * f + m, 'width'), (step(), 'step'), (lambda x, a, b: a + (b - a) * x.sigmoid(), 'range'), (lambda y: y.var(correction=0), 'best_constant'),
+RIGHT = [(lambda s, f, m: len(s) * f + m, 'width'), (step(), 'step'), (lambda x, a, b: a + (b - a) * x.sigmoid(), 'score_range'), (lambda y: y.var(correction=0), 'best_constant'),
          (lambda y: F.mse_loss(y.mean().expand(len(y)), y), 'best_constant')]
 WRONG = [
     (lambda s, f, m: sum(s) + m, 'width', 'one-hot'), (lambda s, f, m: len(s) * f, 'width', 'stand beside'), (lambda s, f, m: f + m, 'width', 'make a row of'),
     (step(+1), 'step', 'uphill'), (step(forget=False), 'step', 'still there'), (step(scale=2), 'step', 'minus lr times'), (replaced, 'step', 'in place'), (lambda *a: [].sort(), 'step', 'nothing has moved'),
-    (lambda x, a, b: x.sigmoid(), 'range', 'in the middle'), (lambda x, a, b: a + (b - a) * x.clamp(0, 1), 'range', 'in the middle'), (lambda x, a, b: 3 + x, 'range', 'outside'),
-    (lambda x, a, b: 1 + 4 * x.sigmoid(), 'range', '0 to 5.5'), (lambda x, a, b: b - (b - a) * x.sigmoid(), 'range', 'larger answer'), (lambda x, a, b: x.mean(), 'range', 'for each input'),
+    (lambda x, a, b: x.sigmoid(), 'score_range', 'in the middle'), (lambda x, a, b: a + (b - a) * x.clamp(0, 1), 'score_range', 'in the middle'), (lambda x, a, b: 3 + x, 'score_range', 'outside'),
+    (lambda x, a, b: 1 + 4 * x.sigmoid(), 'score_range', '0 to 5.5'), (lambda x, a, b: b - (b - a) * x.sigmoid(), 'score_range', 'larger answer'), (lambda x, a, b: x.mean(), 'score_range', 'for each input'),
     (lambda y: y.mean(), 'best_constant', 'mean itself'), (lambda y: y.var(), 'best_constant', 'n - 1'), (lambda y: y.std(), 'best_constant', 'root'), (lambda y: (y - y.mean()).mean(), 'best_constant', 'cancel'),
     (lambda y: (y - y.mean()).abs().mean(), 'best_constant', 'on average')]
 
