@@ -191,7 +191,7 @@ class ScannedRatings:
     def __len__(self)->int: return sum(self.manifest['rows'].values())
     def __repr__(self)->str:
         rows = self.manifest['rows']
-        return f"{rows['train']:,} ratings to train on and {rows['valid']:,} to validate on, of {self.n_users:,} users and {self.n_items:,} items, in {self.folder}"
+        return f"{rows['train']:,} ratings to train on and {rows['valid']:,} to validate on, of {self.n_users:,} users and {self.n_items:,} items, in {self.folder.name}"
 
     def _verify(self):
         for name, want in self.manifest['checksums'].items():
