@@ -213,6 +213,9 @@ def find_team(
     if not dist.is_initialized() and int(os.environ.get('WORLD_SIZE', 1)) > 1 and 'RANK' in os.environ:
         backend = 'nccl' if device.type == 'cuda' else 'gloo'
         if device.type == 'cuda': torch.cuda.set_device(device)
-        dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        store, rank, world = next(dist.rendezvous('env://', timeout=timedelta(seconds=timeout)))
+        attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)
+        store = dist.PrefixStore(f'attempt {attempt}', store) # a restarted team must not read addresses of its dead predecessor
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=timedelta(seconds=timeout))
         atexit.register(_leave)
     return Team(device, shard, timeout) if dist.is_initialized() and dist.get_world_size() > 1 else None
