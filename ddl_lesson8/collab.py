@@ -19,7 +19,7 @@ from .data.facts import TableEncoder
 from .train.learner import Learner, seeded
 from .train.newcomer import at_least_float32, score_for
 from .train.rating_learner import Memory, RatingLearner, range_for, row_numbers, split_ratings
-from .train.tabular_model import TabularModel, tabular_layers
+from .train.tabular_model import TabularModel, no_script, tabular_layers
 
 # %% ../nbs/03_collab.ipynb #8e140eaf
 class DotProduct(nn.Module):
@@ -77,6 +77,7 @@ def look_up(
 # %% ../nbs/03_collab.ipynb #cb87198d
 class EmbeddingDotBias(nn.Module):
     "Dot product of factors plus biases, squeezed into a range (claims C7, C8)"
+    __prepare_scriptable__ = no_script
     def __init__(self,
         users,             # names of users: a list or `Vocab`, or how many
         items,             # names of items, likewise
@@ -183,6 +184,7 @@ class EmbeddingNN(TabularModel):
 # %% ../nbs/03_collab.ipynb #555d23bf
 class CombinedModel(nn.Module):
     "Dot product with biases plus a network over embeddings and metadata (claim C14)"
+    __prepare_scriptable__ = no_script
     def __init__(self,
         users,             # names of users: a list or `Vocab`, or how many
         items,             # names of items, likewise
