@@ -34,7 +34,7 @@ def badges(nb:Path, repo_url:str)->dict:
     return dict(cell_type='markdown', metadata={}, source=f'<p class="badges">{html}</p>')
 
 
-FIGURE = 'application/vnd.ddl-lesson8.figure+json'  # under which `LiveFigure` saves its description
+FIGURE = 'application/vnd.live-figure+json'  # under which `LiveFigure` saves its description
 
 
 def figures_apart(cell:dict, page:str):

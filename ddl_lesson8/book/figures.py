@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 from .plots import COLORS
 
 # %% ../../nbs/book/03c_figures.ipynb #fig06
-MIME = 'application/vnd.ddl-lesson8.figure+json' # under which a notebook keeps the description
+MIME = 'application/vnd.live-figure+json' # under which a notebook keeps the description
 
 class LiveFigure:
     "A picture that becomes a figure to move when the site shows it"
