@@ -6,8 +6,8 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/conv_matmul.html.md"""
 
 # %% auto #0
 __all__ = ['Polynomial', 'as_polynomial', 'letters', 'coefficient', 'show_conv_matrix', 'conv_entries', 'conv_sources',
-           'conv_out_shape', 'conv_matrix', 'conv2d_matmul', 'matrix_counts', 'conv_violation',
-           'conv_transpose2d_matmul', 'conv2d_unfold']
+           'conv_matrix', 'conv2d_matmul', 'matrix_counts', 'conv_violation', 'conv_transpose2d_matmul',
+           'conv2d_unfold']
 
 # %% ../nbs/09_conv_matmul.ipynb #92a08056
 import math, warnings
