@@ -165,11 +165,15 @@ def html_table(
     head:list,      # texts of the first row
     rows:list,      # rows of texts
     notes:list=(),  # paragraphs below the table
-    caption:str=''  # above the table
+    caption:str='', # above the table
+    kind:str='',    # class of the table, for the stylesheet
+    ready:bool=False # are the texts of the table HTML already?
 )->str: # HTML
-    "A table in HTML, every text escaped"
-    row = lambda tag, cells: '<tr>' + ''.join(f'<{tag}>{escape(str(c))}</{tag}>' for c in cells) + '</tr>'
+    "A table in HTML, every text escaped unless it is `ready`"
+    text = str if ready else lambda c: escape(str(c))
+    row = lambda tag, cells: '<tr>' + ''.join(f'<{tag}>{text(c)}</{tag}>' for c in cells) + '</tr>'
     title = f'<caption>{escape(caption)}</caption>' if caption else ''
     below = ''.join(f'<p>{escape(n)}</p>' for n in notes)
     body = ''.join(row('td', r) for r in rows)
-    return f"<table>{title}<thead>{row('th', head)}</thead><tbody>{body}</tbody></table>{below}"
+    start = f'<table class="{kind}">' if kind else '<table>'
+    return f"{start}{title}<thead>{row('th', head)}</thead><tbody>{body}</tbody></table>{below}"
