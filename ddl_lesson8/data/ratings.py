@@ -12,6 +12,7 @@ import errno, math, os, re, shutil, tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 import torch
+from fastcore.basics import patch
 from .downloads import DownloadError, _no_room, cache_folder, data_folder, download as fetch, unpack
 from ..sheets.address import html_table
 
@@ -91,9 +92,6 @@ def _position(name, names:list, kind:str)->int: # in `names`
     near = get_close_matches(name, names, n=3, cutoff=.5) or [n for n in names if name.lower() in n.lower()][:3]
     offer = f"; did you mean {', '.join(map(repr, near))}?" if near else ''
     raise KeyError(f"no {kind} {name!r} among {len(names)}{offer}")
-
-# %% ../../nbs/data/01_ratings.ipynb #4fc88afa
-from fastcore.basics import patch
 
 # %% ../../nbs/data/01_ratings.ipynb #d89a27b9
 @patch
