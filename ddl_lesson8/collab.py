@@ -19,7 +19,7 @@ from .data.facts import TableEncoder
 from .train.learner import Learner, seeded
 from .train.newcomer import at_least_float32, score_for
 from .train.rating_learner import Memory, RatingLearner, range_for, row_numbers, split_ratings
-from .train.tabular_model import TabularModel, tabular_layers
+from .train.tabular_model import TabularModel, no_script, tabular_layers
 
 # %% ../nbs/03_collab.ipynb #8e140eaf
 class DotProduct(nn.Module):
@@ -77,6 +77,7 @@ def _look_up(
 # %% ../nbs/03_collab.ipynb #cb87198d
 class EmbeddingDotBias(nn.Module):
     "Dot product of factors plus biases, squeezed into a range (claims C7, C8)"
+    __prepare_scriptable__ = no_script
     def __init__(self,
         users,             # names of users: a list or `Vocab`, or how many
         items,             # names of items, likewise
@@ -183,6 +184,7 @@ class EmbeddingNN(TabularModel):
 # %% ../nbs/03_collab.ipynb #555d23bf
 class CombinedModel(nn.Module):
     "Dot product with biases plus a network over embeddings and metadata (claim C14)"
+    __prepare_scriptable__ = no_script
     def __init__(self,
         users,             # names of users: a list or `Vocab`, or how many
         items,             # names of items, likewise
@@ -243,13 +245,15 @@ def collab_model(
     if kind == 'network': return EmbeddingNN(users, items, config['emb_szs'], y_range=y_range, **net)
     return CombinedModel(users, items, *tables, n_factors, config['emb_szs'], y_range=y_range, **net)
 
-_LATER = 'recommend', 'newcomer', 'new_item', 'average_person', 'seen', 'split_facts'
+_LATER = dict(recommend='recommend newcomer new_item numbers_of_new average_person seen split_facts',
+              warm_start='extend') # module -> methods that it brings
 
 class CollabLearner(RatingLearner):
     "A `RatingLearner` with a model of this chapter; made by `collab_learner`"
     def __getattr__(self, name): # lists and newcomers stand in a later chapter, which is loaded when asked for
-        if name not in _LATER: raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        import_module('ddl_lesson8.recommend')
+        module = next((m for m, names in _LATER.items() if name in names.split()), None)
+        if module is None: raise AttributeError(f"{type(self).__name__} has no {name!r}")
+        import_module(f'ddl_lesson8.{module}')
         return getattr(self, name)
 
     @classmethod

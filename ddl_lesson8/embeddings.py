@@ -39,6 +39,8 @@ def _check_ids(
     n:int             # rows there are
 ):
     "Raise `TypeError` or `IndexError` unless ids are whole numbers in 0..n-1 (the range is checked on the CPU only)"
+    if isinstance(n, bool) or not hasattr(n, '__index__'):
+        raise TypeError(f"the number of rows is {n!r}; it must be a whole number")
     if ids.dtype not in (torch.int64, torch.int32):
         raise TypeError(f"ids must be whole numbers (torch.int64 or int32), not {ids.dtype}")
     if ids.device.type != 'cpu' or torch.compiler.is_compiling() or not ids.numel(): return
@@ -210,7 +212,8 @@ class Embedding(nn.Module):
 # %% ../nbs/02_embeddings.ipynb #3060f5ee
 def _check_padding(padding_idx, n): # the padding row as a number from 0
     if padding_idx is None: return None
-    if not -n <= padding_idx < n: raise ValueError(f"padding_idx={padding_idx}, but the rows are 0..{n - 1}")
+    if isinstance(padding_idx, bool) or not -n <= padding_idx < n:
+        raise ValueError(f"padding_idx={padding_idx}, but the rows are 0..{n - 1}")
     return padding_idx % n
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ __all__ = ['Memory', 'bpr_loss', 'softmax_loss', 'RatingLearner']
 
 # %% ../../nbs/train/07_rating_learner.ipynb #49076bb9
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 import torch
 from torch import nn
 from fastcore.basics import patch
@@ -53,7 +53,8 @@ def range_for(
     "The range of predictions; raises `ValueError` where ratings lie outside"
     if y_range is None: return default_range(ratings)
     if y_range is False: return None
-    if not isinstance(y_range, (tuple, list)) or len(y_range) != 2:
+    pair = isinstance(y_range, (tuple, list)) and len(y_range) == 2
+    if not pair or any(isinstance(v, bool) or not isinstance(v, Real) for v in y_range):
         raise ValueError(f"y_range={y_range!r}: give (low, high), None for a range from the ratings, "
                          "or False for no limit")
     low, high = ratings.min().item(), ratings.max().item()
