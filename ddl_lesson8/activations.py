@@ -81,6 +81,13 @@ def _check_same_shape(input, target): # (64, 1) against (64,) would compare ever
     raise ValueError(f"the prediction has shape {tuple(input.shape)} and the target {tuple(target.shape)}; make "
                      "them equal, for example with .squeeze(-1)")
 
+def _check_weight(weight, shape, spread=False): # (64,) against (64, 1) would weigh every loss with every weight
+    if weight is None or weight.shape == shape: return
+    fits = weight.ndim <= len(shape) and all(m in (1, n) for m, n in zip(weight.shape[::-1], shape[::-1]))
+    if spread and fits: return
+    raise ValueError(f"the weights have shape {tuple(weight.shape)} and the losses {tuple(shape)}; make them "
+                     "equal, for example with .unsqueeze(-1)")
+
 def _check_classes(target, log_share): # class numbers that fit the scores (their range is checked on the CPU)
     if target.shape != log_share.shape[:-1]:
         raise ValueError(f"targets {tuple(target.shape)} do not fit scores for {tuple(log_share.shape[:-1])} rows")
@@ -108,6 +115,7 @@ def cross_entropy(
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share between 0 and 1")
     log_share = log_softmax(input.movedim(min(1, input.ndim - 1), -1), -1) # (…, classes)
     weight = log_share.new_ones(log_share.shape[-1]) if weight is None else weight
+    _check_weight(weight, log_share.shape[-1:])
     if target.is_floating_point():
         if ignore_index >= 0:
             raise ValueError("ignore_index names a class id; these targets are shares, set the rows to zero instead")
@@ -129,6 +137,7 @@ def mse_loss(
 )->torch.Tensor: # one number, or one for each element
     "Squared error"
     _check_same_shape(input, target)
+    _check_weight(weight, input.shape)
     losses = (input - target) ** 2
     return _reduced(losses, reduction) if weight is None else _reduced(losses * weight, reduction, weight.sum())
 
@@ -141,6 +150,7 @@ def l1_loss(
 )->torch.Tensor: # one number, or one for each element
     "Absolute error"
     _check_same_shape(input, target)
+    _check_weight(weight, input.shape)
     losses = (input - target).abs()
     return _reduced(losses, reduction) if weight is None else _reduced(losses * weight, reduction, weight.sum())
 
@@ -265,12 +275,13 @@ ACTIVATIONS = {f.__name__: f for f in (identity, sigmoid, tanh, relu, leaky_relu
 def binary_cross_entropy_with_logits(
     input:torch.Tensor,               # scores, any shape
     target:torch.Tensor,              # 0 to 1, the same shape
-    weight:torch.Tensor|None=None,    # importance of each element
+    weight:torch.Tensor|None=None,    # importance of each element; it may be spread to the shape of `input`
     reduction:str='mean',             # 'mean', 'sum' or 'none'
     pos_weight:torch.Tensor|None=None # importance of the yes in each column
 )->torch.Tensor: # one number, or one for each element
     "Binary cross-entropy of scores, without overflow (claim A5)"
     _check_same_shape(input, target)
+    _check_weight(weight, input.shape, spread=True)
     log_yes = torch.where(input >= 0, torch.zeros_like(input), input) - _minus_abs(input).exp().log1p() # log sigmoid
     losses = (1 - target) * input - (1 + ((1 if pos_weight is None else pos_weight) - 1) * target) * log_yes
     return _reduced(losses if weight is None else losses * weight, reduction)
@@ -290,11 +301,12 @@ class _BinaryLoss(torch.autograd.Function): # binary cross-entropy of shares wit
 def binary_cross_entropy(
     input:torch.Tensor,             # shares between 0 and 1, any shape
     target:torch.Tensor,            # 0 to 1, the same shape
-    weight:torch.Tensor|None=None,  # importance of each element
+    weight:torch.Tensor|None=None,  # importance of each element; it may be spread to the shape of `input`
     reduction:str='mean'            # 'mean', 'sum' or 'none'
 )->torch.Tensor: # one number, or one for each element
     "Binary cross-entropy of shares; raises `ValueError` for a number that is no share"
     _check_same_shape(input, target)
+    _check_weight(weight, input.shape, spread=True)
     if input.device.type == 'cpu' and not ((input >= 0) & (input <= 1)).all():
         raise ValueError("shares lie between 0 and 1; for scores use binary_cross_entropy_with_logits")
     losses = _BinaryLoss.apply(input, target)

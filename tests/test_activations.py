@@ -121,9 +121,19 @@ def test_losses_in_half_precision(dtype):
     (lambda: A.mse_loss(torch.ones(3, 1), torch.ones(3)), ValueError, 'make them equal'), (lambda: A.l1_loss(torch.ones(3), torch.ones(3), reduction='avg'), ValueError, "'mean', 'sum' or 'none'"),
     (lambda: A.cross_entropy(torch.ones(2, 3), torch.tensor([0, 3])), IndexError, 'only 3'), (lambda: A.cross_entropy(torch.ones(2, 3), torch.tensor([0])), ValueError, 'do not fit'),
     (lambda: A.cross_entropy(torch.ones(2, 3), torch.ones(2, 3), ignore_index=1), ValueError, 'ignore_index'), (lambda: A.cross_entropy(torch.ones(2, 3), torch.ones(2).long(), label_smoothing=2), ValueError, 'label_smoothing'),
-    (lambda: A.binary_cross_entropy(torch.tensor([1.5]), torch.ones(1)), ValueError, 'between 0 and 1')])
+    (lambda: A.binary_cross_entropy(torch.tensor([1.5]), torch.ones(1)), ValueError, 'between 0 and 1'),
+    (lambda: A.mse_loss(torch.ones(4, 1), torch.zeros(4, 1), torch.ones(4)), ValueError, r'weights have shape \(4,\) and the losses \(4, 1\)'),
+    (lambda: A.l1_loss(torch.ones(4, 1), torch.zeros(4, 1), torch.ones(1)), ValueError, 'weights have shape'),
+    (lambda: A.binary_cross_entropy(torch.ones(4, 1) / 2, torch.zeros(4, 1), torch.ones(4)), ValueError, 'weights have shape'),
+    (lambda: A.binary_cross_entropy_with_logits(torch.ones(4, 1), torch.zeros(4, 1), torch.ones(4)), ValueError, 'weights have shape'),
+    (lambda: A.binary_cross_entropy(torch.ones(4, 3) / 2, torch.zeros(4, 3), torch.ones(4)), ValueError, 'weights have shape'),
+    (lambda: A.cross_entropy(torch.ones(2, 3), torch.tensor([0, 1]), weight=torch.ones(4)), ValueError, 'weights have shape')])
 def test_errors(call, error, words):
     with pytest.raises(error, match=words): call()
+
+def test_binary_weights_may_be_spread_over_the_rows():
+    share, target, weight = torch.tensor([[.2, .9], [.4, .5]]), torch.tensor([[0., 1.], [1., 0.]]), torch.tensor([1., 3.])
+    torch.testing.assert_close(A.binary_cross_entropy(share, target, weight), F.binary_cross_entropy(share, target, weight))
 
 # ---- the whole picture
 
