@@ -2,14 +2,13 @@
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
+from answers import answer_tests, sheet_judge
 from ddl_lesson8.book import checks_conv_matmul
-from ddl_lesson8.conv_matmul import (Polynomial, as_polynomial, coefficient, letters, conv_entries, conv_sources, conv_matrix, conv2d_matmul,
-    conv2d_unfold, conv_out_shape, conv_transpose2d_matmul, conv_violation, matrix_counts, show_conv_matrix)
-from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_conv_matmul import conv_matmul_sheet
 from ddl_lesson8.sheets.address import cell_name
 from ddl_lesson8.sheets.book import Book
-from ddl_lesson8.sheets.engine import Engine
+from ddl_lesson8.conv_matmul import (as_polynomial, coefficient, letters, conv_entries, conv_sources, conv_matrix, conv2d_matmul,
+    conv2d_unfold, conv_out_shape, conv_transpose2d_matmul, conv_violation, matrix_counts, show_conv_matrix)
 
 fixed = settings(derandomize=True, deadline=None, max_examples=25)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')
@@ -194,27 +193,17 @@ WRONG = [
     (lambda a, b: a + b, 'check_joint_size', 'six cells'), (lambda a, b: a * b, 'check_joint_size', 'do not multiply'),
     (lambda a, b: 5, 'check_joint_size', 'depends on')]
 
-@pytest.mark.parametrize('answer, checker', RIGHT)
-def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(checks_conv_matmul, checker)), check_exercise(answer, getattr(checks_conv_matmul, checker))
-
-@pytest.mark.parametrize('answer, checker, hint', WRONG)
-def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(checks_conv_matmul, checker))
-    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks_conv_matmul, RIGHT, WRONG)
 
 def test_the_exercise_on_the_sheet(tmp_path):
     conv_matmul_sheet(book := Book())
-    fresh = book.save(tmp_path/'fresh.xlsx')
-    kernel = next(b for b in book['convolution = matrix'].blocks if b.label == 'kernel α β γ δ')
-    cells = [cell_name(*kernel.at(i, j)) for i in range(2) for j in range(2)]
-    image = cell_name(*book['convolution = matrix'].blocks[0].at(0, 0))
-    def judge(*weights, **others):
-        changes = dict(zip(cells, weights)) | others
-        changes = {f"'convolution = matrix'!{k}": v for k, v in changes.items() if v is not None}
-        Engine(fresh).change(changes).save(path := tmp_path/f'{len(list(tmp_path.iterdir()))}.xlsx')
-        return check_sheet_exercise('sheet_corner', path)
-    assert judge(0, 0, 0, 1)
+    sheet = book['convolution = matrix']
+    kernel = next(b for b in sheet.blocks if b.label == 'kernel α β γ δ')
+    cells = [f"'convolution = matrix'!{cell_name(*kernel.at(i, j))}" for i in range(2) for j in range(2)]
+    elsewhere = f"'convolution = matrix'!{cell_name(*sheet.blocks[0].at(0, 0))}"
+    judge = sheet_judge(conv_matmul_sheet, 'sheet_corner', tmp_path)
+    assert judge(dict(zip(cells, (0, 0, 0, 1))))
     cases = [((1, 2, 3, 4), 'nothing has changed'), ((0, 0, 0, 4), '4 times as large'), ((0, 0, 1, 0), 'does not come through'),
              ((0, 0, 1, 1), 'some other cell')]
-    for weights, hint in cases: assert hint in judge(*weights).hint, (hint, judge(*weights))
-    assert 'none of the four weights' in judge(0, 0, 0, 1, **{image: 9}).hint
+    for weights, hint in cases: assert hint in judge(dict(zip(cells, weights))).hint
+    assert 'none of the four weights' in judge(dict(zip(cells, (0, 0, 0, 1))) | {elsewhere: 9}).hint

@@ -41,7 +41,7 @@ def imports(code:str)->set[str]:
 
 def imported(nb:Path, exported_only:bool)->set[str]:
     "Modules of the library that a notebook imports"
-    sources = [s for s in cells(nb, 'code') if not exported_only or re.search(r'^#\| *exports?\b', s, re.M)]
+    sources = [s for s in cells(nb, 'code') if not exported_only or re.search(r'^#\| *export[si]?\b', s, re.M)]
     return set().union(*map(imports, sources))
 
 
@@ -167,6 +167,12 @@ def test_a_star_brings_what_the_page_promises():
     here = {}
     exec('from ddl_lesson8.all import *', here)
     assert {'create_params', 'DotProduct', 'collab_learner', 'conv2d', 'SheetModule', 'Learner'} <= here.keys()
+
+
+def test_the_public_surface_stays_small():
+    from ddl_lesson8.all import __all__ as names
+    assert {'conv2d', 'SheetModule'} <= set(names)
+    assert len(names) < 250, 'write #| exporti where only other modules of ours use a name, `_name` where nobody does'
 
 
 def test_the_package_knows_its_version_and_its_modules():

@@ -130,6 +130,7 @@ def fold_library(soup):
     fold = element(soup, '<details class="library"><summary></summary></details>')
     start.insert_before(fold)
     fold.summary.append(h.extract())
+    h['class'] = [c for c in h.get('class', []) if c != 'anchored']  # a link inside a summary could not be reached
     h['id'] = h.get('id') or 'for-the-library'
     if start.name == 'section': start['id'] = start.get('id', 'for-the-library'); h.attrs.pop('id', None)
     for s in ([start] if start is not h else []) + inside: fold.append(s.extract())
@@ -165,6 +166,19 @@ def figures_as_files(soup, name:str, site:Path):
         img['src'] = depth(name) + path.as_posix()
         if not img.get('width'): img['width'], img['height'] = picture.width, picture.height
     for img in soup.select('main img'): img['loading'] = 'lazy'
+
+
+def live_figures(soup, name:str):
+    "The picture of a live figure moves into its element, which stands where the picture stood"
+    for tag in soup.select('main live-figure[src]'):
+        cell = tag.find_parent(class_='cell') or tag.parent
+        pictures = [img for img in cell.select('img') if not img.find_parent('live-figure')]
+        own = tag.find_parent(class_='cell-output')
+        tag.extract()
+        if own is not None and not own.get_text(strip=True) and not own.find('img'): own.extract()
+        if not pictures: continue
+        tag['src'] = depth(name) + tag['src']
+        pictures[-1].wrap(tag)
 
 
 def caption_figures(soup):
@@ -257,6 +271,8 @@ def frame(soup, name:str):
     for e in soup.select('link[href*="bootstrap-icons"], script[src*="fuse"]'): e.extract()  # five signs of our stylesheet, a search of our own
     if not soup.select_one('.quarto-color-scheme-toggle') and (home := soup.select_one('.sidebar-header, .navbar')):
         home.append(element(soup, '<button type="button" class="scheme-toggle" aria-label="Light or dark" title="Light or dark">◐</button>'))
+    home = soup.select_one('#quarto-content') or soup.body
+    home.append(element(soup, f'<footer class="site-footer"><a href="{up}licences.html">Licences of what this site carries</a></footer>'))
     soup.body.append(element(soup, '<a class="to-top" href="#" aria-label="Back to the top">↑</a>'))
 
 
@@ -343,6 +359,7 @@ def polish_page(soup, name:str, site:Path, chapter:bool):
     fold_library(soup)
     if (fold := soup.select_one('main details.library')) and (ref := soup.select_one('main details.reference')): fold.append(ref.extract())
     figures_as_files(soup, name, site)
+    live_figures(soup, name)
     caption_figures(soup)
     mathematics(soup)
     scroll_tables(soup)
