@@ -47,6 +47,7 @@ from .neighbours import *
 from .loud_minority import *
 from .newcomers import *
 from .recommend import *
+from .warm_start import *
 from .ranking import *
 from .tabular import *
 from .learned_maps import *
@@ -58,6 +59,7 @@ from .conv_matmul import *
 from .dropout import *
 from .activations import *
 from .whole_picture import *
+from .serve import *
 
 # %% ../nbs/20_all.ipynb #a11list0
 __all__ = sorted(name for name in globals() if not name.startswith('_'))

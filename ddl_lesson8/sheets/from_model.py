@@ -7,7 +7,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/from_model.html.md"""
 # %% auto #0
 __all__ = ['WorkbookModel', 'to_workbook']
 
-# %% ../../nbs/sheets/23_from_model.ipynb #07477d53
+# %% ../../nbs/sheets/23_from_model.ipynb #7c03a2b6
 import copy, math
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from .address import SheetError
 from .blocks import Block
 from .check import Check, Report, crosscheck
 from .book import Book
-from .canvas import Act, Canvas, block_shape
+from .canvas import Act, Canvas, block_shape, cells_of
 from .trace import answer, arguments, layer_of, op_name, trace
 from . import write_layers # it registers its writers
 from .write_ops import FORMULAS, MADE, SAME, VIEWS, WRITERS, Op
@@ -82,7 +82,7 @@ def _joins(traced, node, act): # may these formulas go into the next operation's
 
 def _call_layer(node): return layer_of(node)[0]
 
-# %% ../../nbs/sheets/23_from_model.ipynb #cab9443d
+# %% ../../nbs/sheets/23_from_model.ipynb #17c65d2b
 def _run(w, traced, inputs): # write all operations; what the model gives
     env = {}
     for node in traced.nodes:
@@ -91,6 +91,9 @@ def _run(w, traced, inputs): # write all operations; what the model gives
         elif node.op == 'output': return env[traced.output]
         else: raise SheetError(f"the traced model has a node {node.op}, which has no formula")
 
+
+
+# %% ../../nbs/sheets/23_from_model.ipynb #191b9639
 _QUESTIONS = {'eq', 'ne', 'lt', 'le', 'gt', 'ge', 'logical_not'}
 
 def _only_asked(node): # is a stored tensor only compared with something, as a mask is?
@@ -102,7 +105,7 @@ def _tensor(traced, node): # a parameter, or a constant: masks and positions are
     number = value.is_floating_point() and bool(value.isfinite().all()) and not mask
     return Act(value, key=key if number else '', name=key.replace('.', ' '))
 
-def _run_one(w, traced, node, env):
+def _run_one(w, traced, node, env): # one node: an `Act`, or several
     label = traced.label(node)
     try:
         if op_name(node) == 'getitem': return _part(env[node.args[0]], node.args[1])
@@ -147,7 +150,7 @@ def _sums(sheet, steps): # and in numbers that stay alive
     there = sheet.put(torch.stack([s.value.double().sum() for s in steps]).view(n, 1), at='G5', **look)
     sheet.formula((n, 1), lambda i, _: f'{here.ref(i, 0)}-{there.ref(i, 0)}', at='H5', fmt='0.0E+00', scale=False)
 
-# %% ../../nbs/sheets/23_from_model.ipynb #66881951
+# %% ../../nbs/sheets/23_from_model.ipynb #57fe307b
 def _input_block(w, x, name): # an input on the sheet
     if x.ndim == 4 and len(x) != 1: raise SheetError(f"x has {len(x)} pictures; a workbook shows one: give x[:1]")
     if x.ndim == 2 and len(x) and not x.shape[1]: return Act(x) # a table without numbers
@@ -158,7 +161,7 @@ def _input_block(w, x, name): # an input on the sheet
     block = w.put(x.reshape(block_shape(x.shape)), name.replace('_', ' '), fmt='0.0' if numbers else '0', scale=True,
                   vertical=x.ndim == 1 or numbers and x.ndim == 2)
     w.define(name, block)
-    return Act(x, w.block_cells(block).reshape(x.shape), name=name, block=block)
+    return Act(x, cells_of(block).reshape(x.shape), name=name, block=block)
 
 # %% ../../nbs/sheets/23_from_model.ipynb #c624aa6d
 def _predictions(w, out, labels): # names beside the outputs, and the one with the largest
@@ -198,7 +201,7 @@ def gather(self:WorkbookModel,
     planes = torch.stack([torch.as_tensor(read(str(a))).reshape(a.shape) for a in block.areas])
     return (planes.mT if block.vertical else planes).reshape(block.shape)
 
-# %% ../../nbs/sheets/23_from_model.ipynb #629b1293
+# %% ../../nbs/sheets/23_from_model.ipynb #c89921e0
 def _write_inputs(w, x): # the inputs as activations
     xs = x if isinstance(x, (tuple, list)) else [x]
     if not xs or not all(isinstance(t, torch.Tensor) for t in xs):
@@ -210,7 +213,7 @@ def _write_inputs(w, x): # the inputs as activations
 
 def _finished(w, out, name): # the output as a block of its own
     whole = out.block is not None and out.cells is not None and torch.equal(
-        w.block_cells(out.block).flatten(), out.cells.flatten())
+        cells_of(out.block).flatten(), out.cells.flatten())
     if not whole: w.gather(out, name, vertical=out.value.ndim == 1 or bool(w.layout(out).get('vertical')))
     return out
 

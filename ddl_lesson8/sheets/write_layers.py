@@ -7,8 +7,9 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/write_layers.html.md"""
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/sheets/22b_write_layers.ipynb #f7e7f749
+# %% ../../nbs/sheets/22b_write_layers.ipynb #7b6f7225
 import math
+from itertools import product
 import torch
 from .address import SheetError
 from .canvas import DOWN, Act, block_shape
@@ -250,7 +251,7 @@ def _write_instance_norm(w, op):
     if not op.args['use_input_stats']: return _write_batch_norm(w, op)
     return _write_grouped(w, op, op.args['input'].value.shape[1])
 
-# %% ../../nbs/sheets/22b_write_layers.ipynb #77fafe71
+# %% ../../nbs/sheets/22b_write_layers.ipynb #c9fc1ebe
 def _switch(w): # one cell for the whole model: is it training?
     if w.train is None:
         w.train = w.put(torch.tensor(0), 'training?', fmt='0', scale=False)
@@ -269,7 +270,7 @@ def _write_dropout(w, op):
     few = (*shape[:-2], 1, 1) if whole else shape
     u = w.formula(few, lambda *i: 'RAND()', 'random numbers', **layout)
     mask = w.formula(few, lambda *i: f'IF({u.ref(*i)}>{p},1,0)', 'mask', **dict(layout, fmt='0'))
-    index = [tuple(k if n > 1 else 0 for k, n in zip(i, few)) for i in torch.cartesian_prod(*map(torch.arange, shape)).view(-1, len(shape)).tolist()]
+    index = [tuple(k if n > 1 else 0 for k, n in zip(i, few)) for i in product(*map(range, shape))]
     texts = [f'IF({train}=1,IF({mask.ref(*i)}=1,{t}/(1-{p}),0),{t})' for i, t in zip(index, w.texts(x, tuple(x.value.shape))[0])]
     return w.new(op.value, texts, op.label, **layout)
 
