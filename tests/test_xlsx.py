@@ -1,10 +1,10 @@
 "What the reader of .xlsx files understands, what it refuses, and what rewriting leaves alone"
-import io, os, re, zipfile, zlib
+import io, os, re, zipfile
 from pathlib import Path
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8.sheets.address import SheetError, col_name, shift_formula
-from ddl_lesson8.sheets.package import MAX_PARTS, MAX_RATIO, SMALL_PART
+from ddl_lesson8.sheets.package import SMALL_PART
 from ddl_lesson8.sheets.rewrite import rewrite_xlsx
 from ddl_lesson8.sheets.xlsx import Cell, ErrorValue, SolverSettings, Table, read_xlsx
 
