@@ -216,9 +216,9 @@ def test_zip_bombs(make, monkeypatch):
     import ddl_lesson8.sheets.package as x
     monkeypatch.setattr(x, 'MAX_PARTS', 3)
     with pytest.raises(SheetError, match='parts; at most 3 are read'): read_xlsx(make(''))
-    monkeypatch.setattr(x, 'MAX_PARTS', 30), monkeypatch.setattr(x, 'MAX_ALL', 50)
+    monkeypatch.setattr(x, 'MAX_PARTS', 30), monkeypatch.setattr(x, '_MAX_ALL', 50)
     with pytest.raises(SheetError, match='unpacks to .* MiB; at most'): read_xlsx(make(''))
-    monkeypatch.setattr(x, 'MAX_ALL', 5000), monkeypatch.setattr(x, 'MAX_PART', 100)
+    monkeypatch.setattr(x, '_MAX_ALL', 5000), monkeypatch.setattr(x, '_MAX_PART', 100)
     with pytest.raises(SheetError, match='has .* MiB; at most'): read_xlsx(make(''))
 
 
