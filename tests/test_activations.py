@@ -3,14 +3,13 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from answers import answer_tests, sheet_judge
 from ddl_lesson8 import activations as A
 from ddl_lesson8.activations import ACTIVATIONS, collapse
 from ddl_lesson8.book import checks_activations as checks
-from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_activations import activations_sheet
 from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.check import crosscheck
-from ddl_lesson8.sheets.engine import Engine
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=80)
 settings.load_profile('book')
@@ -121,7 +120,11 @@ def test_losses_in_half_precision(dtype):
     (lambda: A.mse_loss(torch.ones(3, 1), torch.ones(3)), ValueError, 'make them equal'), (lambda: A.l1_loss(torch.ones(3), torch.ones(3), reduction='avg'), ValueError, "'mean', 'sum' or 'none'"),
     (lambda: A.cross_entropy(torch.ones(2, 3), torch.tensor([0, 3])), IndexError, 'only 3'), (lambda: A.cross_entropy(torch.ones(2, 3), torch.tensor([0])), ValueError, 'do not fit'),
     (lambda: A.cross_entropy(torch.ones(2, 3), torch.ones(2, 3), ignore_index=1), ValueError, 'ignore_index'), (lambda: A.cross_entropy(torch.ones(2, 3), torch.ones(2).long(), label_smoothing=2), ValueError, 'label_smoothing'),
-    (lambda: A.binary_cross_entropy(torch.tensor([1.5]), torch.ones(1)), ValueError, 'between 0 and 1')])
+    (lambda: A.binary_cross_entropy(torch.tensor([1.5]), torch.ones(1)), ValueError, 'between 0 and 1'),
+    (lambda: A.mse_loss(torch.ones(4, 1), torch.zeros(4, 1), torch.ones(4)), ValueError, r'weight is \(4,\); give a tensor of shape \(4, 1\)'),
+    (lambda: A.l1_loss(torch.ones(4, 1), torch.zeros(4, 1), torch.ones(1)), ValueError, 'weight is'),
+    (lambda: A.binary_cross_entropy_with_logits(torch.ones(4, 1), torch.zeros(4, 1), torch.ones(4)), ValueError, 'weight is'),
+    (lambda: A.cross_entropy(torch.ones(2, 3), torch.tensor([0, 1]), weight=torch.ones(4)), ValueError, 'weight is')])
 def test_errors(call, error, words):
     with pytest.raises(error, match=words): call()
 
@@ -179,20 +182,10 @@ WRONG = [
     (lambda a, b, c: c.weight @ b.weight @ a.bias, 'check_joint_bias', 'other two got lost'), (lambda a, b, c: a.weight @ b.weight @ c.bias, 'check_joint_bias', 'later'),
     (lambda a, b, c: c.weight @ b.weight @ a.bias + c.bias, 'check_joint_bias', 'input of zeros')]
 
-@pytest.mark.parametrize('answer, checker', RIGHT)
-def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(checks, checker)), check_exercise(answer, getattr(checks, checker))
-
-@pytest.mark.parametrize('answer, checker, hint', WRONG)
-def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(checks, checker))
-    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks, RIGHT, WRONG)
 
 def test_the_exercise_on_the_sheet(tmp_path):
-    activations_sheet(book := Book())
-    fresh = book.save(tmp_path/'fresh.xlsx')
-    def judge(changes):
-        Engine(fresh).change(changes).save(path := tmp_path/f'{len(list(tmp_path.iterdir()))}.xlsx')
-        return check_sheet_exercise('sheet_lower_loss', path)
+    judge = sheet_judge(activations_sheet, 'sheet_lower_loss', tmp_path)
     assert judge({'losses!A3': 3.81})
     cases = [({'losses!A3': 2}, 'nothing has changed'), ({'losses!A3': 3}, 'the loss of the first row is'), ({'losses!A3': 3, 'losses!B3': 0}, 'one is enough'),
              ({'losses!A4': 9}, 'another row'), ({'losses!F3': 1}, 'not one of the scores')]
