@@ -264,3 +264,12 @@ def test_inputs_are_marked_and_results_are_not(sheet):
     cell = lambda block, *at: ws[sheet[0][block].ref(*at)]
     for given in (cell('embedding matrix', 0, 0), cell('poem', 0)): assert given.border.left.style == 'thin' and given.fill.fgColor.rgb == 'FFFFF8D6'
     for made in (cell('id', 0), cell('poem as a matrix', 0, 0)): assert made.border.left.style is None and made.fill.fill_type is None
+
+
+def test_a_word_model_adds_its_bias():
+    "Every word's score is its dot product plus what that word has for itself"
+    from ddl_lesson8.embeddings import WordModel
+    model = WordModel(5, 3)
+    with torch.no_grad(): model.bias.copy_(torch.tensor([0., 1, 2, -3, 4]))
+    scores = model(torch.tensor([2, 0]))
+    assert torch.allclose(scores - model.factors[[2, 0]] @ model.next_factors.T, torch.tensor([0., 1, 2, -3, 4]).expand(2, 5), atol=1e-6)

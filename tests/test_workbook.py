@@ -55,7 +55,7 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def course(original, monkeypatch):
-    monkeypatch.setattr(workbook, 'DIGESTS', original[1])
+    monkeypatch.setattr(workbook, '_DIGESTS', original[1])
     return original
 
 
