@@ -26,7 +26,8 @@ def solve_side(
 )->torch.Tensor: # factors of this side, (len(rated), k)
     "One half of alternating least squares: a ridge regression for each row"
     shared = other.T @ other + penalty * torch.eye(other.shape[1])
-    systems = torch.stack([shared + alpha * other[rows].T @ other[rows] for rows in rated])
+    systems = torch.stack([shared + alpha * other[rows].T @ other[rows]
+                           for rows in rated])
     wanted = torch.stack([(1 + alpha) * other[rows].sum(0) for rows in rated])
     return torch.linalg.solve(systems, wanted)
 

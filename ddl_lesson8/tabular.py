@@ -34,7 +34,8 @@ def tabular_forward(
     x = torch.cat([t[ids] for t, ids in zip(tables, x_cat.T)] + [x_cont], dim=1)
     for w, b in zip(weights[:-1], biases[:-1]): x = (x @ w.T + b).clamp(min=0)
     x = x @ weights[-1].T + biases[-1]
-    return x if y_range is None else y_range[0] + (y_range[1] - y_range[0]) / (1 + (-x).exp())
+    return (x if y_range is None
+            else y_range[0] + (y_range[1] - y_range[0]) / (1 + (-x).exp()))
 
 # %% ../nbs/06_tabular.ipynb #faf4c1e3
 def class_counts(
@@ -206,11 +207,12 @@ def permutation_importance(
 # %% ../nbs/06_tabular.ipynb #6920375e
 def piecewise_linear(
     x,    # numbers, (n,)
-    edges # rising ends of the k intervals, (k + 1,)
+    edges # ends of the k intervals, (k + 1,); `ValueError` unless they rise
 )->torch.Tensor: # (n, k); the first interval is open below, the last above
-    "How far a number has come through each interval (Gorishniy and others, arXiv 2203.05556); `ValueError` unless edges rise"
+    "How far numbers have come through each interval (Gorishniy, arXiv 2203.05556)"
     x, edges = torch.as_tensor(x), torch.as_tensor(edges)
-    if len(edges) < 2 or not (edges[1:] > edges[:-1]).all(): raise ValueError(f"edges must rise: {edges.tolist()}")
+    if len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
+        raise ValueError(f"edges must rise: {edges.tolist()}")
     share = (x[:, None] - edges[:-1]) / (edges[1:] - edges[:-1])
     share[:, 1:] = share[:, 1:].clamp(min=0)
     share[:, :-1] = share[:, :-1].clamp(max=1)
