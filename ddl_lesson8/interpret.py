@@ -71,7 +71,8 @@ def extremes(
     highest:bool=False,  # the highest, or the lowest?
     counts:torch.Tensor|None=None, # ratings of each name
     min_ratings:int=0,   # leave out names with fewer
-    **columns            # more columns: heading = values
+    heading:str='value', # of the column of values
+    **columns            # more columns: name = values
 )->NameTable: # name, value, the other columns and the ratings of each
     "Names with the lowest or highest values; `ValueError` if none has enough ratings"
     if counts is None and min_ratings:
@@ -83,8 +84,8 @@ def extremes(
                          f"{int(counts.max())}")
     ok = (enough & ~values.isnan()).nonzero()[:, 0]
     rows = ok[values[ok].argsort(descending=highest, stable=True)[:n]]
-    table = dict(name=[names[k] for k in rows.tolist()], value=values[rows].tolist())
-    table |= {heading: v[rows].tolist() for heading, v in columns.items()}
+    table = {'name': [names[k] for k in rows.tolist()], heading: values[rows].tolist()}
+    table |= {name: v[rows].tolist() for name, v in columns.items()}
     return NameTable(dict(table, ratings=counts[rows].tolist()) if counts is not None
                      else table)
 
