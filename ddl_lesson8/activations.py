@@ -39,12 +39,19 @@ def collapse(
     return one
 
 # %% ../nbs/11_activations.ipynb #80d25e01
+_HALF = torch.float16, torch.bfloat16
+
 def _in_float32(f): # compute half precision in float32 and round the result once
     @functools.wraps(f)
     def wide(x, *args, **kwargs):
-        if x.dtype not in (torch.float16, torch.bfloat16): return f(x, *args, **kwargs)
+        tensors = [t for t in (x, *args, *kwargs.values()) if isinstance(t, torch.Tensor)]
+        if not isinstance(x, torch.Tensor) or not x.is_floating_point() or any(t.is_complex() for t in tensors):
+            kinds = ', '.join(str(t.dtype) for t in tensors) or type(x).__name__
+            raise TypeError(f"{f.__name__} takes tensors of floating point numbers, not {kinds}; use .float()")
+        if x.dtype not in _HALF: return f(x, *args, **kwargs)
         up = lambda t: t.float() if isinstance(t, torch.Tensor) and t.is_floating_point() else t
-        return f(up(x), *map(up, args), **{k: up(v) for k, v in kwargs.items()}).to(x.dtype)
+        kind = functools.reduce(torch.promote_types, [t.dtype for t in tensors if t.is_floating_point()])
+        return f(up(x), *map(up, args), **{k: up(v) for k, v in kwargs.items()}).to(kind)
     return wide
 
 def _minus_abs(x): # -|x|, with slope -1 at 0: what may be exponentiated without overflow
@@ -81,6 +88,11 @@ def _check_same_shape(input, target): # (64, 1) against (64,) would compare ever
     raise ValueError(f"the prediction has shape {tuple(input.shape)} and the target {tuple(target.shape)}; make "
                      "them equal, for example with .squeeze(-1)")
 
+def _check_weight(weight, shape, what): # one of another shape would count for the wrong numbers
+    if weight is None: return
+    got = tuple(weight.shape) if isinstance(weight, torch.Tensor) else repr(weight)
+    if got != tuple(shape): raise ValueError(f"weight is {got}; give a tensor of shape {tuple(shape)}, {what}")
+
 def _check_classes(target, log_share): # class numbers that fit the scores (their range is checked on the CPU)
     if target.shape != log_share.shape[:-1]:
         raise ValueError(f"targets {tuple(target.shape)} do not fit scores for {tuple(log_share.shape[:-1])} rows")
@@ -107,14 +119,16 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share between 0 and 1")
     log_share = log_softmax(input.movedim(min(1, input.ndim - 1), -1), -1) # (…, classes)
+    _check_weight(weight, log_share.shape[-1:], 'one number for each class')
     weight = log_share.new_ones(log_share.shape[-1]) if weight is None else weight
     if target.is_floating_point():
         if ignore_index >= 0:
             raise ValueError("ignore_index names a class id; these targets are shares, set the rows to zero instead")
         return _share_loss(log_share, target.movedim(min(1, input.ndim - 1), -1), weight, reduction, label_smoothing)
+    if target.dtype == torch.bool: raise TypeError("classes are whole numbers, not torch.bool; use .long()")
     kept = target != ignore_index
-    right = torch.where(kept, target, 0)
-    _check_classes(right, log_share)
+    _check_classes(torch.where(kept, target, 0), log_share)
+    right = torch.where(kept, target, 0).long()
     losses = -weight[right] * log_share.gather(-1, right[..., None]).squeeze(-1)
     if label_smoothing: losses = (1 - label_smoothing) * losses - label_smoothing * (weight * log_share).mean(-1)
     return _reduced(torch.where(kept, losses, 0), reduction, torch.where(kept, weight[right], 0).sum())
@@ -129,6 +143,7 @@ def mse_loss(
 )->torch.Tensor: # one number, or one for each element
     "Squared error"
     _check_same_shape(input, target)
+    _check_weight(weight, input.shape, 'one number for each')
     losses = (input - target) ** 2
     return _reduced(losses, reduction) if weight is None else _reduced(losses * weight, reduction, weight.sum())
 
@@ -141,6 +156,7 @@ def l1_loss(
 )->torch.Tensor: # one number, or one for each element
     "Absolute error"
     _check_same_shape(input, target)
+    _check_weight(weight, input.shape, 'one number for each')
     losses = (input - target).abs()
     return _reduced(losses, reduction) if weight is None else _reduced(losses * weight, reduction, weight.sum())
 
@@ -168,6 +184,7 @@ def tanh(
     return torch.where(x >= 0, -e, e) / (2 + e)
 
 # %% ../nbs/11_activations.ipynb #18a3221a
+@_in_float32
 def leaky_relu(
     x:torch.Tensor,            # numbers of any shape
     negative_slope:float=0.01  # slope below zero
@@ -246,7 +263,7 @@ def hardtanh(
     max_val:float=1.     # value on the right
 )->torch.Tensor: # between min_val and max_val
     "Three straight pieces in place of tanh"
-    if min_val >= max_val: raise ValueError(f"min_val={min_val} must be smaller than max_val={max_val}")
+    if not min_val < max_val: raise ValueError(f"min_val={min_val} must be smaller than max_val={max_val}")
     high = torch.where(x >= max_val, torch.full_like(x, max_val), x)
     return torch.where(x <= min_val, torch.full_like(x, min_val), high)
 
@@ -271,6 +288,10 @@ def binary_cross_entropy_with_logits(
 )->torch.Tensor: # one number, or one for each element
     "Binary cross-entropy of scores, without overflow (claim A5)"
     _check_same_shape(input, target)
+    _check_shares(target, 'a target says how sure the yes is')
+    _check_weight(weight, input.shape, 'one number for each')
+    if pos_weight is not None and torch.broadcast_shapes(pos_weight.shape, input.shape) != input.shape:
+        raise ValueError(f"pos_weight is {tuple(pos_weight.shape)}; give one number for each column of {tuple(input.shape)}")
     log_yes = torch.where(input >= 0, torch.zeros_like(input), input) - _minus_abs(input).exp().log1p() # log sigmoid
     losses = (1 - target) * input - (1 + ((1 if pos_weight is None else pos_weight) - 1) * target) * log_yes
     return _reduced(losses if weight is None else losses * weight, reduction)
@@ -284,7 +305,12 @@ class _BinaryLoss(torch.autograd.Function): # binary cross-entropy of shares wit
     @staticmethod
     def backward(ctx, grad):
         share, target = ctx.saved_tensors
-        return grad * (share - target) / (share * (1 - share)).clamp(min=1e-12), None
+        slope = (share - target) / (share * (1 - share)).clamp(min=1e-12)
+        return grad * slope, grad * ((-share).log1p().clamp(min=-100) - share.log().clamp(min=-100))
+
+def _check_shares(x, advice): # all from 0 to 1? (on the CPU only: elsewhere the answer would have to be waited for)
+    if x.device.type != 'cpu' or torch.compiler.is_compiling() or ((x >= 0) & (x <= 1)).all(): return
+    raise ValueError(f"shares lie between 0 and 1; {advice}")
 
 @_in_float32
 def binary_cross_entropy(
@@ -295,7 +321,8 @@ def binary_cross_entropy(
 )->torch.Tensor: # one number, or one for each element
     "Binary cross-entropy of shares; raises `ValueError` for a number that is no share"
     _check_same_shape(input, target)
-    if input.device.type == 'cpu' and not ((input >= 0) & (input <= 1)).all():
-        raise ValueError("shares lie between 0 and 1; for scores use binary_cross_entropy_with_logits")
+    _check_shares(input, 'for scores use binary_cross_entropy_with_logits')
+    _check_shares(target, 'a target says how sure the yes is')
+    _check_weight(weight, input.shape, 'one number for each')
     losses = _BinaryLoss.apply(input, target)
     return _reduced(losses if weight is None else losses * weight, reduction)

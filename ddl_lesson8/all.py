@@ -58,6 +58,7 @@ from .conv_matmul import *
 from .dropout import *
 from .activations import *
 from .whole_picture import *
+from .serve import *
 
 # %% ../nbs/20_all.ipynb #a11list0
 __all__ = sorted(name for name in globals() if not name.startswith('_'))

@@ -88,8 +88,11 @@ def _batched(x, name): # check that x is a picture or a batch of pictures
     raise ValueError(f"{name} takes {wanted}, not shape {tuple(x.shape)}")
 
 # %% ../nbs/07_convolutions.ipynb #c8fca1d4
+_SMALL = torch.bool, torch.uint8, torch.int8, torch.int16 # whole numbers that a sum soon leaves
+
 def _check_conv(x, weight, bias, groups): # say which shape does not fit
     _batched(x, 'conv2d')
+    if x.dtype in _SMALL: raise ValueError(f"sums of products do not fit into {x.dtype}; use .float() or .long()")
     w = tuple(weight.shape)
     if len(w) != 4: raise ValueError(f"weight has shape {w}; it must be (outputs, inputs / groups, rows, columns)")
     if 0 in w: raise ValueError(f"weight has shape {w}: a kernel without cells or channels computes nothing")
@@ -145,6 +148,7 @@ def conv2d(
     groups:int=1         # parts into which channels and outputs are split
 )->torch.Tensor: # (batch, outputs, output height, output width)
     "Sliding window as `F.conv2d` computes it; `ValueError` where the arguments do not fit (claims V2 to V6)"
+    x, weight, bias = _under_autocast(x, weight, bias)
     stride, dilation, sides, out = _check_all(x, weight, bias, stride, padding, dilation, groups)
     y = F.pad(x if x.ndim == 4 else x[None], sides)
     y = _slide(_wide(y), _wide(weight), stride, dilation, groups, out)
@@ -158,6 +162,12 @@ def _slide(x, weight, stride, dilation, groups, out_size): # shifted views times
         for c in range(weight.shape[2]): # outputs share a view, groups have their own
             total = total + weight[:, :, c, i, j, None, None] * view[:, :, c, None]
     return total.flatten(1, 2)
+
+def _under_autocast(*tensors): # in the type that `torch.autocast` asks for, as PyTorch's own convolution
+    kind = getattr(getattr(tensors[0], 'device', None), 'type', 'cpu')
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind): return tensors
+    lower = torch.get_autocast_dtype(kind)
+    return [t.to(lower) if t is not None and t.is_floating_point() else t for t in tensors]
 
 def _wide(t): return t.float() if t.dtype in (torch.float16, torch.bfloat16) else t # sums of halves need more digits
 

@@ -221,6 +221,7 @@ def conv2d_fast(
 )->torch.Tensor: # (batch, outputs, output height, output width)
     "`F.conv2d`, or a window in C where that was faster when this shape first came by"
     try:
+        stride, padding = (tuple(v) if isinstance(v, list) else v for v in (stride, padding))
         if dilation == 1 and groups == 1:
             plan, train = _settled(x, weight, bias, stride, padding)
             if plan and _plain(x, weight, bias):

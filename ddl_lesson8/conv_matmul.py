@@ -6,8 +6,8 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/conv_matmul.html.md"""
 
 # %% auto #0
 __all__ = ['Polynomial', 'as_polynomial', 'letters', 'coefficient', 'show_conv_matrix', 'conv_entries', 'conv_sources',
-           'conv_out_shape', 'conv_matrix', 'conv2d_matmul', 'matrix_counts', 'conv_violation',
-           'conv_transpose2d_matmul', 'conv2d_unfold']
+           'conv_matrix', 'conv2d_matmul', 'matrix_counts', 'conv_violation', 'conv_transpose2d_matmul',
+           'conv2d_unfold']
 
 # %% ../nbs/09_conv_matmul.ipynb #92a08056
 import math, warnings
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from collections import Counter
 from torch import nn
-from .conv import _pair, conv_output_size
+from .conv import _check_alike, _check_conv, _pair, conv_output_size
 
 # %% ../nbs/09_conv_matmul.ipynb #cbc2e2d4
 class Polynomial:
@@ -184,6 +184,8 @@ def conv2d_matmul(
     if x.ndim != 4: raise ValueError(f"x must be (batch, channels, height, width), not {tuple(x.shape)}")
     n_in = weight.shape[1] * groups
     if x.shape[1] != n_in: raise ValueError(f"x has {x.shape[1]} channels, the weights want {n_in}")
+    _check_conv(x, weight, bias, groups)
+    _check_alike(x, 'bias', bias)
     matrix = conv_matrix(weight, x.shape[-2:], stride, padding, dilation, groups, layout)
     out = (matrix @ x.flatten(1).T).T.unflatten(1, conv_out_shape(weight, x.shape[-2:], stride, padding, dilation))
     return out if bias is None else out + bias[:, None, None]
@@ -240,6 +242,7 @@ def conv2d_unfold(
     dilation:int|tuple=1  # distance between the window's cells
 )->torch.Tensor: # (batch, out_channels, height, width)
     "A convolution as a table of windows times the kernels (also called im2col; claim M6)"
+    _check_conv(x, weight, None, 1)
     windows = F.unfold(x, weight.shape[2:], dilation, padding, stride)        # (batch, channels * kernel cells, places)
     _, *size = conv_out_shape(weight, x.shape[-2:], stride, padding, dilation)
     return (weight.flatten(1) @ windows).unflatten(2, size)

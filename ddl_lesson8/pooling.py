@@ -91,6 +91,10 @@ def max_pool2d(
     return torch.stack(views).max(0).values
 
 # %% ../nbs/07b_channels.ipynb #1641dba5
+def _check_divisor(n):
+    if isinstance(n, int) and not isinstance(n, bool) and n: return
+    raise ValueError(f"divisor_override is {n!r}; give a whole number other than 0, or None for the cell count")
+
 def avg_pool2d(
     x:torch.Tensor,   # (batch, channels, height, width) or (channels, height, width)
     kernel_size,      # window: one number, or (rows, columns)
@@ -101,7 +105,9 @@ def avg_pool2d(
     divisor_override:int|None=None # divide by this instead
 )->torch.Tensor: # (..., output height, output width)
     "Mean of each window, as `F.avg_pool2d` computes it (claim V11)"
-    if divisor_override == 0: raise ValueError("divisor_override is 0; give another number, or None for the cell count")
+    if divisor_override is not None: _check_divisor(divisor_override)
+    if x.dtype in _WHOLE[:-1]:
+        raise ValueError(f"avg_pool2d: sums do not fit into {x.dtype}; use .float() or .long()")
     def views(t, fill): return _pool_views(t, fill, 0, kernel_size, stride, padding, 1, ceil_mode, 'avg_pool2d')
     total = sum(views(_wide(x), 0))
     if divisor_override is not None: return (total / divisor_override).to(x.dtype)
@@ -150,8 +156,10 @@ class AvgPool2d(nn.Module):
 def _adaptive(x, output_size, reduce): # reduce each of about equal windows
     _batched(x, 'adaptive pooling')
     if 0 in x.shape[-3:]: raise ValueError(f"adaptive pooling: the input {tuple(x.shape)} is empty")
-    pair = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
-    rows, cols = _pair([n if o is None else o for o, n in zip(pair, x.shape[-2:])], 'output_size')
+    pair = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,)
+    pair = pair * 2 if len(pair) == 1 else pair
+    sizes = x.shape[-2:] if len(pair) == 2 else [1] * len(pair)
+    rows, cols = _pair([n if o is None else o for o, n in zip(pair, sizes)], 'output_size')
     def cuts(n, size): return [slice(i * size // n, -(-(i + 1) * size // n)) for i in range(n)]
     down, across = cuts(rows, x.shape[-2]), cuts(cols, x.shape[-1])
     windows = [reduce(x[..., r, c].flatten(-2)) for r in down for c in across]

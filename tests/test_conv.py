@@ -8,7 +8,6 @@ from torch import nn
 from ddl_lesson8 import conv_fast
 from ddl_lesson8.book import checks_conv
 from ddl_lesson8.book.exercises import check_exercise
-from ddl_lesson8.book import sheet_conv as sheet_conv_module
 from ddl_lesson8.book.sheet_conv import conv_sheet
 from ddl_lesson8.conv import Conv2d, apply_kernel, conv2d, conv_output_size, edge_kernels, slide_kernel
 from ddl_lesson8.conv_fast import FastConv2d, conv2d_fast, fast_choice
@@ -300,7 +299,7 @@ def test_the_exercise_on_the_sheet(tmp_path):
     conv_sheet(book := Book())
     path = book.save(tmp_path/'lesson.xlsx')
     assert 'still the old one' in check_sheet_exercise('sheet_thin_line', path).hint
-    row, col = sheet_conv_module.KERNEL
+    row, col = checks_conv.KERNEL
     for name, kernel, solved in (('right', LINE, True), ('wrong', -TOP, False)):
         changes = {f'convolutions!{cell_name(row + r, col + c)}': kernel[r, c].item() for r in range(3) for c in range(3)}
         Engine(path).change(changes).save(tmp_path/f'{name}.xlsx')

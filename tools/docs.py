@@ -34,6 +34,20 @@ def badges(nb:Path, repo_url:str)->dict:
     return dict(cell_type='markdown', metadata={}, source=f'<p class="badges">{html}</p>')
 
 
+FIGURE = 'application/vnd.live-figure+json'  # under which `LiveFigure` saves its description
+
+
+def figures_apart(cell:dict, page:str):
+    "The description of a live figure leaves its output for a file; an element behind the picture names that file"
+    for o in [o for o in cell.get('outputs', []) if FIGURE in o.get('data', {})]:
+        kept = o['data'].pop(FIGURE)
+        file = proc/'live'/f'{page}-{kept["name"]}.json'
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(kept['spec'], separators=(',', ':'), ensure_ascii=False), encoding='utf-8')
+        tag = f'<live-figure src="live/{file.name}"></live-figure>'
+        cell['outputs'].append(dict(output_type='display_data', metadata={}, data={'text/html': tag}))
+
+
 def rename(nb:Path, site_url:str, repo_url:str):
     "Give a staged notebook the name that nbdev's links use, and make its links local"
     content = json.loads(nb.read_text(encoding='utf-8').replace('__main__.', ''))  # where nbdev defined what it documents
@@ -42,6 +56,7 @@ def rename(nb:Path, site_url:str, repo_url:str):
         c['source'] = ''.join(c['source'])
         if c['cell_type'] == 'markdown': c['source'] = local_links(c['source'], depth, site_url)
         if c['cell_type'] == 'raw': c['source'] = re.sub(r'^output-file:.*\n', '', c['source'], flags=re.M)
+        figures_apart(c, plain_name(nb.stem))
         for data in (o.get('data', {}) for o in c.get('outputs', [])):
             for kind in data.keys() & {'text/markdown', 'text/html'}: data[kind] = local_links(''.join(data[kind]), depth, site_url)
     if is_chapter(nb): content['cells'].insert(1, badges(nb, repo_url))
@@ -126,6 +141,7 @@ def build():
     for nb in filter(is_chapter, (root/'nbs').glob('*.ipynb')): shutil.copy(nb, site/'notebooks')
     checked = subprocess.run(['ddl8-check', '--save', str(site/'lesson8.xlsx')], cwd=root, capture_output=True, text=True)
     if checked.returncode: sys.exit(f'lesson8.xlsx does not agree:\n{checked.stdout}{checked.stderr}')
+    if (proc/'live').exists(): shutil.copytree(proc/'live', site/'live')
     live.build(site)
     if found := warned + problems(site): sys.exit('\n'.join(found))
     print(f'the site is in {site.name}/: open {site.name}/index.html')

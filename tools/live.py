@@ -76,6 +76,7 @@ def build_engine(folder:Path)->str:
 
 TOOLS = dict(convolutions=dict(paint='conv_x', kernel='conv_w1'))  # blocks that can be drawn on, or filled from a list of kernels
 
+STILL = 'This copy of the site was built without node: its sheets and figures are pictures that do not move.'
 TAG = re.compile(r'(?:<p>\s*)?<live-sheet\b([^>]*)>\s*</live-sheet>(?:\s*</p>)?')
 
 
@@ -104,13 +105,40 @@ def add_to_page(page:Path, site:Path, docs:dict, runs:bool)->int:
         a = {k: v.split(',')[0].split('!')[-1] for k, v in tools.items() if v} | a
         img = picture(site, docs, a, page.name).replace('src="', f'src="{up}', 1)
         kept = ' '.join(f'{k}="{html.escape(up + v if k == "src" else v)}"' for k, v in a.items() if k != 'alt')
-        file = f'{up}{Path(a["src"]).with_suffix(".xlsx").as_posix()}'
-        return f'<live-sheet {kept}>{img}</live-sheet><noscript><a href="{file}">The workbook of this sheet</a></noscript>'
+        link = f'<a href="{up}{Path(a["src"]).with_suffix(".xlsx").as_posix()}">The workbook of this sheet</a>'
+        return f'<live-sheet {kept}>{img}</live-sheet>' + (f'<noscript>{link}</noscript>' if runs else f'<p>{link}</p>')
     text, n = TAG.subn(one, text)
-    wants = n or '<digit-reader' in text
+    wants = n or '<digit-reader' in text or '<live-figure' in text
+    if wants and not runs: text = re.sub(r'(<main\b[^>]*>)', rf'\1<p class="no-live">{STILL}</p>', text, count=1)
     if wants and runs: text = text.replace('</body>', f'<script type="module" src="{up}live/live-sheet.js"></script></body>', 1)
     if wants: page.write_text(text, encoding='utf-8')
     return n
+
+
+def licences(folder:Path)->list:
+    "The packages that the bundles carry, by name: version, licence and its text"
+    path = folder/'licences.json'
+    return json.loads(path.read_text(encoding='utf-8')) if path.exists() else []
+
+
+def licences_page(site:Path, packages:list):
+    "A page in the frame of the others that names each package which the site carries, and shows its licence"
+    from bs4 import BeautifulSoup
+    frame = next((p for p in (site/'all.html', site/'index.html') if p.exists()), None)
+    text = frame.read_text(encoding='utf-8') if frame else '<!doctype html><html lang="en"><head><title></title></head><body><main></main></body></html>'
+    soup = BeautifulSoup(text, 'html.parser')
+    main = soup.select_one('main')
+    main.clear()
+    for e in soup.select('#TOC, .toc-phone'): e.extract()
+    soup.title.string = 'Licences'
+    said = ('The text, code and sheets of this site stand under the Apache License 2.0. Its live sheets and figures carry these packages, each with its own licence.'
+            if packages else 'The text, code and sheets of this site stand under the Apache License 2.0. This copy carries no live sheets.')
+    parts = [f'<h1 class="title">Licences</h1><p>{said}</p>']
+    for p in packages:
+        name = html.escape(f'{p["name"]} {p["version"]}: {p["license"]}')
+        parts.append(f'<details class="licence"><summary>{name}</summary><pre tabindex="0">{html.escape(p["text"])}</pre></details>')
+    main.append(BeautifulSoup(''.join(parts), 'html.parser'))
+    (site/'licences.html').write_text(str(soup), encoding='utf-8')
 
 
 def build(site:Path)->int:
@@ -120,6 +148,8 @@ def build(site:Path)->int:
     docs = documents(folder, workbooks(folder)) | dict(digit=digit_document(folder))
     missing = build_engine(folder)
     if missing: print(f'the sheets stay pictures: {missing}')
+    licences_page(site, licences(folder))
+    (folder/'licences.json').unlink(missing_ok=True)
     return sum(add_to_page(p, site, docs, not missing) for p in site.rglob('*.html'))
 
 

@@ -1,26 +1,46 @@
 "Run the notebooks of the book, each from top to bottom in a process of its own; with --save, keep their outputs."
-import argparse, os, subprocess, sys, time
+import argparse, multiprocessing, os, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
+PRELOADED = ['torch', 'pandas', 'matplotlib', 'nbdev.test']  # imported once, for all notebooks, where processes can fork
+processes = multiprocessing.get_context('forkserver' if 'forkserver' in multiprocessing.get_all_start_methods() else 'spawn')
 
 
 def all_notebooks()->list[Path]: return sorted(p for p in (root/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
 
 
+def in_child(nb:Path, save:bool, flags:str, log:str):
+    "Run one notebook; what it prints goes to a file, and the exit status tells success"
+    from nbdev.config import get_config
+    from nbdev.test import test_nb
+    out = os.open(log, os.O_WRONLY)
+    for stream in (1, 2): os.dup2(out, stream)
+    os.chdir(nb.parent)
+    cfg = get_config(nb.parent)
+    skip = cfg.tst_flags.split() if isinstance(cfg.tst_flags, str) else list(cfg.tst_flags)
+    ok, _ = test_nb(nb, skip_flags=skip, force_flags=flags.split(), basepath=cfg.config_path, save=save)
+    sys.exit(not ok)
+
+
 def run_one(nb:Path, save:bool, flags:str)->tuple[Path, bool, float, str]:
-    "Run one notebook with `nbdev-test`; its path, success, seconds and messages"
+    "Run one notebook in a process of its own; its path, success, seconds and messages"
     start = time.time()
-    cmd = ['nbdev-test', str(nb), '--n-workers', '0'] + ['--save'] * save + (['--flags', flags] if flags else [])
-    done = subprocess.run(cmd, cwd=root, capture_output=True, text=True)
-    return nb, done.returncode == 0, time.time() - start, done.stdout + done.stderr
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder)/'log'
+        log.touch()
+        p = processes.Process(target=in_child, args=(nb, save, flags, str(log)))
+        p.start()
+        p.join()
+        return nb, p.exitcode == 0, time.time() - start, log.read_text(encoding='utf-8', errors='replace')
 
 
 def run_all(notebooks:list[Path], save:bool=False, workers:int=2)->bool:
     "Run notebooks side by side and report each as it ends"
     flags = 'real_data' if os.environ.get('DDL_LESSON8_DATA') else ''
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // workers)))
+    if processes.get_start_method() == 'forkserver': processes.set_forkserver_preload(PRELOADED)
     all_ok = True
     with ThreadPoolExecutor(workers) as pool:
         jobs = [pool.submit(run_one, p, save, flags) for p in notebooks]

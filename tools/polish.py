@@ -167,6 +167,19 @@ def figures_as_files(soup, name:str, site:Path):
     for img in soup.select('main img'): img['loading'] = 'lazy'
 
 
+def live_figures(soup, name:str):
+    "The picture of a live figure moves into its element, which stands where the picture stood"
+    for tag in soup.select('main live-figure[src]'):
+        cell = tag.find_parent(class_='cell') or tag.parent
+        pictures = [img for img in cell.select('img') if not img.find_parent('live-figure')]
+        own = tag.find_parent(class_='cell-output')
+        tag.extract()
+        if own is not None and not own.get_text(strip=True) and not own.find('img'): own.extract()
+        if not pictures: continue
+        tag['src'] = depth(name) + tag['src']
+        pictures[-1].wrap(tag)
+
+
 def caption_figures(soup):
     "A caption is text with emphasis and code, whichever way the renderer passes it on"
     for c in soup.select('main figcaption'):
@@ -257,6 +270,8 @@ def frame(soup, name:str):
     for e in soup.select('link[href*="bootstrap-icons"], script[src*="fuse"]'): e.extract()  # five signs of our stylesheet, a search of our own
     if not soup.select_one('.quarto-color-scheme-toggle') and (home := soup.select_one('.sidebar-header, .navbar')):
         home.append(element(soup, '<button type="button" class="scheme-toggle" aria-label="Light or dark" title="Light or dark">◐</button>'))
+    home = soup.select_one('#quarto-content') or soup.body
+    home.append(element(soup, f'<footer class="site-footer"><a href="{up}licences.html">Licences of what this site carries</a></footer>'))
     soup.body.append(element(soup, '<a class="to-top" href="#" aria-label="Back to the top">↑</a>'))
 
 
@@ -343,6 +358,7 @@ def polish_page(soup, name:str, site:Path, chapter:bool):
     fold_library(soup)
     if (fold := soup.select_one('main details.library')) and (ref := soup.select_one('main details.reference')): fold.append(ref.extract())
     figures_as_files(soup, name, site)
+    live_figures(soup, name)
     caption_figures(soup)
     mathematics(soup)
     scroll_tables(soup)

@@ -76,6 +76,8 @@ def check_slide(my_slide):
         assert torch.allclose(got.double(), want, atol=1e-5), f'{case} some answers are wrong'
 
 # %% ../../nbs/book/04_checks_conv.ipynb #e26e55eb
+KERNEL = 13, 31 # row and column of the first kernel's first cell on the sheet 'convolutions'
+
 def _thin_line(k): # judge a kernel
     def answers(*rows): return slide_kernel(torch.tensor(rows, dtype=torch.float64)[:, None].expand(-1, 5), k)[:, 0]
     assert answers(0, 0, 0).abs() < 1e-9, 'on paper it should answer 0'
@@ -90,7 +92,6 @@ def check_thin_line(my_thin_line):
 
 def check_sheet_thin_line(book):
     "The same, typed into the sheet: the first kernel of the sheet 'convolutions'"
-    from ddl_lesson8.book.sheet_conv import KERNEL
     cells = [[book.cell('convolutions', KERNEL[0] + r, KERNEL[1] + c) for c in range(3)] for r in range(3)]
     assert all(isinstance(c.value, (int, float)) for row in cells for c in row), 'each of the nine cells of the first kernel holds a number'
     k = torch.tensor([[c.value for c in row] for row in cells], dtype=torch.float64)

@@ -3,6 +3,8 @@ import css from './stub.css'
 
 const el = (tag, props, ...children) => { const node = Object.assign(document.createElement(tag), props); node.append(...children); return node }
 
+const fetched = async (url, how) => { const r = await fetch(url); if (!r.ok) throw new Error(`${url.pathname} is missing (${r.status})`); return r[how]() }
+
 class Live extends HTMLElement {
   constructor() {
     super()
@@ -19,6 +21,8 @@ class Live extends HTMLElement {
     if (this.hasAttribute('open')) this.start()
   }
 
+  get module() { return 'live-app.js' } // what a click loads
+  get bytes() { return true }            // and whether the engine's own form of the document lies beside it
   get address() { return new URL(this.getAttribute('src'), document.baseURI) }
 
   start() { this._started ??= this._start(); return this.ready }
@@ -27,9 +31,8 @@ class Live extends HTMLElement {
     this._button.textContent = 'Opening …'
     this._button.disabled = true
     try {
-      const fetched = async (url, how) => { const r = await fetch(url); if (!r.ok) throw new Error(`${url.pathname} is missing (${r.status})`); return r[how]() }
-      const bytes = fetched(new URL(this.address.href.replace(/\.json$/, '.bin')), 'arrayBuffer').then(b => new Uint8Array(b), () => null)
-      const [doc, app] = await Promise.all([fetched(this.address, 'json'), import(new URL('live-app.js', import.meta.url))])
+      const bytes = this.bytes ? fetched(new URL(this.address.href.replace(/\.json$/, '.bin')), 'arrayBuffer').then(b => new Uint8Array(b), () => null) : null
+      const [doc, app] = await Promise.all([fetched(this.address, 'json'), import(new URL(this.module, import.meta.url))])
       Object.setPrototypeOf(this, app[this.opened].prototype)
       await this.load(doc, await bytes)
       this._open.resolve(this)
@@ -56,7 +59,16 @@ export class DigitReader extends Live {
 }
 later(DigitReader, ['get', 'set', 'setMany', 'inputs', 'clear'])
 
+export class LiveFigure extends Live {
+  get invitation() { return 'Move it yourself' }
+  get opened() { return 'OpenFigure' }
+  get module() { return 'live-figure.js' }
+  get bytes() { return false }
+}
+later(LiveFigure, ['get', 'set', 'inputs'])
+
 if (!customElements.get('live-sheet')) {
   customElements.define('live-sheet', LiveSheet)
   customElements.define('digit-reader', DigitReader)
+  customElements.define('live-figure', LiveFigure)
 }

@@ -1,0 +1,53 @@
+// Loaded when a reader opens a figure: Vega draws the description that the book saved, with the browser's own sliders and lists.
+import { parse, View, Error as ERRORS } from 'vega'
+import { LiveFigure } from './stub.js'
+import css from './figure.css'
+
+const el = (tag, props = {}, ...children) => { const node = Object.assign(document.createElement(tag), props); node.append(...children); return node }
+const quiet = part => { part.aria = false; for (const k of ['marks', 'axes']) part[k]?.forEach(quiet); if (part.title?.text) part.title.aria = false } // not a thousand squares, one picture
+const NARROW = 560 // below that, the pictures of a figure stand under each other
+
+export class OpenFigure extends LiveFigure {
+  async load(spec) {
+    if (this.clientWidth < NARROW) spec.layout.columns = 1
+    spec.marks.forEach(quiet)
+    const picture = el('div', { className: 'plot' }), inputs = el('div', { className: 'inputs' })
+    this.said = el('p', { className: 'said' })
+    this.said.setAttribute('role', 'status')
+    this.view = new View(parse(spec), { renderer: 'svg', container: picture, bind: inputs, hover: false, logLevel: ERRORS })
+    this.root.append(el('style', { textContent: css }), el('div', { className: 'app' }, inputs, picture, this.said))
+    await this.view.runAsync()
+    this._name(picture)
+    this.root.querySelector('.cover').remove()
+    if (picture.scrollWidth > picture.clientWidth + 1) picture.tabIndex = 0 // it scrolls: a keyboard must reach it
+    this.view.addSignalListener('said', () => this._tell())
+    this._tell()
+    this._watchTheme()
+    inputs.querySelector('input, select')?.focus({ preventScroll: true })
+  }
+
+  // what programs and readers with a console use
+  async get(name) { return this.view.signal(name) }
+  async set(name, value) { await this.view.signal(name, value).runAsync() }
+  async inputs() { return [...this.root.querySelectorAll('[name]')].map(i => i.name) }
+
+  _name(picture) { // one picture with a name, for screen readers; the line below says what it shows
+    for (const a of ['role', 'aria-roledescription', 'aria-label']) picture.removeAttribute(a)
+    const svg = picture.querySelector('svg')
+    svg.setAttribute('role', 'img')
+    svg.setAttribute('aria-label', this.querySelector('img')?.alt || 'figure')
+  }
+
+  _tell() { const text = this.view.signal('said'); if (this.said.textContent !== text) this.said.textContent = text }
+
+  _watchTheme() {
+    const look = () => {
+      const dark = document.documentElement.dataset.bsTheme === 'dark'
+      this.classList.toggle('dark', dark)
+      const [ink, paper, line] = dark ? ['#e4e4e7', '#26292f', '#3f434b'] : ['#18181b', '#ffffff', '#d4d4d8']
+      this.view.signal('ink', ink).signal('paper', paper).signal('line', line).runAsync()
+    }
+    look()
+    new MutationObserver(look).observe(document.documentElement, { attributes: true, attributeFilter: ['data-bs-theme'] })
+  }
+}
