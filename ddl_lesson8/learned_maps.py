@@ -30,7 +30,8 @@ def map_correlation(
     "Do two sets of points have the same near and far? (claims T8, T9; Mantel's test)"
     a, b = torch.as_tensor(np.asarray(a)), torch.as_tensor(np.asarray(b))
     near, g = pair_distances(a), torch.Generator().manual_seed(seed)
-    def corr(y): return torch.corrcoef(torch.stack([near, pair_distances(y)]))[0, 1].item()
+    def corr(y):
+        return torch.corrcoef(torch.stack([near, pair_distances(y)]))[0, 1].item()
     r = corr(b)
     reached = [corr(b[torch.randperm(len(b), generator=g)]) >= r
                for _ in range(n_shuffles)]

@@ -103,6 +103,7 @@ class RankingReport:
         body = ''.join(f'<tr><th>{name}</th>' + ''.join(f'<td>{v:.3f}</td>' for v in row.values()) + '</tr>' for name, row in self.rows.items())
         return f'<table><caption>{self._title()}</caption><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
 
+# %% ../nbs/05b_ranking.ipynb #76072ab3
 def _all_scores(
     learner,           # a `CollabLearner`, or anything with a method `scores`
     users:torch.Tensor # rows of users, (n,)
@@ -115,6 +116,7 @@ def _all_scores(
     pairs = torch.cartesian_prod(users, torch.arange(n_items)).T
     return learner.outputs(tuple(pairs)).view(-1, n_items).cpu()
 
+# %% ../nbs/05b_ranking.ipynb #f9f7d204
 def ranking_report(
     learner,           # a `CollabLearner`, an `ALS`, or anything with `memory` and `scores`
     held_out:Ratings,  # what people chose afterwards
@@ -138,6 +140,7 @@ def ranking_report(
     rows = {name: _judge(make, memory, warm, chosen, popular, k, chunk) for name, make in makers.items()}
     return RankingReport(rows, k, len(warm), len(people) - len(warm))
 
+# %% ../nbs/05b_ranking.ipynb #fcbec715
 def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the report
     n_items, parts, listed = len(popular), [], torch.zeros(len(popular), dtype=torch.bool)
     rarity = -((popular / memory.user.sum()).clamp_min(1e-12)).log2()

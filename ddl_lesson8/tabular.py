@@ -43,29 +43,8 @@ def class_counts(
     "How many rows the embedding of each category needs"
     return {n: len(prep.classes[n]) for n in prep.all_cat_names}
 
-# %% ../nbs/06_tabular.ipynb #be1c6f68
-@delegates()
-class TabularLearner(Learner):
-    "A `Learner` that keeps the preparation of its table, so it predicts for raw rows"
-    def __init__(self,
-        data:Data|None,   # prepared tensors; None for a learner that only predicts
-        model:nn.Module,  # a `TabularModel`
-        loss_func,        # mean squared error or cross-entropy
-        prep:ColumnPrep,  # how rows become tensors
-        config:dict,      # arguments of `TabularModel`, as plain values
-        **kwargs          # to `Learner`
-    ):
-        super().__init__(data, model, loss_func, **kwargs)
-        self.prep, self.config, self.n_inputs = prep, config, 2
-
-    def predict(self,
-        *inputs # a raw table, or prepared tensors
-    )->torch.Tensor: # numbers (n, targets), or class probabilities (n, classes)
-        "Predict rows; raise `ValueError` naming the column that does not fit"
-        if len(inputs) == 1 and not isinstance(inputs[0], torch.Tensor): inputs = self.prep(inputs[0])
-        out = super().predict(*inputs)
-        return out.softmax(1) if self.prep.y_kind == 'class' else out
-
+# %% ../nbs/06_tabular.ipynb #5b5b57f9
+class _TabularFile(Learner): # the part of a `TabularLearner` that is about its file
     def about(self)->dict: # plain values
         "The preparation and the arguments of the model; raise `TypeError` for an activation that cannot be made again"
         if self.config.get('act_args', {}) is None:
@@ -96,6 +75,29 @@ class TabularLearner(Learner):
         if data is not None and not isinstance(data, Data): data = Data(*prep.parts(data, np.arange(len(as_frame(data))), None))
         loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
         return cls(data, model, loss_func, prep, about['config'], device=device)
+
+# %% ../nbs/06_tabular.ipynb #be1c6f68
+@delegates()
+class TabularLearner(_TabularFile):
+    "A `Learner` that keeps the preparation of its table, so it predicts for raw rows"
+    def __init__(self,
+        data:Data|None,   # prepared tensors; None for a learner that only predicts
+        model:nn.Module,  # a `TabularModel`
+        loss_func,        # mean squared error or cross-entropy
+        prep:ColumnPrep,  # how rows become tensors
+        config:dict,      # arguments of `TabularModel`, as plain values
+        **kwargs          # to `Learner`
+    ):
+        super().__init__(data, model, loss_func, **kwargs)
+        self.prep, self.config, self.n_inputs = prep, config, 2
+
+    def predict(self,
+        *inputs # a raw table, or prepared tensors
+    )->torch.Tensor: # numbers (n, targets), or class probabilities (n, classes)
+        "Predict rows; raise `ValueError` naming the column that does not fit"
+        if len(inputs) == 1 and not isinstance(inputs[0], torch.Tensor): inputs = self.prep(inputs[0])
+        out = super().predict(*inputs)
+        return out.softmax(1) if self.prep.y_kind == 'class' else out
 
     def predict_row(self,
         row:dict # name of a column -> value
