@@ -47,6 +47,7 @@ from .neighbours import *
 from .loud_minority import *
 from .newcomers import *
 from .recommend import *
+from .warm_start import *
 from .ranking import *
 from .tabular import *
 from .learned_maps import *

@@ -252,13 +252,15 @@ def collab_model(
     if kind == 'network': return EmbeddingNN(users, items, config['emb_szs'], y_range=y_range, **net)
     return CombinedModel(users, items, *tables, n_factors, config['emb_szs'], y_range=y_range, **net)
 
-_LATER = 'recommend', 'newcomer', 'new_item', 'average_person', 'seen', 'split_facts'
+_LATER = dict(recommend='recommend newcomer new_item numbers_of_new average_person seen split_facts',
+              warm_start='extend') # module -> methods that it brings
 
 class CollabLearner(RatingLearner):
     "A `RatingLearner` with a model of this chapter; made by `collab_learner`"
     def __getattr__(self, name): # lists and newcomers stand in a later chapter, which is loaded when asked for
-        if name not in _LATER: raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        import_module('ddl_lesson8.recommend')
+        module = next((m for m, names in _LATER.items() if name in names.split()), None)
+        if module is None: raise AttributeError(f"{type(self).__name__} has no {name!r}")
+        import_module(f'ddl_lesson8.{module}')
         return getattr(self, name)
 
     @classmethod

@@ -30,13 +30,15 @@ class Suggestions(list):
 # %% ../nbs/05_recommend.ipynb #7800783e
 @patch
 def split_facts(self:CollabLearner,
-    known:dict # item -> rating, and column of the user table -> value
+    known:dict,      # item -> rating, and column of the user table -> value; for a new item, user -> rating and so on
+    kind:str='user'  # what is new: 'user' or 'item'
 )->tuple: # ratings, facts
-    "Tell a newcomer's ratings from facts about them"
-    facts = {k: v for k, v in known.items() if k in self.encoders[0].columns and row_of(self.items, k) < 0}
+    "Tell ratings of a newcomer, or of a new item, from facts; raises `KeyError` for what is neither"
+    encoder, vocab = (self.encoders[0], self.items) if kind == 'user' else (self.encoders[1], self.users)
+    facts = {k: v for k, v in known.items() if row_of(vocab, k) < 0 and (k in encoder.columns or (kind == 'item' and encoder.columns))}
     if facts and not isinstance(self.model, CombinedModel):
         raise TypeError(f"{list(facts)} are facts, and this model reads none: collab_learner(..., metadata=True) does")
-    self.encoders[0].check(facts)
+    encoder.check(facts)
     return {k: v for k, v in known.items() if k not in facts}, facts
 
 @patch
@@ -62,25 +64,33 @@ def _evaluating(
 
 def item_side(
     model:nn.Module, # `EmbeddingDotBias` or `CombinedModel`
-    facts:torch.Tensor|None=None # encoded facts of the newcomer, (columns,); those of the average person when None
-)->tuple: # inputs for a newcomer's numbers (n_items, n_factors + 1), fixed part of the score (n_items,)
-    "What a newcomer's score is made of; raises `TypeError` for a model without factors"
+    facts:torch.Tensor|None=None, # encoded facts of what is new, (columns,); those of the average one when None
+    kind:str='user'  # what is new: a 'user', who meets the items, or an 'item', which meets the users
+)->tuple: # inputs for the new one's numbers (others, n_factors + 1), fixed part of the score (others,)
+    "What the score of a newcomer, or of a new item, is made of; raises `TypeError` for a model without factors"
     dot = getattr(model, 'dot', model)
     if not isinstance(dot, EmbeddingDotBias):
         raise TypeError(f"{type(model).__name__} has no factors for a newcomer: use the dot product, or metadata=True")
-    i_weight, fixed = dot.i_weight.weight.detach(), dot.i_bias.weight.detach().squeeze(1)
-    if dot is not model: # the network sees an average person
-        n, u, i = len(model.items), model.u_embed.weight, model.i_embed.weight
-        facts = model.user_meta.mean(0) if facts is None else facts.to(u)
-        fixed = fixed + model.extra(u[:-1].mean(0).expand(n, -1), i[:n], facts.expand(n, -1), model.item_meta)
-    inputs = torch.cat([i_weight, torch.ones_like(fixed)[:, None]], 1)
+    u_weight, i_weight, u_bias, i_bias = (t.detach() for t in dot.tables())
+    weight, fixed = (i_weight, i_bias) if kind == 'user' else (u_weight, u_bias)
+    if dot is not model: fixed = fixed + _network_part(model, facts, kind)
+    inputs = torch.cat([weight, torch.ones_like(fixed)[:, None]], 1)
     return at_least_float32(inputs), at_least_float32(fixed)
 
+def _network_part(m, facts, kind): # of the score; the network sees an average embedding of what is new
+    n, u, i = len(m.items if kind == 'user' else m.users), m.u_embed.weight, m.i_embed.weight
+    facts = (m.user_meta if kind == 'user' else m.item_meta).mean(0) if facts is None else facts.to(u)
+    if kind == 'user': return m.extra(u[:-1].mean(0).expand(n, -1), i[:n], facts.expand(n, -1), m.item_meta)
+    return m.extra(u[:n], i[:-1].mean(0).expand(n, -1), m.user_meta, facts.expand(n, -1))
+
 @patch
-def average_person(self:CollabLearner)->Prior: # of factors and bias, n_factors + 1 numbers
-    "What to believe about a person before any rating"
-    dot = getattr(self.model, 'dot', self.model)
-    z = torch.cat([dot.u_weight.weight, dot.u_bias.weight], 1).detach()[self.learned('user').to(self.device)]
+def average_person(self:CollabLearner,
+    kind:str='user' # or 'item'
+)->Prior: # of factors and bias, n_factors + 1 numbers
+    "What to believe about a person, or an item, before any rating"
+    u_weight, i_weight, u_bias, i_bias = getattr(self.model, 'dot', self.model).tables()
+    weight, bias = (u_weight, u_bias) if kind == 'user' else (i_weight, i_bias)
+    z = torch.cat([weight, bias[:, None]], 1).detach()[self.learned(kind).to(self.device)]
     noise = 1. if self.order else self.noise()
     return prior_of(at_least_float32(z), torch.tensor([noise]).sqrt())
 
@@ -103,42 +113,52 @@ def likely_chooser(
     return z
 
 @patch
-def newcomer(self:CollabLearner,
-    known:dict # item -> rating, and column of the user table -> value; may be empty; untrained items teach nothing
-)->torch.Tensor: # predicted ratings of all items, on the CPU
-    "Predict for a person who is not in the data, without training; raises `ValueError` for impossible ratings"
-    ratings, facts = self.split_facts(known)
+def numbers_of_new(self:CollabLearner,
+    rated:torch.Tensor, # rows of the rated items, (ratings,); for a new item, of the users who rated it
+    given:torch.Tensor, # their ratings, (ratings,)
+    facts:torch.Tensor|None=None, # encoded facts, (columns,)
+    kind:str='user',    # what is new: 'user' or 'item'
+    prior:Prior|None=None # `average_person` when None
+)->tuple: # factors and bias of the new one (k,), inputs (others, k) and fixed part (others,) of its scores
+    "Numbers for somebody new, or a new item, without training; rows of which nothing was learned teach nothing"
+    with _evaluating(self.model): x, fixed = item_side(self.model, facts, kind)
+    prior = self.average_person(kind) if prior is None else prior
+    useful = self.learned('item' if kind == 'user' else 'user')[rated]
+    rated, given = rated[useful].to(x.device), given[useful].to(x)
+    if not self.order: return posterior(x[rated], score_for(given, self.model.y_range) - fixed[rated], prior), x, fixed
+    if kind == 'item' and len(rated): raise TypeError("a model of order learns a new item from whole lists, not from a few choices: train again, or use its facts")
+    return likely_chooser(x, fixed, rated, prior), x, fixed
+
+@patch
+def _predict_for(self:CollabLearner, known, kind):
+    if isinstance(known, (list, tuple)):
+        if not known: raise ValueError(f"there is no new {kind} to predict")
+        return torch.stack([self._predict_for(k, kind) for k in known])
+    ratings, facts = self.split_facts(known, kind)
     low, high = self.memory.low, self.memory.high
     bad = {k: v for k, v in ratings.items() if isinstance(v, str) or not low <= v <= high}
     if bad and not self.order: raise ValueError(f"ratings are between {low:g} and {high:g}, not {bad}")
-    row = self.encoders[0]({k: [facts.get(k)] for k in self.encoders[0].columns})[0] if facts else None
-    with _evaluating(self.model): (x, fixed), prior = item_side(self.model, row), self.average_person()
-    rated = row_numbers(self.items, list(ratings), 'item')
-    useful = self.learned('item')[rated]
-    given = torch.tensor(list(map(float, ratings.values())), dtype=x.dtype)[useful].to(x.device)
-    rated = rated[useful].to(x.device)
-    if self.order: return (x @ likely_chooser(x, fixed, rated, prior) + fixed).cpu()
-    z = posterior(x[rated], score_for(given, self.model.y_range) - fixed[rated], prior)
+    encoder = self.encoders[kind == 'item']
+    row = encoder({k: [facts.get(k)] for k in encoder.columns})[0] if facts else None
+    rated = row_numbers(*((self.items, list(ratings), 'item') if kind == 'user' else (self.users, list(ratings), 'user')))
+    given = torch.tensor(list(map(float, ratings.values())), dtype=torch.float64)
+    z, x, fixed = self.numbers_of_new(rated, given, row, kind)
     return in_range(x @ z + fixed, self.model.y_range).cpu()
+
+@patch
+def newcomer(self:CollabLearner,
+    known # item -> rating, and column of the user table -> value; may be empty; or a list of such dicts
+)->torch.Tensor: # predicted ratings of all items, on the CPU, (items,); for a list (newcomers, items)
+    "Predict for a person who is not in the data, without training; raises `ValueError` for impossible ratings"
+    return self._predict_for(known, 'user')
 
 # %% ../nbs/05_recommend.ipynb #52d2c7b2
 @patch
 def new_item(self:CollabLearner,
-    known:dict # column -> value, as in the table of items; missing ones count as average
-)->torch.Tensor: # predicted ratings by all users, on the CPU
-    "Predict an item that is not in the data; raises `TypeError` without metadata, and says which facts are unknown"
-    m, columns = self.model, list(self.encoders[1].columns)
-    if not isinstance(m, CombinedModel) or not columns:
-        raise TypeError("a new item needs a model that reads metadata of items: collab_learner(..., metadata=True)")
-    self.encoders[1].check(known)
-    n, dot, u = len(self.users), m.dot, m.u_embed.weight[:len(self.users)]
-    meta = self.encoders[1]({k: [known.get(k)] for k in columns}).to(u)
-    average_i = m.i_embed.weight[:-1].mean(0).expand(n, -1)
-    with _evaluating(m):
-        u_weight, i_weight, u_bias, i_bias = dot.tables()
-        score = u_weight @ i_weight.mean(0) + u_bias + i_bias.mean()
-        score = score + m.extra(u, average_i, m.user_meta, meta.expand(n, -1))
-        return in_range(score, m.y_range).cpu()
+    known # user -> rating, and column of the table of items -> value; missing ones count as average; or a list of such dicts
+)->torch.Tensor: # predicted ratings by all users, on the CPU, (users,); for a list (new items, users)
+    "Predict an item that is not in the data; raises `TypeError` for facts without metadata, and says which are unknown"
+    return self._predict_for(known, 'item')
 
 # %% ../nbs/05_recommend.ipynb #91457b37
 def _pick_diverse(
