@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 from fastcore.meta import delegates
-from .collab import get_emb_sz
+from .collab import get_emb_sz, sigmoid_range
 from .data.columns import ColumnPrep, cont_cat_split, split_rows
 from .data.frames import as_frame
 from .train.learner import Data, Learner, _read, load_learner, seeded
@@ -33,8 +33,7 @@ def tabular_forward(
     x = torch.cat([t[ids] for t, ids in zip(tables, x_cat.T)] + [x_cont], dim=1)
     for w, b in zip(weights[:-1], biases[:-1]): x = (x @ w.T + b).clamp(min=0)
     x = x @ weights[-1].T + biases[-1]
-    return (x if y_range is None
-            else y_range[0] + (y_range[1] - y_range[0]) / (1 + (-x).exp()))
+    return x if y_range is None else sigmoid_range(x, *y_range)
 
 # %% ../nbs/06_tabular.ipynb #faf4c1e3
 def class_counts(
