@@ -9,7 +9,7 @@ __all__ = ['older_cnn', 'newer_cnn', 'summary', 'Jitter', 'layer_outputs', 'conf
            'edge_likeness']
 
 # %% ../nbs/08_trained_cnn.ipynb #184b267d
-import itertools, math
+import math
 from functools import partial
 from html import escape
 from typing import NamedTuple
@@ -242,57 +242,3 @@ def edge_likeness(
 )->torch.Tensor: # (...), from 0 to 1
     "Best cosine of each kernel with an edge kernel of any kind and angle; 0 for a kernel of zeros (claim V14)"
     return nearest_edge(weight).flatten(-2).norm(dim=-1) / weight.flatten(-2).norm(dim=-1).clamp_min(1e-30)
-
-# %% ../nbs/08_trained_cnn.ipynb #f3040a33
-def _check_my_n_weights(my_n_weights):
-    for n_in, n_out, k in ((1, 1, 1), (1, 16, 3), (16, 32, 3), (3, 8, 5)):
-        want, got = sum(p.numel() for p in nn.Conv2d(n_in, n_out, k).parameters()), my_n_weights(n_in, n_out, k)
-        case = f'for {n_in} -> {n_out} channels, {k} x {k}'
-        assert got != want - n_out, f'{case}: right for the kernels, but each output has a bias'
-        assert got == want, f'{case}: {got} is not it; how many numbers does one filter have?'
-
-# %% ../nbs/08_trained_cnn.ipynb #79cae856
-def _check_my_multiplications(my_multiplications):
-    for n_in, n_out, k, h, w in ((1, 1, 1, 2, 3), (1, 16, 3, 28, 28), (16, 32, 3, 14, 7)):
-        layer, got = nn.Conv2d(n_in, n_out, k, padding=k // 2), my_multiplications(n_in, n_out, k, h, w)
-        want = summary(layer, torch.zeros(1, n_in, h, w)).n_multiplications
-        assert got != want // (h * w), f'{got} is what one place takes; there are {h} x {w}'
-        case = f'for {n_in} -> {n_out} channels, {k} x {k}, output {h} x {w}'
-        assert got == want, f'{case}: {got} is not it; start with one place of one output'
-
-# %% ../nbs/08_trained_cnn.ipynb #8fd514fe
-def _check_my_shift(my_shift):
-    x = torch.arange(1., 25).view(2, 1, 3, 4)
-    kept = x.clone()
-    for right, down in ((0, 0), (1, 0), (0, 1), (-2, 1), (1, -1), (3, 2)):
-        y = my_shift(x, right, down)
-        assert torch.equal(x, kept), 'the input was changed; work on a copy'
-        assert y.shape == x.shape, f'shape {tuple(y.shape)}; it must stay {tuple(x.shape)}'
-        want = torch.zeros_like(x)
-        for r, c in itertools.product(range(3), range(4)):
-            if 0 <= r - down < 3 and 0 <= c - right < 4: want[..., r, c] = x[..., r - down, c - right]
-        rolled = torch.equal(y, x.roll((down, right), (2, 3))) and not torch.equal(y, want)
-        assert not rolled, 'what leaves on one side comes in on the other; it must be gone'
-        assert torch.equal(y, want), f'moved by {right} to the right and {down} down, cells are not where they belong'
-
-# %% ../nbs/08_trained_cnn.ipynb #d69b8506
-def _check_my_hit_rates(my_hit_rates):
-    counts = torch.tensor([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
-    by_digit, by_answer = (torch.tensor(t, dtype=torch.float64) for t in ([8 / 10, 3 / 4, 0], [8 / 9, 3 / 5, 0]))
-    got = torch.as_tensor(my_hit_rates(counts)).double()
-    assert got.shape == (3,), f'{tuple(got.shape)} is the shape; one number for each digit is wanted'
-    assert not got.isnan().any(), 'a digit without pictures: nothing divided by nothing; its share shall be 0'
-    assert not torch.allclose(got, by_answer), 'that is the share of right ones in each answer; ask for each true digit'
-    assert torch.allclose(got, by_digit, atol=1e-6), 'for 8 and 2, 1 and 3: think of a row of the table'
-
-# %% ../nbs/08_trained_cnn.ipynb #0b19a9a7
-def _check_my_edge_angle(my_edge_angle):
-    flat, upright = edge_family(torch.float64)[0]
-    for degrees in (0, 30, 90, 135, 200, 340):
-        a = math.radians(degrees)
-        for extra in (0., .5): # a constant is at right angles to both kernels
-            got = float(my_edge_angle(3 * (math.cos(a) * flat + math.sin(a) * upright) + extra))
-            off, in_radians = ((v - degrees + 180) % 360 - 180 for v in (got, math.degrees(got)))
-            assert degrees == 0 or abs(in_radians) > 1e-3, 'that is in radians'
-            assert abs(abs(off) - 180) > 1e-3, f'{degrees} degrees: {got:.1f} is the opposite way; mind both signs'
-            assert abs(off) < 1e-3, f'a filter at {degrees} degrees is not at {got:.1f}'

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/ranking.html.md"""
 __all__ = ['solve_side', 'list_metrics', 'ALS', 'RankingReport', 'ranking_report']
 
 # %% ../nbs/05b_ranking.ipynb #6d393295
-import math
+import math, warnings
 from dataclasses import dataclass
 from html import escape
 import torch
@@ -47,8 +47,26 @@ def list_metrics(
             'MRR': (hits / place).max(1).values}
 
 # %% ../nbs/05b_ranking.ipynb #413e8390
+def _pattern(starts, rows, n)->torch.Tensor: # a sparse table of ones
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore') # PyTorch calls its sparse tables beta; the tests hold them to `solve_side`
+        return torch.sparse_csr_tensor(starts, rows.long(), torch.ones(len(rows)), (len(starts) - 1, n))
+
+def _towards(mine, other, rated, alpha, penalty, steps=3)->torch.Tensor: # what `solve_side` finds, from where `mine` stands
+    shared = other.T @ other + penalty * torch.eye(other.shape[1])
+    def system(x): return x @ shared + alpha * (torch.sparse.sampled_addmm(rated, x, other.T, beta=0.) @ other)
+    left = (1 + alpha) * (rated @ other) - system(mine)
+    step, size = left, left.square().sum(1, keepdim=True)
+    for _ in range(steps):
+        moved = system(step)
+        share = size / (step * moved).sum(1, keepdim=True).clamp_min(1e-20)
+        mine, left = mine + share * step, left - share * moved
+        now = left.square().sum(1, keepdim=True)
+        step, size = left + now / size.clamp_min(1e-20) * step, now
+    return mine
+
 class ALS:
-    "Weighted least squares for choices without stars, solved by turns (Hu, Koren and Volinsky, 2008)"
+    "Weighted least squares for choices without stars, in turns (Hu, Koren and Volinsky, 2008)"
     def __init__(self,
         ratings:Ratings,   # only who has rated what counts, not how
         n_factors:int=50,  # numbers that describe each user and item
@@ -60,19 +78,23 @@ class ALS:
         self.ratings, self.alpha, self.penalty = ratings, alpha, penalty
         self.users, self.items, self.memory = ratings.users, ratings.items, Memory.of(ratings, None)
         g = torch.Generator().manual_seed(seed)
-        self.item_factors = torch.randn(ratings.n_items, n_factors, generator=g) / n_factors**.5
-        self.rated = [self.memory.seen(u) for u in range(ratings.n_users)]
+        counts = self.memory.items.long().bincount(minlength=ratings.n_items)
+        self.item_factors = torch.randn(ratings.n_items, n_factors, generator=g) / n_factors**.5 * (counts > 0)[:, None]
+        self.user_factors = torch.zeros(ratings.n_users, n_factors)
         user = torch.arange(ratings.n_users).repeat_interleave(self.memory.starts.diff())
-        order = self.memory.items.long().argsort(stable=True)
-        self.raters = list(user[order].split(self.memory.items.long().bincount(minlength=ratings.n_items).tolist()))
+        raters = user[self.memory.items.long().argsort(stable=True)]
+        starts = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
+        self.rated, self.raters = _pattern(self.memory.starts, self.memory.items, ratings.n_items), _pattern(starts, raters, ratings.n_users)
 
     def fit(self,
         n_turns:int=15 # both sides, so many times
     )->'ALS': # itself
-        "Solve for users and for items, in turns"
+        "Improve users and items in turns, by a few steps of conjugate gradients each (Takács, Pilászy and Tikk, 2011)"
+        u, i = self.user_factors, self.item_factors
         for _ in range(n_turns):
-            self.user_factors = solve_side(self.item_factors, self.rated, self.alpha, self.penalty)
-            self.item_factors = solve_side(self.user_factors, self.raters, self.alpha, self.penalty)
+            u = _towards(u, i, self.rated, self.alpha, self.penalty)
+            i = _towards(i, u, self.raters, self.alpha, self.penalty)
+        self.user_factors, self.item_factors = u, i
         return self
 
     def scores(self,

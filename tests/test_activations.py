@@ -3,14 +3,13 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from answers import answer_tests, sheet_judge
 from ddl_lesson8 import activations as A
 from ddl_lesson8.activations import ACTIVATIONS, collapse
 from ddl_lesson8.book import checks_activations as checks
-from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_activations import activations_sheet
 from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.check import crosscheck
-from ddl_lesson8.sheets.engine import Engine
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=80)
 settings.load_profile('book')
@@ -179,20 +178,10 @@ WRONG = [
     (lambda a, b, c: c.weight @ b.weight @ a.bias, 'check_joint_bias', 'other two got lost'), (lambda a, b, c: a.weight @ b.weight @ c.bias, 'check_joint_bias', 'later'),
     (lambda a, b, c: c.weight @ b.weight @ a.bias + c.bias, 'check_joint_bias', 'input of zeros')]
 
-@pytest.mark.parametrize('answer, checker', RIGHT)
-def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(checks, checker)), check_exercise(answer, getattr(checks, checker))
-
-@pytest.mark.parametrize('answer, checker, hint', WRONG)
-def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(checks, checker))
-    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks, RIGHT, WRONG)
 
 def test_the_exercise_on_the_sheet(tmp_path):
-    activations_sheet(book := Book())
-    fresh = book.save(tmp_path/'fresh.xlsx')
-    def judge(changes):
-        Engine(fresh).change(changes).save(path := tmp_path/f'{len(list(tmp_path.iterdir()))}.xlsx')
-        return check_sheet_exercise('sheet_lower_loss', path)
+    judge = sheet_judge(activations_sheet, 'sheet_lower_loss', tmp_path)
     assert judge({'losses!A3': 3.81})
     cases = [({'losses!A3': 2}, 'nothing has changed'), ({'losses!A3': 3}, 'the loss of the first row is'), ({'losses!A3': 3, 'losses!B3': 0}, 'one is enough'),
              ({'losses!A4': 9}, 'another row'), ({'losses!F3': 1}, 'not one of the scores')]

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from rating_worlds import combined, learn, ratings # noqa: F401, fixtures
 from ddl_lesson8.collab import (CombinedModel, DotProduct, EmbeddingDotBias, EmbeddingNN, collab_learner,
     emb_sz_rule, get_emb_sz, in_range, sigmoid_range, as_vocab)
 from ddl_lesson8.data.facts import TableEncoder
@@ -12,26 +13,11 @@ from ddl_lesson8.train.rating_learner import bpr_loss, default_range, row_number
 from ddl_lesson8.data.ratings import Ratings, planted_ratings
 from ddl_lesson8.data.read_ratings import ratings_from_table
 from ddl_lesson8.train.learner import load_learner, rmse, seeded
-import ddl_lesson8.recommend # gives the learner its lists
+import ddl_lesson8.recommend # noqa: F401, gives the learner its lists
 
 SEARCH = dict(derandomize=True, deadline=None, max_examples=40)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 
-
-@pytest.fixture(scope='module')
-def ratings(): return planted_ratings(seed=0, n_users=60).ratings
-
-@pytest.fixture(scope='module')
-def learn(ratings):
-    found = collab_learner(ratings, n_factors=8, device='cpu', progress=False)
-    found.fit_one_cycle(3)
-    return found
-
-@pytest.fixture(scope='module')
-def combined(ratings):
-    found = collab_learner(ratings, n_factors=8, metadata=True, device='cpu', progress=False)
-    found.fit_one_cycle(3)
-    return found
 
 def plain_score(m, user, item): # autograd through nn.Embedding
     return (m.u_weight(user) * m.i_weight(item)).sum(1) + m.u_bias(user).squeeze(1) + m.i_bias(item).squeeze(1)

@@ -4,9 +4,8 @@ import pytest, torch
 from ddl_lesson8.data.files import read_values
 from ddl_lesson8.data.ratings import planted_ratings
 from ddl_lesson8.data.scan import scan_ratings
-from ddl_lesson8.train.command import best_items, memory_of_scan, recommend_main, scanned_learner, train_main
+from ddl_lesson8.train.command import memory_of_scan, recommend_main, train_main
 from ddl_lesson8.train.learner import load_learner
-from ddl_lesson8.train.rating_learner import Memory
 
 @pytest.fixture(scope='module')
 def table(tmp_path_factory):
@@ -39,7 +38,6 @@ def test_a_table_with_a_target(tmp_path):
 def test_a_checkpoint_goes_on(table, tmp_path):
     base = [str(table), '--factors', '3', '--epochs', '3', '--seed', '4']
     assert train_main([*base, '--out', str(tmp_path/'a')]) == 0
-    import ddl_lesson8.train.command as command
     from ddl_lesson8.train.learner import Learner
     fit, count = Learner.fit_one_cycle, [0]
     def short(self, *a, **k): return fit(self, *a, until=2, **k)

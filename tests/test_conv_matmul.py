@@ -2,10 +2,10 @@
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
+from answers import answer_tests
 from ddl_lesson8.book import checks_conv_matmul
-from ddl_lesson8.conv_matmul import (Polynomial, as_polynomial, coefficient, letters, conv_entries, conv_sources, conv_matrix, conv2d_matmul,
+from ddl_lesson8.conv_matmul import (as_polynomial, coefficient, letters, conv_entries, conv_sources, conv_matrix, conv2d_matmul,
     conv2d_unfold, conv_out_shape, conv_transpose2d_matmul, conv_violation, matrix_counts, show_conv_matrix)
-from ddl_lesson8.book.exercises import check_exercise
 
 fixed = settings(derandomize=True, deadline=None, max_examples=25)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')
@@ -187,10 +187,4 @@ WRONG = [
     (lambda a, b, size: conv_matrix(a, size), 'check_two_in_one', '16 rows'), (lambda a, b, size: two(a, a, size), 'check_two_in_one', 'other numbers'),
     (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b), size), 'check_two_in_one', 'other numbers')]
 
-@pytest.mark.parametrize('answer, checker', RIGHT)
-def test_right_answers_are_accepted(answer, checker): assert check_exercise(answer, getattr(checks_conv_matmul, checker)), check_exercise(answer, getattr(checks_conv_matmul, checker))
-
-@pytest.mark.parametrize('answer, checker, hint', WRONG)
-def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(checks_conv_matmul, checker))
-    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks_conv_matmul, RIGHT, WRONG)

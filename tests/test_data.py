@@ -7,7 +7,7 @@ import ddl_lesson8.data.downloads as data
 import ddl_lesson8.data.ratings as stars
 from ddl_lesson8.data.downloads import DownloadError, cache_folder, data_folder, download, unpack
 from ddl_lesson8.data.ratings import Ratings, movielens, planted_films, planted_ratings
-from ddl_lesson8.data.read_ratings import as_ratings, id_name, ratings_from_table, ratings_pair
+from ddl_lesson8.data.read_ratings import as_ratings, ratings_from_table
 
 SEARCH = dict(max_examples=40, deadline=None, derandomize=True)
 

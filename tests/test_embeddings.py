@@ -3,9 +3,10 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from answers import answer_tests
 from ddl_lesson8.book import checks_embeddings as checks
 from ddl_lesson8.embeddings import Embedding, POEM, Vocab, one_hot, split_words
-from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
+from ddl_lesson8.book.exercises import check_sheet_exercise
 from ddl_lesson8.book.sheet_embeddings import embeddings_sheet
 from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.check import crosscheck
@@ -216,13 +217,7 @@ WRONG = [
     (with_itself, 'check_neighbours', 'own nearest'), (as_ids, 'check_neighbours', 'ids came back'), (farthest, 'check_neighbours', 'largest first'),
     (lambda m, v, w, n=3: right_neighbours(m, v, w, 2), 'check_neighbours', '2 came')]
 
-@pytest.mark.parametrize('answer, checker', RIGHT, ids=range(len(RIGHT)))
-def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(checks, checker))
-
-@pytest.mark.parametrize('answer, checker, hint', WRONG, ids=range(len(WRONG)))
-def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(checks, checker))
-    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks, RIGHT, WRONG)
 
 # ---- the exercise on the sheet: the answer is a saved file
 
@@ -269,3 +264,12 @@ def test_inputs_are_marked_and_results_are_not(sheet):
     cell = lambda block, *at: ws[sheet[0][block].ref(*at)]
     for given in (cell('embedding matrix', 0, 0), cell('poem', 0)): assert given.border.left.style == 'thin' and given.fill.fgColor.rgb == 'FFFFF8D6'
     for made in (cell('id', 0), cell('poem as a matrix', 0, 0)): assert made.border.left.style is None and made.fill.fill_type is None
+
+
+def test_a_word_model_adds_its_bias():
+    "Every word's score is its dot product plus what that word has for itself"
+    from ddl_lesson8.embeddings import WordModel
+    model = WordModel(5, 3)
+    with torch.no_grad(): model.bias.copy_(torch.tensor([0., 1, 2, -3, 4]))
+    scores = model(torch.tensor([2, 0]))
+    assert torch.allclose(scores - model.factors[[2, 0]] @ model.next_factors.T, torch.tensor([0., 1, 2, -3, 4]).expand(2, 5), atol=1e-6)

@@ -20,7 +20,8 @@ def saved():
     "Name -> description and picture of each figure, as the book's notebook holds them"
     cells = json.loads((root/'nbs'/'book'/'03c_figures.ipynb').read_text(encoding='utf-8'))['cells']
     found = [o['data'] for c in cells for o in c.get('outputs', []) if docs.FIGURE in o.get('data', {})]
-    return {d[docs.FIGURE]['name']: (d[docs.FIGURE]['spec'], ''.join(d['image/png']).strip()) for d in found}
+    kept = [(json.loads(''.join(d[docs.FIGURE])), ''.join(d['image/png']).strip()) for d in found]
+    return {k['name']: (k['spec'], picture) for k, picture in kept}
 
 
 @pytest.fixture(scope='module')

@@ -113,7 +113,7 @@ def test_names_that_double_are_refused_at_once(make, n):
 
 
 def test_a_workbook_of_too_many_cells(make, monkeypatch):
-    monkeypatch.setattr(xlsx, 'MAX_CELLS', 5)
+    monkeypatch.setattr(xlsx, '_MAX_CELLS', 5)
     with pytest.raises(SheetError, match='more than 5 cells'): open_workbook(make(fuzz.numbers()))
     monkeypatch.setattr(package, 'MAX_PARTS', 0)
     with pytest.raises(SheetError, match='more parts than'): open_workbook(make())
@@ -140,7 +140,7 @@ def test_nothing_that_the_engine_does_ends_the_program(make, capfd, formula):
 def test_an_engine_that_hangs_is_stopped(make, monkeypatch):
     import ddl_lesson8.sheets.engine as e
     engine = Engine(make(formulas('1+1')))
-    monkeypatch.setattr(e, 'WAIT_SECONDS', .2)
+    monkeypatch.setattr(e, '_WAIT_SECONDS', .2)
     os.kill(engine._child.process.pid, 19) # stopped, not ended
     with pytest.raises(SheetError, match='took too long'): engine.change({'data!B1': 2})
 

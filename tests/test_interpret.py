@@ -1,12 +1,11 @@
 "Interpretation: centring, PCA, neighbours, newcomers and votes against plain definitions"
 import math
-import numpy as np
 import pytest, torch
 from hypothesis import given, settings, strategies as st
+from answers import answer_tests
 from ddl_lesson8.collab import EmbeddingDotBias, EmbeddingNN, score_for
 from ddl_lesson8.book import checks_interpret
 from ddl_lesson8.data.ratings import Ratings
-from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.interpret import Latent, NameTable, centre, explained, extremes, latent, pca, ranks, show_map, spearman
 from ddl_lesson8.loud_minority import one_vote_each
 from ddl_lesson8.neighbours import cosine_similarity, nearest, stability
@@ -194,13 +193,7 @@ WRONG = [
     (lambda r, m: r.rating.mean().expand(3), 'check_damped', 'two more of 4'),
     (lambda r, m: right_damped(r, 2), 'check_damped', 'nothing is damped')]
 
-@pytest.mark.parametrize('answer, checker', RIGHT, ids=[c for _, c in RIGHT])
-def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(checks_interpret, checker))
-
-@pytest.mark.parametrize('answer, checker, hint', WRONG, ids=range(len(WRONG)))
-def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(checks_interpret, checker))
-    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks_interpret, RIGHT, WRONG)
 
 
 # ---- what has no answer

@@ -5,10 +5,10 @@ import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from ddl_lesson8.data.files import read_tensors, read_values, write_tensors, write_values, write_whole
+from ddl_lesson8.data.files import read_tensors, read_values, write_tensors, write_values
 from ddl_lesson8.train.batches import Data, check_shapes
 from ddl_lesson8.train.learner import FORMAT, Learner, load_learner
-from ddl_lesson8.train.recorder import LRFind, Recorder, accuracy, longest_fall, progress_bar, rmse, smooth, someone_watches, suggest
+from ddl_lesson8.train.recorder import LRFind, Recorder, accuracy, longest_fall, rmse, smooth, someone_watches, suggest
 from ddl_lesson8.train.schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, seeded
 
 quick = settings(derandomize=True, deadline=None, max_examples=40)
@@ -486,7 +486,6 @@ def test_batch_norm_and_a_batch_of_one_row_name_batch_size(): # right: five rows
 def files(folder):
     "One file of each kind that the learners write, and how it is read"
     from ddl_lesson8.collab import collab_learner
-    from ddl_lesson8.data.columns import ColumnPrep
     from ddl_lesson8.tabular import tabular_learner
     l = learner(p=.1); l.fit_one_cycle(2, until=1.4)
     yield l.save(folder/'plain.pt'), lambda p: load_learner(p, model=net(), device='cpu')

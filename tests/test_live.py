@@ -184,6 +184,31 @@ def test_keyboard_alone(page):
     assert page.evaluate(f"() => document.activeElement !== {ELEMENT.format('parameters', 'parameters')}")
 
 
+def test_zoom_shows_a_whole_network(page):
+    "The key w brings the widest sheet into the frame, nothing left to scroll to; ] makes it larger; f fits the width again"
+    e = ELEMENT.format('dropout', 'dropout')
+    read(page, 'dropout', 'dropout')
+    room = f"(() => {{ const b = {e}.box; return [b.scrollWidth - b.clientWidth, b.scrollHeight - b.clientHeight] }})()"
+    assert max(page.evaluate(room)) > 20 # as it opens, numbers can be read and part of the sheet is outside
+    page.evaluate(f"{e}.root.querySelector('td.chosen').focus()")
+    page.keyboard.press('w')
+    assert max(page.evaluate(room)) <= 20, page.evaluate(room)
+    whole = page.evaluate(f'{e}.zoom')
+    page.keyboard.press(']')
+    assert page.evaluate(f'{e}.zoom') == pytest.approx(1.25 * whole)
+    page.keyboard.press('f')
+    assert page.evaluate(f'{e}.zoom') >= .45
+
+
+def test_paper_shows_the_picture_of_an_open_sheet(page):
+    read(page, 'parameters', 'parameters')
+    seen = f"(() => {{ const e = {ELEMENT.format('parameters', 'parameters')}; return [e.querySelector('img').checkVisibility(), e.app.checkVisibility()] }})()"
+    assert page.evaluate(seen) == [False, True]
+    page.emulate_media(media='print')
+    assert page.evaluate(seen) == [True, False]
+    page.emulate_media(media='screen')
+
+
 def test_drawn_digits_are_read_as_pytorch_reads_them(page, site):
     "Pictures set cell by cell: the ten shares of the browser are the network's"
     import json

@@ -3,13 +3,12 @@ import copy
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from answers import answer_tests, sheet_judge
 from ddl_lesson8.book import checks_parameters as checks
-from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_parameters import parameters_sheet
 from ddl_lesson8.parameters import Module, ModuleList, PlainModule, create_params
 from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.check import crosscheck
-from ddl_lesson8.sheets.engine import Engine
 
 settings.register_profile('book', derandomize=True, deadline=None, max_examples=60)
 settings.load_profile('book')
@@ -250,20 +249,10 @@ WRONG = [
     (lambda a, b: [k for k in a if (a[k] != b[k]).all()], 'check_changed', 'one number of four'),
     (lambda a, b: sorted(right_changed(a, b), reverse=True), 'check_changed', 'order')]
 
-@pytest.mark.parametrize('answer, checker', RIGHT, ids=range(len(RIGHT)))
-def test_right_answers_pass(answer, checker): assert check_exercise(answer, getattr(checks, checker))
-
-@pytest.mark.parametrize('answer, checker, hint', WRONG, ids=range(len(WRONG)))
-def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(checks, checker))
-    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks, RIGHT, WRONG)
 
 def test_the_exercise_on_the_sheet(tmp_path):
-    parameters_sheet(book := Book())
-    fresh = book.save(tmp_path/'fresh.xlsx')
-    def judge(changes):
-        Engine(fresh).change(changes).save(path := tmp_path/f'{len(list(tmp_path.iterdir()))}.xlsx')
-        return check_sheet_exercise('sheet_ten_times', path)
+    judge = sheet_judge(parameters_sheet, 'sheet_ten_times', tmp_path)
     assert judge({'parameters!A3': 0.1})
     cases = [({'parameters!A3': 0.01}, 'nothing has changed'), ({'parameters!A3': 10}, 'a thousand times'), ({'parameters!A3': 0.02}, '2 times'), ({'parameters!A6': 0.5}, 'A6 has changed')]
     for changes, hint in cases: assert hint in judge(changes).hint, (hint, judge(changes))

@@ -1,35 +1,20 @@
 "Lists, newcomers, new items, the sheet and the exercises of the rating chapters"
 import math
-from dataclasses import replace
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from rating_worlds import combined, learn, ratings # noqa: F401, fixtures
 from ddl_lesson8.book import checks_collab
 from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
 from ddl_lesson8.book.sheet_collab import collab_sheet, ratings_table
 from ddl_lesson8.collab import collab_learner, in_range
-from ddl_lesson8.data.ratings import Ratings, planted_ratings
+from ddl_lesson8.data.ratings import planted_ratings
 from ddl_lesson8.recommend import Suggestions, item_side, likely_chooser
 from ddl_lesson8.train.learner import load_learner
 from ddl_lesson8.train.newcomer import Prior, posterior, score_for
 
 SEARCH = dict(derandomize=True, deadline=None, max_examples=40)
 
-
-@pytest.fixture(scope='module')
-def ratings(): return planted_ratings(seed=0, n_users=60).ratings
-
-@pytest.fixture(scope='module')
-def learn(ratings):
-    found = collab_learner(ratings, n_factors=8, device='cpu', progress=False)
-    found.fit_one_cycle(3)
-    return found
-
-@pytest.fixture(scope='module')
-def combined(ratings):
-    found = collab_learner(ratings, n_factors=8, metadata=True, device='cpu', progress=False)
-    found.fit_one_cycle(3)
-    return found
 
 # ---- lists
 

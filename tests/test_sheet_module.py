@@ -11,7 +11,7 @@ from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.xlsx import ErrorValue, read_xlsx
 from formula_fuzz import (COL, DATA, HOME, IRONCALC_BUGS, IRONCALC_FIXES, LIBREOFFICE_FIXES, SOFFICE, Dice, F, alike, block, books, fixed,
                           for_libreoffice, from_ironcalc, from_libreoffice, from_module, many, places, plain, same, smooth_book, write, write_cases)
-from formula_table import CASES, DIV, FUNCTIONS, MIXED_UP, NA, NUM, VALUE, Case
+from formula_table import CASES, DIV, FUNCTIONS, MIXED_UP, NA, VALUE, Case
 
 LONG = os.environ.get('DDL_LESSON8_LONG') == '1'
 FIRST = int(os.environ.get('DDL_LESSON8_SEED', 0)) # of the random workbooks

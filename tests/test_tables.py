@@ -1,8 +1,9 @@
 "The planted tables follow their written rules, and the loader of the real shops says what is wrong"
+import math
 import numpy as np, pandas as pd, pytest
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8.data.tables import (ENCLOSURES, ROSSMANN_FEATURES, ROSSMANN_FILES, SIZES, STATES, STATE_CODES, TYRES, load_rossmann,
-                                map_km, place_xy, planted_auction, planted_shops, shop_log_sales, to_frame, write_rossmann)
+                                _auction_log_price, map_km, place_xy, planted_auction, planted_shops, shop_log_sales, to_frame, write_rossmann)
 
 
 def test_same_seed_same_shops_other_seed_other_shops():
@@ -109,3 +110,15 @@ def test_rossmann_stores_without_a_state_are_named(tmp_path):
 
 def test_unknown_library_is_refused():
     with pytest.raises(ValueError, match='pandas'): to_frame({'a': [1]}, 'modin')
+
+
+def test_the_rule_of_the_auction_is_the_one_in_the_table():
+    "A small plain machine, new, sold in July 2000; then each part of the rule alone"
+    plain = dict(size=0, model=0., age=0., hours=0., hydraulic=False, enclosure=0, tyre=8, year=2000, month=7)
+    def price(**other): return float(_auction_log_price(**{k: np.array([v]) for k, v in {**plain, **other}.items()})[0])
+    base = price()
+    assert base == pytest.approx(10.4 - .6) and [price(size=k) - base for k in range(6)] == pytest.approx([.24 * k for k in range(6)])
+    parts = [(dict(model=.3), .3), (dict(age=10.), -.5), (dict(size=5, age=10.), 1.2 - .2), (dict(hours=1000.), -.04 * math.log(2)), (dict(hydraulic=True), .2),
+             (dict(size=2, hydraulic=True), .48 + .1), (dict(enclosure=2), .08), (dict(enclosure=3), .16), (dict(enclosure=3, month=1), 0), (dict(tyre=10), .02),
+             (dict(year=2005), .1), (dict(year=2009), .18 - .25)]
+    for changed, effect in parts: assert price(**changed) - base == pytest.approx(effect, abs=1e-12), changed

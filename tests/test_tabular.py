@@ -5,9 +5,9 @@ import numpy as np, pandas as pd, pytest, torch
 from torch import nn
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
+from answers import answer_tests
 from ddl_lesson8.book import checks_tabular
 from ddl_lesson8.data.columns import split_rows
-from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.sheets.book import Book, crosscheck
 from ddl_lesson8.data.tables import planted_auction, write_rossmann
 from ddl_lesson8.train.tabular_model import LinBnDrop, SigmoidRange, TabularModel
@@ -314,15 +314,7 @@ WRONG = [
     (lambda p, x, y, c, g: importance(p, x, y, c, g) * 0, 'check_importance', 'a useful column'),
     (lambda p, x, y, c, g: importance(p, x, y, c, g) / 200, 'check_importance', 'too little')]
 
-@pytest.mark.parametrize('answer, checker', RIGHT)
-def test_right_answers_are_accepted(answer, checker):
-    outcome = check_exercise(answer, getattr(checks_tabular, checker))
-    assert outcome, outcome
-
-@pytest.mark.parametrize('answer, checker, hint', WRONG)
-def test_wrong_answers_get_a_hint(answer, checker, hint):
-    outcome = check_exercise(answer, getattr(checks_tabular, checker))
-    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks_tabular, RIGHT, WRONG)
 
 
 @pytest.mark.parametrize('act', [nn.LeakyReLU(.3), nn.ELU(.5), nn.Softplus(3), nn.GELU('tanh'), nn.PReLU(), None])

@@ -2,8 +2,8 @@
 import pytest, torch
 import torch.nn.functional as F
 from torch import nn
+from answers import answer_tests
 from ddl_lesson8.book import checks_whole_picture as checks
-from ddl_lesson8.book.exercises import check_exercise
 from ddl_lesson8.whole_picture import FourParts, Inputs
 
 
@@ -47,11 +47,4 @@ WRONG = [
     (lambda y: (y - y.mean()).abs().mean(), 'best_constant', 'on average')]
 
 
-@pytest.mark.parametrize('answer, name', RIGHT, ids=range(len(RIGHT)))
-def test_right_answers_pass(answer, name): assert check_exercise(answer, getattr(checks, f'check_{name}')), check_exercise(answer, getattr(checks, f'check_{name}'))
-
-
-@pytest.mark.parametrize('answer, name, hint', WRONG, ids=range(len(WRONG)))
-def test_wrong_answers_get_a_hint(answer, name, hint):
-    outcome = check_exercise(answer, getattr(checks, f'check_{name}'))
-    assert outcome.state == 'not yet' and hint in outcome.hint, outcome
+test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks, RIGHT, WRONG, prefix='check_')

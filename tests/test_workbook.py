@@ -1,9 +1,9 @@
 "The lesson's workbook, the check of the course's workbook, and the command"
-import importlib.machinery, os, random, re, shutil, subprocess, sys, time, zipfile
+import importlib.machinery, os, random, re, shutil, subprocess, sys, zipfile
 from pathlib import Path
 import pytest, torch
 from ddl_lesson8.book import workbook
-from ddl_lesson8.sheets.address import SheetError, cell_name, parse_area
+from ddl_lesson8.sheets.address import cell_name, parse_area
 from ddl_lesson8.sheets import package, xlsx
 from ddl_lesson8.sheets.xlsx import open_workbook
 from ddl_lesson8.sheets.check import Check
@@ -55,7 +55,7 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def course(original, monkeypatch):
-    monkeypatch.setattr(workbook, 'DIGESTS', original[1])
+    monkeypatch.setattr(workbook, '_DIGESTS', original[1])
     return original
 
 

@@ -1,10 +1,10 @@
 "What the reader of .xlsx files understands, what it refuses, and what rewriting leaves alone"
-import io, os, re, zipfile, zlib
+import io, os, re, zipfile
 from pathlib import Path
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8.sheets.address import SheetError, col_name, shift_formula
-from ddl_lesson8.sheets.package import MAX_PARTS, MAX_RATIO, SMALL_PART
+from ddl_lesson8.sheets.package import SMALL_PART
 from ddl_lesson8.sheets.rewrite import rewrite_xlsx
 from ddl_lesson8.sheets.xlsx import Cell, ErrorValue, SolverSettings, Table, read_xlsx
 
@@ -216,9 +216,9 @@ def test_zip_bombs(make, monkeypatch):
     import ddl_lesson8.sheets.package as x
     monkeypatch.setattr(x, 'MAX_PARTS', 3)
     with pytest.raises(SheetError, match='parts; at most 3 are read'): read_xlsx(make(''))
-    monkeypatch.setattr(x, 'MAX_PARTS', 30), monkeypatch.setattr(x, 'MAX_ALL', 50)
+    monkeypatch.setattr(x, 'MAX_PARTS', 30), monkeypatch.setattr(x, '_MAX_ALL', 50)
     with pytest.raises(SheetError, match='unpacks to .* MiB; at most'): read_xlsx(make(''))
-    monkeypatch.setattr(x, 'MAX_ALL', 5000), monkeypatch.setattr(x, 'MAX_PART', 100)
+    monkeypatch.setattr(x, '_MAX_ALL', 5000), monkeypatch.setattr(x, '_MAX_PART', 100)
     with pytest.raises(SheetError, match='has .* MiB; at most'): read_xlsx(make(''))
 
 

@@ -34,13 +34,13 @@ def badges(nb:Path, repo_url:str)->dict:
     return dict(cell_type='markdown', metadata={}, source=f'<p class="badges">{html}</p>')
 
 
-FIGURE = 'application/vnd.live-figure+json'  # under which `LiveFigure` saves its description
+FIGURE = 'application/vnd.live-figure'  # under which `LiveFigure` saves its description
 
 
 def figures_apart(cell:dict, page:str):
     "The description of a live figure leaves its output for a file; an element behind the picture names that file"
     for o in [o for o in cell.get('outputs', []) if FIGURE in o.get('data', {})]:
-        kept = o['data'].pop(FIGURE)
+        kept = json.loads(''.join(o['data'].pop(FIGURE)))
         file = proc/'live'/f'{page}-{kept["name"]}.json'
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(kept['spec'], separators=(',', ':'), ensure_ascii=False), encoding='utf-8')

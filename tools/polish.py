@@ -130,6 +130,7 @@ def fold_library(soup):
     fold = element(soup, '<details class="library"><summary></summary></details>')
     start.insert_before(fold)
     fold.summary.append(h.extract())
+    h['class'] = [c for c in h.get('class', []) if c != 'anchored']  # a link inside a summary could not be reached
     h['id'] = h.get('id') or 'for-the-library'
     if start.name == 'section': start['id'] = start.get('id', 'for-the-library'); h.attrs.pop('id', None)
     for s in ([start] if start is not h else []) + inside: fold.append(s.extract())

@@ -41,6 +41,13 @@
   addEventListener('scroll', follow, {passive: true});
   follow();
 
+  // ---- what scrolls sideways can be reached by Tab, and only that
+  const scrollers = $$('main pre, main .table-scroll, main .cell-output-display, main .cell-output-markdown, main div.sourceCode, main math[display="block"]');
+  const reach = () => scrollers.forEach(e => { e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX) ? e.tabIndex = 0 : e.removeAttribute('tabindex'); });
+  addEventListener('load', reach);
+  addEventListener('resize', reach);
+  document.addEventListener('toggle', reach, true);
+
   // ---- search: every word must be found; terms and titles first, then prose, then signatures
   const base = ($('meta[name="smalldocs:offset"]') || {content: './'}).content;
   let index = null;

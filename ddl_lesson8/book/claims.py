@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 import torch
+from ..sheets.address import html_table
 
 # %% ../../nbs/book/01_claims.ipynb #4fda72ef
 @dataclass
@@ -112,17 +113,6 @@ def prose_html(
     "Escape a text and set its code as code"
     return re.sub(r'`([^`]+)`', r'<code>\1</code>', escape(text))
 
-# %% ../../nbs/book/01_claims.ipynb #b3b191e0
-def html_table(
-    head:tuple,     # names of the columns
-    rows:list,      # cells that are HTML already
-    kind:str='plain' # class of the table, for the stylesheet
-)->str:
-    "A table as HTML"
-    line = lambda cells, tag: '<tr>' + ''.join(f'<{tag}>{c}</{tag}>' for c in cells) + '</tr>'
-    body = ''.join(line(r, 'td') for r in rows)
-    return f'<table class="{kind}"><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table>'
-
 # %% ../../nbs/book/01_claims.ipynb #942f6c08
 def as_saved(x): # numbers to six digits, inside dicts and lists too
     "What goes into a notebook's output, where seventeen digits would change with every machine"
@@ -198,7 +188,7 @@ def claim_card(
     data = lambda r: escape(r.data) + (' (planted)' if r.planted else '')
     rows = [(prose_html(r.what), data(r), escape(r.number())) for r in c.evidence]
     note = '<p><small>Mean difference ± standard deviation over paired seeds; a dot is a seed.</small></p>' if any(r.effect for r in c.evidence) else ''
-    if rows: card += f'<details><summary>What was measured</summary>{html_table(("what", "data", "measured"), rows)}{note}</details>'
+    if rows: card += f'<details><summary>What was measured</summary>{html_table(("what", "data", "measured"), rows, kind="plain", ready=True)}{note}</details>'
     return f'<div class="claim claim-{c.verdict.replace(" ", "-")}" id="claim-{escape(c.id)}">{card}</div>'
 
 # %% ../../nbs/book/01_claims.ipynb #8d713bdd
@@ -233,8 +223,8 @@ class Agreement:
     def __repr__(self)->str: return '\n'.join(f'{n:<24}{str(s):<20}{d:.2g}' for n, s, _, d in self.rows)
     def _repr_html_(self)->str:
         head = ('computed', 'shape', 'largest value', 'largest relative difference')
-        rows = [(escape(n), s, f'{v:.6g}', f'{d:.2g}') for n, s, v, d in self.rows]
-        return html_table(head, rows)
+        rows = [(n, s, f'{v:.6g}', f'{d:.2g}') for n, s, v, d in self.rows]
+        return html_table(head, rows, kind='plain')
 
 # %% ../../nbs/book/01_claims.ipynb #cd166d19
 def agreement(

@@ -13,6 +13,38 @@ from difflib import get_close_matches
 from numbers import Real
 import torch
 
+# %% ../../nbs/data/05_facts.ipynb #70564602
+def _missing(v)->bool: return v is None or v != v
+
+def _learned(name, known)->tuple|list: # mean and standard deviation, or words
+    if not known or not all(isinstance(v, Real) and not isinstance(v, bool) for v in known):
+        return sorted({w for v in known for w in str(v).split('|') if w})
+    x = torch.tensor(known, dtype=torch.float32)
+    if not x.isfinite().all(): raise ValueError(f"column {name!r} holds a number that is not finite")
+    return x.mean().item(), x.std(correction=0).item() or 1.
+
+def _width(columns)->int: # columns of the matrix
+    return sum(1 if isinstance(c, tuple) else len(c) for c in columns.values())
+
+def _encoded(column, values)->torch.Tensor: # (rows, columns of the matrix that are for this one)
+    if isinstance(column, tuple):
+        mean, std = column
+        return torch.tensor([[0. if _missing(v) else (v - mean) / std] for v in values])
+    return torch.tensor([[float(not _missing(v) and w in str(v).split('|')) for w in column] for v in values])
+
+# %% ../../nbs/data/05_facts.ipynb #c0f77371
+def _check_value(name, value, column):
+    if isinstance(column, tuple):
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise ValueError(f"{name!r} is a number, such as {column[0]:g}, not {value!r}")
+        return
+    if not isinstance(value, str):
+        raise ValueError(f"{name!r} is a text such as {'|'.join(column[:2])!r}, not {value!r}")
+    for word in filter(None, value.split('|')):
+        if word not in column:
+            near = get_close_matches(word, column, 3) or column[:5]
+            raise ValueError(f"{name!r} has no {word!r}; it knows {', '.join(map(repr, near))}")
+
 # %% ../../nbs/data/05_facts.ipynb #8bf49011
 class TableEncoder:
     "Turns columns of numbers and texts into a matrix, and new rows into rows of the same kind"
@@ -22,16 +54,10 @@ class TableEncoder:
     ):
         self.columns, self.left_out = {}, []
         for name, values in table.items():
-            known = [v for v in values if not self._missing(v)]
-            if known and all(isinstance(v, Real) and not isinstance(v, bool) for v in known):
-                x = torch.tensor(known, dtype=torch.float32)
-                if not x.isfinite().all(): raise ValueError(f"column {name!r} holds a number that is not finite")
-                self.columns[name] = (x.mean().item(), x.std(correction=0).item() or 1.)
-            else:
-                words = sorted({w for v in known for w in str(v).split('|') if w})
-                if 0 < len(words) <= max_words: self.columns[name] = words
-                else: self.left_out.append(name)
-        self.n = sum(1 if isinstance(c, tuple) else len(c) for c in self.columns.values())
+            learned = _learned(name, [v for v in values if not _missing(v)])
+            if isinstance(learned, tuple) or 0 < len(learned) <= max_words: self.columns[name] = learned
+            else: self.left_out.append(name)
+        self.n = _width(self.columns)
 
     @classmethod
     def again(cls,
@@ -39,11 +65,8 @@ class TableEncoder:
     )->'TableEncoder': # the same
         "Make an encoder from its columns"
         new = cls({})
-        new.columns, new.n = columns, sum(1 if isinstance(c, tuple) else len(c) for c in columns.values())
+        new.columns, new.n = columns, _width(columns)
         return new
-
-    @staticmethod
-    def _missing(v)->bool: return v is None or v != v
 
     def names(self)->list: # n texts, for example 'year' and 'genre=Comedy'
         "A name for each column of the matrix"
@@ -55,14 +78,8 @@ class TableEncoder:
     )->torch.Tensor: # float32 (rows, n)
         "Encode rows"
         n_rows = len(next(iter(table.values()), []))
-        blocks = [self._block(c, table.get(name, [None] * n_rows)) for name, c in self.columns.items()]
+        blocks = [_encoded(c, table.get(name, [None] * n_rows)) for name, c in self.columns.items()]
         return torch.cat(blocks, 1) if blocks else torch.zeros(n_rows, 0)
-
-    def _block(self, column, values)->torch.Tensor:
-        if isinstance(column, tuple):
-            mean, std = column
-            return torch.tensor([[0. if self._missing(v) else (v - mean) / std] for v in values])
-        return torch.tensor([[float(not self._missing(v) and w in str(v).split('|')) for w in column] for v in values])
 
     def check(self,
         row:dict # column -> value
@@ -71,16 +88,4 @@ class TableEncoder:
         for name, value in row.items():
             if name not in self.columns:
                 raise KeyError(f"nothing is known of {name!r}; the columns are {list(self.columns)}")
-            if not self._missing(value): self._check_value(name, value, self.columns[name])
-
-    def _check_value(self, name, value, column):
-        if isinstance(column, tuple):
-            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-                raise ValueError(f"{name!r} is a number, such as {column[0]:g}, not {value!r}")
-            return
-        if not isinstance(value, str):
-            raise ValueError(f"{name!r} is a text such as {'|'.join(column[:2])!r}, not {value!r}")
-        for word in filter(None, value.split('|')):
-            if word not in column:
-                near = get_close_matches(word, column, 3) or column[:5]
-                raise ValueError(f"{name!r} has no {word!r}; it knows {', '.join(map(repr, near))}")
+            if not _missing(value): _check_value(name, value, self.columns[name])

@@ -229,6 +229,7 @@ def _from_series(series, name): # narwhals series -> Column
         raise ValueError(f"column '{name}' holds {dtype}; a column holds numbers, text, yes/no or dates")
     return _from_list(series.to_list(), name)
 
+# %% ../../nbs/data/03b_frames.ipynb #eb77558a
 def _from_text(series, name): # -> Column whose codes are known already
     native = series.to_native()
     if series.implementation.is_pandas():
@@ -242,6 +243,7 @@ def _from_text(series, name): # -> Column whose codes are known already
         values, codes = found.dictionary.to_pylist(), found.indices.fill_null(-1).to_numpy(False).astype(np.int64)
     return Column(name, None, codes < 0, coded=(codes, values))
 
+# %% ../../nbs/data/03b_frames.ipynb #ac967811
 def _from_categories(series, name): # -> Column of the values, with the order that the type gives
     nw, native = import_extra('narwhals'), series.to_native()
     if series.implementation.is_pandas():
@@ -312,6 +314,7 @@ def as_frame(
         raise TypeError(f"a table is a data frame of pandas, polars or pyarrow, not {what}") from e
     return Frame({n: partial(_from_series, frame[n], n) for n in names}, len(frame), frame)
 
+# %% ../../nbs/data/03b_frames.ipynb #89263ffc
 def _native_names(table):
     if 'Lazy' in type(table).__name__: raise AttributeError
     return getattr(table, 'column_names', None) or table.columns
@@ -325,6 +328,7 @@ def _check_names(names): # the same names, all of them text and each once
     if twice: raise ValueError(f"the name '{twice[0]}' stands above {names.count(twice[0])} columns: rename them")
     return names
 
+# %% ../../nbs/data/03b_frames.ipynb #65b9153f
 def _open_dict(table): # a dict of columns -> Frame
     columns = {n: _read_column(v, n) for n, v in zip(_check_names(list(table)), table.values())}
     sizes = {k: len(v) for k, v in columns.items()}

@@ -12,7 +12,9 @@ import errno, math, os, re, shutil, tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 import torch
+from fastcore.basics import patch
 from .downloads import DownloadError, _no_room, cache_folder, data_folder, download as fetch, unpack
+from ..sheets.address import html_table
 
 # %% ../../nbs/data/01_ratings.ipynb #47a1113a
 @dataclass
@@ -53,11 +55,8 @@ class Ratings:
         return f'{len(self):,} ratings from {low:g} to {high:g} by {self.n_users:,} users of {self.n_items:,} items'
 
     def _repr_html_(self, n=5)->str: # the first ratings as a table
-        from html import escape
-        rows = ''.join(f'<tr><td>{escape(self.users[u])}</td><td>{escape(self.items[i])}</td><td>{r:g}</td></tr>'
-                       for u, i, r in zip(*(t[:n].tolist() for t in self.tensors())))
-        head = '<thead><tr><th>user</th><th>item</th><th>rating</th></tr></thead>'
-        return f'<table><caption>{self!r}</caption>{head}<tbody>{rows}</tbody></table>'
+        rows = [(self.users[u], self.items[i], f'{r:g}') for u, i, r in zip(*(t[:n].tolist() for t in self.tensors()))]
+        return html_table(['user', 'item', 'rating'], rows, caption=repr(self))
 
 # %% ../../nbs/data/01_ratings.ipynb #b030f69e
 def _check_columns(r): # tensors of one length
@@ -93,9 +92,6 @@ def _position(name, names:list, kind:str)->int: # in `names`
     near = get_close_matches(name, names, n=3, cutoff=.5) or [n for n in names if name.lower() in n.lower()][:3]
     offer = f"; did you mean {', '.join(map(repr, near))}?" if near else ''
     raise KeyError(f"no {kind} {name!r} among {len(names)}{offer}")
-
-# %% ../../nbs/data/01_ratings.ipynb #4fc88afa
-from fastcore.basics import patch
 
 # %% ../../nbs/data/01_ratings.ipynb #d89a27b9
 @patch

@@ -229,6 +229,7 @@ def _star(v)->float: # a rating
         raise ValueError(f"{v!r:.60} has too many digits for 32 bits: use smaller numbers")
     return x
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #6622c333
 def _stars(values, name, rows)->torch.Tensor: # float32
     if isinstance(values, np.ndarray) and values.dtype.kind in 'biuf':
         x = values.astype(np.float64)
@@ -240,6 +241,7 @@ def _stars(values, name, rows)->torch.Tensor: # float32
     stars = [_at(_star, v, codes, k, name, rows) for k, v in enumerate(found)]
     return torch.tensor(stars, dtype=torch.float32)[torch.from_numpy(codes)]
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #cf237900
 def _second(v)->int: # since 1970; whole numbers stay exact
     if isinstance(v, np.generic): v = v.item()
     if isinstance(v, date):

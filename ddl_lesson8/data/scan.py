@@ -175,6 +175,14 @@ def _write_columns(piles, folder, split, users, items, duplicates, timed): # num
         f.flush(); os.fsync(f.fileno()); f.close()
     return counts, {f'{part}-{c}.bin': v for (part, c), v in sums.items()}
 
+# %% ../../nbs/data/05_scan.ipynb #5ea63dc8
+def _verify(folder, checksums): # of each file, as they were when it was written
+    for name, want in checksums.items():
+        with open(folder/name, 'rb') as f:
+            got = 0
+            while piece := f.read(2**24): got = zlib.crc32(piece, got)
+        if got != want: raise ValueError(f"{folder/name} is damaged: its checksum is {got:08x}, not {want:08x}; delete the folder and scan again")
+
 # %% ../../nbs/data/05_scan.ipynb #09100a8d
 class ScannedRatings:
     "Ratings on disk: columns that are mapped into memory, in random order, cut into rows to train and to validate on"
@@ -186,19 +194,12 @@ class ScannedRatings:
         try: self.manifest = json.loads((self.folder/'manifest.json').read_text(encoding='utf-8'))
         except FileNotFoundError: raise FileNotFoundError(f"{self.folder}: no manifest.json; prepare it with `scan_ratings`") from None
         self.n_users, self.n_items = self.manifest['n_users'], self.manifest['n_items']
-        if verify: self._verify()
+        if verify: _verify(self.folder, self.manifest['checksums'])
 
     def __len__(self)->int: return sum(self.manifest['rows'].values())
     def __repr__(self)->str:
         rows = self.manifest['rows']
         return f"{rows['train']:,} ratings to train on and {rows['valid']:,} to validate on, of {self.n_users:,} users and {self.n_items:,} items, in {self.folder.name}"
-
-    def _verify(self):
-        for name, want in self.manifest['checksums'].items():
-            with open(self.folder/name, 'rb') as f:
-                got = 0
-                while piece := f.read(2**24): got = zlib.crc32(piece, got)
-            if got != want: raise ValueError(f"{self.folder/name} is damaged: its checksum is {got:08x}, not {want:08x}; delete the folder and scan again")
 
     def column(self,
         name:str,          # 'user', 'item', 'rating' or 'timestamp'

@@ -29,6 +29,7 @@ def _as_tensors(
         raise ValueError(f"{name}: all tensors need the same, non-zero number of rows; they have {sizes}")
     return part
 
+# %% ../../nbs/train/00d_batches.ipynb #4927ad20
 class Data:
     "Training and validation tensors, kept whole on one device and sliced into batches there"
     def __init__(self,

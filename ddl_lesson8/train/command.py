@@ -46,6 +46,7 @@ def memory_of_scan(
     mean = sum(r[p].double().sum().item() for p in pieces) / len(r)
     return Memory(mean, r.min().item(), r.max().item(), counts['user'] > 0, counts['item'] > 0, starts, items, torch.ones(len(r), dtype=torch.bool))
 
+# %% ../../nbs/train/08_command.ipynb #662a199d
 def scanned_learner(
     scanned,            # from `scan_ratings`
     n_factors:int=50,   # numbers that describe each user and item
@@ -91,6 +92,7 @@ def _train_arguments():
     p.add_argument('--json', action='store_true', help='end with one line of JSON')
     return p
 
+# %% ../../nbs/train/08_command.ipynb #986612ff
 def _learner_for(a, options): # the learner and its number of rows
     path = Path(a.table)
     if not path.exists(): raise FileNotFoundError(f"there is nothing at {path}")
@@ -108,6 +110,7 @@ def _learner_for(a, options): # the learner and its number of rows
     data = ratings.split(a.split, valid=a.valid, seed=a.seed) if a.valid else (ratings, None)
     return _chapter('collab').collab_learner(data, a.factors, use_nn=a.model == 'network', **options), len(ratings)
 
+# %% ../../nbs/train/08_command.ipynb #7718a406
 def _scan_once(path, options): # by the first process of a machine; the others wait for it
     dist = torch.distributed
     if not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0: scanned = scan_ratings(path, **options)
@@ -123,6 +126,7 @@ def _table_learner(a, path, options):
     n = int(len(frame) * a.valid)
     return _chapter('tabular').tabular_learner(frame, a.target, splits=(np.sort(order[n:]), np.sort(order[:n]) if n else None), **options), len(frame)
 
+# %% ../../nbs/train/08_command.ipynb #0930ac26
 def train_main(
     argv:list|None=None # arguments; those of the command line when None
 )->int: # 0 when all went well, 1 when the training failed, 2 when the input is not right
@@ -178,6 +182,7 @@ def best_items(
         value = torch.sigmoid(best.values) * (model.y_range[1] - model.y_range[0]) + model.y_range[0] if model.y_range else best.values
         return value.masked_fill(best.values.isinf(), -torch.inf).cpu(), best.indices.cpu()
 
+# %% ../../nbs/train/08_command.ipynb #330db02a
 def _recommend_arguments():
     p = argparse.ArgumentParser('ddl8-recommend', description='Write the best items for each user')
     p.add_argument('model', help='folder that ddl8-train made, or a saved learner')
@@ -207,6 +212,7 @@ def recommend_main(
     print(f'the best {a.top} items of {len(rows):,} users are in {a.out}', file=sys.stderr)
     return 0
 
+# %% ../../nbs/train/08_command.ipynb #d0ff8234
 def _lists(learn, users, a)->list: # rows of user, rank, item, rating
     values, items = best_items(learn, users, a.top, not a.include_seen)
     found = zip(users.tolist(), values.tolist(), items.tolist())

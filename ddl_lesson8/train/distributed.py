@@ -70,6 +70,7 @@ class DotTables(nn.Module):
         u, i = self.users(user), self.items(item)
         return (u[:, :-1] * i[:, :-1]).sum(1) + u[:, -1] + i[:, -1]
 
+# %% ../../nbs/train/02_distributed.ipynb #89eb5392
 def measure(
     n_users:int, n_items:int, n_factors:int, n_ratings:int, batch:int, # as for `plan`
     shard=None # see `Team`
@@ -100,6 +101,7 @@ def _train_tables(n_users, n_items, n_factors, n_ratings, batch, shard)->Learner
 def _resident()->int: # bytes of this process in memory
     with open('/proc/self/statm') as f: return int(f.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
 
+# %% ../../nbs/train/02_distributed.ipynb #26b537c3
 def measured_team(
     n:int,       # processes
     *sizes,      # n_users, n_items, n_factors, n_ratings, batch

@@ -564,6 +564,7 @@ def load_learner(
         raise ValueError(f"{path.name} does not fit the model: {str(e)[:500]}") from e
     return learn
 
+# %% ../../nbs/train/01_learner.ipynb #389f65a4
 def _read(path:Path, device)->dict: # the content of a file of a learner
     saved = read_tensors(path, device, 'saved learner')
     if not isinstance(saved, dict) or saved.get('format') != FORMAT or not {'maker', 'about', 'state', 'extra'} <= saved.keys():
@@ -581,6 +582,7 @@ def _weight_decay(wd)->float:
     if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
     return float(wd)
 
+# %% ../../nbs/train/01_learner.ipynb #6bfed9c7
 def _suspect(
     columns:tuple, # inputs and target
     part:str       # of the data: 'training' or 'validation'

@@ -73,6 +73,7 @@ def as_names(
     if not hasattr(names, '__iter__'): raise TypeError(f"{names!r} is no name, and no list of names")
     return list(names)
 
+# %% ../../nbs/train/07_rating_learner.ipynb #f0b5edaa
 def row_of(
     vocab, # a `Vocab` of names
     name   # one of them, or a number where the names are texts
@@ -96,6 +97,7 @@ def row_numbers(
     more = f' (and {len(missing) - 1} more)' if len(missing) > 1 else ''
     raise KeyError(f"no {kind} {missing[0]!r}{more} among {len(vocab)};{hint or ' look at the list of names'}")
 
+# %% ../../nbs/train/07_rating_learner.ipynb #6f95ef79
 def pairs_of(
     frame # a data frame with a column of users and one of items
 )->tuple: # two lists of names
@@ -176,6 +178,14 @@ def softmax_loss(
 
 _ORDER_LOSSES, _DEFAULT_NEGATIVES = dict(bpr=bpr_loss, softmax=softmax_loss), dict(bpr=1, softmax=None)
 
+# %% ../../nbs/train/07_rating_learner.ipynb #b1f31c72
+def _checked(rows, n, kind): # row numbers as int64 on the CPU
+    if rows.is_floating_point() or rows.dtype == torch.bool: raise TypeError(f"rows of {kind}s are whole numbers, not {rows.dtype}")
+    rows = rows.reshape(-1).cpu().long()
+    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < n:
+        raise IndexError(f"rows of {kind}s go from 0 to {n - 1}, not from {int(rows.min())} to {int(rows.max())}")
+    return rows
+
 # %% ../../nbs/train/07_rating_learner.ipynb #2a0f807c
 @delegates(Learner, but=['data', 'loss_func'])
 class RatingLearner(Learner):
@@ -253,13 +263,6 @@ class RatingLearner(Learner):
         out = torch.where(rows < 0, out[self.learned(kind)].mean(), out[rows])
         return out[0] if isinstance(other, (str, Integral)) else out
 
-def _checked(rows, n, kind): # row numbers as int64 on the CPU
-    if rows.is_floating_point() or rows.dtype == torch.bool: raise TypeError(f"rows of {kind}s are whole numbers, not {rows.dtype}")
-    rows = rows.reshape(-1).cpu().long()
-    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < n:
-        raise IndexError(f"rows of {kind}s go from 0 to {n - 1}, not from {int(rows.min())} to {int(rows.max())}")
-    return rows
-
 # %% ../../nbs/train/07_rating_learner.ipynb #3bcfa4c2
 @patch
 def averages(self:RatingLearner,
@@ -278,6 +281,7 @@ def averages(self:RatingLearner,
         means.append(out.mean(1).cpu())
     return torch.cat(means)[back]
 
+# %% ../../nbs/train/07_rating_learner.ipynb #1bba2fb7
 @patch
 def predict_pairs(self:RatingLearner,
     user:torch.Tensor, # row numbers; -1 for somebody unknown
@@ -295,6 +299,7 @@ def predict_pairs(self:RatingLearner,
         if which.any(): out[which] = self.averages(rows[which], kind).to(out)
     return out
 
+# %% ../../nbs/train/07_rating_learner.ipynb #55bafe78
 @patch
 @torch.no_grad()
 def validate(self:RatingLearner,

@@ -133,6 +133,7 @@ def join_layers(
         elif isinstance(m, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
             raise NotImplementedError(f"{type(m).__name__} is not shared between processes yet: train this model in one process")
 
+# %% ../../nbs/train/00c_team.ipynb #89299a15
 def _joint_dropout(layer, team):
     def forward(x):
         if not layer.training or not layer.p: return x
@@ -141,6 +142,7 @@ def _joint_dropout(layer, team):
         return x * mask[first:end]
     return forward
 
+# %% ../../nbs/train/00c_team.ipynb #0f030ae7
 class _Sum(torch.autograd.Function): # over processes, forwards and backwards
     @staticmethod
     def forward(ctx, x, team):

@@ -83,3 +83,16 @@ export function ground(value, points, low, high, paper) { // the colour of a num
   }
   return colour(points.at(-1)[2])
 }
+
+export class Batch { // strokes that come faster than the engine computes: what came meanwhile is sent together
+  constructor(send) { this.send = send; this.next = {} }
+  add(entries) { Object.assign(this.next, entries); return this.flush() }
+  async flush() {
+    if (this.busy || !Object.keys(this.next).length) return
+    this.busy = true
+    const entries = this.next
+    this.next = {}
+    try { await this.send(entries) } finally { this.busy = false }
+    return this.flush()
+  }
+}

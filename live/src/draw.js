@@ -1,6 +1,6 @@
 // <digit-reader src="live/digit.json">: a canvas tied to the input cells of a workbook, and the cells behind it as pictures.
 import { ask } from './client.js'
-import { Dependents, area, isFormula, name, shown } from './cells.js'
+import { Batch, Dependents, area, isFormula, name, shown } from './cells.js'
 import { DigitReader } from './stub.js'
 import css from './draw.css'
 
@@ -59,7 +59,7 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
     const board = el('div', { className: 'board' }, el('div', {}, this.pad, el('p', {}, clear, ' ', download)),
       ...this.layers.map(l => el('figure', {}, el('div', { className: 'maps' }, ...l.grids), el('figcaption', { textContent: l.title }))),
       el('div', { className: 'bars' }, ...this.bars.map(b => b.row), this.said))
-    this.root.querySelector('.cover').remove()
+    this._uncover()
     this.root.append(el('style', { textContent: css }), el('div', { className: 'app' }, board, el('p', { className: 'formula' }, this.formula)))
     this._pen()
   }
@@ -109,33 +109,25 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
   clear() { return this.setMany(Object.fromEntries([...this._at(this.canvasArea)].map(at => [at, 0]))) }
 
   _pen() { // a round pen of 1.3 cells, as the drawn digits have it
-    let last = null, strokes = {}, busy = false
-    const flush = async () => {
-      if (busy || !Object.keys(strokes).length) return
-      busy = true
-      const batch = strokes
-      strokes = {}
-      await this.setMany(batch)
-      busy = false
-      flush()
-    }
+    let last = null
+    const batch = new Batch(entries => this.setMany(entries))
     const place = e => { const box = this.pad.getBoundingClientRect(); return [(e.clientX - box.left) / box.width * this.pad.width, (e.clientY - box.top) / box.height * this.pad.height] }
     const dab = ([x, y]) => {
       const { top, left } = this.canvasArea
       for (let r = Math.max(0, Math.floor(y - 2.5)); r < Math.min(this.pad.height, y + 2.5); r++) {
         for (let c = Math.max(0, Math.floor(x - 2.5)); c < Math.min(this.pad.width, x + 2.5); c++) {
           const ink = Math.min(1, Math.max(0, 1.9 - Math.hypot(c + .5 - x, r + .5 - y))), at = name(top + r, left + c)
-          if (ink > (strokes[at] ?? this.values.get(at) ?? 0)) strokes[at] = Math.round(ink * 1000) / 1000
+          if (ink > (batch.next[at] ?? this.values.get(at) ?? 0)) batch.next[at] = Math.round(ink * 1000) / 1000
         }
       }
     }
-    this.pad.addEventListener('pointerdown', e => { this.pad.setPointerCapture(e.pointerId); last = place(e); dab(last); flush(); e.preventDefault() })
+    this.pad.addEventListener('pointerdown', e => { this.pad.setPointerCapture(e.pointerId); last = place(e); dab(last); batch.flush(); e.preventDefault() })
     this.pad.addEventListener('pointermove', e => {
       if (!last) return
       const now = place(e), steps = Math.max(1, Math.ceil(Math.hypot(now[0] - last[0], now[1] - last[1]) * 2))
       for (let i = 1; i <= steps; i++) dab([last[0] + (now[0] - last[0]) * i / steps, last[1] + (now[1] - last[1]) * i / steps])
       last = now
-      flush()
+      batch.flush()
     })
     for (const end of ['pointerup', 'pointercancel']) this.pad.addEventListener(end, () => { last = null })
   }

@@ -1,6 +1,6 @@
 // <live-sheet src="live/conv.json" sheet="convolutions" view="A1:BI30">: a picture of a sheet that becomes the sheet itself on a click.
 import { ask } from './client.js'
-import { Dependents, area, ground, inside, isFormula, isInput, name, letters, reads, shown } from './cells.js'
+import { Batch, Dependents, area, ground, inside, isFormula, isInput, name, letters, reads, shown } from './cells.js'
 import { edited } from './download.js'
 import { LiveSheet } from './stub.js'
 import css from './sheet.css'
@@ -110,16 +110,16 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this.choices = el('datalist', { id: 'choices' })
     this.status = el('div', { className: 'status', role: 'status', aria: { 'aria-live': 'polite' } })
     const button = (text, title, onclick) => el('button', { textContent: text, title, onclick, aria: { 'aria-label': title } })
-    const zoom = factor => () => { this.zoom = Math.min(3, Math.max(.15, factor ? this.zoom * factor : this._fit())); this.box.style.setProperty('--zoom', this.zoom) }
+    const zoom = factor => () => this._zoom(factor ? this.zoom * factor : this._fit())
     const tools = el('div', { className: 'tools', role: 'toolbar', aria: { 'aria-label': 'sheet' } },
-      button('−', 'smaller', zoom(1 / 1.25)), button('+', 'larger', zoom(1.25)), button('⤢', 'fit the width', zoom(0)),
+      button('−', 'smaller: the key [', zoom(1 / 1.25)), button('+', 'larger: the key ]', zoom(1.25)), button('⤢', 'fit the width: the key f', zoom(0)), button('⛶', 'show the whole sheet: the key w', () => this._whole()),
       button('▶', 'walk through this block of formulas', () => this._walk()),
       ...(this.dependents.formulas.some(f => f.always) ? [button('⚄', 'new random numbers', () => this.recalculate())] : []),
       ...(this.hasAttribute('kernel') ? [this._kernels()] : []),
       button('↶', 'undo', () => this.undo()), button('⟲', 'put everything back', () => this.reset()), button('⤓', 'download this workbook as edited', () => this.download()))
     this.box = el('div', { className: 'box', tabIndex: -1 }, this._table())
     this.app = el('div', { className: 'app' }, el('div', { className: 'line' }, this.address_, this.bar, this.choices, tools), this.box, this.status)
-    this.root.querySelector('.cover')?.remove()
+    this._uncover()
     this.root.append(el('style', { textContent: css }), this.app)
     this._watchTheme()
     this.zoom = 1
@@ -137,9 +137,18 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     return choose
   }
 
-  _fit() { // never so small that numbers cannot be read
-    const width = this.sheet.widths.slice(this.shown.left - 1, this.shown.right).reduce((a, b) => a + b, 34)
-    return Math.max(.45, Math.min(1.3, (this.clientWidth - 4) / width))
+  _width() { return this.sheet.widths.slice(this.shown.left - 1, this.shown.right).reduce((a, b) => a + b, 34) }
+  _fit() { return Math.max(.45, Math.min(1.3, (this.clientWidth - 4) / this._width())) } // never so small that numbers cannot be read
+  _whole() { // width and height: of a large network you see the pictures that its numbers make
+    const height = 20 * (this.shown.bottom - this.shown.top + 2), room = parseFloat(getComputedStyle(this.box).maxHeight) || 540
+    this._zoom(Math.min(1.3, (this.clientWidth - 4) / this._width(), room / height))
+    this.box.scrollTo(0, 0)
+    this._say('The whole sheet')
+  }
+  _zoom(zoom) {
+    this.zoom = Math.min(3, Math.max(.08, zoom))
+    this.box.style.setProperty('--zoom', this.zoom)
+    this.box.classList.toggle('far', this.zoom < .4)
   }
 
   _home() { return [...this.cells].find(([, c]) => isInput(c) && inside(this.shown, c[0], c[1]))?.[0] ?? name(this.shown.top, this.shown.left) }
@@ -274,6 +283,9 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
       if (moves[e.key]) { this._move(...moves[e.key], e.ctrlKey || e.metaKey); return e.preventDefault() }
       if (e.key === 'Home' || e.key === 'End') { this._move(0, e.key === 'Home' ? -1 : 1, true); return e.preventDefault() }
       if ((e.ctrlKey || e.metaKey) && e.key === 'z') { this.undo(); return e.preventDefault() }
+      if (e.key === ']' || e.key === '[') { this._zoom(this.zoom * (e.key === ']' ? 1.25 : .8)); return e.preventDefault() }
+      if (e.key === 'w') { this._whole(); return e.preventDefault() }
+      if (e.key === 'f') { this._zoom(this._fit()); return e.preventDefault() }
       if (e.key === 'Enter' || e.key === 'F2') { this.bar.focus(); this.bar.select(); return e.preventDefault() }
       if (/^[-+.,0-9]$/.test(e.key) && !this.bar.readOnly && !e.ctrlKey && !e.metaKey) { this.bar.value = e.key; this.bar.focus(); e.preventDefault() }
     })
@@ -294,22 +306,14 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     if (!this.hasAttribute('paint')) return
     const canvas = area(this.getAttribute('paint'))
     this.box.classList.add('paintable')
-    let ink = null, busy = false, strokes = {}
-    const flush = async () => {
-      if (busy || !Object.keys(strokes).length) return
-      busy = true
-      const batch = strokes
-      strokes = {}
-      await this.setMany(batch)
-      busy = false
-      flush()
-    }
+    let ink = null
+    const batch = new Batch(entries => this.setMany(entries))
     const at = e => this.root.elementsFromPoint(e.clientX, e.clientY).find(n => n.at)
     const stroke = e => {
       const td = at(e), cell = td && this.cells.get(td.at)
       if (!cell || !isInput(cell) || !inside(canvas, cell[0], cell[1])) return
       ink ??= this.values.get(td.at) > .5 ? 0 : 1
-      if (this.values.get(td.at) !== ink) { strokes[td.at] = ink; flush() }
+      if ((batch.next[td.at] ?? this.values.get(td.at)) !== ink) batch.add({ [td.at]: ink })
     }
     this.table.addEventListener('pointerdown', e => { if (e.shiftKey || e.pointerType !== 'mouse' ? false : e.button === 0) { ink = null; this._drawing = true } })
     this.table.addEventListener('pointermove', e => { if (this._drawing && e.buttons === 1) stroke(e) })

@@ -25,6 +25,7 @@ class Live extends HTMLElement {
   get bytes() { return true }            // and whether the engine's own form of the document lies beside it
   get address() { return new URL(this.getAttribute('src'), document.baseURI) }
 
+  _uncover() { this.root.querySelector('.cover').classList.add('open') } // on paper the picture comes back
   start() { this._started ??= this._start(); return this.ready }
 
   async _start() {

@@ -6,7 +6,7 @@ what is right or a `SheetError`.
     python tests/fuzz/fuzz.py --only 12345          one file again, with its traceback
 
 Every file follows from its number alone. Numbers that once failed stand in `found.txt` and are tried first."""
-import argparse, contextlib, io, json, os, random, re, select, signal, subprocess, sys, tempfile, time, traceback, zipfile
+import argparse, contextlib, io, json, random, re, select, signal, subprocess, sys, tempfile, time, traceback, zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
