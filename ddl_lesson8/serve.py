@@ -44,7 +44,7 @@ def _served(learn, inputs)->tuple: # a copy of the model that does not train any
     if any(not t.ndim or len(t) < 2 for t in inputs) or len({len(t) for t in inputs}) != 1:
         raise ValueError("give two or more rows of each input, as many of each: of a single row one cannot see that their number may change")
     model = _copied(learn.model).eval().requires_grad_(False)
-    return model, tuple(t.cpu() for t in inputs)
+    return model, tuple(t.cpu().clone() for t in inputs) # one tensor given twice would be traced as one input
 
 def _copied(model)->nn.Module: # with weights of its own; a table in parts is refused
     if any(hasattr(p, 'device_mesh') for p in model.parameters()):

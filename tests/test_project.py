@@ -147,8 +147,9 @@ def test_imports_stand_in_cells_of_their_own(nb):
 def test_the_front_page_shows_the_ledgers_counts():
     from ddl_lesson8.book.claims import Ledger
     cells = json.loads((ROOT/'nbs'/'index.ipynb').read_text(encoding='utf-8'))['cells']
-    shown = [''.join(o.get('data', {}).get('text/plain', '')) for c in cells for o in c.get('outputs', [])]
-    assert repr(Ledger(ROOT/'nbs').counts) in shown, 'run make notebooks, then make readme'
+    shown = ''.join(''.join(o.get('data', {}).get('text/markdown', '')) for c in cells for o in c.get('outputs', []))
+    for verdict, n in Ledger(ROOT/'nbs').counts.items():
+        assert f'| *{verdict}* | {n} |' in shown, 'run make notebooks, then make readme'
 
 
 def test_the_shipped_ledger_is_that_of_the_notebooks():

@@ -179,7 +179,8 @@ def test_settings_of_the_solver(make):
     assert read_xlsx(make('', book=solver(adj='s1!$A$1', opt='s1!$B$1', typ=1))).solver['s1'] == ('s1!$B$1', ['s1!$A$1'], 'max', None, [], True)
     assert read_xlsx(make('', book=solver(eng=1))).solver == {}
     for bad in (solver(opt='A1', typ=7), solver(opt='A1', num='x'), solver(opt='A1', num=1)):
-        with pytest.raises(SheetError, match="Solver settings of sheet 's1' are damaged"): read_xlsx(make('', book=bad))
+        file = read_xlsx(make('', book=bad)) # the numbers stand without them
+        assert not file.solver and "Solver settings of sheet 's1' are damaged" in file.solver_trouble['s1']
 
 
 def test_formulas_that_need_another_file(make):
@@ -216,9 +217,9 @@ def test_zip_bombs(make, monkeypatch):
     import ddl_lesson8.sheets.package as x
     monkeypatch.setattr(x, 'MAX_PARTS', 3)
     with pytest.raises(SheetError, match='parts; at most 3 are read'): read_xlsx(make(''))
-    monkeypatch.setattr(x, 'MAX_PARTS', 30), monkeypatch.setattr(x, 'MAX_ALL', 50)
+    monkeypatch.setattr(x, 'MAX_PARTS', 30), monkeypatch.setattr(x, '_MAX_ALL', 50)
     with pytest.raises(SheetError, match='unpacks to .* MiB; at most'): read_xlsx(make(''))
-    monkeypatch.setattr(x, 'MAX_ALL', 5000), monkeypatch.setattr(x, 'MAX_PART', 100)
+    monkeypatch.setattr(x, '_MAX_ALL', 5000), monkeypatch.setattr(x, '_MAX_PART', 100)
     with pytest.raises(SheetError, match='has .* MiB; at most'): read_xlsx(make(''))
 
 
