@@ -181,6 +181,23 @@ def test_the_package_knows_its_version_and_its_modules():
     subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
 
 
+def test_help_shows_the_parameters():
+    "In a process of its own, because with nbdev's documentation loaded a docstring stays one line"
+    code = """if True:
+        import inspect, pickle
+        from ddl_lesson8.conv import conv2d, conv_output_size
+        from ddl_lesson8.book.claims import Claim
+        from ddl_lesson8.train.learner import Learner
+        said = inspect.getdoc(conv_output_size)
+        assert said.startswith(conv_output_size.__doc__) and 'Parameters' in said and '    stride: ' in said and 'Returns ' in said, said
+        assert 'patience: stop after' in inspect.getdoc(Learner.fit) and '    lr: ' in inspect.getdoc(Learner) and '    verdict: ' in inspect.getdoc(Claim)
+        assert type(pickle.loads(pickle.dumps(conv2d.__doc__))) is str and '\\n' not in conv2d.__doc__
+        import nbdev.showdoc
+        assert inspect.getdoc(conv2d) == conv2d.__doc__
+    """
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
+
+
 @pytest.mark.parametrize('nb', NOTEBOOKS, ids=lambda p: p.stem)
 def test_alternative_texts_are_plain_yaml(nb):
     "A colon and a space inside a plain value would make the whole text vanish from the page"
