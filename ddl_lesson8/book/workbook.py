@@ -424,7 +424,7 @@ def check_workbook(
 
 # %% ../../nbs/book/10_workbook.ipynb #9063db0e
 def _parser():
-    parser = argparse.ArgumentParser('ddl8-check', description=__doc__)
+    parser = argparse.ArgumentParser('ddl8-check', description=__doc__.partition('\n')[0])
     parser.add_argument('path', nargs='?', help="any workbook, or a folder of them; a lesson8.xlsx and the course's "
                                                 "conv-example.xlsx are compared with PyTorch too; without a path, "
                                                 "the lesson's workbook is built and checked")
