@@ -743,3 +743,41 @@ def test_nothing_broadcasts_between_prediction_and_target(shape, dtype):
     with pytest.raises(ValueError, match='every prediction'): check_shapes(torch.zeros(6, 1), torch.zeros(shape, dtype=dtype), F.mse_loss)
     with pytest.raises(ValueError, match='every prediction'): check_shapes(torch.zeros(6, 6), torch.zeros(6, dtype=dtype), F.mse_loss)
     check_shapes(torch.zeros(6, 3), torch.zeros(6, dtype=torch.int64), F.cross_entropy)
+
+
+# ---- threads
+
+@pytest.fixture
+def two_threads():
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(usual)
+
+def net_of(width, rows, **calls):
+    torch.manual_seed(0)
+    data = Data((torch.randn(rows * 6, width), torch.randn(rows * 6, 1)), None, rows)
+    return Learner(data, nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)), device='cpu', progress=False, calls=calls)
+
+def test_a_small_batch_is_computed_by_one_thread(two_threads):
+    seen = []
+    learn = net_of(4, 8, after_batch=lambda l: seen.append(torch.get_num_threads()))
+    learn.fit(2)
+    assert seen == [1] * 12 and learn.threads.many is False and torch.get_num_threads() == 2
+    learn.lr_find(steps=20)
+    assert torch.get_num_threads() == 2
+
+def test_a_large_batch_is_shared_and_the_choice_is_kept(two_threads, tmp_path):
+    seen = []
+    learn = net_of(1000, 600, after_batch=lambda l: seen.append(torch.get_num_threads()))
+    learn.fit(1)
+    assert seen == [1, 1, 2, 2, 2, 2] and learn.threads.many is True
+    learn.save(tmp_path/'l')
+    other = net_of(1000, 600)
+    other.load(tmp_path/'l')
+    assert other.threads.many is True
+
+def test_threads_are_put_back_after_an_error(two_threads):
+    def stumble(learn): raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): net_of(4, 8, after_batch=stumble).fit(1)
+    assert torch.get_num_threads() == 2
