@@ -14,6 +14,6 @@ setup(
     author=cfg['author'], author_email=cfg['author_email'], license=cfg['license'],
     long_description=(root/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     packages=find_packages(include=['ddl_lesson8', 'ddl_lesson8.*']),
-    package_data={'ddl_lesson8': ['py.typed', 'reader.json'], 'ddl_lesson8.book': ['ledger.json'], 'ddl_lesson8.sheets': ['widget.js']},
+    package_data={'ddl_lesson8': ['py.typed', 'reader.json'], 'ddl_lesson8.book': ['ledger.json', 'glossary.json'], 'ddl_lesson8.sheets': ['widget.js']},
     install_requires=cfg['requirements'].split(), extras_require={'book': book, 'data': cfg['data_requirements'].split(), 'serve': serve, 'dev': book + serve + dev},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': ['ddl_lesson8=ddl_lesson8._modidx:d']})

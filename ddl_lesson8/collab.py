@@ -13,6 +13,7 @@ import warnings
 from importlib import import_module
 import torch
 from torch import nn
+from fastcore.basics import patch
 from fastcore.meta import delegates
 from .embeddings import Embedding, Vocab
 from .data.facts import TableEncoder
@@ -70,7 +71,7 @@ def _look_up(
     ids:torch.Tensor    # row numbers, of any shape
 )->torch.Tensor: # (*ids.shape, columns)
     "Rows of an embedding, by the faster of two ways that give the same"
-    whole = not hasattr(table.weight, 'device_mesh') # the layer finds the rows of a table in parts
+    whole = not (hasattr(table.weight, 'device_mesh') or table.sparse) # else the layer knows better
     fast = whole and ids.ndim == 1 and ids.device.type == table.weight.device.type == 'cpu'
     return table.weight.index_select(0, ids) if fast else table(ids)
 
@@ -110,24 +111,28 @@ class EmbeddingDotBias(nn.Module):
         "Predict a rating for each pair"
         return in_range(self.score(user, item), self.y_range)
 
-    def _rows(self, tables, names, is_item): # of one of two tables, on the CPU
-        vocab, kind = (self.items, 'item') if is_item else (self.users, 'user')
-        rows = slice(None) if names is None else row_numbers(vocab, names, kind)
-        return tables[is_item].weight.detach().cpu()[rows]
+# %% ../nbs/03_collab.ipynb #8c26268c
+@patch
+def _rows(self:EmbeddingDotBias, tables, names, is_item): # of one of two tables, on the CPU
+    vocab, kind = (self.items, 'item') if is_item else (self.users, 'user')
+    rows = slice(None) if names is None else row_numbers(vocab, names, kind)
+    return tables[is_item].weight.detach().cpu()[rows]
 
-    def bias(self,
-        names=None,       # one name or several; all when None
-        is_item:bool=True # of items, or of users?
-    )->torch.Tensor: # (names,), on the CPU
-        "Biases by name; raises `KeyError` for an unknown name"
-        return self._rows((self.u_bias, self.i_bias), names, is_item).squeeze(1)
+@patch
+def bias(self:EmbeddingDotBias,
+    names=None,       # one name or several; all when None
+    is_item:bool=True # of items, or of users?
+)->torch.Tensor: # (names,), on the CPU
+    "Biases by name; raises `KeyError` for an unknown name"
+    return self._rows((self.u_bias, self.i_bias), names, is_item).squeeze(1)
 
-    def weight(self,
-        names=None,       # one name or several; all when None
-        is_item:bool=True # of items, or of users?
-    )->torch.Tensor: # (names, n_factors), on the CPU
-        "Factors by name; raises `KeyError` for an unknown name"
-        return self._rows((self.u_weight, self.i_weight), names, is_item)
+@patch
+def weight(self:EmbeddingDotBias,
+    names=None,       # one name or several; all when None
+    is_item:bool=True # of items, or of users?
+)->torch.Tensor: # (names, n_factors), on the CPU
+    "Factors by name; raises `KeyError` for an unknown name"
+    return self._rows((self.u_weight, self.i_weight), names, is_item)
 
 # %% ../nbs/03_collab.ipynb #87d877ff
 def emb_sz_rule(
@@ -215,21 +220,23 @@ class CombinedModel(nn.Module):
         known = self.u_embed(user), self.i_embed(item), self.user_meta[user], self.item_meta[item]
         return self.dot.score(user, item) + self.extra(*known)
 
-    def extra(self,
-        u:torch.Tensor,         # embeddings of the users, (batch, columns)
-        i:torch.Tensor,         # embeddings of the items, (batch, columns)
-        user_meta:torch.Tensor, # what is known of the users, (batch, columns)
-        item_meta:torch.Tensor  # what is known of the items, (batch, columns)
-    )->torch.Tensor: # part of the score, (batch,)
-        "What the network adds for each pair"
-        return self.layers(torch.cat([u, i, user_meta, item_meta], 1)).squeeze(1)
-
     def forward(self,
         user:torch.Tensor, # row numbers of users, (batch,)
         item:torch.Tensor  # row numbers of items, (batch,)
     )->torch.Tensor: # predicted ratings, (batch,)
         "Predict a rating for each pair"
         return in_range(self.score(user, item), self.y_range)
+
+# %% ../nbs/03_collab.ipynb #3a5af0ec
+@patch
+def extra(self:CombinedModel,
+    u:torch.Tensor,         # embeddings of the users, (batch, columns)
+    i:torch.Tensor,         # embeddings of the items, (batch, columns)
+    user_meta:torch.Tensor, # what is known of the users, (batch, columns)
+    item_meta:torch.Tensor  # what is known of the items, (batch, columns)
+)->torch.Tensor: # part of the score, (batch,)
+    "What the network adds for each pair"
+    return self.layers(torch.cat([u, i, user_meta, item_meta], 1)).squeeze(1)
 
 # %% ../nbs/03_collab.ipynb #36c28bca
 def collab_model(
@@ -282,6 +289,7 @@ def _kind(use_nn, metadata, order, layers, emb_szs, p): # of the model; contradi
     if order and (use_nn or metadata): raise ValueError(f"loss={order!r} trains the dot product: leave out use_nn and metadata")
     return 'combined' if metadata else 'network' if use_nn else 'dot'
 
+# %% ../nbs/03_collab.ipynb #f1b27dd4
 @delegates(Learner, but=['data', 'model'])
 def collab_learner(
     data,                  # `Ratings`, a pair (training, validation) of them, or a table for `ratings_from_table`
@@ -323,6 +331,7 @@ def collab_learner(
     kwargs |= dict(lr=lr or (.03 if order else .008), batch_size=batch_size or (8192 if order else 1024))
     return CollabLearner(train, held, model, encoders, config, loss_func=loss_func, wd=wd, seed=seed, **kwargs)
 
+# %% ../nbs/03_collab.ipynb #80ac4039
 def _facts(ratings, encoders)->list: # two matrices; without columns where nothing is known
     tables = (ratings.user_table, len(ratings.users)), (ratings.item_table, len(ratings.items))
     return [encode(table) if table else torch.zeros(n, 0) for encode, (table, n) in zip(encoders, tables)]

@@ -32,7 +32,9 @@ def conv_output_size(
 )->int: # output height or width
     "Number of places where the window fits (claim V10)"
     span = dilation * (kernel_size - 1) + 1
-    if size + 2*padding < span: raise ValueError(f"a window of {span} cells does not fit into {size} + 2 x {padding}")
+    if size + 2*padding < span:
+        raise ValueError(f"a window of {span} cells does not fit "
+                         f"into {size} + 2 x {padding}")
     return (size + 2*padding - span) // stride + 1
 
 # %% ../nbs/07_convolutions.ipynb #8b3dd2b5

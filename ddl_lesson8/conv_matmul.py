@@ -19,12 +19,15 @@ from .conv import _check_alike, _check_conv, _pair, conv_output_size
 
 # %% ../nbs/09_conv_matmul.ipynb #cbc2e2d4
 class Polynomial:
-    "A sum of products of letters: as much algebra as a matrix multiplication needs (claims M1, M2)"
+    "A sum of products of letters: all the algebra we need (claims M1, M2)"
     def __init__(self, terms): self.terms = {k: n for k, n in terms.items() if n}
-    def __add__(self, other): return Polynomial(Counter(self.terms) + Counter(as_polynomial(other).terms))
+    def __add__(self, other):
+        return Polynomial(Counter(self.terms) + Counter(as_polynomial(other).terms))
     def __mul__(self, other):
-        pairs = ((a, b) for a in self.terms.items() for b in as_polynomial(other).terms.items())
-        return sum((Polynomial({tuple(sorted(a + b)): n * m}) for (a, n), (b, m) in pairs), Polynomial({}))
+        pairs = ((a, b) for a in self.terms.items()
+                 for b in as_polynomial(other).terms.items())
+        return sum((Polynomial({tuple(sorted(a + b)): n * m})
+                    for (a, n), (b, m) in pairs), Polynomial({}))
     def __eq__(self, other): return self.terms == as_polynomial(other).terms
     __radd__, __rmul__ = __add__, __mul__
 
@@ -57,7 +60,8 @@ def coefficient(
     letter:str           # for example 'A'
 ):  # what stands in front of the letter; the number 0 when it does not occur
     "The factor of a letter in an equation: its derivative"
-    found = Polynomial({tuple(c for c in k if c != letter): n for k, n in equation.terms.items() if letter in k})
+    found = Polynomial({tuple(c for c in k if c != letter): n
+                        for k, n in equation.terms.items() if letter in k})
     return found if found.terms else 0
 
 # %% ../nbs/09_conv_matmul.ipynb #638ea02a
@@ -143,12 +147,17 @@ def conv_matrix(
     dilation:int|tuple=1, # distance between the window's cells
     groups:int=1,         # groups of channels that do not see each other
     layout:str='dense'    # 'dense', or 'csr' for a sparse matrix (compressed rows)
-)->torch.Tensor: # (n_outputs, n_inputs), in the dtype and on the device of `weight`; differentiable
+)->torch.Tensor: # (n_outputs, n_inputs), dtype and device of `weight`; differentiable
     "The matrix that does what `F.conv2d` does to a flattened image (claim M4)"
-    if layout not in ('dense', 'csr'): raise ValueError(f"layout is {layout!r}; choose 'dense' or 'csr'")
-    if layout == 'dense': _check_dense(weight, _pair(input_size, 'input_size'), stride, padding, dilation, groups)
-    rows, cols, source, shape, _ = conv_entries(weight.shape, input_size, stride, padding, dilation, groups)
-    rows, cols, values = rows.to(weight.device), cols.to(weight.device), weight.flatten()[source.to(weight.device)]
+    if layout not in ('dense', 'csr'):
+        raise ValueError(f"layout is {layout!r}; choose 'dense' or 'csr'")
+    if layout == 'dense':
+        _check_dense(weight, _pair(input_size, 'input_size'), stride, padding, dilation,
+                     groups)
+    rows, cols, source, shape, _ = conv_entries(weight.shape, input_size, stride,
+                                                padding, dilation, groups)
+    rows, cols, source = (t.to(weight.device) for t in (rows, cols, source))
+    values = weight.flatten()[source]
     if layout == 'csr': return _csr(rows, cols, values, shape)
     return weight.new_zeros(shape).index_put((rows, cols), values)
 
@@ -181,13 +190,18 @@ def conv2d_matmul(
     layout:str='dense'      # 'dense' or 'csr', see `conv_matrix`
 )->torch.Tensor: # (batch, out_channels, height, width), equal to `F.conv2d`'s
     "A convolution as one matrix multiplication (claim M4)"
-    if x.ndim != 4: raise ValueError(f"x must be (batch, channels, height, width), not {tuple(x.shape)}")
+    if x.ndim != 4:
+        raise ValueError("x must be (batch, channels, height, width), "
+                         f"not {tuple(x.shape)}")
     n_in = weight.shape[1] * groups
-    if x.shape[1] != n_in: raise ValueError(f"x has {x.shape[1]} channels, the weights want {n_in}")
+    if x.shape[1] != n_in:
+        raise ValueError(f"x has {x.shape[1]} channels, the weights want {n_in}")
     _check_conv(x, weight, bias, groups)
     _check_alike(x, 'bias', bias)
-    matrix = conv_matrix(weight, x.shape[-2:], stride, padding, dilation, groups, layout)
-    out = (matrix @ x.flatten(1).T).T.unflatten(1, conv_out_shape(weight, x.shape[-2:], stride, padding, dilation))
+    size = x.shape[-2:]
+    matrix = conv_matrix(weight, size, stride, padding, dilation, groups, layout)
+    out_shape = conv_out_shape(weight, size, stride, padding, dilation)
+    out = (matrix @ x.flatten(1).T).T.unflatten(1, out_shape)
     return out if bias is None else out + bias[:, None, None]
 
 # %% ../nbs/09_conv_matmul.ipynb #58ed47f1
@@ -195,7 +209,7 @@ def matrix_counts(
     *args, # as for `conv_entries`
     **kwargs
 )->dict: # numbers of cells
-    "Count the fixed zeros, the distinct weights and their copies in a convolution's matrix (claim M3)"
+    "Count the fixed zeros, the distinct weights and their copies (claim M3)"
     rows, _, source, (n_out, n_in), _ = conv_entries(*args, **kwargs)
     distinct = len(source.unique())
     return dict(cells=n_out * n_in, fixed_zeros=n_out * n_in - len(rows),
@@ -205,10 +219,11 @@ def matrix_counts(
 def conv_violation(
     matrix:torch.Tensor, # dense, (n_outputs, n_inputs)
     source:torch.Tensor  # from `conv_sources`, same shape
-)->tuple[float, float]: # largest |value| where a zero is fixed; largest difference between copies of a weight
+)->tuple[float, float]: # largest |value| of a fixed zero; largest difference of copies
     "How far a matrix is from a convolution's; (0, 0) when it is one (claim M3)"
     if matrix.shape != source.shape:
-        raise ValueError(f"the matrix is {tuple(matrix.shape)}, the map of its weights {tuple(source.shape)}")
+        raise ValueError(f"the matrix is {tuple(matrix.shape)}, "
+                         f"the map of its weights {tuple(source.shape)}")
     zeros = matrix[source < 0].abs().max().item() if (source < 0).any() else 0.
     copies = [matrix[source == k] for k in source[source >= 0].unique()]
     return zeros, max((c.max() - c.min()).item() for c in copies)

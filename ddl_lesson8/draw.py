@@ -35,7 +35,7 @@ def reader_cnn(
 def without_batch_norm(
     model:nn.Sequential # trained; left as it is
 )->nn.Sequential: # the same answers, batch norm folded into the convolution before it
-    "Fold each batch norm into the convolution before it (Ioffe and Szegedy 2015, at inference)"
+    "Fold batch norm into the convolution before it (Ioffe and Szegedy 2015)"
     layers, kept = list(model.eval()), []
     for layer, after in zip(layers, [*layers[1:], None]):
         if isinstance(layer, nn.BatchNorm2d): continue
@@ -78,7 +78,7 @@ def load_reader(
 # %% ../nbs/08b_draw.ipynb #7c4f0da6
 def reader_workbook(
     path:str|Path,              # where to, for example 'digit.xlsx'
-    image:torch.Tensor|None=None # (1, 1, 28, 28), what is drawn at first; a seven when None
+    image:torch.Tensor|None=None # (1, 1, 28, 28), drawn at first; a seven when None
 )->WorkbookModel: # the file, its report, and where everything stands
     "Write the trained reader as live formulas"
     if image is None: image = make_digits(1, seed=3, classes=[7])[0]

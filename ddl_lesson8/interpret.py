@@ -65,23 +65,29 @@ class NameTable(NamedTuple):
 
 # %% ../nbs/04_interpret.ipynb #adfabc45
 def extremes(
-    values:torch.Tensor, # one for each name, for example biases
+    values:torch.Tensor, # one for each name, for example biases; NaN is left out
     names:list,          # of items or users
     n:int=5,             # rows
     highest:bool=False,  # the highest, or the lowest?
     counts:torch.Tensor|None=None, # ratings of each name
     min_ratings:int=0,   # leave out names with fewer
-    **columns            # more columns: heading = values
+    heading:str='value', # of the column of values
+    **columns            # more columns: name = values
 )->NameTable: # name, value, the other columns and the ratings of each
-    "Names with the lowest or highest values, NaN left out; raises `ValueError` when no name has enough ratings"
-    if counts is None and min_ratings: raise ValueError("min_ratings needs the counts of ratings")
-    enough = torch.ones(len(names), dtype=torch.bool) if counts is None else counts >= min_ratings
-    if not enough.any(): raise ValueError(f"no name has {min_ratings} ratings; the most is {int(counts.max())}")
+    "Names with the lowest or highest values; `ValueError` if none has enough ratings"
+    if counts is None and min_ratings:
+        raise ValueError("min_ratings needs the counts of ratings")
+    enough = (torch.ones(len(names), dtype=torch.bool) if counts is None
+              else counts >= min_ratings)
+    if not enough.any():
+        raise ValueError(f"no name has {min_ratings} ratings; the most is "
+                         f"{int(counts.max())}")
     ok = (enough & ~values.isnan()).nonzero()[:, 0]
     rows = ok[values[ok].argsort(descending=highest, stable=True)[:n]]
-    table = dict(name=[names[k] for k in rows.tolist()], value=values[rows].tolist())
-    table |= {heading: v[rows].tolist() for heading, v in columns.items()}
-    return NameTable(dict(table, ratings=counts[rows].tolist()) if counts is not None else table)
+    table = {'name': [names[k] for k in rows.tolist()], heading: values[rows].tolist()}
+    table |= {name: v[rows].tolist() for name, v in columns.items()}
+    return NameTable(dict(table, ratings=counts[rows].tolist()) if counts is not None
+                     else table)
 
 # %% ../nbs/04_interpret.ipynb #19713201
 def ranks(
@@ -104,10 +110,11 @@ def spearman(
 def centre(
     found:Latent # what a model has learned
 )->Latent: # with the same predictions
-    "Write the same model so that the average user and the average item have zero factors"
+    "The same model, written so that average user and average item have zero factors"
     u, v = found.user.mean(0), found.item.mean(0)
     return found._replace(user=found.user - u, item=found.item - v,
-                          user_bias=found.user_bias + (found.user - u) @ v, item_bias=found.item_bias + found.item @ u)
+                          user_bias=found.user_bias + (found.user - u) @ v,
+                          item_bias=found.item_bias + found.item @ u)
 
 # %% ../nbs/04_interpret.ipynb #baeaceda
 class PCA(NamedTuple):
@@ -120,16 +127,18 @@ def pca(
     x:torch.Tensor, # vectors, (n, n_factors)
     k:int=3         # components to keep
 )->PCA:
-    "Principal component analysis by SVD, with fixed signs (claim C6); raises `ValueError` for impossible `k`"
+    "Principal components by SVD, signs fixed (claim C6); `ValueError` for impossible `k`"
     if x.ndim != 2 or not 0 < k <= min(x.shape):
-        raise ValueError(f"{k} components of a table {tuple(x.shape)}: choose 1 to {min(x.shape[-2:])}")
+        raise ValueError(f"{k} components of a table {tuple(x.shape)}: choose 1 to "
+                         f"{min(x.shape[-2:])}")
     x = at_least_float32(x)
     centred = x - x.mean(0)
     u, s, v = torch.linalg.svd(centred, full_matrices=False)
     sign = v.gather(1, v.abs().argmax(1, keepdim=True)).sign()
     components = (v * torch.where(sign == 0, 1, sign))[:k]
     variance = s**2
-    return PCA(centred @ components.T, components, (variance / variance.sum().clamp_min(1e-30))[:k])
+    return PCA(centred @ components.T, components,
+               (variance / variance.sum().clamp_min(1e-30))[:k])
 
 # %% ../nbs/04_interpret.ipynb #99a47b8a
 def show_map(

@@ -26,23 +26,28 @@ def map_correlation(
     b,               # the same things as other points, (n, other dimensions)
     n_shuffles:int=0,# shuffles to judge chance by
     seed:int=0       # of the shuffles
-)->tuple: # correlation of the distances of all pairs, share of shuffles that reach it (nan without shuffles)
+)->tuple: # correlation of all distances, share of shuffles that reach it (or nan)
     "Do two sets of points have the same near and far? (claims T8, T9; Mantel's test)"
-    a, b, g = torch.as_tensor(np.asarray(a)), torch.as_tensor(np.asarray(b)), torch.Generator().manual_seed(seed)
-    near, corr = pair_distances(a), lambda y: torch.corrcoef(torch.stack([near, pair_distances(y)]))[0, 1].item()
+    a, b = torch.as_tensor(np.asarray(a)), torch.as_tensor(np.asarray(b))
+    near, g = pair_distances(a), torch.Generator().manual_seed(seed)
+    def corr(y):
+        return torch.corrcoef(torch.stack([near, pair_distances(y)]))[0, 1].item()
     r = corr(b)
-    reached = [corr(b[torch.randperm(len(b), generator=g)]) >= r for _ in range(n_shuffles)]
+    reached = [corr(b[torch.randperm(len(b), generator=g)]) >= r
+               for _ in range(n_shuffles)]
     return r, (sum(reached) + 1) / (n_shuffles + 1) if n_shuffles else math.nan
 
 # %% ../nbs/06b_learned_maps.ipynb #1d5dd84b
 def embedding_of(
     learn:TabularLearner, # trained
     name:str              # a category
-)->torch.Tensor: # without the unknown, in the order of `prep.classes[name][1:]`, (classes, size)
+)->torch.Tensor: # a row for each of `prep.classes[name][1:]`, (classes, size)
     "The embedding matrix of a category"
     if name not in learn.prep.all_cat_names:
-        raise ValueError(f"{name!r} is no category; the categories are {', '.join(learn.prep.all_cat_names)}")
-    return learn.model.embeds[learn.prep.all_cat_names.index(name)].weight.detach()[1:].cpu()
+        raise ValueError(f"{name!r} is no category; the categories are "
+                         f"{', '.join(learn.prep.all_cat_names)}")
+    table = learn.model.embeds[learn.prep.all_cat_names.index(name)]
+    return table.weight.detach()[1:].cpu()
 
 # %% ../nbs/06b_learned_maps.ipynb #a9e515f9
 @torch.no_grad()
@@ -53,5 +58,6 @@ def embedding_features(
     "The trained embeddings of a table's rows, as features for other methods (claim T7)"
     x_cat, x_cont = learn.prep(table)
     embeds = learn.model.embeds
-    rows = [e(x_cat[:, j].to(e.weight.device)).double().cpu() for j, e in enumerate(embeds)]
+    rows = [e(x_cat[:, j].to(e.weight.device)).double().cpu()
+            for j, e in enumerate(embeds)]
     return torch.cat([*rows, x_cont.double()], 1).numpy()

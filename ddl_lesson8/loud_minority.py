@@ -21,5 +21,6 @@ def one_vote_each(
     person_and_group = ratings.user * (groups.max() + 1) + groups[ratings.item]
     _, ballot, n = person_and_group.unique(return_inverse=True, return_counts=True)
     vote = 1 / n[ballot]
-    votes, total = (torch.zeros(ratings.n_items).index_add_(0, ratings.item, x) for x in (vote, vote * liking))
+    votes, total = (torch.zeros(ratings.n_items).index_add_(0, ratings.item, x)
+                    for x in (vote, vote * liking))
     return total / (votes + damping)

@@ -17,25 +17,31 @@ def cosine_similarity(
     b:torch.Tensor  # vectors, (m, n_factors)
 )->torch.Tensor: # (n, m), from -1 to 1
     "Cosine of the angle between every pair of vectors (claim C9)"
-    length_a, length_b = a.square().sum(1, keepdim=True).sqrt(), b.square().sum(1, keepdim=True).sqrt()
+    length_a, length_b = (a.square().sum(1, keepdim=True).sqrt(),
+                          b.square().sum(1, keepdim=True).sqrt())
     return (a / length_a.clamp_min(1e-12)) @ (b / length_b.clamp_min(1e-12)).T
 
 # %% ../nbs/04b_neighbours.ipynb #3abd148f
 def nearest(
-    vectors:torch.Tensor,   # one for each item, (n, n_factors); or of several models, (models, n, n_factors)
-    rows:torch.Tensor,      # items whose neighbours are wanted
-    n:int=5,                # neighbours of each
-    metric:str='cosine',    # or 'euclidean'
-    allowed:torch.Tensor|None=None # mask of items that may be neighbours, for example `counts >= 50`
-)->tuple: # rows of the neighbours (len(rows), n), nearest first; their similarities or distances
-    "Nearest items; of several models the average similarity counts; raises `ValueError` when too few are allowed"
-    if metric not in ('cosine', 'euclidean'): raise ValueError(f"metric {metric!r}: choose 'cosine' or 'euclidean'")
+    vectors:torch.Tensor, # (n, n_factors), or of several models (models, n, n_factors)
+    rows:torch.Tensor,    # items whose neighbours are wanted
+    n:int=5,              # neighbours of each
+    metric:str='cosine',  # or 'euclidean'
+    allowed:torch.Tensor|None=None # mask of possible neighbours, as in `counts >= 50`
+)->tuple: # rows of the nearest, (len(rows), n), and their similarity or distance
+    "Nearest items, by the average of several models; `ValueError` if too few are allowed"
+    if metric not in ('cosine', 'euclidean'):
+        raise ValueError(f"metric {metric!r}: choose 'cosine' or 'euclidean'")
     models = vectors if vectors.ndim == 3 else vectors[None]
-    allowed = torch.ones(models.shape[1], dtype=torch.bool) if allowed is None else allowed
+    allowed = (torch.ones(models.shape[1], dtype=torch.bool) if allowed is None
+               else allowed)
     others = int((allowed.sum() - allowed[rows].long()).min()) if len(rows) else n
     if others < n:
-        raise ValueError(f"{n} neighbours among {others} allowed items: ask for fewer ratings or fewer neighbours")
-    def likeness(m): return cosine_similarity(m[rows], m) if metric == 'cosine' else -torch.cdist(m[rows], m)
+        raise ValueError(f"{n} neighbours among {others} allowed items: ask for fewer "
+                         "ratings or fewer neighbours")
+    def likeness(m):
+        return (cosine_similarity(m[rows], m) if metric == 'cosine'
+                else -torch.cdist(m[rows], m))
     near = sum(map(likeness, models)) / len(models)
     near = near.masked_fill(~allowed, -math.inf)
     near[torch.arange(len(rows)), rows] = -math.inf
@@ -49,8 +55,9 @@ def stability(
     n:int=10,              # neighbours of each
     allowed:torch.Tensor|None=None # mask of items that may be neighbours
 )->torch.Tensor: # 0 to 1 for each of `rows`, the mean over all pairs of models
-    "Share of an item's neighbours that two models have in common; raises `ValueError` for a single model"
+    "Share of neighbours that two models have in common; `ValueError` for a single model"
     if len(vectors) < 2: raise ValueError("stability compares two models or more")
     lists = [nearest(v, rows, n, allowed=allowed)[0] for v in vectors]
     pairs = [(a, b) for k, a in enumerate(lists) for b in lists[:k]]
-    return torch.stack([(a[:, :, None] == b[:, None]).sum((1, 2)) / n for a, b in pairs]).mean(0)
+    return torch.stack([(a[:, :, None] == b[:, None]).sum((1, 2)) / n
+                        for a, b in pairs]).mean(0)

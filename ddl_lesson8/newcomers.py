@@ -20,7 +20,9 @@ def learn_prior(
 )->Prior: # of factors and bias
     "Mean and spread of trained users, and the noise of a rating (claim C10)"
     z = torch.cat([found.user, found.user_bias[:, None]], 1)[people]
-    return prior_of(z, score_for(ratings.rating, found.y_range) - found.scores()[ratings.user, ratings.item])
+    return prior_of(z,
+                    score_for(ratings.rating, found.y_range)
+                    - found.scores()[ratings.user, ratings.item])
 
 # %% ../nbs/04d_newcomers.ipynb #52b766bb
 def fold_in(
@@ -28,23 +30,25 @@ def fold_in(
     items:torch.Tensor,    # rows of the rated items, (people, n_ratings)
     ratings:torch.Tensor,  # their ratings, (people, n_ratings)
     prior:Prior,           # from `learn_prior`
-    mean:torch.Tensor|None=None # a better first guess for each person, (people, n_factors + 1)
+    mean:torch.Tensor|None=None # better first guesses, (people, n_factors + 1)
 )->torch.Tensor: # factors and bias of each person, (people, n_factors + 1)
     "Factors and bias of new people from a few ratings, in closed form (claim C10)"
     v = torch.cat([found.item[items], torch.ones(*items.shape, 1)], 2)
     m = prior.mean.expand(len(items), -1) if mean is None else mean
-    return posterior(v, score_for(ratings, found.y_range) - found.item_bias[items], prior, m)
+    return posterior(v, score_for(ratings, found.y_range) - found.item_bias[items],
+                     prior, m)
 
 # %% ../nbs/04d_newcomers.ipynb #1a7a8b62
 def guess_from_metadata(
     meta:torch.Tensor,   # what is known of each user, (n_users, columns)
     found:Latent,        # what a model has learned
-    people:torch.Tensor, # rows of users that have ratings: the guess is learned from them
+    people:torch.Tensor, # rows of users with ratings, from which the guess is learned
     penalty:float=2.     # of the ridge regression
 )->torch.Tensor: # guessed factors and bias of every user, (n_users, n_factors + 1)
     "Guess factors and bias from metadata by ridge regression (claim C10)"
     z = torch.cat([found.user, found.user_bias[:, None]], 1)
     x = meta - meta[people].mean(0)
     known, average = x[people], z[people].mean(0)
-    weight = torch.linalg.solve(known.T @ known + penalty * torch.eye(x.shape[1]), known.T @ (z[people] - average))
+    weight = torch.linalg.solve(known.T @ known + penalty * torch.eye(x.shape[1]),
+                                known.T @ (z[people] - average))
     return average + x @ weight

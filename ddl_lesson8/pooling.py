@@ -38,7 +38,8 @@ class AdaptiveConcatPool2d(nn.Module):
         x:torch.Tensor # (batch, channels, height, width) or without the batch
     )->torch.Tensor: # (..., 2 * channels, rows, columns)
         "Maxima of all channels, then their means"
-        largest, mean = F.adaptive_max_pool2d(x, self.output_size), F.adaptive_avg_pool2d(x, self.output_size)
+        largest = F.adaptive_max_pool2d(x, self.output_size)
+        mean = F.adaptive_avg_pool2d(x, self.output_size)
         return torch.cat([largest, mean], -3)
 
 # %% ../nbs/07b_channels.ipynb #d603d7bd

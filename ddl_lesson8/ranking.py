@@ -26,7 +26,8 @@ def solve_side(
 )->torch.Tensor: # factors of this side, (len(rated), k)
     "One half of alternating least squares: a ridge regression for each row"
     shared = other.T @ other + penalty * torch.eye(other.shape[1])
-    systems = torch.stack([shared + alpha * other[rows].T @ other[rows] for rows in rated])
+    systems = torch.stack([shared + alpha * other[rows].T @ other[rows]
+                           for rows in rated])
     wanted = torch.stack([(1 + alpha) * other[rows].sum(0) for rows in rated])
     return torch.linalg.solve(systems, wanted)
 
@@ -124,6 +125,7 @@ class RankingReport:
         body = ''.join(f'<tr><th>{name}</th>' + ''.join(f'<td>{v:.3f}</td>' for v in row.values()) + '</tr>' for name, row in self.rows.items())
         return f'<table><caption>{self._title()}</caption><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
 
+# %% ../nbs/05b_ranking.ipynb #76072ab3
 def _all_scores(
     learner,           # a `CollabLearner`, or anything with a method `scores`
     users:torch.Tensor # rows of users, (n,)
@@ -136,6 +138,7 @@ def _all_scores(
     pairs = torch.cartesian_prod(users, torch.arange(n_items)).T
     return learner.outputs(tuple(pairs)).view(-1, n_items).cpu()
 
+# %% ../nbs/05b_ranking.ipynb #f9f7d204
 def ranking_report(
     learner,           # a `CollabLearner`, an `ALS`, or anything with `memory` and `scores`
     held_out:Ratings,  # what people chose afterwards
@@ -159,6 +162,7 @@ def ranking_report(
     rows = {name: _judge(make, memory, warm, chosen, popular, k, chunk) for name, make in makers.items()}
     return RankingReport(rows, k, len(warm), len(people) - len(warm))
 
+# %% ../nbs/05b_ranking.ipynb #fcbec715
 def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the report
     n_items, parts, listed = len(popular), [], torch.zeros(len(popular), dtype=torch.bool)
     rarity = -((popular / memory.user.sum()).clamp_min(1e-12)).log2()

@@ -182,6 +182,7 @@ def _pick_diverse(
         likeness = torch.maximum(likeness, far @ far[at])
     return torch.tensor(picked, dtype=torch.int64)
 
+# %% ../nbs/05_recommend.ipynb #7ba86f5b
 @patch
 def recommend(self:CollabLearner,
     user,               # a name, or what is known of a newcomer: {item: rating, column: value}; or a list of these
@@ -205,6 +206,7 @@ def recommend(self:CollabLearner,
         raise TypeError(f"recommend for a name, a dict of ratings or a list of these, not {type(user).__name__}")
     return [self._suggest(u, *options) for u in user]
 
+# %% ../nbs/05_recommend.ipynb #1f26aa97
 @patch
 def _suggest(self:CollabLearner, user, n, exclude_seen, unknown, allowed, diversity)->Suggestions:
     rating = self.predict(user, unknown=unknown)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 from fastcore.meta import delegates
-from .collab import get_emb_sz
+from .collab import get_emb_sz, sigmoid_range
 from .data.columns import ColumnPrep, cont_cat_split, split_rows
 from .data.frames import as_frame
 from .train.learner import Data, Learner, _read, load_learner, seeded
@@ -33,7 +33,7 @@ def tabular_forward(
     x = torch.cat([t[ids] for t, ids in zip(tables, x_cat.T)] + [x_cont], dim=1)
     for w, b in zip(weights[:-1], biases[:-1]): x = (x @ w.T + b).clamp(min=0)
     x = x @ weights[-1].T + biases[-1]
-    return x if y_range is None else y_range[0] + (y_range[1] - y_range[0]) / (1 + (-x).exp())
+    return x if y_range is None else sigmoid_range(x, *y_range)
 
 # %% ../nbs/06_tabular.ipynb #faf4c1e3
 def class_counts(
@@ -42,29 +42,8 @@ def class_counts(
     "How many rows the embedding of each category needs"
     return {n: len(prep.classes[n]) for n in prep.all_cat_names}
 
-# %% ../nbs/06_tabular.ipynb #be1c6f68
-@delegates()
-class TabularLearner(Learner):
-    "A `Learner` that keeps the preparation of its table, so it predicts for raw rows"
-    def __init__(self,
-        data:Data|None,   # prepared tensors; None for a learner that only predicts
-        model:nn.Module,  # a `TabularModel`
-        loss_func,        # mean squared error or cross-entropy
-        prep:ColumnPrep,  # how rows become tensors
-        config:dict,      # arguments of `TabularModel`, as plain values
-        **kwargs          # to `Learner`
-    ):
-        super().__init__(data, model, loss_func, **kwargs)
-        self.prep, self.config, self.n_inputs = prep, config, 2
-
-    def predict(self,
-        *inputs # a raw table, or prepared tensors
-    )->torch.Tensor: # numbers (n, targets), or class probabilities (n, classes)
-        "Predict rows; raise `ValueError` naming the column that does not fit"
-        if len(inputs) == 1 and not isinstance(inputs[0], torch.Tensor): inputs = self.prep(inputs[0])
-        out = super().predict(*inputs)
-        return out.softmax(1) if self.prep.y_kind == 'class' else out
-
+# %% ../nbs/06_tabular.ipynb #5b5b57f9
+class _TabularFile(Learner): # the part of a `TabularLearner` that is about its file
     def about(self)->dict: # plain values
         "The preparation and the arguments of the model; raise `TypeError` for an activation that cannot be made again"
         if self.config.get('act_args', {}) is None:
@@ -95,6 +74,29 @@ class TabularLearner(Learner):
         if data is not None and not isinstance(data, Data): data = Data(*prep.parts(data, np.arange(len(as_frame(data))), None))
         loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
         return cls(data, model, loss_func, prep, about['config'], device=device)
+
+# %% ../nbs/06_tabular.ipynb #be1c6f68
+@delegates()
+class TabularLearner(_TabularFile):
+    "A `Learner` that keeps the preparation of its table, so it predicts for raw rows"
+    def __init__(self,
+        data:Data|None,   # prepared tensors; None for a learner that only predicts
+        model:nn.Module,  # a `TabularModel`
+        loss_func,        # mean squared error or cross-entropy
+        prep:ColumnPrep,  # how rows become tensors
+        config:dict,      # arguments of `TabularModel`, as plain values
+        **kwargs          # to `Learner`
+    ):
+        super().__init__(data, model, loss_func, **kwargs)
+        self.prep, self.config, self.n_inputs = prep, config, 2
+
+    def predict(self,
+        *inputs # a raw table, or prepared tensors
+    )->torch.Tensor: # numbers (n, targets), or class probabilities (n, classes)
+        "Predict rows; raise `ValueError` naming the column that does not fit"
+        if len(inputs) == 1 and not isinstance(inputs[0], torch.Tensor): inputs = self.prep(inputs[0])
+        out = super().predict(*inputs)
+        return out.softmax(1) if self.prep.y_kind == 'class' else out
 
     def predict_row(self,
         row:dict # name of a column -> value
@@ -205,11 +207,12 @@ def permutation_importance(
 # %% ../nbs/06_tabular.ipynb #6920375e
 def piecewise_linear(
     x,    # numbers, (n,)
-    edges # rising ends of the k intervals, (k + 1,)
+    edges # ends of the k intervals, (k + 1,); `ValueError` unless they rise
 )->torch.Tensor: # (n, k); the first interval is open below, the last above
-    "How far a number has come through each interval (Gorishniy and others, arXiv 2203.05556); `ValueError` unless edges rise"
+    "How far numbers have come through each interval (Gorishniy, arXiv 2203.05556)"
     x, edges = torch.as_tensor(x), torch.as_tensor(edges)
-    if len(edges) < 2 or not (edges[1:] > edges[:-1]).all(): raise ValueError(f"edges must rise: {edges.tolist()}")
+    if len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
+        raise ValueError(f"edges must rise: {edges.tolist()}")
     share = (x[:, None] - edges[:-1]) / (edges[1:] - edges[:-1])
     share[:, 1:] = share[:, 1:].clamp(min=0)
     share[:, :-1] = share[:, :-1].clamp(max=1)

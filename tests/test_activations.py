@@ -120,7 +120,11 @@ def test_losses_in_half_precision(dtype):
     (lambda: A.mse_loss(torch.ones(3, 1), torch.ones(3)), ValueError, 'make them equal'), (lambda: A.l1_loss(torch.ones(3), torch.ones(3), reduction='avg'), ValueError, "'mean', 'sum' or 'none'"),
     (lambda: A.cross_entropy(torch.ones(2, 3), torch.tensor([0, 3])), IndexError, 'only 3'), (lambda: A.cross_entropy(torch.ones(2, 3), torch.tensor([0])), ValueError, 'do not fit'),
     (lambda: A.cross_entropy(torch.ones(2, 3), torch.ones(2, 3), ignore_index=1), ValueError, 'ignore_index'), (lambda: A.cross_entropy(torch.ones(2, 3), torch.ones(2).long(), label_smoothing=2), ValueError, 'label_smoothing'),
-    (lambda: A.binary_cross_entropy(torch.tensor([1.5]), torch.ones(1)), ValueError, 'between 0 and 1')])
+    (lambda: A.binary_cross_entropy(torch.tensor([1.5]), torch.ones(1)), ValueError, 'between 0 and 1'),
+    (lambda: A.mse_loss(torch.ones(4, 1), torch.zeros(4, 1), torch.ones(4)), ValueError, r'weight is \(4,\); give a tensor of shape \(4, 1\)'),
+    (lambda: A.l1_loss(torch.ones(4, 1), torch.zeros(4, 1), torch.ones(1)), ValueError, 'weight is'),
+    (lambda: A.binary_cross_entropy_with_logits(torch.ones(4, 1), torch.zeros(4, 1), torch.ones(4)), ValueError, 'weight is'),
+    (lambda: A.cross_entropy(torch.ones(2, 3), torch.tensor([0, 1]), weight=torch.ones(4)), ValueError, 'weight is')])
 def test_errors(call, error, words):
     with pytest.raises(error, match=words): call()
 

@@ -2,8 +2,11 @@
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
-from answers import answer_tests
+from answers import answer_tests, sheet_judge
 from ddl_lesson8.book import checks_conv_matmul
+from ddl_lesson8.book.sheet_conv_matmul import conv_matmul_sheet
+from ddl_lesson8.sheets.address import cell_name
+from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.conv_matmul import (as_polynomial, coefficient, letters, conv_entries, conv_sources, conv_matrix, conv2d_matmul,
     conv2d_unfold, conv_out_shape, conv_transpose2d_matmul, conv_violation, matrix_counts, show_conv_matrix)
 
@@ -174,7 +177,8 @@ def pool_beside(size): # averages of cells that follow each other instead of a s
 def two(first, second, size): return conv_matrix(second, size - 2) @ conv_matrix(first, size)
 
 RIGHT = [(zeros, 'check_fixed_zeros'), (lambda: one_at(1, 1), 'check_identity_kernel'), (pool, 'check_avg_pool_matrix'), (two, 'check_two_in_one'),
-         (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b.flip(2, 3)), size), 'check_two_in_one')] # one 5x5 kernel
+         (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b.flip(2, 3)), size), 'check_two_in_one'), # one 5x5 kernel
+         (lambda a, b: a + b - 1, 'check_joint_size')]
 WRONG = [
     (lambda size, k: (size - k + 1)**2 * k**2, 'check_fixed_zeros', 'hold a weight'), (lambda size, k: 36, 'check_fixed_zeros', 'not 36'),
     (lambda size, k: 20, 'check_fixed_zeros', 'right for 3x3'), (lambda size, k: (size - k + 1)**2 * size**2 - 16, 'check_fixed_zeros', 'how many rows'),
@@ -185,6 +189,21 @@ WRONG = [
     (pool_beside, 'check_avg_pool_matrix', 'which columns'), (lambda size: pool(6), 'check_avg_pool_matrix', 'wrong for 4x4'), (lambda size: pool(size).T, 'check_avg_pool_matrix', '9 columns'),
     (lambda a, b, size: conv_matrix(b, size) @ conv_matrix(a, size), 'check_two_in_one', 'how large is the image'),
     (lambda a, b, size: conv_matrix(a, size), 'check_two_in_one', '16 rows'), (lambda a, b, size: two(a, a, size), 'check_two_in_one', 'other numbers'),
-    (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b), size), 'check_two_in_one', 'other numbers')]
+    (lambda a, b, size: conv_matrix(F.conv2d(F.pad(a, (2,) * 4), b), size), 'check_two_in_one', 'other numbers'),
+    (lambda a, b: a + b, 'check_joint_size', 'six cells'), (lambda a, b: a * b, 'check_joint_size', 'do not multiply'),
+    (lambda a, b: 5, 'check_joint_size', 'depends on')]
 
 test_right_answers_pass, test_wrong_answers_get_a_hint = answer_tests(checks_conv_matmul, RIGHT, WRONG)
+
+def test_the_exercise_on_the_sheet(tmp_path):
+    conv_matmul_sheet(book := Book())
+    sheet = book['convolution = matrix']
+    kernel = next(b for b in sheet.blocks if b.label == 'kernel α β γ δ')
+    cells = [f"'convolution = matrix'!{cell_name(*kernel.at(i, j))}" for i in range(2) for j in range(2)]
+    elsewhere = f"'convolution = matrix'!{cell_name(*sheet.blocks[0].at(0, 0))}"
+    judge = sheet_judge(conv_matmul_sheet, 'sheet_corner', tmp_path)
+    assert judge(dict(zip(cells, (0, 0, 0, 1))))
+    cases = [((1, 2, 3, 4), 'nothing has changed'), ((0, 0, 0, 4), '4 times as large'), ((0, 0, 1, 0), 'does not come through'),
+             ((0, 0, 1, 1), 'some other cell')]
+    for weights, hint in cases: assert hint in judge(dict(zip(cells, weights))).hint
+    assert 'none of the four weights' in judge(dict(zip(cells, (0, 0, 0, 1))) | {elsewhere: 9}).hint

@@ -113,8 +113,12 @@ def test_browser_agrees_with_pytorch(page, site, chapter, tmp_path):
 def test_edits_agree_with_the_python_engine(page, site, name, sheet):
     "The same new numbers in the browser and in Python give the same sheet; its random numbers are handed over"
     free = inputs(page, name, sheet)
-    entries = {at: .25 + k / 8 for k, at in enumerate(free[:: max(1, len(free) // 3)][:3])}
-    if sheet in ('embeddings', 'losses'): entries = {free[-1]: 1}  # inputs that count or choose
+    words = page.evaluate(f"() => {{ const e = {ELEMENT.format(name, sheet)}; return Object.fromEntries([...e.cells].map(([at, c]) => [at, e._list(c)]).filter(([at, l]) => l && e._opens(e.cells.get(at)))) }}")
+    plain = [at for at in free if at not in words]
+    entries = {at: .25 + k / 8 for k, at in enumerate(plain[:: max(1, len(plain) // 3)][:3])}
+    if sheet == 'losses': entries = {free[-1]: 1}  # inputs that choose
+    entries |= {at: words[at][-1] for at in list(words)[:2]}
+    assert entries
     change(page, name, sheet, entries)
     ours = read(page, name, sheet)
     engine = Engine(site/'live'/f'{name}.xlsx')
@@ -147,6 +151,35 @@ def test_reset_and_undo_bring_the_numbers_back(page):
         assert read(page, 'parameters', 'parameters') != first
         page.evaluate(f"() => {ELEMENT.format('parameters', 'parameters')}.{back}()")
         assert read(page, 'parameters', 'parameters') == first
+
+
+def test_another_poem_is_chosen_word_by_word(page):
+    "A word of the poem: from the list only, and its row of the matrix follows"
+    e = ELEMENT.format('embeddings', 'embeddings')
+    first = read(page, 'embeddings', 'embeddings')
+    change(page, 'embeddings', 'embeddings', {'J3': 'GREEN', 'J4': 'ham'})
+    changed = read(page, 'embeddings', 'embeddings')
+    assert changed != first and page.evaluate(f"{e}.tds.get('J3').textContent") == 'green'
+    said = page.evaluate(f"async () => {{ try {{ await {e}.set('J3', 'spam') }} catch (e) {{ return e.message }} }}")
+    assert said.startswith('spam is not in the list: am, and, Daniel')
+    page.evaluate(f'() => {e}.reset()')
+    assert read(page, 'embeddings', 'embeddings') == first
+
+
+def test_a_downloaded_workbook_holds_the_edits(page, tmp_path):
+    "A number and a word; opened by the Python engine the formulas give what the page shows"
+    e = ELEMENT.format('tabular', 'tabular')
+    read(page, 'tabular', 'tabular')
+    change(page, 'tabular', 'tabular', {'A4': 'Hamburg', 'G4': 1})
+    with page.expect_download() as waiting: page.evaluate(f'() => {e}.download()')
+    path = tmp_path/'edited.xlsx'
+    waiting.value.save_as(path)
+    ours, engine = read(page, 'tabular', 'tabular'), Engine(path)
+    page.evaluate(f'() => {e}.reset()')
+    engine.change({"'tabular'!G4": 1})
+    for at, value in ours.items():
+        row, column = parse_area(at).top, parse_area(at).left
+        assert close(value, engine.cell('tabular', row, column).value), at
 
 
 def test_locked_cells_and_bad_numbers_are_refused_in_words(page):

@@ -147,8 +147,9 @@ def test_imports_stand_in_cells_of_their_own(nb):
 def test_the_front_page_shows_the_ledgers_counts():
     from ddl_lesson8.book.claims import Ledger
     cells = json.loads((ROOT/'nbs'/'index.ipynb').read_text(encoding='utf-8'))['cells']
-    shown = [''.join(o.get('data', {}).get('text/plain', '')) for c in cells for o in c.get('outputs', [])]
-    assert repr(Ledger(ROOT/'nbs').counts) in shown, 'run make notebooks, then make readme'
+    shown = ''.join(''.join(o.get('data', {}).get('text/markdown', '')) for c in cells for o in c.get('outputs', []))
+    for verdict, n in Ledger(ROOT/'nbs').counts.items():
+        assert f'| *{verdict}* | {n} |' in shown, 'run make notebooks, then make readme'
 
 
 def test_the_shipped_ledger_is_that_of_the_notebooks():
@@ -177,6 +178,23 @@ def test_the_public_surface_stays_small():
 
 def test_the_package_knows_its_version_and_its_modules():
     code = "import ddl_lesson8 as d; assert d.__doc__ and d.__version__ and 'collab' in dir(d) and d.collab.DotProduct and d.sheets"
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
+
+
+def test_help_shows_the_parameters():
+    "In a process of its own, because with nbdev's documentation loaded a docstring stays one line"
+    code = """if True:
+        import inspect, pickle
+        from ddl_lesson8.conv import conv2d, conv_output_size
+        from ddl_lesson8.book.claims import Claim
+        from ddl_lesson8.train.learner import Learner
+        said = inspect.getdoc(conv_output_size)
+        assert said.startswith(conv_output_size.__doc__) and 'Parameters' in said and '    stride: ' in said and 'Returns ' in said, said
+        assert 'patience: stop after' in inspect.getdoc(Learner.fit) and '    lr: ' in inspect.getdoc(Learner) and '    verdict: ' in inspect.getdoc(Claim)
+        assert type(pickle.loads(pickle.dumps(conv2d.__doc__))) is str and '\\n' not in conv2d.__doc__
+        import nbdev.showdoc
+        assert inspect.getdoc(conv2d) == conv2d.__doc__
+    """
     subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
 
 

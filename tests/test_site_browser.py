@@ -33,6 +33,7 @@ def test_axe_width_scripts_and_hosts(view, name):
         view.set_viewport_size(dict(width=width, height=900))
         view.goto(view.home + name)
         view.add_script_tag(path=str(axe))
+        view.add_style_tag(content='* { transition: none !important }') # colours are judged where they end
         for theme in ('light', 'dark'):
             view.evaluate("t => { document.documentElement.dataset.bsTheme = t; document.documentElement.classList.toggle('quarto-dark', t === 'dark') }", theme)
             bad = view.evaluate("""async () => (await axe.run(document, { resultTypes: ['violations'] })).violations.filter(v => ['serious', 'critical'].includes(v.impact))

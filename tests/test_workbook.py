@@ -420,3 +420,15 @@ def test_unusable_input_is_status_two(demo, tmp_path, capsys):
     assert main(['--save', str(tmp_path/'read-only.xlsx')]) == 2 and 'read-only' in capsys.readouterr().err
     with pytest.raises(SystemExit) as e: main(['a.xlsx', '--save', 'b.xlsx'])
     assert e.value.code == 2
+
+
+def test_words_are_chosen_from_lists_and_every_sheet_leads_back(tmp_path):
+    "What a person sees who opens the file: lists, a title that stays, links to the contents and to the page"
+    import openpyxl
+    from ddl_lesson8.book.workbook import lesson_book
+    book = openpyxl.load_workbook(lesson_book(('parameters', 'embeddings', 'tabular'))[0].save(tmp_path/'a.xlsx'))
+    lists = {ws.title: {str(d.sqref): d.formula1 for d in ws.data_validations.dataValidation} for ws in book}
+    assert lists['embeddings'] == {'J3:J26': '=$A$3:$A$16'} and len(lists['tabular']) == 2
+    for ws in book.worksheets[1:]:
+        links = [c.hyperlink.location or c.hyperlink.target for r in ws.iter_rows() for c in r if c.hyperlink]
+        assert ws.freeze_panes and 'contents!A1' in links and f'https://ddl-lesson8.github.io/ddl_lesson8/{ws.title}.html' in links

@@ -26,6 +26,7 @@ def readme()->str:
     text = re.sub(r'^---\n.*?\n---\n|<!-- WARNING: THIS FILE.*?-->\n', '', text, flags=re.S)
     text = f'# {title}\n\n> {summary}\n\n{text}'
     text = re.sub(r'\n<div class="start">.*?</div>\n', '', text, flags=re.S)  # buttons of the site
+    text = re.sub(r'```python\n#\| echo: false\n.*?\n```\n', '', text, flags=re.S)
     text = re.sub(r'\]\(((?:\w+/)*\w+\.ipynb)', r'](nbs/\1', text)
     text = re.sub(r'\[(`[^`]+`)\]\(https://[\w.-]+\.github\.io/[^)]*\)', r'\1', text)  # nbdev's links to the site
     text = text.replace('](images/', '](nbs/images/')

@@ -66,6 +66,7 @@ def check_joint_bias(my_joint_bias):
     assert not torch.allclose(found, once), 'the first bias is right; the other two got lost'
     assert torch.allclose(found, collapse(layers).bias), 'what comes out of the stack for an input of zeros?'
 
+# %% ../../nbs/book/04_checks_activations.ipynb #8bf2f536
 def check_softmax(my_softmax):
     "Softmax with a temperature"
     x = torch.tensor([[1., 2., 4.], [0., 0., -1.]])
@@ -83,6 +84,7 @@ def check_softmax(my_softmax):
     assert torch.allclose(my_softmax(x, 1e9), torch.full((2, 3), 1 / 3)), 'at a high temperature all shares are equal'
     assert my_softmax(1e4 * x, 1.).isfinite().all(), 'scores of 40,000 overflow; what may be subtracted first?'
 
+# %% ../../nbs/book/04_checks_activations.ipynb #95cd7f39
 def check_ignorance(my_ignorance):
     "The cross-entropy of equal shares"
     assert abs(float(my_ignorance(10)) - 1 / 10) > 1e-6, 'that is the share of each class; what is its loss?'
@@ -91,6 +93,7 @@ def check_ignorance(my_ignorance):
         wanted = nn.functional.cross_entropy(torch.zeros(1, n, dtype=torch.float64), torch.tensor([0])).item()
         assert abs(float(my_ignorance(n)) - wanted) < 1e-6, f'for {n} classes PyTorch says {wanted:.4f}'
 
+# %% ../../nbs/book/04_checks_activations.ipynb #22a0bd38
 def check_log_sigmoid(my_log_sigmoid):
     "The logarithm of the sigmoid, for any score"
     x = torch.tensor([-30., -1., 0., 2.], dtype=torch.float64)

@@ -82,6 +82,7 @@ def check_batch_norm(my_batch_norm):
     assert torch.allclose(got, want, atol=1e-8), 'the right shape, other numbers; subtract the mean, divide by a root'
     assert my_batch_norm(torch.ones(2, 1, 2, 2)).isfinite().all(), 'a channel without any spread must not divide by 0: add eps'
 
+# %% ../../nbs/book/04_checks_cnn.ipynb #12fc3894
 def check_fold(my_fold):
     "Batch norm folded into the convolution before it"
     g = torch.Generator().manual_seed(0)
@@ -96,6 +97,7 @@ def check_fold(my_fold):
         'the weight is right, the bias is not: what happens to the mean?'
     assert torch.allclose(got, want), 'the two layers and the folded one differ'
 
+# %% ../../nbs/book/04_checks_cnn.ipynb #8c05e69a
 def check_dead(my_dead):
     "Channels that are zero everywhere"
     a = torch.zeros(3, 4, 2, 2)

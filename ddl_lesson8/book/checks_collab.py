@@ -132,6 +132,7 @@ def check_recommend(
     except (RuntimeError, IndexError): raise AssertionError('nine are asked for and three are left: return these three') from None
     assert all_left == [3, 0, 4], 'only three rows are left: return these, and no seen one'
 
+# %% ../../nbs/book/04_checks_collab.ipynb #bf358e14
 def check_newcomer(
     f # called with (m, c, s2, v, t)
 ):
@@ -144,6 +145,7 @@ def check_newcomer(
     assert abs(_number_of(f(.5, 2., .5, [1., 3.], [2., 4.])) - right) < 1e-6, \
         'right with variances of 1, wrong with others: which variance divides what?'
 
+# %% ../../nbs/book/04_checks_collab.ipynb #8a0f22fa
 def check_ndcg(
     f # called with (ranked, relevant): a list of items, the best first, and a set
 ):

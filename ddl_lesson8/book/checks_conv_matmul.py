@@ -10,6 +10,8 @@ __all__ = []
 # %% ../../nbs/book/04_checks_conv_matmul.ipynb #e26c805f
 import torch
 import torch.nn.functional as F
+from .saved import changed_inputs
+from ..sheets.address import cell_name
 from ..conv_matmul import conv_matrix, matrix_counts
 
 # %% ../../nbs/book/04_checks_conv_matmul.ipynb #60417485
@@ -60,3 +62,35 @@ def check_two_in_one(my_two_in_one):
     assert matrix.shape == (16, 64), f'8x8 become 6x6, then 4x4 cells: 16 rows, 64 columns, not {tuple(matrix.shape)}'
     result, swapped = (F.conv2d(F.conv2d(image, a), b).flatten() for a, b in ((first, second), (second, first)))
     assert torch.equal(matrix @ image.flatten(), result), 'right shape, other numbers'
+
+# %% ../../nbs/book/04_checks_conv_matmul.ipynb #f44fbe6c
+def _cells_read(first, second): # cells of a row that one place of two windows in a row depends on
+    n = 20
+    rows = conv_matrix(torch.ones(1, 1, 1, first), (1, n)), conv_matrix(torch.ones(1, 1, 1, second), (1, n - first + 1))
+    return int(((rows[1] @ rows[0])[0] != 0).sum())
+
+def check_joint_size(my_joint_size):
+    "Size of the one kernel that equals two in a row"
+    assert my_joint_size(3, 3) != 6, 'six cells in a row? Slide the second window by hand: how many cells does it reach?'
+    assert my_joint_size(3, 3) != 9, 'the sizes do not multiply; draw three windows of three cells, each one cell further'
+    for first, second in ((3, 3), (1, 5), (5, 3), (2, 2)):
+        size = _cells_read(first, second)
+        found = my_joint_size(first, second)
+        assert found == size, f'for kernels of {first} and {second} cells it is not {found}: count the cells one place depends on'
+
+# %% ../../nbs/book/04_checks_conv_matmul.ipynb #1fc557b4
+def check_sheet_corner(workbook):
+    "A kernel that hands on the lower right cell under each window"
+    changed, blocks = changed_inputs(workbook, 'conv_matmul', 'convolution = matrix')
+    kernel = blocks['kernel α β γ δ']
+    place = {kernel.at(*at): at for at in kernel.indices()}
+    strange = [cell_name(*at) for at in changed if at not in place]
+    assert not strange, f'{strange[0]} is none of the four weights' if strange else ''
+    weights = {at: kernel.content(*at) for at in kernel.indices()}
+    weights |= {place[at]: value for at, (_, value) in changed.items()}
+    words = [cell_name(*kernel.at(*at)) for at, w in weights.items() if not isinstance(w, (int, float))]
+    assert not words, f'{words[0]} holds no number' if words else ''
+    others = [w for at, w in weights.items() if at != (1, 1)]
+    assert weights[1, 1] != 0, 'δ is 0; the cell that is wanted does not come through at all'
+    assert not any(others), 'some other cell still comes through: which letter stands beside it in the equations?'
+    assert weights[1, 1] == 1, f'the right cell, but {weights[1, 1]:g} times as large'

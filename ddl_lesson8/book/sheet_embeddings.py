@@ -31,6 +31,7 @@ def embeddings_sheet(
     listed = sheet.put(vocab.items, 'vocabulary', at='A3', vertical=True)
     table = sheet.put(layer.weight, 'embedding matrix', right_of=listed, fmt='0.00', scale='signed')
     poem = sheet.put(words, 'poem', right_of=table, vertical=True)
+    sheet.choose(poem, listed)
     def match(i): return f'MATCH({poem.ref(i)},{listed.area(absolute=True)},0)-1'
     found = sheet.formula((len(words),), match, 'id', right_of=poem, fmt='0', scale=False, vertical=True)
     rows = sheet.index(table, found, 'poem as a matrix', right_of=found, fmt='0.00', scale='signed')

@@ -56,6 +56,7 @@ def tabular_sheet(
     stats = s.put(told, 'mean and spread in training', at='G10', fmt='0.00', scale=False)
     def classes(n, at): return s.put(['(missing)', *prep.classes[n][1:]], f'classes of {n}', at=at, vertical=True)
     vocab = classes('state', 'A16'), classes('day', 'G16')
+    for given, listed in zip(words, vocab): s.choose(given, listed)
     names = prep.cat_names
     emb = [s.put(t, f'embedding of {n}', at=at, **signed) for n, t, at in zip(names, tables, ('D16', 'J16'))]
     ids = [s.match(x, v, f'id of {n}', at=at, scale=False) for x, v, n, at in zip(words, vocab, names, ('J4', 'L4'))]

@@ -39,15 +39,25 @@ def chapter_sheets(
 # %% ../../nbs/book/10_workbook.ipynb #5b3f775e
 TITLE = 'Deep learning, lesson 8: every number live' # by which a copy is recognised
 
-def _contents(sheet, others): # fill the first sheet
+SITE = 'https://ddl-lesson8.github.io/ddl_lesson8/' # where the pages stand
+PAGES = dict(conv='convolutions') # where a chapter's page is not called like its module
+
+def _way_back(s, sheet, page): # below everything on a sheet: to the contents, and to the page that tells its story
+    last = max(row for row, _ in s.cells)
+    s.text(f'A{last + 2}', 'back to the contents', link=sheet.name)
+    s.text(f'A{last + 3}', 'the page of this sheet', link=f'{SITE}{page}.html')
+    s.freeze = s.freeze or 'A3' # the title stays in sight
+
+def _contents(sheet, others): # fill the first sheet; others: (sheet, name of its page)
     sheet.width('A', 3); sheet.width('B', 26); sheet.width('C', 110)
     sheet.text('B2', TITLE, 'title')
     sheet.note('B3', 'Cells with a blue border are inputs: change one and watch everything behind it change. Red is large, blue below zero.')
-    for row, s in enumerate(others, 5):
+    for row, (s, page) in enumerate(others, 5):
         sheet.text(f'B{row}', s.name, link=s.name)
         sheet.text(f'C{row}', s.about.rstrip('.'))
         if (1, 1) not in s.cells: s.text('A1', s.about.rstrip('.'), 'title')
         if (2, 1) not in s.cells: s.text('A2', 'back to the contents', link=sheet.name)
+        _way_back(s, sheet, page)
     last = 'The command ddl8-check recalculates all of it and compares it with code from scratch and with PyTorch.'
     sheet.note(f'B{6 + len(others)}', last)
 
@@ -58,10 +68,10 @@ def lesson_book(
     "Write the sheets of all chapters into one book"
     book, checks, others = Book(), [], []
     first = book.sheet('contents', about='What is where')
-    for write in chapter_sheets(chapters).values():
+    for chapter, write in chapter_sheets(chapters).items():
         before = set(book.sheets)
         checks += write(book)
-        others += [s for n, s in book.sheets.items() if n not in before]
+        others += [(s, PAGES.get(chapter, chapter)) for n, s in book.sheets.items() if n not in before]
     _contents(first, others)
     return book, checks
 
@@ -414,7 +424,7 @@ def check_workbook(
 
 # %% ../../nbs/book/10_workbook.ipynb #9063db0e
 def _parser():
-    parser = argparse.ArgumentParser('ddl8-check', description=__doc__)
+    parser = argparse.ArgumentParser('ddl8-check', description=__doc__.partition('\n')[0])
     parser.add_argument('path', nargs='?', help="any workbook, or a folder of them; a lesson8.xlsx and the course's "
                                                 "conv-example.xlsx are compared with PyTorch too; without a path, "
                                                 "the lesson's workbook is built and checked")

@@ -62,7 +62,7 @@ class Sheet(LayerGrid):
     "A sheet in the making; made by `Book.sheet`"
     def __init__(self, book, name, zoom, about, cell, freeze):
         super().__init__(book, name, cell)
-        self.zoom, self.about, self.freeze, self.widths = zoom, about, freeze, {}
+        self.zoom, self.about, self.freeze, self.widths, self.lists = zoom, about, freeze, {}, []
 
     def width(self,
         cols:str, # for example 'A' or 'B:D'
@@ -71,6 +71,21 @@ class Sheet(LayerGrid):
         "Set the width of columns; others are made as wide as their numbers need"
         first, _, last = cols.partition(':')
         for c in range(col_number(first), col_number(last or first) + 1): self.widths[c] = chars * 7 + 5
+
+    def choose(self,
+        block, # a block of words that were put
+        words  # a block of this sheet; its cells are what may be chosen
+    ):
+        "Let each cell of a block be chosen from a list: in a spreadsheet program, and on the site"
+        self.lists.append((block, words))
+
+    def _lists(self, ws): # the rules behind `choose`
+        from openpyxl.worksheet.datavalidation import DataValidation
+        for block, words in self.lists:
+            rule = DataValidation(type='list', formula1='=' + words.area(absolute=True), allow_blank=False, showErrorMessage=True,
+                                  error='Choose one of the list.', errorTitle='Not in the list')
+            for area in block.areas: rule.add(area.text)
+            ws.add_data_validation(rule)
 
     def _write(self, ws, styles): # everything but column widths
         from openpyxl.worksheet.formula import ArrayFormula
@@ -82,9 +97,10 @@ class Sheet(LayerGrid):
             cell = ws.cell(row, col)
             cell.value = ArrayFormula(cell.coordinate, value) if kind == 'array' else escape_text(value) if kind == 'text' else value
             if kind == 'text': cell.data_type = 's' # also when it begins with an equals sign
-            if link: cell.hyperlink = Hyperlink(ref=cell.coordinate, location=f'{quote_sheet(link)}!A1')
+            if link: cell.hyperlink = link if link.startswith('https:') else Hyperlink(ref=cell.coordinate, location=f'{quote_sheet(link)}!A1')
             cell._style = styles[look]
         self._frame(ws)
+        self._lists(ws)
         ws.sheet_view.zoomScale, ws.sheet_view.showGridLines, ws.freeze_panes = self.zoom, False, self.freeze
         ws.sheet_format.defaultRowHeight, ws.sheet_format.customHeight = self.cell * .75, True
 

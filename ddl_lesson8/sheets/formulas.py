@@ -50,6 +50,8 @@ def _lies_beyond(text): # would be a cell if the sheet were larger
     return found and (col_number(found[1] or 'A') > MAX_COLS or int(found[2] or found[3]) > MAX_ROWS)
 
 # %% ../../nbs/sheets/03_formulas.ipynb #96513103
+_ESCAPED = re.compile('_x[0-9A-Fa-f]{4}_') # in a file, such a sequence stands for one letter
+
 def tokenize(
     formula:str # without the equals sign
 )->list: # pairs of kind and text
@@ -61,6 +63,8 @@ def tokenize(
         found = found or _TOKEN.match(formula, at) # behind T!, B1:T! is no sheet
         if not found: raise SheetError(f"={formula}: {formula[at]!r} at character {at + 1} is not part of a formula")
         kind, end = found.lastgroup, found.end()
+        if kind == 'text' and _ESCAPED.search(found[0]):
+            raise SheetError(f"{found[0][:40]} means one text by the format and another for programs that do not know its escapes")
         if kind == 'table': end = _bracket_end(formula, end - 1)
         if kind == 'area' and _lies_beyond(formula[at:end]): kind = 'name'
         tokens.append((kind, formula[at:end]))

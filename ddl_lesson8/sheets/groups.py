@@ -42,6 +42,10 @@ def in_cell(
 ):  # a context; raises `SheetError` with the address where one is raised inside
     "Put the address of a cell before the message of an error"
     try: yield
+    except RecursionError: raise SheetError(f"{path}: {address(sheet, row, col)}: its parts lie too deep inside each other") from None
+    except (MemoryError, RuntimeError) as e:
+        if not isinstance(e, MemoryError) and 'allocate memory' not in str(e): raise # PyTorch says it in a RuntimeError
+        raise SheetError(f"{path}: {address(sheet, row, col)}: it needs more memory than there is") from None
     except SheetError as e:
         if str(e).startswith(f'{path}: '): raise # it has one
         shown = f'={formula[:200]}: ' if formula else ''
@@ -62,7 +66,8 @@ class Family(NamedTuple):
     cols: np.ndarray # of their cells, counted from 1
 
 # %% ../../nbs/sheets/10_groups.ipynb #530d392e
-_MAX_FILLED = 1_000_000 # cells, by one array formula
+_MAX_FILLED = 1_000_000 # cells, by all array formulas
+_MAX_FAMILIES, _MAX_SIGNS = 15_000, 1_000_000 # of a workbook: formulas that are no copies of each other, and their letters
 
 def _means_its_place(token):
     return token[0] == 'table' or token in (('op', '#'), ('function', '_xlfn.ANCHORARRAY('))
@@ -79,7 +84,7 @@ def read_families(
     refuse:bool=True # raise `SheetError`, with its cell, for a formula that cannot be read?
 ):  # iterator over `Family`; one that cannot be read has an `Unread` for its tree
     "Sort the formulas of a workbook into families"
-    found, numbers, keys = [], {}, {} # places of each family; its number by what makes it one, and by the quick form
+    found, numbers, keys, filled, signs = [], {}, {}, 0, 0 # places of each family; its number by what makes it one, and by the quick form
     for sheet in file.sheets.values():
         for (row, col), cell in sheet.cells.items():
             if cell.formula is None: continue
@@ -93,14 +98,20 @@ def read_families(
                     key = sheet.name, cell.kind, (1, 1), (row, col), Unread(str(e))
                 key = numbers.setdefault(key, len(numbers))
                 if form: keys[sheet.name, form] = key
-                if key == len(found): found.append([])
+                if key == len(found):
+                    found.append([])
+                    signs += len(cell.formula)
+                    if signs > _MAX_SIGNS or key == _MAX_FAMILIES:
+                        raise SheetError(f"{file.path}: {address(sheet.name, row, col)}: {key + 1:,} formulas that are no copies of "
+                                         f"each other, with {signs:,} letters; at most {_MAX_FAMILIES:,} with {_MAX_SIGNS:,} are read")
             found[key].append((row, col))
     for (sheet, kind, size, _, tokens), places in zip(numbers, found):
         rows, cols = np.array(sorted(places)).T
         first = file.sheets[sheet].cells[rows[0], cols[0]]
-        if size[0] * size[1] > _MAX_FILLED:
+        filled += size[0] * size[1] * len(rows) * (size != (1, 1))
+        if filled > _MAX_FILLED:
             raise SheetError(f"{file.path}: {address(sheet, rows[0], cols[0])}: it fills {size[0]:,} x {size[1]:,} cells; "
-                             f"{_MAX_FILLED:,} are the most that is read")
+                             f"{_MAX_FILLED:,} are the most that all array formulas may fill")
         try:
             with in_cell(file.path, sheet, rows[0], cols[0], first.formula):
                 tree = tokens if isinstance(tokens, Unread) else parse_tokens(tokens)
@@ -111,6 +122,7 @@ def read_families(
 
 # %% ../../nbs/sheets/10_groups.ipynb #b2016c95
 _MAX_TERMS = 20_000 # of one formula, after its names are put in: names may double and double again
+_MAX_ALL_TERMS = 400_000 # of all formulas that are no copies of each other
 
 class Names:
     "What the names, tables and spilled ranges of a workbook stand for"
@@ -118,7 +130,7 @@ class Names:
         file # `XlsxFile`
     ):
         self.file = file
-        self.sheets, self.n_params = {n.casefold(): n for n in file.sheets}, 0
+        self.sheets, self.n_params, self.room = {n.casefold(): n for n in file.sheets}, 0, _MAX_ALL_TERMS
         self.spilled = set() # cells whose spilled ranges other formulas name
         self.tables = {n.casefold(): t for n, t in file.tables.items()}
 
@@ -139,7 +151,8 @@ class Names:
                 trouble.append(str(e))
         if depth == 0: self.left = _MAX_TERMS
         def plain(node):
-            self.left -= 1
+            self.left, self.room = self.left - 1, self.room - 1
+            if self.room < 0: raise SheetError(f'the formulas up to here have more than {_MAX_ALL_TERMS:,} terms')
             if self.left < 0: raise SheetError(f'its names stand for more than {_MAX_TERMS:,} terms')
             if isinstance(node, Ref): return self._ref(node, sheet)
             if isinstance(node, Name): return self._name(node, sheet, row, col, depth)
@@ -150,7 +163,7 @@ class Names:
         def lenient(node):
             try: return plain(node)
             except SheetError as e:
-                if self.left < 0: raise # nothing that large is kept either
+                if self.left < 0 or self.room < 0: raise # nothing that large is kept either
                 trouble.append(str(e))
                 return Fault('#REF!')
         return rebuild(tree, plain if trouble is None else lenient)
@@ -194,7 +207,16 @@ def _joined(node): # ranges with a colon or a blank between them
 
 # %% ../../nbs/sheets/10_groups.ipynb #13fa08fb
 _WRITTEN_OUT = {'LET', 'LAMBDA', APPLY, 'INDIRECT', 'ADDRESS', 'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
-_MAX_NODES = 5000 # of a formula that is written out
+_MAX_NODES, _MAX_LEVELS = 5000, 200 # of a formula that is written out
+
+def _fits(tree, what): # raise where a tree is too large or too deep; it looks no further than that
+    left, waiting = _MAX_NODES, [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        left -= 1
+        if left < 0 or depth > _MAX_LEVELS: raise SheetError(f'{what} that grows too large when it is written out')
+        waiting += [(c, depth + 1) for c in children(node)]
+    return tree
 
 @patch
 def written_out(self:Names, tree, known, sheet, depth=0): # LET, calls of LAMBDA and fixed INDIRECT, written out
@@ -222,17 +244,18 @@ def _let(self:Names, args, known, sheet, depth): # each name stands for its valu
     if len(args) % 2 == 0 or not all(isinstance(a, Name) for a in args[:-1:2]): raise SheetError('LET wants pairs of a name and a value')
     known = dict(known)
     for name, value in zip(args[:-1:2], args[1::2]):
-        value = self.written_out(value, known, sheet, depth)
+        value = _fits(self.written_out(value, known, sheet, depth), 'a LET')
         if calls_in(value) & RANDOM: raise SheetError('LET with a random number')
         known[name.name.casefold()] = value
-    return self.written_out(args[-1], known, sheet, depth)
+    return _fits(self.written_out(args[-1], known, sheet, depth), 'a LET')
 
 @patch
 def _make_lambda(self:Names, args, known, sheet, depth): # with parameters of its own
     if not all(isinstance(a, Name) for a in args[:-1]): raise SheetError('the parameters of a LAMBDA are names')
     self.n_params += 1
     own = {a.name.casefold(): Param(f'{a.name}.{self.n_params}') for a in args[:-1]}
-    return Call('LAMBDA', (*own.values(), self.written_out(args[-1], {**known, **own}, sheet, depth)))
+    body = self.written_out(args[-1], {**known, **own}, sheet, depth)
+    return Call('LAMBDA', (*own.values(), _fits(body, 'a LAMBDA')))
 
 @patch
 def _lambda(self:Names, name, sheet, depth): # the LAMBDA behind a defined name, or a function that is handed on, or None
@@ -248,9 +271,7 @@ def _applied(made, args): # a LAMBDA with its arguments in the place of its para
     *params, body = made.args
     if len(args) > len(params): raise SheetError(f'a LAMBDA of {len(params)} parameters is given {len(args)} values')
     values = dict(zip(params, args + (Empty(),) * (len(params) - len(args))))
-    body = rebuild(body, lambda n: values.get(n, n) if isinstance(n, Param) else n)
-    if sum(1 for _ in walk(body)) > _MAX_NODES: raise SheetError('a LAMBDA that grows too large when it is written out')
-    return body
+    return _fits(rebuild(body, lambda n: values.get(n, n) if isinstance(n, Param) else n), 'a LAMBDA')
 
 # %% ../../nbs/sheets/10_groups.ipynb #10in0001
 def _fixed_value(node): # the value of a constant, or None
@@ -295,7 +316,7 @@ def _spilled(self:Names, node, row, col): # what the formula in a cell fills
 
 # %% ../../nbs/sheets/10_groups.ipynb #a6d753e6
 _ITEMS = '#this row', '#all', '#data', '#headers', '#totals'
-_BRACKETS = re.compile(r"\[((?:[^'\]]|'.)*)\]", re.S)
+_BRACKETS = re.compile(r"\[((?:[^'\]]|'.){0,600})\]", re.S) # bounded: no formula makes it slow
 
 def _table_parts(inner): # '[#This Row],[a]:[b]' -> (items, columns)
     at, inner = inner.strip().startswith('@'), inner.strip().removeprefix('@').strip()

@@ -100,12 +100,20 @@ def _own_cells(g): # (sheet, row, column) of all cells that each formula fills
 
 _SEES_MORE = {'SUBTOTAL', 'AGGREGATE', 'CELL', 'FORMULATEXT', 'ISFORMULA', 'SHEET', 'SHEETS'} # these look at formulas and hidden rows; the engine is given values only
 
+_GROWS = {'SEQUENCE', 'EXPAND', 'MAKEARRAY', 'RANDARRAY', 'REPT', 'MMULT', 'MUNIT', 'TOCOL', 'TOROW', 'WRAPROWS', 'WRAPCOLS', 'VSTACK', 'HSTACK'} # much from little
+_MAX_SEEN = 5_000_000 # cells that an engine is asked to look at: nothing stops it once it has begun
+
+def _extent(ref, row, col): # cells of a range; whole columns and rows count as the engine walks them
+    top, left, bottom, right = ref.at(int(row), int(col))
+    return (abs(bottom - top) + 1) * (abs(right - left) + 1)
+
 def _engine_of(step): # an `Engine` of the formulas of a step, or None
     g = step.group
     if g.kept is None or g.kept.tree is None: return None
     if any(isinstance(n, Call) and n.name.upper() in _SEES_MORE for n in walk(g.kept.tree)): return None
-    if any(isinstance(n, Ref) and n.bottom - n.top > MAX_ROWS - 2 and n.right - n.left > MAX_COLS - 2
-           for n in walk(g.kept.tree)): return None # a whole sheet is more than the engine can hold
+    if any(isinstance(n, Call) and n.name.upper() in _GROWS for n in walk(g.kept.tree)): return None
+    seen = sum(_extent(n, *at) for n in walk(g.kept.tree) if isinstance(n, Ref) for at in zip(g.rows[:1], g.cols[:1]))
+    if seen * len(g.rows) > _MAX_SEEN: return None # a whole sheet, for one, is more than the engine can hold
     return Engine({(g.sheet, int(r), int(c)): (unparse(g.kept.tree, (int(r), int(c))), g.kind, g.size)
                    for r, c in zip(g.rows, g.cols)})
 

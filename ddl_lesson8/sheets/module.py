@@ -133,7 +133,7 @@ class SheetModule(nn.Module):
         self.file, self.path, self.rand, self.seed = file, file.path, rand, int(seed)
         self.source = Path(file.path).absolute()
         self.names, self.stamp = Names(file), _stamp(self.source)
-        self.plans, self.areas, self.solver_trouble, self.texts = {}, {}, {}, Texts()
+        self.plans, self.areas, self.solver_trouble, self.texts = {}, {}, dict(file.solver_trouble), Texts()
         self.unknown = unknown
         sorted_out = [self._sort_out(f) for f in read_families(file, unknown == 'refuse')]
         if unknown == 'refuse': check_supported(file.path, [f for f, kept in sorted_out if kept is None])
@@ -271,12 +271,15 @@ def _suggestion(self:SheetModule, where): # help for a wrong name
     return f"; did you mean {close[0]!r}?" if close else f"; the sheets are {', '.join(self.file.sheets)}"
 
 # %% ../../nbs/sheets/12_module.ipynb #6498d0ff
+_MAX_PARAMETERS = 1_000_000 # cells of one
+
 @patch
 def _make_parameters(self:SheetModule, wanted): # a parameter for each range
     if wanted is not None: return [self._make_parameter(area) for area in self.find(wanted)[0]]
     for sheet, settings in self.file.solver.items(): # left behind, they may name what is no number any more
         try:
-            for area in (a for w in settings.adjustable for a in self._on(w, sheet)):
+            areas = [a for w in settings.adjustable for a in self._on(w, sheet)] # all, before the first changes the plan
+            for area in areas:
                 if area not in self.areas.values(): self._make_parameter(area)
         except SheetError as e: self.solver_trouble[sheet] = str(e)
 
@@ -284,6 +287,8 @@ def _make_parameters(self:SheetModule, wanted): # a parameter for each range
 def _make_parameter(self:SheetModule, area):
     if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
         raise SheetError(f"{self.path}: {area} is a parameter already")
+    if area.shape[0] * area.shape[1] > _MAX_PARAMETERS:
+        raise SheetError(f"{self.path}: {area} has more than {_MAX_PARAMETERS:,} cells, the most that one parameter may have")
     numbers = torch.tensor([self._start(area.sheet, *at) for at in area.cells()], dtype=torch.float64)
     key = str(area).replace('.', '_') # names of parameters have no dots
     while key in self.areas: key += '_'
@@ -456,6 +461,8 @@ def values(self:SheetModule,
 @patch
 def _solver(self:SheetModule, sheet=None): # settings of the Solver, with the sheet
     found = self.file.solver
+    if sheet in self.file.solver_trouble or not found and self.file.solver_trouble:
+        raise SheetError(self.file.solver_trouble.get(sheet) or next(iter(self.file.solver_trouble.values())))
     if not found: raise SheetError(f"{self.path}: has no Solver settings; name an objective")
     if sheet is None:
         aims = [s for s in found if found[s].objective] or list(found)

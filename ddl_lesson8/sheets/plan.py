@@ -25,7 +25,14 @@ from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts, all_finite, bu
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
 # %% ../../nbs/sheets/11_plan.ipynb #f38796cb
-_MAX_CELLS = 200_000_000 # that one window of a group may read in all
+_MAX_CELLS = 40_000_000  # that one window of a group may read in all
+_MAX_READ = 100_000_000  # that all windows may read
+_MAX_HELD = 40_000_000   # of those, the ones that lie scattered: each place is kept
+_MAX_LINKS = 12_000_000  # from a window to a formula that fills what it shows
+_MAX_STEPS = 20_000      # one after the other
+
+def _enough(n, most, what): # a hostile file may ask for any amount of work: say what is too much, before it is begun
+    if n > most: raise SheetError(f"{what}; at most {most:,} are computed")
 
 def _key(rows, cols): return rows * (MAX_COLS + 1) + cols # one number for a place on a sheet
 
@@ -48,14 +55,32 @@ class CellIndex:
             at = np.divmod(self.keys[sheet], MAX_COLS + 1)
             if len(at[0]): last.append((int(at[0].max()), int(at[1].max())))
         self.last = tuple(map(max, zip(*last))) # last row and column in use
+        self.tables = {}
+
+    def _table(self, sheet): # (top, left, numbers by row and column with an empty border) where the sheet is well filled, else None
+        if sheet not in self.tables:
+            rows, cols = np.divmod(self.keys[sheet], MAX_COLS + 1)
+            top, left = int(rows.min()) - 1, int(cols.min()) - 1
+            height, width = int(rows.max()) - top + 2, int(cols.max()) - left + 2
+            self.tables[sheet] = None
+            if height * width <= 8 * len(rows) + 100_000:
+                table = np.zeros((height, width), dtype=np.int32)
+                table[rows - top, cols - left] = self.first[sheet] + np.arange(len(rows))
+                self.tables[sheet] = top, left, table
+        return self.tables[sheet]
 
     def of(self,
         sheet:str, # its name
         rows,      # array of rows, counted from 1
-        cols       # array of columns, of the same shape
-    )->np.ndarray: # of the same shape
+        cols       # array of columns, of a shape that fits
+    )->np.ndarray: # of the shape to which both broadcast
         "Numbers of cells"
-        keys, want = self.keys.get(sheet), _key(rows, cols)
+        keys = self.keys.get(sheet)
+        found = self._table(sheet) if keys is not None and len(keys) else None
+        if found:
+            top, left, table = found
+            return table[(rows - top).clip(0, len(table) - 1), (cols - left).clip(0, table.shape[1] - 1)]
+        want = _key(rows, cols)
         if keys is None or not len(keys): return np.zeros_like(want)
         at = np.searchsorted(keys, want).clip(max=len(keys) - 1)
         return np.where(keys[at] == want, self.first[sheet] + at, 0)
@@ -94,7 +119,8 @@ def windows(self:CellIndex,
     if cut: height, width = self.clip(height, width)
     if len(tops) * height * width > _MAX_CELLS:
         raise SheetError(f"{len(tops):,} ranges of {height:,} x {width:,} cells are too much to read")
-    return self.of(sheet, *_spread(tops, lefts, height, width))
+    rows, cols = np.asarray(tops)[:, None, None], np.asarray(lefts)[:, None, None]
+    return self.of(sheet, rows + np.arange(height)[:, None], cols + np.arange(width))
 
 # %% ../../nbs/sheets/11_plan.ipynb #28b966c2
 class _Links:
@@ -139,16 +165,20 @@ class _Graph:
 # %% ../../nbs/sheets/11_plan.ipynb #2b3f7b03
 @patch
 def _add_windows(self:_Graph):
-    sources, targets = [self.source], [self.target]
+    sources, targets, read, links = [self.source], [self.target], 0, 0
     for first, g in zip(self.first, self.groups):
         for tops, lefts, w in zip(g.tops, g.lefts, g.windows):
             if not w.read: continue
             where, which = _distinct(tops, lefts)
+            read += len(where) * math.prod(self.index.clip(w.height, w.width))
+            _enough(read, _MAX_READ, f"{g.address()}: formulas up to here read {read:,} cells")
             try: cells = self.index.windows(w.sheet, tops[where], lefts[where], w.height, w.width)
             except SheetError as e: raise SheetError(f"{g.address()}: {e}") from None
             owners = self.owner[cells.reshape(len(where), -1)]
             window, at = np.nonzero(owners >= 0)
             if not len(window): continue
+            links += len(window)
+            _enough(links, _MAX_LINKS, f"{g.address()}: formulas up to here see {links:,} results of formulas")
             sources += [owners[window, at], self.nodes + which]
             targets += [self.nodes + window, first + np.arange(len(which))]
             self.nodes += len(where)
@@ -173,9 +203,12 @@ def _after(self:_Graph, nodes): # mask of the nodes that these lead to, themselv
 
 @patch
 def _add_dynamic(self:_Graph): # a node between all that may be looked at and the formulas that look
+    work = 0
     for k, g in enumerate(self.groups):
         sheets = _dynamic_sheets(g.tree)
         if not sheets: continue
+        work += self.nodes + len(self.source)
+        _enough(work, _MAX_LINKS, f"{g.address()}: formulas up to here may look anywhere, at {work:,} places")
         mine = np.arange(self.first[k], self.first[k] + self.sizes[k])
         seen = np.array([g.sheet in sheets for g in self.groups])[self.group]
         before = np.flatnonzero(seen & ~self._after(mine)[:self.n])
@@ -217,6 +250,7 @@ def _schedule(graph): # list of (group, numbers of its formulas), in order
         formulas = waiting.take(k)
         left[k] -= len(formulas)
         steps.append((k, formulas - graph.first[k]))
+        _enough(len(steps), _MAX_STEPS, f"{graph.groups[k].address()}: {len(steps):,} steps lead to here, each waits for the one before")
     return steps
 
 def _circle(graph, stuck): # names the cells of a circle: go back from node to node until one is met again
@@ -230,16 +264,25 @@ def _circle(graph, stuck): # names the cells of a circle: go back from node to n
     return f"these cells wait for each other in a circle: {' -> '.join(names[:8])}{more}"
 
 # %% ../../nbs/sheets/11_plan.ipynb #24a154b9
+def _is_run(flat): return len(flat) > 0 and flat[-1] - flat[0] == len(flat) - 1 and bool((np.diff(flat) == 1).all())
+
 class _Reader:
     "Reads many ranges of one size from the store"
     def __init__(self, slots, starts): # slots (ranges, height, width); starts: slot where each segment begins
         self.shape, flat = slots.shape, slots.reshape(-1)
+        if _is_run(flat):
+            k, last = (np.searchsorted(starts, flat[[0, -1]], side='right') - 1).tolist()
+            self.segments, self.order, self.on_device, self.runs = [k], None, {}, [True]
+            self.parts = [range(int(flat[0] - starts[k]), int(flat[-1] - starts[k]) + 1)]
+            if k == last: return
         segment = np.searchsorted(starts, flat, side='right') - 1
         self.segments = np.unique(segment).tolist()
         self.parts, self.order, self.on_device = [], None, {} # what to pick from each segment; order of all that
         if len(self.segments) == 1: self.parts.append(flat - starts[self.segments[0]])
         else: self._cut(flat, segment, starts)
-        self.runs = [len(p) == 1 or bool((np.diff(p) == 1).all()) for p in self.parts] # one piece without gaps?
+        self.runs = [_is_run(p) for p in self.parts] # one piece without gaps?
+
+    def held(self): return sum(len(p) for p in self.parts if not isinstance(p, range)) + (self.order is not None) * math.prod(self.shape)
 
     def _cut(self, flat, segment, starts): # several segments: what to pick, each value once
         self.order, before = np.empty(len(flat), dtype=np.int64), 0
@@ -399,8 +442,13 @@ def _place_steps(self:Plan, graph): # a segment for each step
         blocks.append(graph.groups[k].take(formulas))
         ids = graph.outputs(blocks[-1]).reshape(-1)
         self.layout.add(ids, graph.owner[ids] >= 0)
-    self.layout.starts = np.array(self.layout.starts)
-    self.steps = [_Step(g, self) for g in blocks]
+    self.layout.starts, self.steps, held, read = np.array(self.layout.starts), [], 0, 0
+    for g in blocks:
+        self.steps.append(_Step(g, self))
+        readers = self.steps[-1].readers.values()
+        held, read = held + sum(r.held() for r in readers), read + sum(math.prod(r.shape) for r in readers)
+        _enough(held, _MAX_HELD, f"{self.path}: {g.address()}: formulas up to here read {held:,} scattered cells")
+        _enough(read, _MAX_READ, f"{self.path}: {g.address()}: formulas up to here read {read:,} cells")
 
 # %% ../../nbs/sheets/11_plan.ipynb #c2bbccda
 @patch

@@ -12,6 +12,7 @@ import math, re, unicodedata
 from datetime import date
 from typing import NamedTuple
 import torch
+from .address import SheetError
 from .formulas import Fault
 
 # %% ../../nbs/sheets/04_values.ipynb #a8355b99
@@ -228,6 +229,14 @@ def all_finite(
     return bool(x.detach().sum().isfinite())
 
 # %% ../../nbs/sheets/04_values.ipynb #ee4f0a6f
+_MAX_GROWN = 30_000_000 # numbers that a column and a row may become
+
+def _check_growth(nums): # a column of 30,000 times a row of 30,000 would fill the memory
+    if len(nums) < 2 or nums[0].shape == nums[1].shape: return
+    n = math.prod(common_shape(*(t.shape for t in nums)))
+    if n > _MAX_GROWN and n > 4 * max(t.numel() for t in nums):
+        raise SheetError(f"a column and a row that become {n:,} numbers; at most {_MAX_GROWN:,} are computed")
+
 def elementwise(
     fn,            # function of tensors
     *values:Cells, # its arguments
@@ -236,6 +245,7 @@ def elementwise(
 )->Cells: # the results
     "Compute cell by cell; what is not finite becomes #NUM!"
     nums, faults = zip(*map(numbers_of, align(*values)))
+    _check_growth(nums)
     fault = _first(*faults, check and check(*(n.detach() for n in nums)))
     out = fn(*nums)
     if not _any(fault) and all_finite(out): return build(out)

@@ -35,9 +35,15 @@ def _scales(ws): # colour scales: range, and (kind, number, colour) of each of i
     rules = [(str(area.sqref), r.colorScale) for area in ws.conditional_formatting for r in area.rules if r.type == 'colorScale']
     return [[area, [[p.type, p.val, _colour(c)] for p, c in zip(s.cfvo, s.color)]] for area, s in rules]
 
-def _choices(ws): # cells whose value is chosen from a list written in the rule: range, and the values
-    rules = [r for r in ws.data_validations.dataValidation if r.type == 'list' and str(r.formula1).startswith('"')]
-    return [[str(r.sqref), r.formula1.strip('"').split(',')] for r in rules]
+def _listed(ws, rule): # what a rule of a list lets one choose: written in the rule, or in cells of the same sheet; nothing otherwise
+    text = str(rule.formula1).removeprefix('=')
+    if text.startswith('"'): return text.strip('"').split(',')
+    if not re.fullmatch(r'\$?[A-Z]{1,3}\$?\d+:\$?[A-Z]{1,3}\$?\d+', text): return []
+    return [str(c.value) for row in ws[text.replace('$', '')] for c in row if c.value is not None]
+
+def _choices(ws): # cells whose value is chosen from a list: range, and the values
+    rules = [(r, _listed(ws, r)) for r in ws.data_validations.dataValidation if r.type == 'list']
+    return [[str(area), values] for r, values in rules if values for area in r.sqref.ranges]
 
 # %% ../../nbs/sheets/24_view.ipynb #04dd2b36
 def _sheet(ws, engine): # one sheet of a document

@@ -78,6 +78,7 @@ class XlsxFile:
     names: dict = field(default_factory=dict)   # formula of a defined name by (sheet or None, NAME)
     tables: dict = field(default_factory=dict)  # `Table` by name
     solver: dict = field(default_factory=dict)  # `SolverSettings` by sheet
+    solver_trouble: dict = field(default_factory=dict) # what is wrong with damaged ones, by sheet
     date1904: bool = False                      # are days counted from 1904 instead of 1900?
     active_sheet: str|None = None               # the sheet that Excel shows first
     outside: dict = field(default_factory=dict) # the other workbook that a formula needs, by (sheet, row, column)
@@ -329,6 +330,8 @@ class _Cells:
 
     def copy(self, key, at):
         text, row, col = self.shared[key]
+        self.budget.letters -= len(text)
+        need(self.budget.letters >= 0, f'the copies of shared formulas have more than {_MAX_COPIED:,} letters')
         return shift_formula(text, at[0] - row, at[1] - col)
 
     def done(self): # the cells, with the copies whose first came later
@@ -340,11 +343,12 @@ class _Cells:
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #c567ea8f
 _MAX_CELLS, _MAX_STRINGS = 1_000_000, 1_000_000 # cells of a workbook; texts of its list
+_MAX_COPIED = 10_000_000 # letters of formulas that a file holds once and shares
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #3e4c1181
 class _Budget:
     "Counts the cells of all sheets"
-    def __init__(self): self.left = _MAX_CELLS
+    def __init__(self): self.left, self.letters = _MAX_CELLS, _MAX_COPIED
 
 def _read_cells(data, reader, where): # bytes of a sheet -> `Cell` by (row, column)
     try:
@@ -418,14 +422,17 @@ def _read_solver(file): # settings of each sheet that has some
     found = {}
     for (sheet, name), text in file.names.items():
         if name.startswith('SOLVER_'): found.setdefault(sheet or file.active_sheet, {})[name[7:].lower()] = text.strip()
-    try:
-        for sheet, names in found.items():
-            if {'opt', 'adj'} & set(names): file.solver[sheet] = _solver(names)
-    except ValueError as e:
-        raise SheetError(f"{file.path}: the Solver settings of sheet {sheet!r} are damaged: {e}") from None
+    for sheet, names in found.items():
+        if not {'opt', 'adj'} & set(names): continue
+        try: file.solver[sheet] = _solver(names)
+        except ValueError as e: # the numbers of the workbook stand without them
+            file.solver_trouble[sheet] = f"{file.path}: the Solver settings of sheet {sheet!r} are damaged: {e}"
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #a19d8266
-_LINK = re.compile(r'''"(?:[^"]|"")*"|'[^'\[]*\[([^\]]+)\](?:[^']|'')*'!|(?<![\w\[\].])\[([^\[\]'"]+)\][\w.:]*!''')
+_LINK = re.compile(r'''"(?:[^"]|"")*"|'[^'\[]{0,300}\[([^\]]{1,300})\](?:[^']|''){0,300}'!'''
+                   r'''|(?<![\w\[\].])\[([^\[\]'"]{1,300})\][\w.:]{0,300}!''') # bounded: no formula makes it slow
+
+_WORD = re.compile(r'(?<![\w.\\?])[\w.\\?]+(?![\w.(!])') # what may be a defined name
 
 def _needs(formula, outer): # what another workbook a formula needs, or None; `outer`: names that need one
     if '[' in formula:
@@ -433,7 +440,7 @@ def _needs(formula, outer): # what another workbook a formula needs, or None; `o
             if (m[1] or m[2] or '0') != '0': return m[1] or m[2] # 0 is the workbook itself
     if not outer: return None
     plain = re.sub(r'"(?:[^"]|"")*"', '', formula).upper()
-    return next((k for n, k in outer.items() if re.search(rf'(?<![\w.]){re.escape(n)}(?![\w.(!])', plain)), None)
+    return next((outer[w[0]] for w in _WORD.finditer(plain) if w[0] in outer), None)
 
 def _find_outside(file, targets): # the other workbook that a formula needs, by (sheet, row, column)
     outer = {name: _needs(text, {}) for (_, name), text in file.names.items() if '[' in text}

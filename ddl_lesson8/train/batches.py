@@ -124,6 +124,30 @@ def _no_interrupt():
         signal.signal(signal.SIGINT, usual)
         if held: usual(*held[0])
 
+# %% ../../nbs/train/00d_batches.ipynb #a5baec1e
+_SMALL = .01 # seconds that one thread takes for a batch
+
+class _Threads:
+    "One thread for batches too small to share; found out in the first three batches"
+    def __init__(self, device): self.many, self.seconds, self.usual = None if device.type == 'cpu' else True, [], 1
+
+    @contextmanager
+    def chosen(self): # a context; the usual number of threads stands again after it
+        self.usual = torch.get_num_threads()
+        if not self.many: torch.set_num_threads(1)
+        try: yield
+        finally: torch.set_num_threads(self.usual)
+
+    def note(self,
+        seconds:float # of one thread, for one batch
+    ): # nothing
+        "Decide after three batches; the first is left out, it prepares much"
+        if self.many is not None: return
+        self.seconds.append(seconds)
+        if len(self.seconds) < 3: return
+        self.many = min(self.seconds[1:]) > _SMALL
+        if self.many: torch.set_num_threads(self.usual)
+
 # %% ../../nbs/train/00d_batches.ipynb #b9bd9fbd
 MOMENTS = ('before_fit', 'before_batch', 'after_batch', 'after_epoch', 'after_fit')
 

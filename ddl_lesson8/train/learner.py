@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from ..data.files import read_tensors, write_tensors
-from .batches import Data, _as_calls, _as_tensors, _each_tensor, _no_interrupt, _same, check_shapes
+from .batches import Data, _Threads, _as_calls, _as_tensors, _each_tensor, _no_interrupt, _same, check_shapes
 from .schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, own_random, random_state, seeded
 from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, draw_schedule, longest_fall,
     progress_bar, rmse, smooth, someone_watches, suggest)
@@ -87,6 +87,7 @@ class Learner:
         top = max(float(g['lr']) for g in self.opt.param_groups) or 1.
         for g in self.opt.param_groups: g['lr_share'] = float(g['lr']) / top
         self.recorder, self.plan, self.epoch, self.found = Recorder(), None, 0, None
+        self.threads = _Threads(self.device)
         with seeded(self.seed): self.random = random_state(self.device)
         self._late = []         # losses that are still on the device
         self._undo = None       # what the batch under way has changed: its number, buffers
@@ -123,7 +124,7 @@ class Learner:
 
     def _one_batch(self, rows):
         "Predict, measure, ask for gradients; then step and count, together"
-        plan, r = self.plan, self.recorder
+        plan, r, started = self.plan, self.recorder, time.thread_time()
         at = plan.first_batch + plan.done
         self._call('before_batch')
         self._set_rates(*plan.rates())
@@ -136,6 +137,7 @@ class Learner:
         self._late[at - len(r.losses):] = [loss]
         with _no_interrupt(): # in one line, so that whoever interrupts finds both done or neither
             self._stepping = True; self.scaler.step(self.opt); self.scaler.update(); self.random, plan.done, self._stepping = after, plan.done + 1, False
+        self.threads.note(time.thread_time() - started)
         self._call('after_batch')
 
     def _set_rates(self, lr, mom): # groups keep the ratio of their rates, and an optimiser of yours its momentum
@@ -264,7 +266,7 @@ class Learner:
         if self.team: self.team.check_same(self._facts())
         stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
         on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
-        with progress_bar(plan.total, plan.done, on) as bar: self._follow(stop, bar, checkpoint)
+        with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)
         return self.recorder
 
     def _follow(self, stop, bar, checkpoint):
@@ -427,7 +429,7 @@ class Learner:
         lrs = [start * (end / start) ** (i / (steps - 1)) for i in range(steps)]
         self.model.train()
         try:
-            with own_random(self.random, self.device):
+            with own_random(self.random, self.device), self.threads.chosen():
                 for lr, rows in zip(lrs, self._endless_batches()):
                     self._set_rates(lr, None)
                     loss = self._gradients(rows)
@@ -454,7 +456,7 @@ class Learner:
         self._take(check=False)
         found = dict(model=self.model.state_dict(), opt=self.opt.state_dict(), opt_name=_name(self.opt), best=self._best,
                      scaler=self.scaler.state_dict(), random=self.random, plan=self.plan and asdict(self.plan), undo=self._unfinished(),
-                     recorder=asdict(self.recorder), epoch=self.epoch, seed=self.seed, n_inputs=self.n_inputs)
+                     recorder=asdict(self.recorder), epoch=self.epoch, seed=self.seed, n_inputs=self.n_inputs, many_threads=self.threads.many)
         return _each_tensor(found, lambda t: whole(t).detach().clone())
 
     def _unfinished(self)->list|None: # buffers as they were before a batch that was interrupted
@@ -474,6 +476,7 @@ class Learner:
         self.random = {k: v.cpu() for k, v in state['random'].items()}
         self.epoch, self.seed, self._best, n_inputs = state['epoch'], state['seed'], state['best'], state['n_inputs']
         self.n_inputs = self.n_inputs if n_inputs is None else n_inputs
+        self.threads.many = state.get('many_threads', self.threads.many)
         self.plan = Plan(**state['plan']) if state['plan'] else None
         self.recorder, self._undo, self._moving, self._stepping = Recorder(**copy.deepcopy(state['recorder'])), None, None, False
         self._late.clear()

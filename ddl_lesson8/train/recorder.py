@@ -168,9 +168,10 @@ def draw_lr_find(
     "The curve with its three suggestions"
     from ddl_lesson8.book.plots import show_lines, COLORS
     ax = show_lines(found.lrs[:-5], {'loss': found.losses[:-5]}, 'learning rate', 'smoothed loss', ax=ax, log='x')
-    for i, name in enumerate(('valley', 'minimum', 'steep')):
+    names = dict(valley='valley', minimum='minimum / 10', steep='steepest')
+    for i, (name, told) in enumerate(names.items()):
         lr = getattr(found, name)
         near = min(range(len(found.lrs)), key=lambda j: abs(found.lrs[j] - lr))
-        ax.plot(lr, found.losses[near], 'os^'[i], color=COLORS[i + 1], label=f'{name} {lr:.2g}')
+        ax.plot(lr, found.losses[near], 'os^'[i], color=COLORS[i + 1], label=f'{told} {lr:.2g}')
     ax.legend(frameon=False)
     return ax

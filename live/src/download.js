@@ -10,10 +10,19 @@ function partOf(files, sheet) { // the file of a sheet, by its name
   return target.startsWith('/') ? target.slice(1) : 'xl/' + target
 }
 
+function write(cell, text) { // a word into a cell, in the cell itself and not in the shared list
+  const part = name => cell.ownerDocument.createElementNS(cell.namespaceURI, name)
+  const t = part('t'), is = part('is')
+  t.textContent = text
+  is.append(t)
+  cell.replaceChildren(is)
+  cell.setAttribute('t', 'inlineStr')
+}
+
 export async function edited(buffer, sheet, changes) { // changes: [['A1', 0.5], …]
   const files = unzipSync(new Uint8Array(buffer)), part = partOf(files, sheet), doc = xml(strFromU8(files[part]))
   const cells = new Map([...doc.getElementsByTagName('c')].map(c => [c.getAttribute('r'), c]))
-  for (const [at, value] of changes) cells.get(at).getElementsByTagName('v')[0].textContent = String(value)
+  for (const [at, value] of changes) typeof value === 'number' ? cells.get(at).getElementsByTagName('v')[0].textContent = String(value) : write(cells.get(at), value.slice(1))
   files[part] = strToU8(new XMLSerializer().serializeToString(doc))
   const book = xml(strFromU8(files['xl/workbook.xml']))
   let calc = book.getElementsByTagName('calcPr')[0]

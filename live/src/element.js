@@ -30,7 +30,8 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this.sheet = doc.sheets[this.k]
     this.cells = new Map(this.sheet.cells.map(c => [name(c[0], c[1]), c]))
     this.values = new Map(this.sheet.cells.map(c => [name(c[0], c[1]), c.length > 4 ? c[4] : c[3]]))
-    this.first = new Map(doc.sheets.flatMap(s => s.cells.filter(isInput).map(c => [`${s.name}!${name(c[0], c[1])}`, c[3]])))
+    this.lists = (this.sheet.choices ?? []).map(([range, values]) => [area(range), values])
+    this.first = new Map(this.sheet.cells.filter(c => this._opens(c)).map(c => [name(c[0], c[1]), c[3]]))
     this.past = []
     this.dependents = new Dependents(doc)
     this.scales = this.sheet.scales.map(([ranges, points]) => ({ areas: ranges.split(' ').map(area), points }))
@@ -42,7 +43,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   }
 
   // ---- what programs and readers with a console use -------------------------------------------------------------
-  inputs() { return Promise.resolve([...this.cells].filter(([, c]) => isInput(c)).map(([at]) => at)) }
+  inputs() { return Promise.resolve([...this.cells].filter(([, c]) => this._opens(c)).map(([at]) => at)) }
   formulas() { return Promise.resolve([...this.cells].filter(([, c]) => isFormula(c)).map(([at]) => at)) }
   async get(at) { return (await this.getMany([at]))[0] }
   async getMany(addresses) { // with all digits
@@ -53,13 +54,21 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     const edits = Object.entries(entries).map(([at, text]) => {
       at = at.toUpperCase()
       const cell = this.cells.get(at)
-      if (!cell || !isInput(cell)) throw new Error(`${at} is not an input of this sheet`)
-      const value = Number(String(text).trim().replace(',', '.'))
-      if (String(text).trim() === '' || !Number.isFinite(value)) throw new Error(`${text || 'nothing'} is not a number`)
-      return { at, cell, old: this.values.get(at), value }
+      if (!this._opens(cell)) throw new Error(`${at} is not an input of this sheet`)
+      return { at, cell, old: this.values.get(at), value: this._meant(cell, String(text).trim()) }
     })
     this.past.push(edits.map(({ at, old }) => [at, old]))
     await this._apply(edits)
+  }
+  _list(cell) { return cell && this.lists.find(([a]) => inside(a, cell[0], cell[1]))?.[1] } // what may be chosen there
+  _opens(cell) { return Boolean(cell) && (isInput(cell) || !isFormula(cell) && Boolean(this._list(cell))) }
+  _meant(cell, text) { // a number, or a word of the cell's list
+    const word = this._list(cell)?.find(w => w.toLowerCase() === text.toLowerCase())
+    if (word !== undefined && !isInput(cell)) return `'${word}`
+    if (!isInput(cell)) throw new Error(`${text || 'nothing'} is not in the list: ${this._list(cell).slice(0, 12).join(', ')}`)
+    const value = Number(text.replace(',', '.'))
+    if (text === '' || !Number.isFinite(value)) throw new Error(`${text || 'nothing'} is not a number`)
+    return value
   }
   async _apply(edits) {
     const places = edits.map(({ cell, value }) => [this.k, cell[0], cell[1], value])
@@ -74,7 +83,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this._say(last ? 'Undone' : 'Nothing to undo')
   }
   async reset() {
-    const back = [...this.cells].filter(([, c]) => isInput(c)).map(([at, cell]) => ({ at, cell, value: this.first.get(`${this.sheet.name}!${at}`) }))
+    const back = [...this.cells].filter(([, c]) => this._opens(c)).map(([at, cell]) => ({ at, cell, value: this.first.get(at) }))
     const edits = back.filter(({ at, value }) => this.values.get(at) !== value)
     this.past.push(edits.map(({ at }) => [at, this.values.get(at)]))
     await this._apply(edits)
@@ -86,7 +95,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   }
   async download() {
     const file = new URL(this.address.href.replace(/\.json$/, '.xlsx'))
-    const changed = [...this.cells].filter(([at, c]) => isInput(c) && this.values.get(at) !== this.first.get(`${this.sheet.name}!${at}`))
+    const changed = [...this.cells].filter(([at, c]) => this._opens(c) && this.values.get(at) !== this.first.get(at))
     const bytes = await edited(await (await fetch(file)).arrayBuffer(), this.sheet.name, changed.map(([at]) => [at, this.values.get(at)]))
     const link = el('a', { href: URL.createObjectURL(new Blob([bytes])), download: file.pathname.split('/').pop() })
     link.click()
@@ -172,8 +181,8 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     for (const [at, cell] of this.cells) {
       const td = this.tds.get(at), look = this.sheet.styles[cell[2]]
       if (!td) continue
-      td.classList.add(isInput(cell) ? 'input' : isFormula(cell) ? 'formula' : 'text')
-      td.setAttribute('aria-readonly', !isInput(cell))
+      td.classList.add(this._opens(cell) ? 'input' : isFormula(cell) ? 'formula' : 'text')
+      td.setAttribute('aria-readonly', !this._opens(cell))
       if (look.bold) td.classList.add('bold')
       if (look.italic) td.classList.add('italic')
       if (look.size) td.style.fontSize = `calc(${look.size + 3}px * var(--zoom))`
@@ -223,8 +232,8 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     const cell = this.cells.get(at)
     this.address_.value = at
     this.bar.value = this._content(cell, at)
-    this.bar.readOnly = !cell || !isInput(cell)
-    this.choices.replaceChildren(...(this.sheet.choices ?? []).filter(([range]) => cell && inside(area(range), cell[0], cell[1])).flatMap(([, values]) => values.map(value => el('option', { value }))))
+    this.bar.readOnly = !this._opens(cell)
+    this.choices.replaceChildren(...(this._list(cell) ?? []).map(value => el('option', { value })))
     if (cell && isFormula(cell)) this._readsOf(cell).forEach(a => this._mark(a))
     if (focus) { td.focus({ preventScroll: false }); this._say(this._spoken(at, cell)) }
   }
@@ -232,7 +241,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   _spoken(at, cell) {
     if (!cell) return `${at}, empty`
     const value = shown(this.values.get(at), this.sheet.styles[cell[2]].fmt)
-    return isInput(cell) ? `${at}, input, ${value}` : isFormula(cell) ? `${at}, ${value}, formula ${cell[3].slice(0, 200)}` : `${at}, ${value}`
+    return this._opens(cell) ? `${at}, input, ${value}` : isFormula(cell) ? `${at}, ${value}, formula ${cell[3].slice(0, 200)}` : `${at}, ${value}`
   }
   _readsOf(cell) { return reads(cell[3], this.k, s => this.doc.sheets.findIndex(d => d.name.toLowerCase() === s.toLowerCase())).filter(a => a.sheet === this.k) }
   _mark({ top, left, bottom, right }) {
@@ -260,7 +269,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
 
   async _commit(down) {
     const at = this.at, text = this.bar.value
-    if (this.bar.readOnly || text === String(this.values.get(at))) return this._move(down, 0)
+    if (this.bar.readOnly || text === this._content(this.cells.get(at), at)) return this._move(down, 0)
     try {
       await this.set(at, text)
       this._say(`${at} is ${text}; everything behind it has changed`)
@@ -283,6 +292,8 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
       if (moves[e.key]) { this._move(...moves[e.key], e.ctrlKey || e.metaKey); return e.preventDefault() }
       if (e.key === 'Home' || e.key === 'End') { this._move(0, e.key === 'Home' ? -1 : 1, true); return e.preventDefault() }
       if ((e.ctrlKey || e.metaKey) && e.key === 'z') { this.undo(); return e.preventDefault() }
+      const letters = !this.bar.readOnly && this._list(this.cells.get(this.at))
+      if (letters && e.key.length === 1 && /\p{L}/u.test(e.key) && !e.ctrlKey && !e.metaKey) { this.bar.value = e.key; this.bar.focus(); return e.preventDefault() }
       if (e.key === ']' || e.key === '[') { this._zoom(this.zoom * (e.key === ']' ? 1.25 : .8)); return e.preventDefault() }
       if (e.key === 'w') { this._whole(); return e.preventDefault() }
       if (e.key === 'f') { this._zoom(this._fit()); return e.preventDefault() }

@@ -271,7 +271,7 @@ def numbers_to_try(start): # those that once failed, then one after the other
     return known, start
 
 
-def run(files, hours=None, start=0, show=print, save=False):
+def run(files, hours=None, start=0, show=print, save=False, patience=SILENCE):
     "Mutate and use files, in a process that may die; returns counts, and what went wrong"
     known, at = numbers_to_try(start)
     todo = known + list(range(at, at + files))
@@ -282,12 +282,13 @@ def run(files, hours=None, start=0, show=print, save=False):
         dead = None
         while todo:
             if end and time.time() > end: break
-            ready = select.select([child.stdout], [], [], SILENCE)[0]
+            ready = select.select([child.stdout], [], [], patience)[0]
             line = child.stdout.readline() if ready else ''
-            if not line: dead = f'no sign of life for {SILENCE} s' if not ready else 'the process died'; break
+            if not line: dead = f'no sign of life for {patience} s' if not ready else 'the process died'; break
             n, r, w = json.loads(line)
             todo = todo[1:]; done += 1; refused += bool(r); wrong += [tuple(x) for x in w]
             for x in w: show(*x)
+            if save and done % 500 == 0: print(f'{done:,} files, {refused:,} refused, {len(wrong)} wrong', file=sys.stderr, flush=True)
         child.kill()
         said = child.stderr.read()[-300:]
         child.wait()
@@ -306,6 +307,7 @@ def main():
     ap.add_argument('--hours', type=float)
     ap.add_argument('--start', type=int, default=0, help='the first number')
     ap.add_argument('--only', type=int, help='one number, with its traceback')
+    ap.add_argument('--patience', type=int, default=SILENCE, help='seconds to wait for a sign of life; more on a busy machine')
     ap.add_argument('--work', action='store_true', help=argparse.SUPPRESS)
     args = ap.parse_args()
     if args.work: return work(json.load(sys.stdin))
@@ -323,7 +325,7 @@ def main():
             except Exception: print(what); traceback.print_exc()
         return
     began = time.time()
-    got = run(args.files, args.hours, args.start, save=True)
+    got = run(args.files, args.hours, args.start, save=True, patience=args.patience)
     figures = dict(when=time.strftime('%-d %B %Y'), files=got['files'], minutes=round((time.time() - began) / 60), refused=got['refused'], wrong=len(got['wrong']))
     if got['files'] >= 5000: LAST.write_text(json.dumps(figures, indent=1) + '\n')
     print(f"{got['files']:,} files in {time.time() - began:,.0f} s: {got['refused']:,} refused in words, {len(got['wrong'])} wrong")
