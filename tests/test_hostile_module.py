@@ -104,3 +104,21 @@ def test_an_escape_in_a_formula_keeps_the_saved_result(make):
     module = SheetModule.load(path)
     assert module.how('A1') == 'frozen' and module.values('A1') == 1. and module.values('B1') == 5.
     assert 'means one text by the format' in module.frozen[0].function
+
+
+@pytest.mark.parametrize('text', ["'a[" * 2700, ']' + "'a[" * 2700, "'[a]" * 2000, 'T[[a]' + "'[" * 4000 + ']'])
+def test_no_formula_makes_the_search_for_other_files_slow(make, text):
+    rows = ''.join(f'<row r="{i}"><c r="A{i}"><f>{text}+{i}</f><v>1</v></c></row>' for i in range(1, 101))
+    timed(lambda: open_workbook(make(rows)))
+    try: timed(lambda: SheetModule.load(make(rows), []))
+    except SheetError as e: assert 't.xlsx' in str(e)
+
+
+def test_many_names_of_another_file_are_found_fast(make):
+    path = make(column(5000, lambda i: f'B{i}+far1999x'), names=names(**{f'far{i}x': '[1]s!A1' for i in range(2000)}))
+    assert len(timed(lambda: open_workbook(path)).outside) == 5000
+
+
+def test_long_formulas_that_are_shared_often(make):
+    rows = f'<row r="1"><c r="A1"><f t="shared" si="0" ref="A1:A2000">{"B1+" * 2000}1</f><v>1</v></c></row>' + ''.join(f'<row r="{i}"><c r="A{i}"><f t="shared" si="0"/><v>1</v></c></row>' for i in range(2, 2001))
+    with pytest.raises(SheetError, match='shared formulas have more than'): timed(lambda: open_workbook(make(rows)))

@@ -316,7 +316,7 @@ def _spilled(self:Names, node, row, col): # what the formula in a cell fills
 
 # %% ../../nbs/sheets/10_groups.ipynb #a6d753e6
 _ITEMS = '#this row', '#all', '#data', '#headers', '#totals'
-_BRACKETS = re.compile(r"\[((?:[^'\]]|'.)*)\]", re.S)
+_BRACKETS = re.compile(r"\[((?:[^'\]]|'.){0,600})\]", re.S) # bounded: no formula makes it slow
 
 def _table_parts(inner): # '[#This Row],[a]:[b]' -> (items, columns)
     at, inner = inner.strip().startswith('@'), inner.strip().removeprefix('@').strip()

@@ -330,6 +330,8 @@ class _Cells:
 
     def copy(self, key, at):
         text, row, col = self.shared[key]
+        self.budget.letters -= len(text)
+        need(self.budget.letters >= 0, f'the copies of shared formulas have more than {_MAX_COPIED:,} letters')
         return shift_formula(text, at[0] - row, at[1] - col)
 
     def done(self): # the cells, with the copies whose first came later
@@ -341,11 +343,12 @@ class _Cells:
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #c567ea8f
 _MAX_CELLS, _MAX_STRINGS = 1_000_000, 1_000_000 # cells of a workbook; texts of its list
+_MAX_COPIED = 10_000_000 # letters of formulas that a file holds once and shares
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #3e4c1181
 class _Budget:
     "Counts the cells of all sheets"
-    def __init__(self): self.left = _MAX_CELLS
+    def __init__(self): self.left, self.letters = _MAX_CELLS, _MAX_COPIED
 
 def _read_cells(data, reader, where): # bytes of a sheet -> `Cell` by (row, column)
     try:
@@ -426,7 +429,8 @@ def _read_solver(file): # settings of each sheet that has some
             file.solver_trouble[sheet] = f"{file.path}: the Solver settings of sheet {sheet!r} are damaged: {e}"
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #a19d8266
-_LINK = re.compile(r'''"(?:[^"]|"")*"|'[^'\[]*\[([^\]]+)\](?:[^']|'')*'!|(?<![\w\[\].])\[([^\[\]'"]+)\][\w.:]*!''')
+_LINK = re.compile(r'''"(?:[^"]|"")*"|'[^'\[]{0,300}\[([^\]]{1,300})\](?:[^']|''){0,300}'!'''
+                   r'''|(?<![\w\[\].])\[([^\[\]'"]{1,300})\][\w.:]{0,300}!''') # bounded: no formula makes it slow
 
 _WORD = re.compile(r'(?<![\w.\\?])[\w.\\?]+(?![\w.(!])') # what may be a defined name
 
