@@ -71,7 +71,7 @@ def _look_up(
     ids:torch.Tensor    # row numbers, of any shape
 )->torch.Tensor: # (*ids.shape, columns)
     "Rows of an embedding, by the faster of two ways that give the same"
-    whole = not hasattr(table.weight, 'device_mesh') # the layer finds the rows of a table in parts
+    whole = not (hasattr(table.weight, 'device_mesh') or table.sparse) # else the layer knows better
     fast = whole and ids.ndim == 1 and ids.device.type == table.weight.device.type == 'cpu'
     return table.weight.index_select(0, ids) if fast else table(ids)
 

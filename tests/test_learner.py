@@ -8,6 +8,7 @@ from torch import nn
 from ddl_lesson8.data.files import read_tensors, read_values, write_tensors, write_values
 from ddl_lesson8.train.batches import Data, check_shapes
 from ddl_lesson8.train.learner import FORMAT, Learner, load_learner
+from ddl_lesson8.train.schedule import lazy_adagrad
 from ddl_lesson8.train.recorder import LRFind, Recorder, accuracy, longest_fall, rmse, smooth, someone_watches, suggest
 from ddl_lesson8.train.schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, seeded
 
@@ -781,3 +782,35 @@ def test_threads_are_put_back_after_an_error(two_threads):
     def stumble(learn): raise KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt): net_of(4, 8, after_batch=stumble).fit(1)
     assert torch.get_num_threads() == 2
+
+
+# ---- lazy updates
+
+def rating_net(opt_func, sparse=None, **kwargs):
+    g = torch.Generator().manual_seed(0)
+    data = Data((torch.randint(50, (64,), generator=g), torch.rand(64, generator=g)), batch_size=16)
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Embedding(50, 4), nn.Linear(4, 1), nn.Flatten(0))
+    learn = Learner(data, model, device='cpu', progress=False, opt_func=opt_func, **kwargs)
+    if sparse is not None: model[0].sparse = sparse
+    return learn
+
+def test_lazy_updates_are_those_of_dense_adagrad():
+    lazy, dense = (rating_net(lazy_adagrad, sparse, wd=0., lr=.1) for sparse in (True, False))
+    plain = rating_net(lambda m, lr, wd: torch.optim.Adagrad(m.parameters(), lr), wd=0., lr=.1)
+    for learn in (lazy, dense, plain): learn.fit_one_cycle(3)
+    assert lazy.model[0].weight.grad.is_sparse and not dense.model[0].weight.grad.is_sparse
+    for a, b, c in zip(*(l.model.parameters() for l in (lazy, dense, plain))):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(a, c, atol=1e-6, rtol=1e-5)
+
+def test_lazy_training_is_saved_and_goes_on(tmp_path):
+    whole, half = rating_net(lazy_adagrad, wd=.1), rating_net(lazy_adagrad, wd=.1)
+    whole.fit(4)
+    half.fit(4, until=2)
+    half.save(tmp_path/'l')
+    again = rating_net(lazy_adagrad, wd=.1)
+    again.load(tmp_path/'l')
+    again.resume()
+    assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), again.model.parameters()))
+    assert [g['weight_decay'] for g in whole.opt.param_groups] == [.1]
