@@ -136,7 +136,7 @@ def test_frame(page, site):
 def test_the_start_page_shows_chapters_as_cards_with_their_first_picture():
     soup = lambda s: bs4.BeautifulSoup(f'<main>{s}</main>', 'html.parser')
     index = soup('<table><thead><tr><th>chapter</th><th>you will see</th></tr></thead><tbody><tr><td><a href="a.html">A</a></td><td>much</td></tr></tbody></table>')
-    polish.chapter_cards(index, {'a.html': soup('<figure><img src="figures/a.png"/></figure>')})
+    polish.chapter_cards(index, {'a.html': soup('<figure><img src="figures/a.png"/></figure>')}, Path('no_site'))
     assert index.select_one('.chapters a[href="a.html"] img')['src'] == 'figures/a.png' and not index.table
 
 

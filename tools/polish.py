@@ -313,7 +313,19 @@ def search_entries(soup, name:str)->list:
 
 # ---------------------------------------------------------------- pages made of other pages
 
-def chapter_cards(soup, soups:dict):
+def thumbnail(src:str, site:Path)->str:
+    "A small copy of a picture for a card, a third of the column wide on a fine screen"
+    from PIL import Image
+    if not src.endswith('.png') or not (site/src).exists(): return src
+    small = Path('figures')/'small'/Path(src).name
+    (site/small).parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.open(site/src)
+    picture.thumbnail((2 * SHOWN_WIDTH // 3, 2 * SHOWN_WIDTH // 3))
+    picture.save(site/small, optimize=True)
+    return small.as_posix()
+
+
+def chapter_cards(soup, soups:dict, site:Path):
     "The start page's table of chapters as cards, each with the first picture of its page"
     for table in soup.select('main table'):
         head = [th.get_text(strip=True) for th in table.select('thead th')]
@@ -325,7 +337,7 @@ def chapter_cards(soup, soups:dict):
             card.strong.string, card.small.string = link.get_text(), text
             page = soups.get(link['href'])
             if page and (img := page.select_one('main figure img[src]')):
-                picture = element(soup, f'<img src="{img["src"]}" loading="lazy"/>')
+                picture = element(soup, f'<img src="{thumbnail(img["src"], site)}" loading="lazy"/>')
                 picture['alt'] = img.get('alt') or f'A figure of the chapter: {link.get_text()}'
                 card.insert(0, picture)
             cards.append(card)
@@ -373,7 +385,7 @@ def polish(site:Path, chapters:set):
     pages = {p.relative_to(site).as_posix(): p for p in sorted(site.rglob('*.html')) if not {'site_libs', 'live'} & set(p.relative_to(site).parts)}
     soups = {name: BeautifulSoup(p.read_text(encoding='utf-8'), 'html.parser') for name, p in pages.items()}
     for name, soup in soups.items(): polish_page(soup, name, site, Path(name).stem in chapters and '/' not in name)
-    if 'index.html' in soups: chapter_cards(soups['index.html'], soups)
+    if 'index.html' in soups: chapter_cards(soups['index.html'], soups, site)
     name_index(soups)
     places = {name: {e['id'] for e in soup.select('[id]')} for name, soup in soups.items()}
     for name, soup in soups.items():
