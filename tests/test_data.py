@@ -610,3 +610,9 @@ def test_real_movielens():
     assert ml.user[:2].tolist() == [195, 185] and ml.rating[:3].tolist() == [3, 3, 1]
     assert ml.items[0] == 'Toy Story (1995)' and ml.item_table['year'][0] == 1995
     assert len(ml.split()[1]) == 20_000
+
+
+def test_the_error_names_the_first_pair_that_is_there_twice():
+    "Not the first pair of all: its rows are named too"
+    table = dict(user=['a', 'b', 'b'], item=['x', 'y', 'y'], rating=[1., 2, 3])
+    with pytest.raises(ValueError, match=r"1 pairs are rated more than once, first 'b' and 'y' in rows \[1, 2\]"): ratings_from_table(table)
