@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from .embeddings import Embedding, Vocab
 from .data.facts import TableEncoder
+from .data.scan import ScannedRatings
 from .train.learner import Learner, seeded
 from .train.newcomer import at_least_float32, score_for
 from .train.rating_learner import Memory, RatingLearner, range_for, row_numbers, split_ratings
@@ -292,7 +293,7 @@ def _kind(use_nn, metadata, order, layers, emb_szs, p): # of the model; contradi
 # %% ../nbs/03_collab.ipynb #f1b27dd4
 @delegates(Learner, but=['data', 'model'])
 def collab_learner(
-    data,                  # `Ratings`, a pair (training, validation) of them, or a table for `ratings_from_table`
+    data,                  # `Ratings`, a pair (training, validation) of them, a table, or what `scan_ratings` found on disk
     n_factors:int=50,      # numbers that describe each user and item
     use_nn:bool=False,     # a network (`EmbeddingNN`) instead of the dot product?
     layers:list|None=None, # sizes of the network's hidden layers; `[n_factors]` when None
@@ -315,6 +316,10 @@ def collab_learner(
     order = None if loss == 'mse' else loss
     if not order and negatives: raise ValueError("negatives are for loss='bpr' and loss='softmax'")
     kind = _kind(use_nn, metadata, order, layers, emb_szs, p)
+    if isinstance(data, ScannedRatings):
+        settings = dict(batch_size=batch_size, lr=lr, wd=wd)
+        return _from_disk(data, kind, order, n_factors, y_range=y_range, loss_func=loss_func, seed=seed,
+                          **{k: v for k, v in settings.items() if v is not None}, **kwargs)
     train, held = split_ratings(data, valid, seed)
     low, high = train.rating.min().item(), train.rating.max().item()
     if low == high and not order:
@@ -332,6 +337,10 @@ def collab_learner(
     return CollabLearner(train, held, model, encoders, config, loss_func=loss_func, wd=wd, seed=seed, **kwargs)
 
 # %% ../nbs/03_collab.ipynb #80ac4039
+def _from_disk(scanned, kind, order, n_factors, **kwargs)->CollabLearner: # rows stay on disk; their split was made by `scan_ratings`
+    if kind != 'dot' or order: raise ValueError("ratings on disk are trained with the dot product on stars: leave out use_nn, metadata and loss")
+    return import_module('ddl_lesson8.train.command').scanned_learner(scanned, n_factors, **kwargs)
+
 def _facts(ratings, encoders)->list: # two matrices; without columns where nothing is known
     tables = (ratings.user_table, len(ratings.users)), (ratings.item_table, len(ratings.items))
     return [encode(table) if table else torch.zeros(n, 0) for encode, (table, n) in zip(encoders, tables)]

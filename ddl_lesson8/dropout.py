@@ -46,7 +46,8 @@ def dropout(
     _check_rate(p)
     if not training: return x
     if not (x.is_floating_point() or x.is_complex()):
-        raise TypeError(f"activations are floating point numbers, not {x.dtype}; use .float()")
+        raise TypeError("activations are floating point numbers, "
+                        f"not {x.dtype}; use .float()")
     if mask is None: mask = dropout_mask(x.shape, p, generator, x.device)
     factor = 1 / (1 - p) if scale and p < 1 else 1
     return x * (mask.to(x.dtype) * factor)

@@ -35,9 +35,10 @@ def split_facts(self:CollabLearner,
 )->tuple: # ratings, facts
     "Tell ratings of a newcomer, or of a new item, from facts; raises `KeyError` for what is neither"
     encoder, vocab = (self.encoders[0], self.items) if kind == 'user' else (self.encoders[1], self.users)
-    facts = {k: v for k, v in known.items() if row_of(vocab, k) < 0 and (k in encoder.columns or (kind == 'item' and encoder.columns))}
-    if facts and not isinstance(self.model, CombinedModel):
-        raise TypeError(f"{list(facts)} are facts, and this model reads none: collab_learner(..., metadata=True) does")
+    facts = {k: v for k, v in known.items() if row_of(vocab, k) < 0 and (k in encoder.columns or kind == 'item')}
+    if facts and not (isinstance(self.model, CombinedModel) and encoder.columns):
+        what = 'facts' if kind == 'user' else 'no users, and if they are facts'
+        raise TypeError(f"{list(facts)} are {what}, this model reads none: collab_learner(..., metadata=True) does")
     encoder.check(facts)
     return {k: v for k, v in known.items() if k not in facts}, facts
 

@@ -72,7 +72,7 @@ def extend(self:CollabLearner,
 
 def _check_extension(learn, more): # what would go wrong later
     if learn.team: raise ValueError("extend works in one process: save the learner, extend it alone, and load it again")
-    if learn.data is not None and not isinstance(learn.data, Data): raise TypeError("this learner reads its ratings from disk: scan the old and the new ones together")
+    if learn.data is not None and type(learn.data) is not Data: raise TypeError("this learner reads its ratings from disk: scan the old and the new ones together")
     if not len(more): raise ValueError("there are no new ratings")
     low, high = more.rating.min().item(), more.rating.max().item()
     if learn.model.y_range and not (learn.model.y_range[0] <= low and high <= learn.model.y_range[1]):

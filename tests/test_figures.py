@@ -159,3 +159,19 @@ def test_every_package_that_is_shipped_has_its_licence_on_a_page(site):
     live.licences_page(site, packages)
     text = (site/'licences.html').read_text()
     assert all(p['name'] in text for p in packages) and 'Apache License 2.0' in text
+
+
+def test_a_build_without_node_has_pictures_and_says_so(tmp_path, monkeypatch, capsys):
+    "No engine, no script: the picture of the sheet, a link to its workbook, a sentence; and a page of licences without packages"
+    from ddl_lesson8.book import workbook
+    one = {'parameters': workbook.chapter_sheets()['parameters']}
+    monkeypatch.setattr(workbook, 'chapter_sheets', lambda: one)
+    monkeypatch.setattr(live, 'digit_document', lambda folder: {})
+    monkeypatch.setattr(live, 'node', lambda: None)
+    page = tmp_path/'page.html'
+    page.write_text(PAGE.format('<live-sheet src="live/parameters.json" view="A1:F9"></live-sheet>'), encoding='utf-8')
+    assert live.build(tmp_path) == 1
+    text = page.read_text(encoding='utf-8')
+    assert live.STILL in text and '<script' not in text and '<a href="live/parameters.xlsx">The workbook of this sheet</a>' in text
+    assert (tmp_path/'live'/'parameters.xlsx').exists() and 'the sheets stay pictures: node is missing' in capsys.readouterr().out
+    assert 'carries no live sheets' in (tmp_path/'licences.html').read_text() and not list(tmp_path.rglob('*.wasm'))

@@ -122,3 +122,14 @@ def test_many_names_of_another_file_are_found_fast(make):
 def test_long_formulas_that_are_shared_often(make):
     rows = f'<row r="1"><c r="A1"><f t="shared" si="0" ref="A1:A2000">{"B1+" * 2000}1</f><v>1</v></c></row>' + ''.join(f'<row r="{i}"><c r="A{i}"><f t="shared" si="0"/><v>1</v></c></row>' for i in range(2, 2001))
     with pytest.raises(SheetError, match='shared formulas have more than'): timed(lambda: open_workbook(make(rows)))
+
+
+def test_a_text_that_doubles_ends_where_excel_ends_it(make):
+    path = make(cells(A1='"x"', **{f'A{i}': f'A{i - 1}&A{i - 1}' for i in range(2, 50)}))
+    sheets = timed(lambda: SheetModule.load(path)())
+    assert sheets.values('A15') == 'x' * 2**14 and sheets.values('A16') == sheets.values('A49') == '#VALUE!'
+
+
+def test_a_column_times_a_row_is_refused(make):
+    path = make('<row r="1"><c r="B1"><v>1</v></c><c r="C1"><f t="array" ref="C1:C1">SUM(A1:A30000*TRANSPOSE(A1:A30000))</f><v>1</v></c></row>')
+    with pytest.raises(SheetError, match='data!C1: a column and a row that become 900,000,000 numbers'): timed(lambda: SheetModule.load(path, unknown='refuse')())

@@ -87,3 +87,19 @@ def test_search_finds_by_keyboard(view):
     view.keyboard.press('ArrowDown')
     view.keyboard.press('Enter')
     view.wait_for_url(lambda url: url != view.home + 'index.html')
+
+
+@pytest.mark.skipif('convolutions.html' not in PAGES or not (site/'live'/'live-app.js').exists(), reason='no live sheets')
+def test_sheets_and_figures_work_from_a_sub_path(view):
+    "As on Pages, where the site is a folder among others: no address begins at the root"
+    with served(site.parent) as address:
+        page = watched(view.context.browser, f'{address}{site.name}/', viewport=dict(width=1280, height=900))
+        lost = []
+        page.on('response', lambda r: lost.append(r.url) if r.status >= 400 else None)
+        page.goto(f'{address}{site.name}/convolutions.html')
+        assert page.evaluate("document.querySelector('live-sheet').get('A4').then(v => typeof v)") == 'number'
+        assert page.evaluate("document.querySelector('live-figure').get('said')").startswith('Row ')
+        page.goto(f'{address}{site.name}/sheets/view.html')
+        page.goto(f'{address}{site.name}/licences.html')
+        assert not lost and not page.errors and not page.elsewhere
+        page.close()

@@ -46,6 +46,33 @@ def _as_checksum(checksum:str|None)->str|None: # in small letters
         raise DownloadError(f"checksum {checksum!r}: write its kind before it, as in 'sha256:…' or 'md5:…'")
     return f'{kind}:{digest}'
 
+# %% ../../nbs/data/00b_downloads.ipynb #73f5efc6
+@contextlib.contextmanager
+def _part_of(path:Path, checksum:str|None):
+    "A file for the bytes, removed at the end unless it got its name; the one that a killed download left, where nobody else has it"
+    lock = None
+    if checksum and os.name == 'posix':
+        import fcntl
+        part = path.with_name(f'.{path.name}.{hashlib.sha256(checksum.encode()).hexdigest()[:16]}.part')
+        lock = open(part, 'ab')
+        try: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError: lock = lock.close()
+        if lock and (not part.exists() or os.fstat(lock.fileno()).st_ino != part.stat().st_ino): lock = lock.close() # renamed meanwhile
+    if lock is None:
+        fd, part = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.part')
+        os.close(fd)
+    try: yield Path(part)
+    finally:
+        Path(part).unlink(missing_ok=True)
+        if lock: lock.close()
+
+def _sweep(path:Path, age:float=86_400.): # seconds
+    "Remove the parts that killed downloads of `path` have left"
+    for part in path.parent.glob(f'.{path.name}.*.part'):
+        try: time.time() - part.stat().st_mtime > age and part.unlink()
+        except OSError: pass  # another process was faster
+
+# %% ../../nbs/data/00b_downloads.ipynb #da477437
 def download(
     url:str,                  # http or https
     path:str|Path,            # where the file shall be
@@ -76,31 +103,6 @@ def download(
                                 "happens again, the file has changed at its source, or something on the way changes it")
         os.replace(part, path)
     return path
-
-@contextlib.contextmanager
-def _part_of(path:Path, checksum:str|None):
-    "A file for the bytes, removed at the end unless it got its name; the one that a killed download left, where nobody else has it"
-    lock = None
-    if checksum and os.name == 'posix':
-        import fcntl
-        part = path.with_name(f'.{path.name}.{hashlib.sha256(checksum.encode()).hexdigest()[:16]}.part')
-        lock = open(part, 'ab')
-        try: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError: lock = lock.close()
-        if lock and (not part.exists() or os.fstat(lock.fileno()).st_ino != part.stat().st_ino): lock = lock.close() # renamed meanwhile
-    if lock is None:
-        fd, part = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.part')
-        os.close(fd)
-    try: yield Path(part)
-    finally:
-        Path(part).unlink(missing_ok=True)
-        if lock: lock.close()
-
-def _sweep(path:Path, age:float=86_400.): # seconds
-    "Remove the parts that killed downloads of `path` have left"
-    for part in path.parent.glob(f'.{path.name}.*.part'):
-        try: time.time() - part.stat().st_mtime > age and part.unlink()
-        except OSError: pass  # another process was faster
 
 # %% ../../nbs/data/00b_downloads.ipynb #d00391c5
 def _check_address(url:str):
@@ -144,6 +146,43 @@ def _open(url:str, headers:dict, timeout:float):
         for t in timers: t.cancel()
 
 # %% ../../nbs/data/00b_downloads.ipynb #b39f3099
+def _copy(answer, f, bar, have, url, timeout, most_bytes, until)->bool: # did the connection end well?
+    start, got = time.monotonic(), 0 # of a stretch
+    while True:
+        try: chunk, cut = answer.read1(1 << 16), False
+        except http.client.IncompleteRead as e: chunk, cut = e.partial, True
+        except ConnectionError: chunk, cut = b'', True
+        f.write(chunk)
+        bar.update(len(chunk))
+        have, got, now = have + len(chunk), got + len(chunk), time.monotonic()
+        if cut or not chunk: return not cut
+        if have > most_bytes: raise DownloadError(f"{url} gives more than the {most_bytes:,} bytes that are allowed (most_bytes)")
+        if now > until: raise DownloadError(f"{url} takes longer than is allowed (most_seconds)")
+        if now - start > 10 * timeout:
+            if got < 1000 * (now - start): raise DownloadError(f"{url} comes too slowly: {got:,} bytes in {now - start:.0f} seconds")
+            start, got = now, 0
+
+# %% ../../nbs/data/00b_downloads.ipynb #a3c3f305
+def _receive(url:str, part:Path, bar, timeout:float, most_bytes:int, until:float)->bool: # is the file complete?
+    "One connection: continue `part` if the server can, else begin again"
+    have = part.stat().st_size
+    with _open(url, {'Range': f'bytes={have}-'} if have else {}, timeout) as answer:
+        goes_on = have > 0 and answer.status == 206 and answer.headers.get('Content-Range', '').startswith(f'bytes {have}-')
+        if not goes_on: have = 0
+        left = answer.headers.get('Content-Length', '')
+        left = int(left) if left.isdecimal() and len(left) < 19 else None
+        bar.total, bar.n = (have + left if left else None), have
+        if left and have + left > most_bytes: raise DownloadError(f"{url} is a file of {have + left:,} bytes, more than the {most_bytes:,} that are allowed (most_bytes)")
+        if left and left > shutil.disk_usage(part.parent).free: raise OSError(errno.ENOSPC, 'no room')
+        with open(part, 'ab' if goes_on else 'wb') as f: whole = _copy(answer, f, bar, have, url, timeout, most_bytes, until)
+        return whole and (left is None or part.stat().st_size == have + left)
+
+# %% ../../nbs/data/00b_downloads.ipynb #b24b72a8
+def _no_room(folder:Path)->DownloadError:
+    free = f'{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free'
+    return DownloadError(f"no room on disk for {folder}: {free}; make room, or set DDL_LESSON8_CACHE to a folder "
+                         "on another disk")
+
 def _fetch(url:str, part:Path, tries:int, progress:bool|None, limits:dict):
     "Write the bytes of `url` to `part`, continuing after a cut connection"
     from tqdm.auto import tqdm
@@ -167,41 +206,6 @@ def _fetch(url:str, part:Path, tries:int, progress:bool|None, limits:dict):
             except (http.client.HTTPException, ValueError) as e: problem = f"the server's answer is broken ({type(e).__name__})"
     raise DownloadError(f"{url} could not be fetched in {tries} tries: {problem[:200]}. Is there a network? You can "
                         "also fetch it elsewhere by hand and name its folder in DDL_LESSON8_DATA")
-
-def _no_room(folder:Path)->DownloadError:
-    free = f'{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free'
-    return DownloadError(f"no room on disk for {folder}: {free}; make room, or set DDL_LESSON8_CACHE to a folder "
-                         "on another disk")
-
-def _receive(url:str, part:Path, bar, timeout:float, most_bytes:int, until:float)->bool: # is the file complete?
-    "One connection: continue `part` if the server can, else begin again"
-    have = part.stat().st_size
-    with _open(url, {'Range': f'bytes={have}-'} if have else {}, timeout) as answer:
-        goes_on = have > 0 and answer.status == 206 and answer.headers.get('Content-Range', '').startswith(f'bytes {have}-')
-        if not goes_on: have = 0
-        left = answer.headers.get('Content-Length', '')
-        left = int(left) if left.isdecimal() and len(left) < 19 else None
-        bar.total, bar.n = (have + left if left else None), have
-        if left and have + left > most_bytes: raise DownloadError(f"{url} is a file of {have + left:,} bytes, more than the {most_bytes:,} that are allowed (most_bytes)")
-        if left and left > shutil.disk_usage(part.parent).free: raise OSError(errno.ENOSPC, 'no room')
-        with open(part, 'ab' if goes_on else 'wb') as f: whole = _copy(answer, f, bar, have, url, timeout, most_bytes, until)
-        return whole and (left is None or part.stat().st_size == have + left)
-
-def _copy(answer, f, bar, have, url, timeout, most_bytes, until)->bool: # did the connection end well?
-    start, got = time.monotonic(), 0 # of a stretch
-    while True:
-        try: chunk, cut = answer.read1(1 << 16), False
-        except http.client.IncompleteRead as e: chunk, cut = e.partial, True
-        except ConnectionError: chunk, cut = b'', True
-        f.write(chunk)
-        bar.update(len(chunk))
-        have, got, now = have + len(chunk), got + len(chunk), time.monotonic()
-        if cut or not chunk: return not cut
-        if have > most_bytes: raise DownloadError(f"{url} gives more than the {most_bytes:,} bytes that are allowed (most_bytes)")
-        if now > until: raise DownloadError(f"{url} takes longer than is allowed (most_seconds)")
-        if now - start > 10 * timeout:
-            if got < 1000 * (now - start): raise DownloadError(f"{url} comes too slowly: {got:,} bytes in {now - start:.0f} seconds")
-            start, got = now, 0
 
 # %% ../../nbs/data/00b_downloads.ipynb #eec86835
 def unpack(

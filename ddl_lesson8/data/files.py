@@ -31,28 +31,7 @@ def _check_target(
     if not mode & 0o222 or not os.access(path, os.W_OK):
         raise PermissionError(f"{path} is read-only: choose another name, or allow writing")
 
-def write_whole(
-    path:str|Path, # file to write; an older one is replaced only when the new one is complete and on the disk
-    write          # function of an open binary file
-)->Path: # the file
-    "Write a file that is whole or not there; raises an `OSError` that says what to do, and leaves the old file"
-    path = Path(path)
-    _check_target(path)
-    target = path.resolve() # where a link leads
-    _sweep(target)
-    part = target.with_name(f'.{target.name}.{_host}-{os.getpid()}-{next(_numbers)}.part')
-    try:
-        with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), 'w+b') as f:
-            if target.exists(): os.chmod(part, stat.S_IMODE(target.stat().st_mode))
-            write(f)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(part, target)
-        _sync_folder(target.parent)
-    except OSError as e: raise _why(path, e) from None
-    finally: part.unlink(missing_ok=True)
-    return path
-
+# %% ../../nbs/data/00_files.ipynb #187880b0
 def _sync_folder(folder:Path): # the rename, too, shall survive a power cut
     try: fd = os.open(folder, os.O_RDONLY)
     except OSError: return # Windows has no such thing
@@ -78,6 +57,29 @@ def _alive(pid:int)->bool: # does this process run?
     except ProcessLookupError: return False
     except OSError: return True
     return True
+
+# %% ../../nbs/data/00_files.ipynb #5cd81d61
+def write_whole(
+    path:str|Path, # file to write; an older one is replaced only when the new one is complete and on the disk
+    write          # function of an open binary file
+)->Path: # the file
+    "Write a file that is whole or not there; raises an `OSError` that says what to do, and leaves the old file"
+    path = Path(path)
+    _check_target(path)
+    target = path.resolve() # where a link leads
+    _sweep(target)
+    part = target.with_name(f'.{target.name}.{_host}-{os.getpid()}-{next(_numbers)}.part')
+    try:
+        with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), 'w+b') as f:
+            if target.exists(): os.chmod(part, stat.S_IMODE(target.stat().st_mode))
+            write(f)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(part, target)
+        _sync_folder(target.parent)
+    except OSError as e: raise _why(path, e) from None
+    finally: part.unlink(missing_ok=True)
+    return path
 
 # %% ../../nbs/data/00_files.ipynb #f82a46c1
 def write_values(
@@ -120,6 +122,17 @@ def _check_plain(
         raise TypeError(f"not saved: {where or 'something'} is a {type(value).__module__}.{type(value).__name__}; keep only "
                         "tensors and plain Python values")
 
+# %% ../../nbs/data/00_files.ipynb #00fa066f
+class _Noting: # a file that remembers why it could not be written
+    def __init__(self, f): self.f, self.error = f, None
+    def write(self, data):
+        try: return self.f.write(data)
+        except OSError as e:
+            self.error = e
+            raise
+    def flush(self): self.f.flush()
+
+# %% ../../nbs/data/00_files.ipynb #709cfa66
 def write_tensors(
     path:str|Path, # file to write
     content:dict   # tensors and plain values
@@ -140,14 +153,13 @@ def write_tensors(
         f.write(_MARK + digest.encode())
     return write_whole(path, write)
 
-class _Noting: # a file that remembers why it could not be written
-    def __init__(self, f): self.f, self.error = f, None
-    def write(self, data):
-        try: return self.f.write(data)
-        except OSError as e:
-            self.error = e
-            raise
-    def flush(self): self.f.flush()
+# %% ../../nbs/data/00_files.ipynb #3f1f8383
+def _digest(f, size:int)->str: # of the first bytes of an open file
+    found = hashlib.sha256()
+    while size > 0 and (block := f.read(min(size, 1 << 20))):
+        found.update(block)
+        size -= len(block)
+    return found.hexdigest()
 
 def read_tensors(
     path:str|Path,  # a file written by `write_tensors`
@@ -169,10 +181,3 @@ def read_tensors(
         try: return torch.load(f, map_location=device, weights_only=True)
         except Exception as e:
             raise ValueError(f"{path.name} is not a {what}, or holds objects that could run code: {type(e).__name__}") from e
-
-def _digest(f, size:int)->str: # of the first bytes of an open file
-    found = hashlib.sha256()
-    while size > 0 and (block := f.read(min(size, 1 << 20))):
-        found.update(block)
-        size -= len(block)
-    return found.hexdigest()

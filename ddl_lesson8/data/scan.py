@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/scan.html.md"""
 __all__ = ['scan_ratings']
 
 # %% ../../nbs/data/05_scan.ipynb #885bcafc
-import json, os, shutil, tempfile, zlib
+import importlib.util, json, os, shutil, tempfile, time, urllib.parse, urllib.request, zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
@@ -31,8 +31,32 @@ def _polars():
     except ImportError: raise ImportError("scanning needs polars: pip install 'ddl_lesson8[data]'") from None
     return polars
 
-def _files(path): # the files of a path or folder, all of one kind; an address with :// is left to polars
-    if '://' in str(path): return [str(path)], Path(str(path)).suffix
+_POLARS = 's3', 's3a', 'gs', 'gcs', 'az', 'azure', 'abfs', 'abfss', 'adl', 'hf', 'http', 'https' # addresses that polars reads as a stream
+
+def _protocol(path)->str: # of an address; '' for a path
+    return str(path).partition('://')[0].lower() if '://' in str(path) else ''
+
+def _remote(path): # file system and path of an address that polars does not know
+    fs = importlib.import_module('fsspec') if importlib.util.find_spec('fsspec') else None
+    if fs is None: raise ImportError(f"{path}: an address of this kind needs fsspec: pip install fsspec")
+    try: return fs.core.url_to_fs(str(path))
+    except (ValueError, ImportError) as e: raise ValueError(f"{path}: {e}") from None
+
+def _fetched(path, folder:Path): # copies of the files at such an address
+    fs, names = _listed(path)
+    for k, name in enumerate(names):
+        (folder/f'source/{k}').mkdir(parents=True)
+        fs.get_file(name, str(folder/f'source/{k}'/Path(name).name))
+    return folder/'source'
+
+def _listed(path): # file system and names
+    fs, at = _remote(path)
+    names = sorted(n for n in fs.find(at) if Path(n).suffix in _READERS) if fs.isdir(at) else [at] if fs.exists(at) else []
+    if not names: raise FileNotFoundError(f"{path}: no file of ratings there; wanted one of {', '.join(_READERS)}")
+    return fs, names
+
+def _files(path): # the files of a path or folder, all of one kind; some addresses are left to polars
+    if _protocol(path): return [str(path)], Path(str(path)).suffix
     path = Path(path)
     found = sorted(p for p in path.rglob('*') if p.suffix in _READERS) if path.is_dir() else [path]
     if not found or not found[0].exists(): raise FileNotFoundError(f"{path}: no file of ratings there; wanted one of {', '.join(_READERS)}")
@@ -231,8 +255,12 @@ class ScannedRatings:
 
 # %% ../../nbs/data/05_scan.ipynb #dfdbc5ca
 def _source(path): # what a folder was made from: names, sizes and times of the files
+    if _protocol(path) in _POLARS: return [[str(path), 0, time.time_ns()]] # nobody can say whether it has changed: read it again
+    if _protocol(path):
+        fs, found = _listed(path)
+        return [[f, fs.size(f), fs.ukey(f)] for f in found]
     files, _ = _files(path)
-    return [[f, *(lambda s: (s.st_size, s.st_mtime_ns))(os.stat(f))] if '://' not in f else [f, 0, 0] for f in files]
+    return [[f, *(lambda s: (s.st_size, s.st_mtime_ns))(os.stat(f))] for f in files]
 
 def _made_already(folder, settings): # is this very thing on disk?
     try: return json.loads((folder/'manifest.json').read_text(encoding='utf-8'))['settings'] == settings
@@ -256,7 +284,7 @@ def _prepare(frame, part, settings): # fill a folder
 
 # %% ../../nbs/data/05_scan.ipynb #3c584862
 def scan_ratings(
-    path:str|Path,          # a Parquet, Arrow or CSV file, a folder of them, or an address that polars reads (s3://, https://)
+    path:str|Path,          # a Parquet, Arrow or CSV file, a folder of them, or an address that polars or fsspec reads (s3://, https://, sftp://)
     folder:str|Path|None=None, # where to keep the columns; beside the file, with '.scan' behind its name, when None
     user:str='user',        # column of user ids: whole numbers or texts
     item:str='item',        # column of item ids: whole numbers or texts
@@ -272,16 +300,19 @@ def scan_ratings(
     if not 0 <= valid < 1: raise ValueError(f"valid={valid}: a share from 0 up to, but not including, 1")
     if duplicates not in ('error', 'keep', 'last'): raise ValueError(f"duplicates={duplicates!r}: choose 'error', 'keep' or 'last'")
     names = dict(user=user, item=item, rating=rating) | (dict(timestamp=timestamp) if timestamp else {})
+    if _protocol(path) == 'file': path = urllib.request.url2pathname(urllib.parse.urlsplit(str(path)).path)
+    if _protocol(path) and not folder: raise ValueError(f"{path} is an address: say in which folder of this machine the columns shall lie, folder=…")
     folder = Path(folder) if folder else Path(str(path).rstrip('/') + '.scan')
     settings = dict(source=_source(path), columns=names, valid=valid, split=split, seed=seed, duplicates=duplicates, pile_rows=pile_rows)
     settings = json.loads(json.dumps(settings))
     if _made_already(folder, settings): return ScannedRatings(folder)
-    frame = _chosen(_scan(path), names)
-    _refuse_gaps(frame)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
     try:
+        frame = _chosen(_scan(path if _protocol(path) in ('', *_POLARS) else _fetched(path, part)), names)
+        _refuse_gaps(frame)
         (part/'manifest.json').write_text(json.dumps(_prepare(frame, part, settings), indent=1) + '\n', encoding='utf-8')
+        shutil.rmtree(part/'source', ignore_errors=True) # copies of what was fetched
         if (folder/'manifest.json').exists(): shutil.rmtree(folder)
         os.rename(part, folder)
     except BaseException:

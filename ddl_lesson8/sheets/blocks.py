@@ -74,6 +74,11 @@ class Block:
         r, c = self.origins[self._plane(lead)]
         return (r + j, c + i) if self.vertical else (r + i, c + j)
 
+    def places(self): # row and column of all elements, in order
+        h, w = self.size
+        if self.vertical: return [(r + j, c + i) for r, c in self.origins for i in range(w) for j in range(h)]
+        return [(r + i, c + j) for r, c in self.origins for i in range(h) for j in range(w)]
+
     def ref(self,
         *index:int,              # one index for each dimension, counted from 0
         absolute:bool|str=False, # dollar signs: True, 'row' or 'col'
@@ -143,9 +148,10 @@ def _formula_text(text, where, array): # with one equals sign in front, and chec
     need(clear, f"{where}: ={text[:60]} {unclear}; use SUMPRODUCT or array=True")
     return '=' + text
 
-def _check_number(v, where, label, index): # raise when a cell cannot hold it
-    good = math.isfinite(v) and not (isinstance(v, int) and abs(v) > 2**53)
-    need(good, f"{where}: {label!r} holds {v} at {list(index)}; a cell cannot hold that number")
+def _check_number(v, sheet, cell, label, index): # raise when a cell cannot hold it
+    if math.isfinite(v) and not (isinstance(v, int) and abs(v) > 2**53): return
+    what = f"{label!r} holds {v} at {list(index)}; a cell cannot hold that number"
+    raise SheetError(f"{sheet}{cell_name(*cell)}: {what}")
 
 def as_numbers(value, label): # a float64 or int64 tensor on the CPU
     try:
@@ -185,8 +191,7 @@ class Grid:
         "Write a block of formulas"
         layout = dict(gap=gap, pitch=pitch, across=across, vertical=vertical)
         block, cells = self._place(shape, label, at, below, right_of, name, space, **layout), {}
-        for index in block.indices():
-            cell = block.at(*index)
+        for index, cell in zip(block.indices(), block.places(), strict=True):
             text = _formula_text(fn(*index), f'{self.name}!{cell_name(*cell)}', array)
             cells[cell] = ('array' if array else 'formula', text, fmt or '0.0;-0.0;0')
         return self._settle(block, cells, scale)
@@ -205,10 +210,10 @@ class Grid:
         block = self._place(tuple(t.shape), label, **kwargs)
         fmt = 'words' if words else fmt or ('0.0;-0.0;0' if t.is_floating_point() else '0')
         cells = {}
-        for index, v in zip(block.indices(), value if words else t.flatten().tolist(), strict=True):
-            cell = block.at(*index)
-            where = f'{self.name}!{cell_name(*cell)}'
-            check_text(v, where) if words else _check_number(v, where, label, index)
+        values = value if words else t.flatten().tolist()
+        for index, cell, v in zip(block.indices(), block.places(), values, strict=True):
+            if words: check_text(v, f'{self.name}!{cell_name(*cell)}')
+            else: _check_number(v, f'{self.name}!', cell, label, index)
             cells[cell] = ('text' if words else 'number', v, fmt)
         return self._settle(block, cells, False if words else scale)
 

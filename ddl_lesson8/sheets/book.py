@@ -10,6 +10,7 @@ __all__ = ['Sheet', 'Book', 'Block', 'Check', 'Report', 'SheetError', 'crosschec
 # %% ../../nbs/sheets/09_book.ipynb #d577740c
 import io, math, re, tempfile, zipfile
 from html import escape
+from types import SimpleNamespace
 from pathlib import Path
 from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_number, like_a_cell, need, quote_sheet
 from .blocks import Block
@@ -127,7 +128,7 @@ class Sheet(LayerGrid):
         return _NUMBER_CELL.sub(one, xml)
 
     def _block_px(self, block, engine): # width that the longest number of a block needs
-        cells = [block.at(*i) for i in block.indices()]
+        cells = block.places()
         shown = ((text, self.cells[at][2]) for at, text in zip(cells, engine.shown(self.name, cells), strict=True))
         return math.ceil(max(_text_px(text, style) if style != 'General' else 0 for text, style in shown))
 
@@ -164,6 +165,16 @@ def _with_parts(data, change): # the bytes of an archive with some parts changed
     return out.getvalue()
 
 # %% ../../nbs/sheets/09_book.ipynb #3035bc9f
+class _Written: # what the engine must know of a file just written: its formulas, and texts, without reading it again
+    def __init__(self, path, sheets):
+        self.path, self.sheets = path, {s.name: SimpleNamespace(cells=self._of(s)) for s in sheets.values()}
+
+    def _of(self, sheet):
+        kinds = dict(formula=SimpleNamespace(type='number', formula='', value=None))
+        kinds['array'] = kinds['formula']
+        def one(kind, value): return kinds.get(kind) or SimpleNamespace(type='text', formula=None, value=value)
+        return {at: one(kind, value) for at, (kind, value, _) in sheet.cells.items() if kind != 'number'}
+
 class Book:
     "A workbook in the making: sheets with blocks of numbers and formulas"
     def __init__(self): self.sheets, self.names = {}, {}
@@ -222,6 +233,6 @@ class Book:
         with tempfile.TemporaryDirectory() as folder:
             passing = Path(folder)/path.name
             passing.write_bytes(raw)
-            try: engine = Engine(passing)
+            try: engine = Engine(_Written(passing, self.sheets))
             except SheetError as e: raise SheetError(str(e).replace(str(passing), str(path))) from None
             return _with_parts(raw, {part: lambda xml, s=s: s._with_results(xml, engine, path) for part, s in sheets.items()})

@@ -108,7 +108,7 @@ class Engine:
     def __init__(self,
         path:str|Path|XlsxFile # a workbook
     ):
-        self.file = open_workbook(path)
+        self.file = path if hasattr(path, 'sheets') else open_workbook(path)
         self.path, self._known = self.file.path, {}
         self._child = _Child(self.path)
         self.sheets = {name: i for i, name in enumerate(self._ask('load', str(self.path), failed='cannot open it'))}

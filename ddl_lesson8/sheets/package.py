@@ -15,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.parsers import expat
+from fastcore.basics import patch
 from .address import SheetError, need
 
 # %% ../../nbs/sheets/02_package.ipynb #1422427f
@@ -138,61 +139,69 @@ class Package:
         self._check(self.zip.infolist())
         self.main = self._main()
 
-    def _check(self, infos): # sizes, names and passwords, before anything is unpacked
-        self.sane(len(infos) <= MAX_PARTS, f"holds {len(infos):,} parts; at most {MAX_PARTS:,} are read")
-        size = sum(i.file_size for i in infos)
-        self.sane(size <= _MAX_ALL, f"unpacks to {size / 2**20:,.0f} MiB; at most {_MAX_ALL >> 20:,} are read")
-        for i in infos:
-            name = i.filename.replace('\\', '/')
-            outside = name.startswith('/') or '..' in name.split('/') or ':' in name or '\0' in i.orig_filename
-            self.sane(not outside, f"its part {name!r} points outside the file")
-            self.sane(not i.flag_bits & 1, 'is protected with a password; save it without one')
-            times = i.file_size / max(1, i.compress_size)
-            self.sane(i.file_size <= SMALL_PART or times <= MAX_RATIO, f"its part {name!r} unpacks to {times:,.0f} times its size")
-            self.sane(name.lower() not in self.parts, f"holds the part {name!r} twice")
-            self.parts[name.lower()] = i
+# %% ../../nbs/sheets/02_package.ipynb #0e663688
+@patch
+def _check(self:Package, infos): # sizes, names and passwords, before anything is unpacked
+    self.sane(len(infos) <= MAX_PARTS, f"holds {len(infos):,} parts; at most {MAX_PARTS:,} are read")
+    size = sum(i.file_size for i in infos)
+    self.sane(size <= _MAX_ALL, f"unpacks to {size / 2**20:,.0f} MiB; at most {_MAX_ALL >> 20:,} are read")
+    for i in infos:
+        name = i.filename.replace('\\', '/')
+        outside = name.startswith('/') or '..' in name.split('/') or ':' in name or '\0' in i.orig_filename
+        self.sane(not outside, f"its part {name!r} points outside the file")
+        self.sane(not i.flag_bits & 1, 'is protected with a password; save it without one')
+        times = i.file_size / max(1, i.compress_size)
+        self.sane(i.file_size <= SMALL_PART or times <= MAX_RATIO, f"its part {name!r} unpacks to {times:,.0f} times its size")
+        self.sane(name.lower() not in self.parts, f"holds the part {name!r} twice")
+        self.parts[name.lower()] = i
 
-    def _main(self): # the name of the main part; another name than the usual is allowed, and seen in the wild
-        found = [k.target for k in self.links('').values() if k.kind == 'officeDocument' and not k.outside]
-        main = (found or ['xl/workbook.xml'])[0]
-        if main.endswith('.xml') and self.has(main): return main
-        advice = '; save it as .xlsx' if self.has('xl/workbook.bin') or self.has('mimetype') else ''
-        raise SheetError(f"{self.path}: is not a workbook (.xlsx){advice}")
+@patch
+def _main(self:Package): # the name of the main part; another name than the usual is allowed, and seen in the wild
+    found = [k.target for k in self.links('').values() if k.kind == 'officeDocument' and not k.outside]
+    main = (found or ['xl/workbook.xml'])[0]
+    if main.endswith('.xml') and self.has(main): return main
+    advice = '; save it as .xlsx' if self.has('xl/workbook.bin') or self.has('mimetype') else ''
+    raise SheetError(f"{self.path}: is not a workbook (.xlsx){advice}")
 
-    def read(self, part): # the bytes of a part
-        info = self.parts.get(part.lower())
-        self.sane(info, f"is damaged ({part} is missing)")
-        size = f"its part {part!r} has {info.file_size / 2**20:,.0f} MiB; at most {_MAX_PART >> 20} are read"
-        self.sane(info.file_size <= _MAX_PART, size)
-        try: return self.zip.read(info)
-        except BROKEN as e: raise SheetError(f"{self.path}: is damaged or cut off inside {part} ({e})") from None
+# %% ../../nbs/sheets/02_package.ipynb #45cef023
+@patch
+def read(self:Package, part): # the bytes of a part
+    info = self.parts.get(part.lower())
+    self.sane(info, f"is damaged ({part} is missing)")
+    size = f"its part {part!r} has {info.file_size / 2**20:,.0f} MiB; at most {_MAX_PART >> 20} are read"
+    self.sane(info.file_size <= _MAX_PART, size)
+    try: return self.zip.read(info)
+    except BROKEN as e: raise SheetError(f"{self.path}: is damaged or cut off inside {part} ({e})") from None
 
-    def tree(self, part): # its XML
-        data = self.read(part)
-        try: return parse_xml(data)
-        except SheetError as e: raise SheetError(f"{self.path}: {part}: {e}") from None
-        except BROKEN as e: raise SheetError(f"{self.path}: is damaged inside {part} ({e})") from None
+@patch
+def tree(self:Package, part): # its XML
+    data = self.read(part)
+    try: return parse_xml(data)
+    except SheetError as e: raise SheetError(f"{self.path}: {part}: {e}") from None
+    except BROKEN as e: raise SheetError(f"{self.path}: is damaged inside {part} ({e})") from None
 
-    def links(self, part): # `Link` by its Id
-        above, name = posixpath.split(part)
-        rels = posixpath.join(above, '_rels', name + '.rels')
-        if not self.has(rels): return {}
-        found = {}
-        for r in self.tree(rels):
-            target, outside = unquote(r.get('Target', '')), r.get('TargetMode') == 'External'
-            if not outside: target = posixpath.normpath(posixpath.join('/', above, target)).lstrip('/')
-            found[r.get('Id')] = Link(link_kind(r.get('Type', '')), target, outside)
-        return found
+@patch
+def links(self:Package, part): # `Link` by its Id
+    above, name = posixpath.split(part)
+    rels = posixpath.join(above, '_rels', name + '.rels')
+    if not self.has(rels): return {}
+    found = {}
+    for r in self.tree(rels):
+        target, outside = unquote(r.get('Target', '')), r.get('TargetMode') == 'External'
+        if not outside: target = posixpath.normpath(posixpath.join('/', above, target)).lstrip('/')
+        found[r.get('Id')] = Link(link_kind(r.get('Type', '')), target, outside)
+    return found
 
-    def copy(self, new): # bytes of the same archive with other contents of some parts; equal contents give equal bytes
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, 'w') as z:
-            z.comment = self.zip.comment
-            for part, info in self.parts.items():
-                item = zipfile.ZipInfo(info.filename, max(info.date_time, (1980, 1, 1, 0, 0, 0)))
-                item.external_attr, item.create_system = info.external_attr, info.create_system
-                z.writestr(item, new[part] if part in new else self.read(info.filename), info.compress_type)
-        return out.getvalue()
+@patch
+def copy(self:Package, new): # bytes of the same archive with other contents of some parts; equal contents give equal bytes
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, 'w') as z:
+        z.comment = self.zip.comment
+        for part, info in self.parts.items():
+            item = zipfile.ZipInfo(info.filename, max(info.date_time, (1980, 1, 1, 0, 0, 0)))
+            item.external_attr, item.create_system = info.external_attr, info.create_system
+            z.writestr(item, new[part] if part in new else self.read(info.filename), info.compress_type)
+    return out.getvalue()
 
 # %% ../../nbs/sheets/02_package.ipynb #58295ead
 _PREFIX, _OLD = '.ddl8-', 3600 # how our unfinished files are called; seconds after which one is a leftover

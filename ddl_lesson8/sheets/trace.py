@@ -101,7 +101,7 @@ def answer(model, values): # what PyTorch gives; on copies, because a layer may 
 def _exported(model, values):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore') # of PyTorch's own code, about its own code
-        try: return torch.export.export(model, tuple(values))
+        try: return torch.export.export(model, tuple(v.clone() for v in values)) # one tensor given twice is two inputs
         except Exception as e: # whatever a stranger's `forward` makes the tracer raise
             why = str(e).strip().split('\n')[0][:200] or type(e).__name__
             raise SheetError(f"the model cannot be traced by torch.export: {why}; "

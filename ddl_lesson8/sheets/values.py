@@ -12,7 +12,7 @@ import math, re, unicodedata
 from datetime import date
 from typing import NamedTuple
 import torch
-from .address import SheetError
+from .address import MAX_TEXT, SheetError
 from .formulas import Fault
 
 # %% ../../nbs/sheets/04_values.ipynb #a8355b99
@@ -351,7 +351,9 @@ def _by_element(texts, fn, *values): # a Python function of decoded values, elem
     sized = common_shape(*(v.size for v in align(*values)))
     flat = lambda t: t.detach().expand(sized).flatten().tolist()
     columns = [[decode(n, k, texts) for n, k in zip(flat(v.num), flat(v.full_kind()))] for v in align(*values)]
-    def one(*args): return next((a for a in args if isinstance(a, Fault)), None) or fn(*args)
+    def one(*args):
+        out = next((a for a in args if isinstance(a, Fault)), None) or fn(*args)
+        return Fault('#VALUE!') if isinstance(out, str) and len(out) > MAX_TEXT else out # as Excel
     pairs = [encode(one(*row), texts) for row in zip(*columns)]
     num = values[0].num.new_tensor([p[0] for p in pairs]).reshape(sized)
     return Cells(num, torch.tensor([p[1] for p in pairs], dtype=torch.int8, device=num.device).reshape(sized), texts=texts).plain()

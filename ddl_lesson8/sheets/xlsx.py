@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from xml.parsers import expat
+from fastcore.basics import patch
 from .address import MAX_COLS, MAX_FORMULA, MAX_ROWS, MAX_TEXT, SheetError
 from .address import cell_name, col_number, need, parse_area, quote_sheet, shift_formula
 from .package import BROKEN, MAIN, MAX_DEPTH, MAX_ELEMENTS, REL, STRICT, Guard, Package
@@ -170,51 +171,58 @@ class Walk:
             need(self.data is None, 'it has cells in two places')
             self.data = [self.parser.CurrentByteIndex, 0]
 
-    def open_row(self, attrs):
-        need(self.data and not self.data[1] and not self.in_row, 'a row stands where none can be')
-        at = attrs.get('r')
-        self.row, self.col, self.in_row = whole(at, 'the number of a row') if at else self.row + 1, 0, True
-        need(1 <= self.row <= MAX_ROWS, f'its row {self.row} lies outside a sheet')
-        self.rows.append([self.row, self.parser.CurrentByteIndex, 0])
+# %% ../../nbs/sheets/02b_xlsx.ipynb #21a4f51d
+@patch
+def open_row(self:Walk, attrs):
+    need(self.data and not self.data[1] and not self.in_row, 'a row stands where none can be')
+    at = attrs.get('r')
+    self.row, self.col, self.in_row = whole(at, 'the number of a row') if at else self.row + 1, 0, True
+    need(1 <= self.row <= MAX_ROWS, f'its row {self.row} lies outside a sheet')
+    self.rows.append([self.row, self.parser.CurrentByteIndex, 0])
 
-    def open_cell(self, attrs):
-        at = attrs.get('r')
-        if not self.in_row or self.cell is not None: raise SheetError(f'its cell {at} stands outside a row')
-        row, self.col = _address(at) if at else (self.row, self.col + 1)
-        if row != self.row: raise SheetError(f'its cell {at} stands in row {self.row}')
-        if self.col > MAX_COLS: raise SheetError(f'its row {row} runs out of the sheet')
-        self.cell = Raw(row, self.col, attrs, self.parser.CurrentByteIndex)
+@patch
+def open_cell(self:Walk, attrs):
+    at = attrs.get('r')
+    if not self.in_row or self.cell is not None: raise SheetError(f'its cell {at} stands outside a row')
+    row, self.col = _address(at) if at else (self.row, self.col + 1)
+    if row != self.row: raise SheetError(f'its cell {at} stands in row {self.row}')
+    if self.col > MAX_COLS: raise SheetError(f'its row {row} runs out of the sheet')
+    self.cell = Raw(row, self.col, attrs, self.parser.CurrentByteIndex)
 
-    def inside(self, tag, attrs): # of a cell
-        cell, here = self.cell, self.parser.CurrentByteIndex
-        if tag in ('row', 'sheetData'): raise SheetError('a row stands inside a cell')
-        if tag == 'v' or tag == 'f' or tag == 't' and not self.skip: self.words = []
-        twice = tag == 'f' and cell.f_attrs is not None or tag == 'v' and cell.value is not None or tag == 'is' and cell.inline is not None
-        if twice: raise SheetError(f'the cell {cell_name(cell.row, cell.col)} has two values')
-        if tag == 'f': cell.f_attrs, cell.f_span = attrs, here
-        elif tag == 'is': cell.inline = ''
-        elif tag == 'rPh': self.skip += 1
-        elif tag == 'extLst': cell.ext_span = here
+@patch
+def inside(self:Walk, tag, attrs): # of a cell
+    cell, here = self.cell, self.parser.CurrentByteIndex
+    if tag in ('row', 'sheetData'): raise SheetError('a row stands inside a cell')
+    if tag == 'v' or tag == 'f' or tag == 't' and not self.skip: self.words = []
+    twice = tag == 'f' and cell.f_attrs is not None or tag == 'v' and cell.value is not None or tag == 'is' and cell.inline is not None
+    if twice: raise SheetError(f'the cell {cell_name(cell.row, cell.col)} has two values')
+    if tag == 'f': cell.f_attrs, cell.f_span = attrs, here
+    elif tag == 'is': cell.inline = ''
+    elif tag == 'rPh': self.skip += 1
+    elif tag == 'extLst': cell.ext_span = here
 
-    def end(self, tag):
-        self.guard.depth -= 1
-        tag = _TAGS.get(tag)
-        if tag is None: return
-        cell, here = self.cell, self.parser.CurrentByteIndex
-        if cell is None: return self.end_outside(tag, here)
-        if tag == 'c':
-            cell.end, self.cell = here, None
-            self.take(cell)
-        elif tag == 'v': cell.value = ''.join(self.words)
-        elif tag == 'f': cell.formula, cell.f_span = ''.join(self.words), (cell.f_span, here)
-        elif tag == 'extLst': cell.ext_span = (cell.ext_span, here)
-        elif tag == 'rPh': self.skip -= 1
-        elif tag == 't' and not self.skip: cell.inline = (cell.inline or '') + ''.join(self.words)
-        if tag in 'fvt': self.words = None
+# %% ../../nbs/sheets/02b_xlsx.ipynb #638b5bc5
+@patch
+def end(self:Walk, tag):
+    self.guard.depth -= 1
+    tag = _TAGS.get(tag)
+    if tag is None: return
+    cell, here = self.cell, self.parser.CurrentByteIndex
+    if cell is None: return self.end_outside(tag, here)
+    if tag == 'c':
+        cell.end, self.cell = here, None
+        self.take(cell)
+    elif tag == 'v': cell.value = ''.join(self.words)
+    elif tag == 'f': cell.formula, cell.f_span = ''.join(self.words), (cell.f_span, here)
+    elif tag == 'extLst': cell.ext_span = (cell.ext_span, here)
+    elif tag == 'rPh': self.skip -= 1
+    elif tag == 't' and not self.skip: cell.inline = (cell.inline or '') + ''.join(self.words)
+    if tag in 'fvt': self.words = None
 
-    def end_outside(self, tag, here):
-        if tag == 'row' and self.in_row: self.rows[-1][2], self.in_row = here, False
-        elif tag == 'sheetData' and self.data: self.data[1] = here
+@patch
+def end_outside(self:Walk, tag, here):
+    if tag == 'row' and self.in_row: self.rows[-1][2], self.in_row = here, False
+    elif tag == 'sheetData' and self.data: self.data[1] = here
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #dbb1941b
 _ESCAPE = re.compile(r'_x([0-9A-Fa-f]{4})_')
@@ -317,29 +325,33 @@ class _Cells:
             if text: self.cells[at] = Cell(value, text, kind, ref)
             elif value is not None: self.cells[at] = Cell(value)
 
-    def add_shared(self, raw, at, value): # the first may stand below its copies
-        key = raw.f_attrs.get('si')
-        if raw.formula:
-            text = check_formula(raw.formula.removeprefix('='))
-            if 'ref' in raw.f_attrs or key not in self.shared: self.shared[key] = text, *at
-            self.cells[at] = Cell(value, text, 'normal')
-        elif key in self.shared: self.cells[at] = Cell(value, self.copy(key, at), 'normal')
-        else:
-            self.waiting.append((key, at))
-            self.cells[at] = Cell(value, '', 'normal') # keeps the order
+# %% ../../nbs/sheets/02b_xlsx.ipynb #e2f5cdac
+@patch
+def add_shared(self:_Cells, raw, at, value): # the first may stand below its copies
+    key = raw.f_attrs.get('si')
+    if raw.formula:
+        text = check_formula(raw.formula.removeprefix('='))
+        if 'ref' in raw.f_attrs or key not in self.shared: self.shared[key] = text, *at
+        self.cells[at] = Cell(value, text, 'normal')
+    elif key in self.shared: self.cells[at] = Cell(value, self.copy(key, at), 'normal')
+    else:
+        self.waiting.append((key, at))
+        self.cells[at] = Cell(value, '', 'normal') # keeps the order
 
-    def copy(self, key, at):
-        text, row, col = self.shared[key]
-        self.budget.letters -= len(text)
-        need(self.budget.letters >= 0, f'the copies of shared formulas have more than {_MAX_COPIED:,} letters')
-        return shift_formula(text, at[0] - row, at[1] - col)
+@patch
+def copy(self:_Cells, key, at):
+    text, row, col = self.shared[key]
+    self.budget.letters -= len(text)
+    need(self.budget.letters >= 0, f'the copies of shared formulas have more than {_MAX_COPIED:,} letters')
+    return shift_formula(text, at[0] - row, at[1] - col)
 
-    def done(self): # the cells, with the copies whose first came later
-        for key, at in self.waiting:
-            if key not in self.shared:
-                raise SheetError(f"cell {cell_name(*at)} is damaged: it shares the formula number {key}, which is missing")
-            self.cells[at] = self.cells[at]._replace(formula=self.copy(key, at))
-        return self.cells
+@patch
+def done(self:_Cells): # the cells, with the copies whose first came later
+    for key, at in self.waiting:
+        if key not in self.shared:
+            raise SheetError(f"cell {cell_name(*at)} is damaged: it shares the formula number {key}, which is missing")
+        self.cells[at] = self.cells[at]._replace(formula=self.copy(key, at))
+    return self.cells
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #c567ea8f
 _MAX_CELLS, _MAX_STRINGS = 1_000_000, 1_000_000 # cells of a workbook; texts of its list
@@ -481,6 +493,7 @@ def _read_table(package, part, sheet): # a `Table`
     except (ValueError, TypeError) as e:
         raise SheetError(f"{package.path}: a table of sheet {sheet!r} is damaged ({e})") from None
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #19866dd9
 def sheet_parts(package): # (root of the main part, its links, [(name, kind, part)] of all sheets)
     root, links = package.tree(package.main), package.links(package.main)
     package.sane(root.tag == MAIN + 'workbook', f'its main part is no workbook, but a {root.tag[-40:]!r}')

@@ -17,7 +17,7 @@ from ..data.read_ratings import ratings_from_table
 from ..data.scan import scan_ratings
 from .disk import DiskData
 from .learner import load_learner
-from .rating_learner import Memory
+from .rating_learner import Memory, range_for
 
 # %% ../../nbs/train/08_command.ipynb #7ec5e2e8
 _SMALL_FILE = 200_000_000 # bytes; larger files are scanned
@@ -54,6 +54,7 @@ def scanned_learner(
     lr:float=8e-3,      # learning rate
     wd:float=.4,        # weight decay
     seed:int=0,         # of the first numbers and the shuffles
+    y_range=None,       # range of predictions; None: from the ratings; False: no limit
     **kwargs            # to `Learner`
 ): # a `CollabLearner`, not trained yet
     "A dot product with biases for ratings on disk"
@@ -61,7 +62,7 @@ def scanned_learner(
     memory = memory_of_scan(scanned)
     step = (memory.high - memory.low) / 10 or 1.
     config = dict(kind='dot', n_factors=int(n_factors), p=None, order=None, negatives=None, emb_szs=None, layers=[],
-                  y_range=(memory.low - step / 2, memory.high + step / 2))
+                  y_range=(memory.low - step / 2, memory.high + step / 2) if y_range is None else range_for(y_range, torch.tensor([memory.low, memory.high])))
     users, items = Vocab(list(map(str, scanned.users))), Vocab(list(map(str, scanned.items)))
     with collab.seeded(seed): model = collab.collab_model(users, items, config)
     none = collab.TableEncoder.again({})

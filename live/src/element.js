@@ -121,7 +121,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     const button = (text, title, onclick) => el('button', { textContent: text, title, onclick, aria: { 'aria-label': title } })
     const zoom = factor => () => this._zoom(factor ? this.zoom * factor : this._fit())
     const tools = el('div', { className: 'tools', role: 'toolbar', aria: { 'aria-label': 'sheet' } },
-      button('−', 'smaller: the key [', zoom(1 / 1.25)), button('+', 'larger: the key ]', zoom(1.25)), button('⤢', 'fit the width: the key f', zoom(0)), button('⛶', 'show the whole sheet: the key w', () => this._whole()),
+      button('−', 'smaller: the key [', zoom(1 / 1.25)), button('+', 'larger: the key ]', zoom(1.25)), button('⤢', 'fit the width: the key f', zoom(0)), button('⊞', 'show the whole sheet: the key w', () => this._whole()),
       button('▶', 'walk through this block of formulas', () => this._walk()),
       ...(this.dependents.formulas.some(f => f.always) ? [button('⚄', 'new random numbers', () => this.recalculate())] : []),
       ...(this.hasAttribute('kernel') ? [this._kernels()] : []),

@@ -9,13 +9,14 @@ const NARROW = 560 // below that, the pictures of a figure stand under each othe
 
 export class OpenFigure extends LiveFigure {
   async load(spec) {
-    if (this.clientWidth < NARROW) spec.layout.columns = 1
+    const narrow = this.clientWidth < NARROW
+    if (narrow) spec.layout.columns = 1
     spec.marks.forEach(quiet)
     const picture = el('div', { className: 'plot' }), inputs = el('div', { className: 'inputs' })
     this.said = el('p', { className: 'said' })
     this.said.setAttribute('role', 'status')
     this.view = new View(parse(spec), { renderer: 'svg', container: picture, bind: inputs, hover: false, logLevel: ERRORS })
-    this.root.append(el('style', { textContent: css }), el('div', { className: 'app' }, inputs, picture, this.said))
+    this.root.append(el('style', { textContent: css }), el('div', { className: narrow ? 'app narrow' : 'app' }, inputs, picture, this.said))
     await this.view.runAsync()
     this._name(picture)
     this._uncover()
