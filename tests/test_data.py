@@ -610,3 +610,32 @@ def test_real_movielens():
     assert ml.user[:2].tolist() == [195, 185] and ml.rating[:3].tolist() == [3, 3, 1]
     assert ml.items[0] == 'Toy Story (1995)' and ml.item_table['year'][0] == 1995
     assert len(ml.split()[1]) == 20_000
+
+
+def test_the_error_names_the_first_pair_that_is_there_twice():
+    "Not the first pair of all: its rows are named too"
+    table = dict(user=['a', 'b', 'b'], item=['x', 'y', 'y'], rating=[1., 2, 3])
+    with pytest.raises(ValueError, match=r"1 pairs are rated more than once, first 'b' and 'y' in rows \[2, 3\]"): ratings_from_table(table)
+
+
+def test_large_categories_are_kept_exactly_or_refused():
+    from decimal import Decimal
+    from ddl_lesson8.data.frames import as_frame, categories
+    def of(*values): return categories(as_frame(dict(c=list(values)))['c'])[1]
+    assert set(of(Decimal(2**53 + 1), Decimal(2**53))) == set(of(2**53 + 1, 2**53)) == {2**53, 2**53 + 1}
+    for large in (2.**53, 1e300): # a fraction of which the neighbours are one
+        with pytest.raises(ValueError, match='so large that whole numbers near it are one'): of(1., large)
+
+
+def test_a_lazy_frame_is_asked_to_collect_itself():
+    import polars as pl
+    from ddl_lesson8.data.frames import as_frame
+    with pytest.raises(TypeError, match=r'LazyFrame; call \.collect\(\) on it first'): as_frame(pl.DataFrame(dict(a=[1])).lazy())
+
+
+def test_a_column_of_spans_of_time_is_refused():
+    import datetime, polars as pl
+    from ddl_lesson8.data.frames import as_frame
+    frame = as_frame(pl.DataFrame(dict(span=[datetime.timedelta(days=1)], text=['a'], yes=[True])))
+    with pytest.raises(ValueError, match="column 'span' holds Duration"): frame['span']
+    assert frame['text'].kind == 'other' and frame['yes'].kind == 'yes/no'

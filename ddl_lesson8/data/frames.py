@@ -178,7 +178,8 @@ def _category(value): # -> one spelling of a category, and its kind
     if isinstance(value, (numbers.Real, Decimal)):
         v = float(value)
         if not math.isfinite(v): raise ValueError("is not a finite number")
-        if abs(v) >= 2**53 and v == value:
+        if isinstance(value, Decimal) and value == value.to_integral_value(): return int(value), 'number'
+        if abs(v) >= 2**53:
             raise ValueError("is a fraction so large that whole numbers near it are one: keep the column as whole numbers or text")
         return (int(v) if v.is_integer() else v), 'number'
     if isinstance(value, (datetime.date, np.datetime64)):
