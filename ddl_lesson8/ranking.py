@@ -46,7 +46,7 @@ def list_metrics(
             'NDCG': (hits * gain).sum(1) / best, 'MAP': (hits * precision).sum(1) / n_relevant,
             'MRR': (hits / place).max(1).values}
 
-# %% ../nbs/05b_ranking.ipynb #413e8390
+# %% ../nbs/05b_ranking.ipynb #f54bd4ae
 def _pattern(starts, rows, n)->torch.Tensor: # a sparse table of ones
     with warnings.catch_warnings():
         warnings.simplefilter('ignore') # PyTorch calls its sparse tables beta; the tests hold them to `solve_side`
@@ -65,6 +65,7 @@ def _towards(mine, other, rated, alpha, penalty, steps=3)->torch.Tensor: # what 
         step, size = left + now / size.clamp_min(1e-20) * step, now
     return mine
 
+# %% ../nbs/05b_ranking.ipynb #413e8390
 class ALS:
     "Weighted least squares for choices without stars, in turns (Hu, Koren and Volinsky, 2008)"
     def __init__(self,

@@ -16,7 +16,7 @@ from torch import nn
 from fastcore.basics import patch
 from .collab import CollabLearner, CombinedModel, EmbeddingDotBias, in_range
 from .train.newcomer import Prior, at_least_float32, posterior, prior_of, score_for
-from .train.rating_learner import row_numbers, row_of
+from .train.rating_learner import as_names, row_numbers, row_of
 
 # %% ../nbs/05_recommend.ipynb #3efd7ad9
 class Suggestions(list):
@@ -137,8 +137,8 @@ def _predict_for(self:CollabLearner, known, kind):
         return torch.stack([self._predict_for(k, kind) for k in known])
     ratings, facts = self.split_facts(known, kind)
     low, high = self.memory.low, self.memory.high
-    bad = {k: v for k, v in ratings.items() if isinstance(v, str) or not low <= v <= high}
-    if bad and not self.order: raise ValueError(f"ratings are between {low:g} and {high:g}, not {bad}")
+    bad = {k: v for k, v in ratings.items() if v is None or isinstance(v, (str, bytes, list, tuple, dict)) or not low <= v <= high}
+    if (bad and not self.order) or None in bad.values(): raise ValueError(f"ratings are between {low:g} and {high:g}, not {bad}")
     encoder = self.encoders[kind == 'item']
     row = encoder({k: [facts.get(k)] for k in encoder.columns})[0] if facts else None
     rated = row_numbers(*((self.items, list(ratings), 'item') if kind == 'user' else (self.users, list(ratings), 'user')))
@@ -194,15 +194,16 @@ def recommend(self:CollabLearner,
     diversity:float=0.  # from 0, the best ones, to 1, as different as can be
 )->Suggestions: # pairs of item and predicted rating, the best first; for a list of users, a list of these
     "The items that a person would probably like best"
-    if not isinstance(n, Integral) or n < 1: raise ValueError(f"recommend at least one item, not {n}")
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1: raise ValueError(f"recommend at least one item, not {n}")
     if not 0 <= diversity <= 1: raise ValueError(f"diversity goes from 0 to 1, not {diversity}")
     allowed = self.learned('item').clone()
     if items is not None:
         chosen = torch.zeros_like(allowed)
-        chosen[row_numbers(self.items, list(items), 'item')] = True
+        chosen[row_numbers(self.items, as_names(items), 'item')] = True
         allowed &= chosen
     options = int(n), exclude_seen, unknown, allowed, diversity
     if isinstance(user, (str, Integral, dict)): return self._suggest(user, *options)
+    if hasattr(user, 'dtype') or hasattr(user, 'to_pylist'): user = as_names(user)
     if not isinstance(user, (list, tuple)):
         raise TypeError(f"recommend for a name, a dict of ratings or a list of these, not {type(user).__name__}")
     return [self._suggest(u, *options) for u in user]

@@ -131,6 +131,7 @@ def tabular_learner(
     net = {k: kwargs.pop(k) for k in list(kwargs) if k in inspect.signature(TabularModel).parameters}
     if net.get('y_range') and prep.y_kind == 'number': _check_range(net['y_range'], [p[-1] for p in parts if p])
     act = net.pop('act_cls', None)
+    if prep.y_kind == 'class' and len(prep.y_classes) < 2: raise ValueError(f"the target {y_names[0]!r} has one class only, {prep.y_classes[0]!r}: there is nothing to tell apart")
     out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
     sizes = get_emb_sz(class_counts(prep), emb_szs)
     config = dict(emb_szs=sizes, n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers), **net)

@@ -295,3 +295,9 @@ def test_wrong_answers_get_a_hint(name, answer, hint):
 
 def test_every_exercise_is_tested():
     assert {n for n in vars(checks_cnn) if n.startswith('check_')} == {f'check_{n[3:]}' for n in RIGHT}
+
+
+def test_confusion_finds_the_number_of_classes():
+    "As many as the largest class number needs, whether it is an answer or the truth"
+    assert confusion(torch.tensor([0, 2, 1]), torch.tensor([0, 1, 1])).tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    assert confusion(torch.tensor([0, 0]), torch.tensor([0, 3])).shape == (4, 4)

@@ -405,3 +405,15 @@ def test_a_formula_can_be_added(tmp_path):
     def write_erfc(w, op): return w.new(op.value, [f'2*NORM.DIST(-SQRT(2)*{t},0,1,TRUE)' for t in w.texts(op.args['self'], op.value.shape)[0]], op.label)
     try: assert (read_range(to_workbook(nn.Sequential(nn.GELU(), model), x, tmp_path/'m.xlsx').path, 'output') - nn.functional.gelu(x.double()).erfc()).abs().max() < 1e-8
     finally: WRITERS.pop('erfc')
+
+
+@pytest.mark.parametrize('largest', range(3))
+def test_the_prediction_is_the_label_of_the_largest_output(tmp_path, largest):
+    model = nn.Linear(2, 3)
+    with torch.no_grad():
+        model.weight.zero_()
+        model.bias.copy_(torch.arange(3) == largest)
+    made = to_workbook(model, rand(2, 2), tmp_path/'labels.xlsx', labels=['red', 'green', 'blue'])
+    engine = Engine(made.path)
+    said = [engine.cell('model', *made.prediction.at(k)).value for k in range(2)]
+    assert said == [['red', 'green', 'blue'][largest]] * 2

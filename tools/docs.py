@@ -30,7 +30,6 @@ def badges(nb:Path, repo_url:str)->dict:
     links = [(f'https://colab.research.google.com/github/{repo}/blob/main/nbs/{nb.name}', '', 'Open in Colab'),
              (f'notebooks/{nb.name}', ' download', 'Download this notebook'), ('lesson8.xlsx', ' download', 'Download lesson8.xlsx')]
     html = ' '.join(f'<a class="pill" href="{href}"{how}>{text}</a>' for href, how, text in links)
-    html += ' <small>or <code>ddl8-check --save lesson8.xlsx</code></small>'
     return dict(cell_type='markdown', metadata={}, source=f'<p class="badges">{html}</p>')
 
 

@@ -135,7 +135,8 @@ def _foreign(column): # of pandas, polars or Arrow; whole numbers beside gaps st
     gaps = getattr(column, 'null_count', 0)
     gaps = gaps() if callable(gaps) else gaps
     if not gaps and hasattr(column, 'isna') and not isinstance(column.dtype, np.dtype): gaps = column.isna().any()
-    for way in ('to_pylist', 'to_list', 'tolist') if gaps else ('to_numpy', 'tolist'):
+    arrow = type(column).__module__.partition('.')[0] == 'pyarrow' and not hasattr(column, 'chunks') # its array gives texts to no numpy
+    for way in ('to_pylist', 'to_list', 'tolist') if gaps or arrow else ('to_numpy', 'tolist'):
         if hasattr(column, way): return getattr(column, way)()
     return list(column)
 

@@ -390,6 +390,9 @@ def _one_area(args): # INDEX((A1:B2,C1:C3),2,1,2) looks into the second of these
     k = int(number.value)
     return [areas[k - 1] if 1 <= k <= len(areas) else Fault('#REF!'), *args[1:3]]
 
+_Parser.call, _Parser.arguments = _call, _arguments
+
+# %% ../../nbs/sheets/03_formulas.ipynb #f28009cc
 def _array(self): # {1,2;3,4}
     rows, row = [], []
     while True:
@@ -405,7 +408,7 @@ def _array(self): # {1,2;3,4}
     if len(set(map(len, rows))) > 1: raise SheetError('the rows of an array constant differ in length')
     return Array(tuple(rows))
 
-_Parser.call, _Parser.array, _Parser.arguments = _call, _array, _arguments
+_Parser.array = _array
 
 # %% ../../nbs/sheets/03_formulas.ipynb #b2b64482
 def parse_tokens(

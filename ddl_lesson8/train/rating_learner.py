@@ -71,7 +71,8 @@ def as_names(
         raise TypeError("an array of whole numbers could be names or row numbers: pass a list of names, "
                         "or a tensor of rows")
     if not hasattr(names, '__iter__'): raise TypeError(f"{names!r} is no name, and no list of names")
-    return list(names)
+    way = next((w for w in ('to_pylist', 'to_list', 'tolist') if hasattr(names, w)), None) # of arrays and columns
+    return list(names) if way is None else getattr(names, way)()
 
 # %% ../../nbs/train/07_rating_learner.ipynb #f0b5edaa
 def row_of(

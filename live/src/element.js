@@ -14,6 +14,7 @@ const el = (tag, props = {}, ...children) => {
 const css_rgb = ([r, g, b]) => `rgb(${r} ${g} ${b})`
 const linear = c => c <= 10 ? c / 3294 : ((c / 255 + .055) / 1.055) ** 2.4
 const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b) > .179 // black reads better on it than white, by WCAG
+export const plain = value => typeof value === 'string' ? value.replace(/^'/, '') : value // a word without the mark of a text
 let count = 0
 const KERNELS = { // as in the chapter: what each one looks for
   'top edge': [1, 1, 1, 0, 0, 0, -1, -1, -1], 'left edge': [1, 0, -1, 1, 0, -1, 1, 0, -1], 'bottom edge': [-1, -1, -1, 0, 0, 0, 1, 1, 1],
@@ -75,7 +76,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     for (const { at, value } of edits) this.values.set(at, value)
     const changed = this.dependents.of(places).filter(([k]) => k === this.k)
     await this._refresh(changed, places)
-    this.dispatchEvent(new CustomEvent('change', { detail: Object.fromEntries(edits.map(e => [e.at, e.value])) }))
+    this.dispatchEvent(new CustomEvent('change', { detail: Object.fromEntries(edits.map(e => [e.at, plain(e.value)])) }))
   }
   async undo() {
     const last = this.past.pop()

@@ -2,7 +2,7 @@
 import workerSource from 'virtual:worker'
 import wasm from '../node_modules/@ironcalc/wasm/wasm_bg.wasm'
 import { connect } from './client.js'
-import { OpenSheet } from './element.js'
+import { OpenSheet, plain } from './element.js'
 
 function render({ model, el }) {
   connect(() => new Worker(URL.createObjectURL(new Blob([workerSource], { type: 'text/javascript' })), { type: 'module' }), wasm)
@@ -21,7 +21,7 @@ function render({ model, el }) {
   const colour = () => sheet.tint(model.get('colours'))
   model.on('change:colours', colour)
   model.on('change:inputs', async () => {
-    const news = Object.entries(model.get('inputs')).filter(([at, v]) => sheet.values.get(at) !== v)
+    const news = Object.entries(model.get('inputs')).filter(([at, v]) => plain(sheet.values.get(at)) !== v)
     if (!news.length) return
     fromPython = true
     await sheet.setMany(Object.fromEntries(news))

@@ -301,6 +301,11 @@ def run(files, hours=None, start=0, show=print, save=False, patience=SILENCE):
     return dict(files=done, refused=refused, wrong=wrong)
 
 
+def commit(): # of what was tried
+    try: return subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=HERE, capture_output=True, text=True).stdout.strip()
+    except OSError: return ''
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('--files', type=int, default=2000)
@@ -326,8 +331,9 @@ def main():
         return
     began = time.time()
     got = run(args.files, args.hours, args.start, save=True, patience=args.patience)
-    figures = dict(when=time.strftime('%-d %B %Y'), files=got['files'], minutes=round((time.time() - began) / 60), refused=got['refused'], wrong=len(got['wrong']))
-    if got['files'] >= 5000: LAST.write_text(json.dumps(figures, indent=1) + '\n')
+    figures = dict(when=time.strftime('%-d %B %Y'), commit=commit(), files=got['files'], minutes=round((time.time() - began) / 60), refused=got['refused'], wrong=len(got['wrong']))
+    old = json.loads(LAST.read_text()) if LAST.exists() else {} # with the figures of the models
+    if got['files'] >= 5000: LAST.write_text(json.dumps({**old, **figures}, indent=1) + '\n')
     print(f"{got['files']:,} files in {time.time() - began:,.0f} s: {got['refused']:,} refused in words, {len(got['wrong'])} wrong")
     sys.exit(bool(got['wrong']))
 
