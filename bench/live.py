@@ -60,7 +60,7 @@ def main():
             first, edit = measure(browser, f'{address}/{name}.html', PEN if name == 'digit' else EDIT)
             rows.append(f'| {name} | {n:,} | {first:.0f} | {edit:.0f} |')
             print(rows[-1], flush=True)
-        text = ['# Live sheets in the browser', '', f'Chromium {browser.version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end. Medians: five fresh pages, and twenty edits on each.', '',
+        text = ['# Live sheets in the browser', '', f'Chromium {browser.version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end: with more than one a core the times are those of a busy machine. Medians: five fresh pages, and twenty edits on each.', '',
                 '| workbook | formulas | first sheet after the click, ms | an edit, everything recalculated and shown, ms |', '| --- | --- | --- | --- |', *rows, '',
                 'The edit of `digit` is a pen stroke of four cells, up to the ten bars.']
     (root/'bench'/'results'/'live.md').write_text('\n'.join(text) + '\n')

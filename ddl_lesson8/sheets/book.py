@@ -129,7 +129,10 @@ class Sheet(LayerGrid):
 
     def _block_px(self, block, engine): # width that the longest number of a block needs
         cells = block.places()
-        shown = ((text, self.cells[at][2]) for at, text in zip(cells, engine.shown(self.name, cells), strict=True))
+        asked = [at for at in cells if self.cells[at][0] != 'number' or self.cells[at][2] != '0.00']
+        shown = [(text, self.cells[at][2]) for at, text in zip(asked, engine.shown(self.name, asked), strict=True)]
+        if len(asked) < len(cells): # an engine need not say how many digits a plain number has
+            shown.append((max((f'{self.cells[at][1]:.2f}' for at in set(cells) - set(asked)), key=len), '0.00'))
         return math.ceil(max(_text_px(text, style) if style != 'General' else 0 for text, style in shown))
 
     def _cols(self, engine): # the <cols> element: the columns of a block are alike

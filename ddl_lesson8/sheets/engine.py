@@ -133,6 +133,11 @@ class Engine:
         found = self._ask('cells', self._number(sheet), places) if places else []
         self._known.update(((sheet, *at), _as_cell(v)) for at, v in zip(places, found, strict=True))
 
+    def _like(self, sheet, at): # cells to ask for at once: all formulas with a formula, everything with anything else
+        cells = self.file.sheets[sheet].cells if sheet in self.file.sheets else {}
+        if at not in cells or cells[at].formula is None: return cells
+        return [k for k, c in cells.items() if c.formula is not None]
+
     def cell(self,
         sheet:str, # name of a sheet
         row:int,   # row, counted from 1
@@ -141,7 +146,7 @@ class Engine:
         "One cell; a blank one is of type 'empty'"
         self._number(sheet)
         if (sheet, row, col) not in self._known:
-            self._fetch(sheet, [*(self.file.sheets[sheet].cells if sheet in self.file.sheets else ()), (row, col)])
+            self._fetch(sheet, [*self._like(sheet, (row, col)), (row, col)])
         return self._known[sheet, row, col]
 
     def shown(self,
