@@ -19,8 +19,9 @@ from fastcore.basics import patch
 from torch import nn
 from .formulas import Call, Chain, Empty, Fault, Ref, children, parse_formula
 from .values import BLANK, FAULT, LOST, NUMBER, TEXT, Cells, Texts, common_shape, decode, encode
-from .groups import (CLOCK, RANDOM, Kept, Names, Unread, address, bind_family, calls_in,
-                                       check_supported, in_cell, merge_groups, read_families, unsupported)
+from .groups import (CLOCK, RANDOM, Names, Unread, address, calls_in, check_supported, in_cell,
+                                       read_families, unsupported)
+from .windows import Kept, bind_family, merge_groups
 from .keep import engine_agrees
 from .fit import Fitting
 from .plan import Plan, Run, compute_step

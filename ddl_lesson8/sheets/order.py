@@ -12,7 +12,7 @@ import math
 import numpy as np
 from fastcore.basics import patch
 from .formulas import Call, Chain, walk
-from .groups import Window
+from .windows import Window
 from .address import MAX_COLS, MAX_ROWS, SheetError
 
 # %% ../../nbs/sheets/10c_order.ipynb #f38796cb

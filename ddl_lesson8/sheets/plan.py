@@ -18,7 +18,8 @@ from fastcore.basics import patch
 from .formulas import Call, Chain
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
-from .groups import CutOff, Group, Window, in_cell
+from .groups import in_cell
+from .windows import CutOff, Group, Window
 from .order import CellIndex, _Graph, _Links, _distinct, _dynamic_sheets, _schedule, _spread
 from .order import _MAX_HELD, _MAX_READ, _enough
 from .keep import _Seen, keep_step
