@@ -8,7 +8,8 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/trace.html.md"""
 __all__ = ['trace']
 
 # %% ../../nbs/sheets/21_trace.ipynb #682e114a
-import copy, functools, math, operator, re, warnings
+import copy, functools, io, math, operator, re, warnings
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 import torch
 from torch import nn
@@ -99,7 +100,7 @@ def answer(model, values): # what PyTorch gives; on copies, because a layer may 
 
 # %% ../../nbs/sheets/21_trace.ipynb #e829bf15
 def _exported(model, values):
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()): # it prints the graph of what it refuses
         warnings.simplefilter('ignore') # of PyTorch's own code, about its own code
         try: return torch.export.export(model, tuple(v.clone() for v in values)) # one tensor given twice is two inputs
         except Exception as e: # whatever a stranger's `forward` makes the tracer raise
