@@ -121,6 +121,8 @@ def lazy_adagrad(
         raise ValueError("lazy updates are for one process: sparse gradients are not added up in a team")
     for m in model.modules():
         if isinstance(m, nn.Embedding): m.sparse = True
+    checks = torch.sparse.check_sparse_tensor_invariants
+    if not checks.is_enabled(): checks.disable() # said aloud, or PyTorch warns at the first step
     opt = torch.optim.Adagrad([p for p in model.parameters() if p.requires_grad], lr, eps=eps, weight_decay=wd)
     opt.register_step_pre_hook(_decay_touched)
     opt.register_step_post_hook(lambda opt, *args: [g.update(weight_decay=g.pop('kept')) for g in opt.param_groups] and None)
