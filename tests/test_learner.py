@@ -656,6 +656,7 @@ def test_an_interrupted_update_says_that_it_cannot_go_on(tmp_path):
 
 def test_ctrl_c_waits_for_the_update():
     import signal
+    signal.signal(signal.SIGINT, signal.default_int_handler) # a job in the background may be born deaf to it
     l, step = normed(), None
     whole = normed(); whole.fit(2)
     step = l.opt.step
