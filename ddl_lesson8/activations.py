@@ -296,6 +296,7 @@ def binary_cross_entropy_with_logits(
     losses = (1 - target) * input - (1 + ((1 if pos_weight is None else pos_weight) - 1) * target) * log_yes
     return _reduced(losses if weight is None else losses * weight, reduction)
 
+# %% ../nbs/11_activations.ipynb #a3bba5ff
 class _BinaryLoss(torch.autograd.Function): # binary cross-entropy of shares with PyTorch's limits
     @staticmethod
     def forward(ctx, share, target):

@@ -113,6 +113,7 @@ def likely_chooser(
         z = z + torch.linalg.solve(bend, slope)
     return z
 
+# %% ../nbs/05_recommend.ipynb #4439d49b
 @patch
 def numbers_of_new(self:CollabLearner,
     rated:torch.Tensor, # rows of the rated items, (ratings,); for a new item, of the users who rated it

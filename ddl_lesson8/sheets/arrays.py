@@ -172,6 +172,7 @@ def _by(dim): # BYROW and BYCOL
 ARRAYS('BYROW', 'aa', raw=True)(_by(-2))
 ARRAYS('BYCOL', 'aa', raw=True)(_by(-1))
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #e9be74a7
 @ARRAYS('MAKEARRAY', 'vva', raw=True)
 def _makearray(ctx, args, array, whole):
     params, body = _function_of(args[2], 2)

@@ -42,6 +42,7 @@ def _on(self:Fitting, where, sheet): # the areas of an address on the Solver's s
     complete = '!' in text or text.upper() in {n for _, n in self.file.names}
     return self.find(text if complete else f'{quote_sheet(sheet)}!{text}')[0]
 
+# %% ../../nbs/sheets/11c_fit.ipynb #137e715a
 class _Wishes(NamedTuple): # what constraints ask for
     bounds: list  # pairs of an area that changes and (low, high)
     whole: list   # areas that change, in whole numbers

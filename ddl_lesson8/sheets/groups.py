@@ -239,6 +239,7 @@ def written_out(self:Names, tree, known, sheet, depth=0): # LET, calls of LAMBDA
     unknown = isinstance(place, Name) and self._text(place, sheet) is None and place.name.casefold() not in self.tables
     return Fault('#REF!') if unknown else place
 
+# %% ../../nbs/sheets/10_groups.ipynb #3f23a9c6
 @patch
 def _let(self:Names, args, known, sheet, depth): # each name stands for its value in what follows
     if len(args) % 2 == 0 or not all(isinstance(a, Name) for a in args[:-1:2]): raise SheetError('LET wants pairs of a name and a value')

@@ -159,6 +159,7 @@ def _xmatch(x, values, mode=None, search=None):
 
 def _left_out(x): return not x.ref and x.kind is not None and bool((x.kind == BLANK).all()) # XLOOKUP(…,,0)
 
+# %% ../../nbs/sheets/07_lookup.ipynb #039a9eb5
 @LOOKUP('XLOOKUP', 'vrrpvv', 3, context=True)
 def _xlookup(ctx, x, values, results, missing=None, mode=None, search=None):
     upright = values.size[-1] == 1 and (values.size[-2] > 1 or results.size[-2] == 1)

@@ -94,6 +94,7 @@ def _refuse_lost(self:Sheets, area, x): # what could not be computed, or depends
     raise SheetError(f"{self.module.path}: {address(area.sheet, row, col)} depends on a cell that cannot be computed: "
                      f"{message.removeprefix(f'{self.module.path}: ')}")
 
+# %% ../../nbs/sheets/12_module.ipynb #1993c2a8
 @patch
 def all_computed(self:Sheets, group): # raises where a formula of a group could not be computed
     for row, col in zip(group.rows.tolist(), group.cols.tolist()):
@@ -332,6 +333,7 @@ def _way(self:SheetModule, step): # how each formula of a step gets its value
     run = Run([], self.numbers.new_zeros(()), texts=self.texts, saved=self._saved)
     return ['engine' if ok else 'frozen' for ok in engine_agrees(step, run)]
 
+# %% ../../nbs/sheets/12_module.ipynb #ce82a802
 @property
 def _frozen(self)->list: # of `Frozen`
     "Formulas that keep their saved results, because neither tensors nor the engine compute them"

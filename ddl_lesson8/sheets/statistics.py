@@ -223,6 +223,7 @@ def _least_squares(A, y): # by QR; equals the normal equations, and is exact to 
     Q, R = torch.linalg.qr(A)
     return torch.linalg.solve_triangular(R, Q.mT @ y, upper=True), R
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #ca57fc7c
 @STATISTICS('LINEST', 'aavv', 1, context=True)
 def _linest(ctx, y, x=None, const=None, stats=None):
     if x is None: x = Cells(torch.arange(1., y.size[-2] * y.size[-1] + 1, dtype=y.num.dtype).reshape(y.size[-2:])[None])
@@ -305,6 +306,7 @@ def _t(x, df): return _StudentT.apply(x, df.detach().trunc(), False)
 def _t_inverse(p, df): return _StudentT.apply(p, df.detach().trunc(), True)
 _few = lambda df: _code(df.trunc() < 1, NUM)
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #906f8165
 @STATISTICS('T.DIST', 'vvv')
 def _t_dist(x, df, cumulative):
     truth, fault = _truth(cumulative)
