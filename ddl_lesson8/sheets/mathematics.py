@@ -83,7 +83,8 @@ def running_sum(
     if x.kind is None: return _finite(sums)
     num, kind = (t.detach().expand(x.size).flatten(-2) for t in (x.num, x.full_kind()))
     fault = _since(kind == FAULT, num, heights)
-    if lost: fault = _first(_since((kind == FAULT) & (num == LOST), num, heights), fault)
+    if lost:
+        fault = _first(_since((kind == FAULT) & (num == LOST), num, heights), fault)
     return _finite(sums, fault)
 
 def _since(mask, num, heights): # the first error under a mask, for the formulas that see so far
