@@ -12,7 +12,8 @@ import io, math, re, tempfile, zipfile
 from html import escape
 from types import SimpleNamespace
 from pathlib import Path
-from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_number, like_a_cell, need, quote_sheet
+from .address import (MAX_COLS, MAX_ROWS, SheetError, cell_name,
+                                        col_number, like_a_cell, need, quote_sheet)
 from .blocks import Block
 from .check import Check, Report, crosscheck, read_range
 from .engine import Engine
@@ -24,23 +25,30 @@ from .xlsx import check_text, escape_text
 _all_ = ['Block', 'Check', 'Report', 'SheetError', 'crosscheck', 'read_range']
 
 # %% ../../nbs/sheets/09_book.ipynb #3d00b6e5
-_FONTS = {'title': dict(sz=14, b=True), 'label': dict(sz=10, b=True), 'note': dict(sz=9, i=True, color='FF6B7280'),
-          'link': dict(sz=10, u='single', color='FF0563C1'), 'text': dict(sz=10), 'words': dict(sz=9)}
+_FONTS = {'title': dict(sz=14, b=True), 'label': dict(sz=10, b=True),
+          'note': dict(sz=9, i=True, color='FF6B7280'),
+          'link': dict(sz=10, u='single', color='FF0563C1'),
+          'text': dict(sz=10), 'words': dict(sz=9)}
 _RED, _WHITE, _BLUE = 'FFF8696B', 'FFFCFCFF', 'FF5A8AC6'
 _INPUT = 'FF2563EB', 'FFFFF8D6' # border and ground of cells that a reader may change
 
-def _like_a_formula(text): return text.lstrip()[:1] in tuple("=+-@'") # would typing it again change what it is?
+# would typing it again change what it is?
+def _like_a_formula(text): return text.lstrip()[:1] in tuple("=+-@'")
 
-def _styled(ws, style, quoted, given): # a cell style for texts, or for numbers of a format; inputs are marked
+# a cell style for texts, or for numbers of a format; inputs are marked
+def _styled(ws, style, quoted, given):
     from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
     from openpyxl.cell import Cell as XCell
     cell = XCell(ws, 1, 1)
     cell.font = Font(name='Calibri', **_FONTS.get(style, dict(sz=8)))
     middle = dict(horizontal='center', vertical='center')
-    if style not in _FONTS: cell.number_format, cell.alignment = style, Alignment(**middle, shrinkToFit=True)
+    if style not in _FONTS:
+        cell.number_format, cell.alignment = (style,
+                                              Alignment(**middle, shrinkToFit=True))
     elif style == 'words': cell.alignment = Alignment(**middle)
     if given:
-        cell.border = Border(**dict.fromkeys(('left', 'right', 'top', 'bottom'), Side('thin', color=_INPUT[0])))
+        cell.border = Border(**dict.fromkeys(('left', 'right', 'top', 'bottom'),
+                                             Side('thin', color=_INPUT[0])))
         cell.fill = PatternFill('solid', fgColor=_INPUT[1])
     if quoted: cell._style.quotePrefix = 1
     return cell._style
@@ -50,11 +58,13 @@ def _text_px(text, style): # width that a text needs
 
 # %% ../../nbs/sheets/09_book.ipynb #31bd5b6f
 _NUMBER_CELL = re.compile(r'(<c r="([A-Z]+)(\d+)"[^>]*><v>)[^<]*(</v></c>)')
-_FORMULA_CELL = re.compile(r'<c r="([A-Z]+)(\d+)"([^>]*?)><f([^>]*)>(.*?)</f><v\s*(?:/>|></v>)</c>', re.S)
+_FORMULA_CELL = re.compile(
+    r'<c r="([A-Z]+)(\d+)"([^>]*?)><f([^>]*)>(.*?)</f><v\s*(?:/>|></v>)</c>', re.S)
 
 def _filled_in(m, v): # the XML of a formula's cell, with its result
     kind = {'number': '', 'text': ' t="str"', 'logical': ' t="b"'}[v.type]
-    text = repr(v.value) if v.type == 'number' else str(int(v.value)) if v.type == 'logical' else escape(escape_text(v.value))
+    text = (repr(v.value) if v.type == 'number' else str(int(v.value))
+            if v.type == 'logical' else escape(escape_text(v.value)))
     return f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f><v>{text}</v></c>'
 
 # %% ../../nbs/sheets/09_book.ipynb #91b3b9bf
@@ -62,7 +72,8 @@ class Sheet(LayerGrid):
     "A sheet in the making; made by `Book.sheet`"
     def __init__(self, book, name, zoom, about, cell, freeze):
         super().__init__(book, name, cell)
-        self.zoom, self.about, self.freeze, self.widths, self.lists = zoom, about, freeze, {}, []
+        self.zoom, self.about, self.freeze, self.widths, self.lists = (
+            zoom, about, freeze, {}, [])
 
     def width(self,
         cols:str, # for example 'A' or 'B:D'
@@ -70,7 +81,8 @@ class Sheet(LayerGrid):
     ):
         "Set the width of columns; others are made as wide as their numbers need"
         first, _, last = cols.partition(':')
-        for c in range(col_number(first), col_number(last or first) + 1): self.widths[c] = chars * 7 + 5
+        for c in range(col_number(first), col_number(last or first) + 1):
+            self.widths[c] = chars * 7 + 5
 
     def choose(self,
         block, # a block of words that were put
@@ -82,8 +94,10 @@ class Sheet(LayerGrid):
     def _lists(self, ws): # the rules behind `choose`
         from openpyxl.worksheet.datavalidation import DataValidation
         for block, words in self.lists:
-            rule = DataValidation(type='list', formula1='=' + words.area(absolute=True), allow_blank=False, showErrorMessage=True,
-                                  error='Choose one of the list.', errorTitle='Not in the list')
+            rule = DataValidation(type='list', formula1='=' + words.area(absolute=True),
+                                  allow_blank=False, showErrorMessage=True,
+                                  error='Choose one of the list.',
+                                  errorTitle='Not in the list')
             for area in block.areas: rule.add(area.text)
             ws.add_data_validation(rule)
 
@@ -91,22 +105,33 @@ class Sheet(LayerGrid):
         from openpyxl.worksheet.formula import ArrayFormula
         from openpyxl.worksheet.hyperlink import Hyperlink
         for (row, col), (kind, value, style) in sorted(self.cells.items()):
-            link, style = (style[1], 'link') if isinstance(style, tuple) else (None, style)
-            look = style, kind == 'text' and _like_a_formula(value), kind == 'number' or style == 'words'
+            link, style = (style[1],
+                           'link') if isinstance(style, tuple) else (None, style)
+            look = (style, kind == 'text' and _like_a_formula(value),
+                    kind == 'number' or style == 'words')
             if look not in styles: styles[look] = _styled(ws, *look)
             cell = ws.cell(row, col)
-            cell.value = ArrayFormula(cell.coordinate, value) if kind == 'array' else escape_text(value) if kind == 'text' else value
-            if kind == 'text': cell.data_type = 's' # also when it begins with an equals sign
-            if link: cell.hyperlink = link if link.startswith('https:') else Hyperlink(ref=cell.coordinate, location=f'{quote_sheet(link)}!A1')
+            cell.value = (ArrayFormula(cell.coordinate, value) if kind == 'array'
+                          else escape_text(value) if kind == 'text' else value)
+            # also when it begins with an equals sign
+            if kind == 'text': cell.data_type = 's'
+            if link:
+                cell.hyperlink = link if link.startswith('https:') else Hyperlink(
+                    ref=cell.coordinate, location=f'{quote_sheet(link)}!A1')
             cell._style = styles[look]
         self._frame(ws)
         self._lists(ws)
-        ws.sheet_view.zoomScale, ws.sheet_view.showGridLines, ws.freeze_panes = self.zoom, False, self.freeze
-        ws.sheet_format.defaultRowHeight, ws.sheet_format.customHeight = self.cell * .75, True
+        ws.sheet_view.zoomScale, ws.sheet_view.showGridLines, ws.freeze_panes = (
+            self.zoom, False, self.freeze)
+        ws.sheet_format.defaultRowHeight, ws.sheet_format.customHeight = (
+            self.cell * .75, True)
 
-    def _frame(self, ws): # printed on one page, up to the end of the last label: a blank keeps the corner on the page
+    # printed on one page, up to the end of the last label: a blank keeps the corner on
+    # the page
+    def _frame(self, ws):
         last_row = max((row for row, _ in self.cells), default=1)
-        last_col = max([1, *(col for _, col in self.cells), *(a.right for a, *_ in self.taken)])
+        last_col = max([1, *(col for _, col in self.cells),
+                        *(a.right for a, *_ in self.taken)])
         corner = min(last_row + 1, MAX_ROWS), min(last_col + 1, MAX_COLS)
         if corner not in self.cells: ws.cell(*corner).value = ' '
         ws.page_setup.orientation, ws.page_setup.fitToHeight = 'landscape', 0
@@ -116,7 +141,8 @@ class Sheet(LayerGrid):
         from openpyxl.formatting.rule import ColorScaleRule
         ends = dict(start_type='min', end_type='max', end_color=_RED)
         plain = dict(ends, start_color=_WHITE)
-        signed = dict(ends, start_color=_BLUE, mid_type='num', mid_value=0, mid_color=_WHITE)
+        signed = dict(ends, start_color=_BLUE,
+                      mid_type='num', mid_value=0, mid_color=_WHITE)
         for block, scale in self.scales:
             rule = ColorScaleRule(**(signed if scale == 'signed' else plain))
             ws.conditional_formatting.add(' '.join(a.text for a in block.areas), rule)
@@ -129,60 +155,85 @@ class Sheet(LayerGrid):
 
     def _block_px(self, block, engine): # width that the longest number of a block needs
         cells = block.places()
-        asked = [at for at in cells if self.cells[at][0] != 'number' or self.cells[at][2] != '0.00']
-        shown = [(text, self.cells[at][2]) for at, text in zip(asked, engine.shown(self.name, asked), strict=True)]
-        if len(asked) < len(cells): # an engine need not say how many digits a plain number has
-            shown.append((max((f'{self.cells[at][1]:.2f}' for at in set(cells) - set(asked)), key=len), '0.00'))
-        return math.ceil(max(_text_px(text, style) if style != 'General' else 0 for text, style in shown))
+        asked = [at for at in cells if self.cells[at][0] != 'number'
+                 or self.cells[at][2] != '0.00']
+        shown = [(text, self.cells[at][2]) for at, text in zip(
+            asked, engine.shown(self.name, asked), strict=True)]
+        # an engine need not say how many digits a plain number has
+        if len(asked) < len(cells):
+            shown.append((max((f'{self.cells[at][1]:.2f}'
+                               for at in set(cells) - set(asked)), key=len), '0.00'))
+        return math.ceil(max(_text_px(text, style) if style != 'General' else 0
+                             for text, style in shown))
 
     def _cols(self, engine): # the <cols> element: the columns of a block are alike
         wide = {}
         for b in self.blocks:
             px = self._block_px(b, engine)
-            for a in b.areas: wide.update({c: max(wide.get(c, self.cell), px) for c in range(a.left, a.right + 1)})
+            for a in b.areas:
+                wide.update({c: max(wide.get(c, self.cell), px)
+                             for c in range(a.left, a.right + 1)})
         wide.update(self.widths)
-        one = lambda c, px: f'<col min="{c}" max="{c}" width="{px / 7:.4f}" customWidth="1"/>'
-        return '<cols>' + ''.join(one(c, px) for c, px in sorted(wide.items())) + '</cols>' if wide else ''
+        one = (lambda c, px: f'<col min="{c}" max="{c}" width="{px / 7:.4f}" '
+                             'customWidth="1"/>')
+        return ('<cols>' + ''.join(one(c, px) for c, px in sorted(wide.items()))
+                + '</cols>' if wide else '')
 
-    def _with_results(self, xml, engine, path): # the sheet's XML with results and column widths
+    # the sheet's XML with results and column widths
+    def _with_results(self, xml, engine, path):
         def fill(m):
             v = engine.cell(self.name, int(m[2]), col_number(m[1]))
             if v.type in ('error', 'empty'):
                 where = f'{quote_sheet(self.name)}!{m[1]}{m[2]}'
-                raise SheetError(f"{path}: {where}: the formula ={m[5][:60]} gives {v.value or 'nothing'}")
+                raise SheetError(f"{path}: {where}: the formula ={m[5][:60]} gives "
+                                 f"{v.value or 'nothing'}")
             return _filled_in(m, v)
-        n_formulas = sum(kind in ('formula', 'array') for kind, *_ in self.cells.values())
+        n_formulas = sum(kind in ('formula', 'array')
+                         for kind, *_ in self.cells.values())
         xml, n = _FORMULA_CELL.subn(fill, xml)
-        need(n == n_formulas, f"{path}: {n} of {n_formulas} results could be written into sheet {self.name!r}")
+        need(n == n_formulas, f"{path}: {n} of {n_formulas} results could be written "
+                              f"into sheet {self.name!r}")
         xml = xml.replace('<sheetData', self._cols(engine) + '<sheetData', 1)
-        return xml.replace('<sheetFormatPr ', f'<sheetFormatPr defaultColWidth="{self.cell / 7:.4f}" ', 1)
+        return xml.replace('<sheetFormatPr ',
+                           f'<sheetFormatPr defaultColWidth="{self.cell / 7:.4f}" ', 1)
 
 # %% ../../nbs/sheets/09_book.ipynb #4282be15
-def _with_parts(data, change): # the bytes of an archive with some parts changed; equal contents give equal bytes
+# the bytes of an archive with some parts changed; equal contents give equal bytes
+def _with_parts(data, change):
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, 'w', zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(
+        out, 'w', zipfile.ZIP_DEFLATED) as new:
         for item in old.infolist():
             part = old.read(item)
-            if item.filename in change: part = change[item.filename](part.decode('utf-8')).encode('utf-8')
-            new.writestr(zipfile.ZipInfo(item.filename, (1980, 1, 1, 0, 0, 0)), part, zipfile.ZIP_DEFLATED)
+            if item.filename in change:
+                part = change[item.filename](part.decode('utf-8')).encode('utf-8')
+            new.writestr(zipfile.ZipInfo(item.filename, (1980, 1, 1, 0, 0, 0)),
+                         part, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 # %% ../../nbs/sheets/09_book.ipynb #3035bc9f
-class _Written: # what the engine must know of a file just written: its formulas, and texts, without reading it again
+# what the engine must know of a file just written: its formulas, and texts, without
+# reading it again
+class _Written:
     def __init__(self, path, sheets):
-        self.path, self.sheets = path, {s.name: SimpleNamespace(cells=self._of(s)) for s in sheets.values()}
+        self.path, self.sheets = path, {s.name: SimpleNamespace(cells=self._of(s))
+                                        for s in sheets.values()}
 
     def _of(self, sheet):
         kinds = dict(formula=SimpleNamespace(type='number', formula='', value=None))
         kinds['array'] = kinds['formula']
-        def one(kind, value): return kinds.get(kind) or SimpleNamespace(type='text', formula=None, value=value)
-        return {at: one(kind, value) for at, (kind, value, _) in sheet.cells.items() if kind != 'number'}
+        def one(kind, value):
+            return kinds.get(kind) or SimpleNamespace(type='text',
+                                                      formula=None, value=value)
+        return {at: one(kind, value) for at, (kind, value, _) in sheet.cells.items()
+                if kind != 'number'}
 
 class Book:
     "A workbook in the making: sheets with blocks of numbers and formulas"
     def __init__(self): self.sheets, self.names = {}, {}
     def __getitem__(self, name)->Sheet: return self.sheets[name]
-    def __repr__(self)->str: return f'Book of {len(self.sheets)} sheets: ' + ', '.join(self.sheets)
+    def __repr__(self)->str:
+        return f'Book of {len(self.sheets)} sheets: ' + ', '.join(self.sheets)
 
     def sheet(self,
         name:str,          # name of the sheet, at most 31 characters
@@ -192,11 +243,13 @@ class Book:
         freeze:str|None=None # the first cell that scrolls, for example 'B3'
     )->Sheet: # an empty sheet
         "Add a sheet"
-        good = name and len(name) <= 31 and not re.search(r"[\[\]:*?/\\\x00-\x1f]|^'|'$", name)
+        good = (name and len(name) <= 31
+                and not re.search(r"[\[\]:*?/\\\x00-\x1f]|^'|'$", name))
         rule = 'use 1 to 31 characters, none of [ ] : * ? / \\, no quote at an end'
         need(good, f"{name!r} cannot name a sheet: {rule}")
         check_text(name, f'the name of sheet {ascii(name)}')
-        need(name.lower() not in map(str.lower, self.sheets), f"there is a sheet {name!r} already")
+        need(name.lower() not in map(str.lower, self.sheets),
+             f"there is a sheet {name!r} already")
         self.sheets[name] = Sheet(self, name, zoom, about, cell, freeze)
         return self.sheets[name]
 
@@ -209,10 +262,14 @@ class Book:
         with replacing(path) as put: put(self._computed(path))
         return path
 
-    def check_name(self, name): # a defined name, by which formulas and `read_range` find a block
-        good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name) and not like_a_cell(name)
-        need(good, f"{name!r} cannot be a defined name: begin with a letter, use letters, digits, _ and .")
-        need(name.lower() not in map(str.lower, self.names), f"there is a defined name {name!r} already")
+    # a defined name, by which formulas and `read_range` find a block
+    def check_name(self, name):
+        good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}',
+                            name) and not like_a_cell(name)
+        need(good, f"{name!r} cannot be a defined name: begin with a letter, use "
+                   "letters, digits, _ and .")
+        need(name.lower() not in map(str.lower, self.names),
+             f"there is a defined name {name!r} already")
 
     def _xlsx(self): # bytes of the file without results
         import openpyxl
@@ -225,17 +282,21 @@ class Book:
             s._color(ws)
         fixed = lambda a: f'{quote_sheet(a.sheet)}!{cell_name(a.top, a.left, True)}:{cell_name(a.bottom, a.right, True)}'
         for name, b in self.names.items():
-            wb.defined_names[name] = DefinedName(name, attr_text=','.join(map(fixed, b.areas)))
+            wb.defined_names[name] = DefinedName(
+                name, attr_text=','.join(map(fixed, b.areas)))
         wb.calculation.fullCalcOnLoad = True
         wb.save(out)
         return out.getvalue()
 
     def _computed(self, path): # bytes of the file, with results
-        sheets = {f'xl/worksheets/sheet{i}.xml': s for i, s in enumerate(self.sheets.values(), 1)}
+        sheets = {f'xl/worksheets/sheet{i}.xml': s
+                  for i, s in enumerate(self.sheets.values(), 1)}
         raw = _with_parts(self._xlsx(), {part: s._exact for part, s in sheets.items()})
         with tempfile.TemporaryDirectory() as folder:
             passing = Path(folder)/path.name
             passing.write_bytes(raw)
             try: engine = Engine(_Written(passing, self.sheets))
-            except SheetError as e: raise SheetError(str(e).replace(str(passing), str(path))) from None
-            return _with_parts(raw, {part: lambda xml, s=s: s._with_results(xml, engine, path) for part, s in sheets.items()})
+            except SheetError as e:
+                raise SheetError(str(e).replace(str(passing), str(path))) from None
+            return _with_parts(raw, {part: lambda xml, s=s: s._with_results(
+                xml, engine, path) for part, s in sheets.items()})
