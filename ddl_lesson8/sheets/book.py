@@ -85,8 +85,8 @@ class Sheet(LayerGrid):
             self.widths[c] = chars * 7 + 5
 
     def choose(self,
-        block, # a block of words that were put
-        words  # a block of this sheet; its cells are what may be chosen
+        block, # a block of words or numbers that were put
+        words  # what may be chosen: a block of this sheet, or a list of words
     ):
         "Let each cell of a block be chosen from a list: in a spreadsheet program, and on the site"
         self.lists.append((block, words))
@@ -94,7 +94,9 @@ class Sheet(LayerGrid):
     def _lists(self, ws): # the rules behind `choose`
         from openpyxl.worksheet.datavalidation import DataValidation
         for block, words in self.lists:
-            rule = DataValidation(type='list', formula1='=' + words.area(absolute=True),
+            listed = isinstance(words, Block)
+            source = '=' + words.area(absolute=True) if listed else f'"{",".join(words)}"'
+            rule = DataValidation(type='list', formula1=source,
                                   allow_blank=False, showErrorMessage=True,
                                   error='Choose one of the list.',
                                   errorTitle='Not in the list')
