@@ -18,8 +18,9 @@ from fastcore.basics import patch
 from .formulas import Call, Chain
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
+from .mathematics import running_sum
 from .groups import in_cell
-from .windows import CutOff, Group, Window
+from .windows import CutOff, Group, Running, Window
 from .order import (CellIndex, _Graph, _Links,
                                       _distinct, _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
@@ -119,8 +120,8 @@ class _Step:
         # for formulas that keep their results
         self.agrees = self.engine = self.sees = None
         with in_cell(plan.path, group.sheet, group.rows[0], group.cols[0]):
-            self.readers = {j: plan.reader(w.sheet, group.tops[j],
-                                           group.lefts[j], w.height, w.width, w.cut)
+            self.readers = {j: plan.reader(w.sheet, group.tops[j], group.lefts[j],
+                                           group.height(j), w.width, w.cut)
                             for j, w in enumerate(group.windows) if w.read}
         self.needs = {s for r in self.readers.values() for s in r.segments}
         self.dynamic = bool(_dynamic_sheets(group.tree))
@@ -191,7 +192,7 @@ def downstream(self:Plan)->np.ndarray: # bool for each cell by its number
     if self.after is None:
         none = np.zeros((0, 0), dtype=np.int64)
         given = [Group(a.sheet, None, 'normal', a.shape, np.array([a.top]),
-                       np.array([a.left]), none, none, []) for a in self.given]
+                       np.array([a.left]), none, none, [], none) for a in self.given]
         graph = _Graph(self.index, [s.group for s in self.steps] + given,
                        np.zeros(0, dtype=np.int64))
         n = graph.first[len(self.steps)] if given else graph.n
@@ -361,10 +362,14 @@ class _Sight(Context):
         return Place(node.sheet, top, left, torch.full_like(top, node.height),
                      torch.full_like(top, node.width))
     def shortcut(self, node, array):
+        if isinstance(node, Running): return self._running(node.window)
         if not isinstance(node, CutOff): return _contract(self, node, array)
         w, clip = node.window, self.step.plan.index.clip
         return self.constant(float(w.height * w.width
                                    - math.prod(clip(w.height, w.width))))
+    def _running(self, window): # sums of all pieces of a column at once
+        heights = torch.from_numpy(self.step.group.heights[window.index])
+        return running_sum(self.leaf(window), heights.to(self.like.device), self.lost)
 
 # %% ../../nbs/sheets/11_plan.ipynb #e0d37646
 @patch
