@@ -377,4 +377,4 @@ class Grid(Notes):
             if kind == 'text': check_text(v, f'{self.name}!{cell_name(*cell)}')
             else: _check_number(v, f'{self.name}!', cell, label, index)
             cells[cell] = kind, v, usual if kind == 'text' else fmt or usual
-        return self._settle(block, cells, scale and kind == 'number')
+        return self._settle(block, cells, scale if kind == 'number' else False)
