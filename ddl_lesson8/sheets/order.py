@@ -181,8 +181,12 @@ class _Graph:
 def _add_windows(self:_Graph):
     sources, targets, read, links = [self.source], [self.target], 0, 0
     for first, g in zip(self.first, self.groups):
-        for tops, lefts, w in zip(g.tops, g.lefts, g.windows):
+        for tops, lefts, heights, w in zip(g.tops, g.lefts, g.heights, g.windows):
             if not w.read: continue
+            if w.grows:
+                read += self._add_growing(w, heights, first, sources, targets)
+                _enough(read, _MAX_READ, f"{g.address()}: formulas up to here read {read:,} cells")
+                continue
             where, which = _distinct(tops, lefts)
             read += len(where) * math.prod(self.index.clip(w.height, w.width))
             _enough(read, _MAX_READ,
@@ -201,6 +205,23 @@ def _add_windows(self:_Graph):
             targets += [self.nodes + window, first + np.arange(len(which))]
             self.nodes += len(where)
     self.source, self.target = np.concatenate(sources), np.concatenate(targets)
+
+# %% ../../nbs/sheets/10c_order.ipynb #10corder9a
+@patch
+# a chain of nodes; returns how many cells they show
+def _add_growing(self:_Graph, w, heights, first, sources, targets):
+    sizes, which = np.unique(heights, return_inverse=True)
+    top, left = w.grows
+    shown = self.index.windows(w.sheet, [top], [left], int(sizes[-1]), 1)
+    owners = self.owner[shown.reshape(-1)]
+    at = np.flatnonzero(owners >= 0)
+    if len(at):
+        nodes = self.nodes + np.arange(len(sizes))
+        sources += [owners[at], nodes[:-1], nodes[which.reshape(-1)]]
+        targets += [nodes[np.searchsorted(sizes, at + 1)], nodes[1:],
+                    first + np.arange(len(heights))]
+        self.nodes += len(sizes)
+    return len(owners)
 
 # %% ../../nbs/sheets/10c_order.ipynb #46bac3da
 def _dynamic_sheets(tree): # sheets on which a formula may look anywhere

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from .formulas import Call, Chain
+from .formulas import Call, Chain, walk
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
+from .totals import TOTALS
+from .mathematics import running_sum
 from .groups import in_cell
-from .windows import CutOff, Group, Window
+from .windows import CutOff, Group, Running, Window
 from .order import (CellIndex, _Graph, _Links,
                                       _distinct, _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
@@ -119,8 +121,8 @@ class _Step:
         # for formulas that keep their results
         self.agrees = self.engine = self.sees = None
         with in_cell(plan.path, group.sheet, group.rows[0], group.cols[0]):
-            self.readers = {j: plan.reader(w.sheet, group.tops[j],
-                                           group.lefts[j], w.height, w.width, w.cut)
+            self.readers = {j: plan.reader(w.sheet, group.tops[j], group.lefts[j],
+                                           group.height(j), w.width, w.cut)
                             for j, w in enumerate(group.windows) if w.read}
         self.needs = {s for r in self.readers.values() for s in r.segments}
         self.dynamic = bool(_dynamic_sheets(group.tree))
@@ -158,6 +160,7 @@ class Plan:
         taken = np.zeros(self.index.n, dtype=bool)
         taken[np.concatenate(ids + [np.zeros(0, dtype=np.int64)])] = True
         groups, self.given_ids, self.after = self._not_given(groups, taken), ids, None
+        self.are_totals = None
         try: graph = _Graph(self.index, groups, np.flatnonzero(taken))
         except SheetError as e: raise SheetError(f"{path}: {e}") from None
         self.layout = _Layout(self.index.n)
@@ -191,7 +194,7 @@ def downstream(self:Plan)->np.ndarray: # bool for each cell by its number
     if self.after is None:
         none = np.zeros((0, 0), dtype=np.int64)
         given = [Group(a.sheet, None, 'normal', a.shape, np.array([a.top]),
-                       np.array([a.left]), none, none, []) for a in self.given]
+                       np.array([a.left]), none, none, [], none) for a in self.given]
         graph = _Graph(self.index, [s.group for s in self.steps] + given,
                        np.zeros(0, dtype=np.int64))
         n = graph.first[len(self.steps)] if given else graph.n
@@ -307,6 +310,7 @@ class Run:
     first: int = 0        # number of the first element of the batch
     known: dict = field(default_factory=dict) # constants of formulas, as `Cells`
     texts: Texts = field(default_factory=Texts) # the table of texts
+    sheets: dict = field(default_factory=dict) # `SheetData` by name
     # function of sheet, row, column: number and kind that the file holds there, None
     # where unknown
     saved: object = None
@@ -361,10 +365,14 @@ class _Sight(Context):
         return Place(node.sheet, top, left, torch.full_like(top, node.height),
                      torch.full_like(top, node.width))
     def shortcut(self, node, array):
+        if isinstance(node, Running): return self._running(node.window)
         if not isinstance(node, CutOff): return _contract(self, node, array)
         w, clip = node.window, self.step.plan.index.clip
         return self.constant(float(w.height * w.width
                                    - math.prod(clip(w.height, w.width))))
+    def _running(self, window): # sums of all pieces of a column at once
+        heights = torch.from_numpy(self.step.group.heights[window.index])
+        return running_sum(self.leaf(window), heights.to(self.like.device), self.lost)
 
 # %% ../../nbs/sheets/11_plan.ipynb #e0d37646
 @patch
@@ -404,6 +412,30 @@ def _check_known(self:_Sight, reader): # is all computed that a range shows?
     if late:
         raise SheetError(f"it looks at {plan.steps[late[0] - plan.first_step].group.address()}, which is not computed "
                          "before it; use a fixed range instead of one that is computed")
+
+# %% ../../nbs/sheets/11_plan.ipynb #51a05763
+@patch
+def totals(self:Plan)->np.ndarray: # bool for each cell by its number
+    "Which cells are totals themselves?"
+    if self.are_totals is None:
+        self.are_totals = np.zeros(self.index.n, dtype=bool)
+        for s in self.steps:
+            tree = s.group.kept.tree if s.group.kept else s.group.tree
+            if tree is not None and {n.name for n in walk(tree) if isinstance(n, Call)} & set(TOTALS):
+                self.are_totals[s.first_ids()] = True
+    return self.are_totals
+
+@patch
+def left_out(self:_Sight, place, size, hidden, nested): # as in `Context`
+    plan, data = self.step.plan, self.run.sheets.get(place.sheet)
+    top, left = np.broadcast_arrays(place.top.cpu().numpy(), place.left.cpu().numpy())
+    if (top == top.flat[0]).all() and (left == left.flat[0]).all(): top, left = top.flat[:1], left.flat[:1]
+    rows = top[..., None, None] + np.arange(size[0])[:, None]
+    cols = left[..., None, None] + np.arange(size[1])
+    gone = data.hidden if data and hidden == 'all' else data.filtered if data and hidden == 'filtered' else ()
+    out = np.broadcast_to(np.isin(rows, list(gone)), np.broadcast_shapes(rows.shape, cols.shape))
+    if nested: out = out | plan.totals()[plan.index.of(place.sheet, rows, cols)]
+    return torch.from_numpy(out.copy()).to(self.like.device) if out.any() else None
 
 # %% ../../nbs/sheets/11_plan.ipynb #17b25cf5
 # the two ranges of SUMPRODUCT(a, b), or SUM(a*b) in an array formula
