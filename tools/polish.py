@@ -192,6 +192,7 @@ def figures_as_files(soup, name:str, site:Path):
         (site/path).write_bytes(data)
         img['src'] = depth(name) + path.as_posix()
         if not img.get('width'): img['width'], img['height'] = picture.width, picture.height
+        if picture.width > 2 * picture.height: img['class'] = [*img.get('class', []), 'broad']  # scrolls on a phone, where it would be too small
     for img in soup.select('main img'): img['loading'] = 'lazy'
 
 
