@@ -17,7 +17,7 @@ from .lookup import take
 from .values import BLANK, FAULT, VALUE, Cells, Functions, align, cat_cells, numbers_of
 from .values import _keys
 from .logic import _truth
-from .lookup import _number
+from .lookup import _left_out, _number
 from .mathematics import _problem
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0006
@@ -25,6 +25,8 @@ ARRAYS = Functions() # arrays that spill, and functions of LAMBDA
 
 @ARRAYS('SEQUENCE', 'vvvv', 1, context=True)
 def _sequence(ctx, rows, cols=None, start=None, step=None):
+    args = (rows, cols, start, step)
+    rows, cols, start, step = (None if x is None or _left_out(x) else x for x in args)
     r, c = int(_number(rows, 1)), int(_number(cols, 1))
     if r < 1 or c < 1: return ctx.constant(Fault('#CALC!'))
     (a, _), (b, _) = (numbers_of(x or ctx.constant(1)) for x in (start, step))

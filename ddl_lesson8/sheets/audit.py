@@ -133,6 +133,9 @@ _UNKNOWN = ('#NAME?', '#N/IMPL!', '#ERROR!') # the engine's words for a function
 
 def _agree(a, b): # two results
     if a in (None, '') and b in (None, ''): return True
+    if any(isinstance(v, ErrorValue) for v in (a, b)): # new errors are saved as #VALUE!, and some as texts
+        old = [{'#CALC!': '#VALUE!', '#SPILL!': '#VALUE!'}.get(v, v) for v in (a, b)]
+        return all(isinstance(v, str) for v in old) and str(old[0]) == str(old[1])
     numbers = [isinstance(v, (int, float)) and not isinstance(v, bool) for v in (a, b)]
     if all(numbers): return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-11)
     return type(a) is type(b) and a == b

@@ -73,7 +73,7 @@ class _Seen:
         g, plan = step.group, step.plan
         n = len(g.rows)
         cells = [plan.index.windows(w.sheet, g.tops[j], g.lefts[j], g.height(j), w.width, w.cut).reshape(n, -1)
-                 for j, w in enumerate(g.windows)]
+                 for j, w in enumerate(g.windows) if w.read]
         if (g.kept and g.kept.blind) or step.dynamic: # it may see anything: whatever is given counts
             cells += [np.broadcast_to(ids, (n, len(ids))) for ids in plan.given_ids]
         self.cells = np.concatenate(cells + [np.zeros((n, 0), dtype=np.int64)], 1)

@@ -295,8 +295,11 @@ def check_text(text, where): # raise where a cell cannot hold it
                           f"U+{ord(odd[0]):04X}, which is not a character")
 
 def _day(text, date1904): # a date in ISO form as the number that Excel counts with
+    first = datetime(1899, 12, 30)
+    if text[2:3] == ':': # only a time of the day
+        return (datetime.fromisoformat('1899-12-30T' + text) - first) / timedelta(days=1)
     moment = datetime.fromisoformat(text.replace('Z', '')).replace(tzinfo=None)
-    days = (moment - datetime(1899, 12, 30)) / timedelta(days=1)
+    days = (moment - first) / timedelta(days=1)
     if date1904: return days - 1462
     return days if days >= 61 else days - 1
 
