@@ -187,6 +187,16 @@ def keep_step(
     out = Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device), texts=run.texts).plain()
     return _guard(step, run, out, x)
 
+def saved_step(
+    step, # of a plan
+    run   # of the same plan
+)->Cells: # the step's segment, (..., n)
+    "What the file holds in the cells of a step; 0 where it holds nothing"
+    cells = [run.saved(*c) or (0., NUMBER) for own in _own_cells(step.group) for c in own]
+    num, kind = (np.array(t) for t in zip(*cells))
+    kind = torch.from_numpy(np.where(kind == BLANK, NUMBER, kind).astype(np.int8))
+    return Cells(torch.from_numpy(num).to(run.like), kind.to(run.like.device), texts=run.texts).plain()
+
 def _why_lost(step, i, unsaved): # the sentence for a formula
     g = step.group
     why = g.kept.why if g.kept else 'it'

@@ -101,6 +101,7 @@ class XlsxFile:
     solver_trouble: dict = field(default_factory=dict)
     # are days counted from 1904 instead of 1900?
     date1904: bool = False
+    iterate: tuple|None = None # rounds and least change, where circles are computed
     active_sheet: str|None = None               # the sheet that Excel shows first
     # the other workbook that a formula needs, by (sheet, row, column)
     outside: dict = field(default_factory=dict)
@@ -633,6 +634,14 @@ def _active(file, root, sheets): # name of the sheet that Excel shows first
     return ([n for n, what, _ in sheets[at:at + 1] if what == 'worksheet']
             or list(file.sheets))[0]
 
+def _iterate(root): # rounds, and the change at which they end; None where no circle is computed
+    if not _flag(root, 'calcPr', 'iterate'): return None
+    node = root.find(MAIN + 'calcPr')
+    try: rounds, least = (float(node.get(f'iterate{k}', d)) for k, d in
+                          (('Count', '100'), ('Delta', '0.001')))
+    except ValueError: return None
+    return (int(min(rounds, 32767)), least) if rounds >= 1 else None
+
 def read_package(package): # `XlsxFile` of an open archive
     root, links, sheets = sheet_parts(package)
     kind = lambda k: [x.target for x in links.values() if x.kind == k]
@@ -651,7 +660,7 @@ def read_package(package): # `XlsxFile` of an open archive
             if t.filtered: sheet.filters.append(t.ref)
         file.sheets[name] = sheet
     package.sane(file.sheets, 'has no sheet with cells')
-    file.active_sheet = _active(file, root, sheets)
+    file.active_sheet, file.iterate = _active(file, root, sheets), _iterate(root)
     _read_solver(file)
     _find_outside(file, _targets(package, root, links))
     return file
