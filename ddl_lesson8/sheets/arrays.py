@@ -179,6 +179,7 @@ ARRAYS('BYCOL', 'aa', raw=True)(_by(-1))
 def _makearray(ctx, args, array, whole):
     params, body = _function_of(args[2], 2)
     r, c = (int(_number(v, 1)) for v in _one_formula(ctx, args[:2]))
+    if r < 1 or c < 1: return ctx.constant(Fault('#VALUE!'))
     at = torch.arange(r * c, device=ctx.like.device)
     row, col = ((k + 1).to(ctx.like)[:, None, None] for k in (at // c, at % c))
     return _put_back(ctx, _call_with(ctx, params, body, [Cells(row), Cells(col)]), r * c, (r, c))

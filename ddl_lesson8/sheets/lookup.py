@@ -149,7 +149,7 @@ def _halve_across(values, x, how, falling): # the binary search of XMATCH, which
 def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for them
     how, way = _number(mode, 0), _number(search, 1)
     if how == 3: raise SheetError('a lookup by a regular expression')
-    if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2):
+    if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2) or how == abs(way) == 2:
         raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8, device=x.num.device))
     if abs(way) == 2 and how != 2: return _halve_across(values, x, how, way < 0)
     last = way < 0

@@ -12,7 +12,7 @@ import math
 import torch
 from .values import (BLANK, DIV0, FAULT, LOGICAL, LOST, NA, NUM, NUMBER, VALUE, Cells, Functions, all_finite, build, common_shape,
                                        elementwise, numbers_of)
-from .values import _any, _code, _first, _power, _power_fault, _with_fault
+from .values import _any, _code, _first, _power, _power_fault, _round15, _with_fault
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #43f12973
 MATHEMATICS = Functions() # sums, products, rounding, exponentials, matrices
@@ -256,7 +256,7 @@ _binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor(
 # %% ../../nbs/sheets/06_mathematics.ipynb #06ce0001
 def _multiple(x, step, fn): # step * fn(x / step); a quotient that is whole but for rounding is whole
     q = x / torch.where(step == 0, 1., step)
-    whole = (q - q.round()).abs() <= 6 * _slack(q) # to 15 digits
+    whole = _is_whole(q) if q.dtype != torch.float64 else _round15(q) == q.round()
     return torch.where(step == 0, 0., fn(torch.where(whole, q.round(), q)) * step)
 
 _binary('CEILING', lambda x, s: _multiple(x, s, torch.ceil), lambda x, s: _code((x > 0) & (s < 0), NUM))
