@@ -75,8 +75,8 @@ class Sheet(LayerGrid):
             self.widths[c] = chars * 7 + 5
 
     def choose(self,
-        block, # a block of words that were put
-        words  # a block of this sheet; its cells are what may be chosen
+        block, # a block of words or numbers that were put
+        words  # what may be chosen: a block of this sheet, or a list of words
     ):
         "Let each cell of a block be chosen from a list"
         self.lists.append((block, words))
@@ -123,8 +123,9 @@ def _frame(sheet, ws):
 def _write_lists(lists, ws): # the rules behind `choose`
     from openpyxl.worksheet.datavalidation import DataValidation
     for block, words in lists:
-        rule = DataValidation('list', '=' + words.area(absolute=True),
-                              allow_blank=False, showErrorMessage=True)
+        listed = isinstance(words, Block)
+        source = '=' + words.area(absolute=True) if listed else f'"{",".join(words)}"'
+        rule = DataValidation('list', source, allow_blank=False, showErrorMessage=True)
         rule.error, rule.errorTitle = 'Choose one of the list.', 'Not in the list'
         for area in block.areas: rule.add(area.text)
         ws.add_data_validation(rule)
