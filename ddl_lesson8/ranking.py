@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from .collab import EmbeddingDotBias
 from .data.ratings import Ratings
-from .train.rating_learner import Memory
+from .train.memory import Memory
 
 # %% ../nbs/05b_ranking.ipynb #9dd6a97e
 def solve_side(

@@ -17,7 +17,8 @@ from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .embeddings import Vocab
 from .train.learner import Data
-from .train.rating_learner import Memory, row_of
+from .train.memory import Memory
+from .train.rating_learner import row_of
 import ddl_lesson8.recommend
 
 # %% ../nbs/05c_warm_start.ipynb #51d263bb

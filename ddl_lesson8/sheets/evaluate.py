@@ -79,6 +79,19 @@ class Context:
     )->Cells: # (..., formulas, rows, columns)
         "The values of a leaf"
         return self.read(self.position(node))
+    def param(self,
+        node:Param # of a LAMBDA
+    )->Cells: # what it was given
+        "The value of a parameter"
+        if node not in self.params: raise NeedsCells
+        return self.params[node]
+    def left_out(self,
+        place:Place,  # one range for each formula
+        size:tuple,   # rows and columns of it that are in use
+        hidden:str,   # 'none', 'filtered' or 'all': the hidden rows that count
+        nested:bool   # other totals too?
+    )->torch.Tensor|None: # (..., formulas or 1, rows, columns), bool, or None
+        "Cells that a total passes over"
     def shortcut(self,
         node,      # any node of a tree
         array:bool # are ranges computed as a whole?
@@ -163,7 +176,7 @@ def evaluate(
     quick = ctx.shortcut(node, array)
     if quick is not None: return quick
     if isinstance(node, (Number, Text, Logical)): return ctx.constant(node.value)
-    if isinstance(node, Param): return ctx.params[node]
+    if isinstance(node, Param): return ctx.param(node)
     if isinstance(node, Fault): return ctx.constant(node)
     if isinstance(node, Empty): return ctx.constant(None)
     if isinstance(node, Array):

@@ -48,6 +48,9 @@ def in_cell(
         raise SheetError(f"{path}: {address(sheet, row, col)}: its parts lie too deep "
                          "inside each other") from None
     except (MemoryError, RuntimeError) as e:
+        if 'must match the size' in str(e):
+            raise SheetError(f"{path}: {address(sheet, row, col)}: its arrays have sizes "
+                             "that do not fit") from None
         # PyTorch says it in a RuntimeError
         if not isinstance(e, MemoryError) and 'allocate memory' not in str(e): raise
         raise SheetError(f"{path}: {address(sheet, row, col)}: it needs more memory "
@@ -434,7 +437,7 @@ def calls_in(
 
 # %% ../../nbs/sheets/10_groups.ipynb #c85485a5
 _WANT_LAMBDAS = {'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
-_WANT_RANGES = {'OFFSET', 'ROW', 'COLUMN', 'SUMIF', 'AVERAGEIF'}
+_WANT_RANGES = {'OFFSET', 'ROW', 'COLUMN', 'SUMIF', 'AVERAGEIF', 'SUBTOTAL'}
 
 def _problem(node): # what cannot be computed in a node, or None
     if isinstance(node, Chain) and node.ops[0] in ' :' and not is_range(node):
@@ -446,7 +449,7 @@ def _problem(node): # what cannot be computed in a node, or None
     if not f.least <= n <= f.most:
         return f"{node.name} with {n} argument{'s' if n != 1 else ''}"
     if node.name == 'IFS' and n % 2: return 'IFS without a value for its last condition'
-    where = {'SUMIF': 2, 'AVERAGEIF': 2}.get(node.name, 0)
+    where = {'SUMIF': 2, 'AVERAGEIF': 2, 'SUBTOTAL': 1}.get(node.name, 0)
     if node.name in _WANT_RANGES and n > where and not (
         is_range(node.args[where]) or isinstance(node.args[where], Fault)):
         return f"{node.name} with something that is no range"

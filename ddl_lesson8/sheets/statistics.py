@@ -11,7 +11,8 @@ __all__ = []
 import math
 import torch
 from .address import SheetError
-from .values import DIV0, NA, NUM, REF, VALUE, Cells, Functions, build, common_shape, elementwise, numbers_of
+from .evaluate import OneByOne
+from .values import BLANK, DIV0, NA, NUM, REF, VALUE, Cells, Functions, build, common_shape, elementwise, numbers_of
 from .values import _code, _first, _with_fault
 from .mathematics import (_count, _error, _finite, _no_pairs, _pairs, _pieces, _pool, _problem, _scalar, _sorted,
                                             _total, _unary_function)
@@ -91,6 +92,16 @@ def _rank(x, values, ascending=None):
     absent = ~((a == b) & mask[..., None, None, :]).any(-1)
     return build(better.sum(-1).to(xn.dtype) + 1,
                  _first(xf, None if fault is None else fault[..., None], uf, _code(absent, NA)))
+
+@STATISTICS('MODE MODE.SNGL', 'r*', 1)
+def _mode(*args): # the number that stands there most often; of several, the first
+    num, mask, fault = _pool(args)
+    order, x = _sorted(num, mask).detach(), num.detach().contiguous()
+    often = torch.searchsorted(order, x, right=True) - torch.searchsorted(order, x)
+    most = torch.where(mask, often, 0).max(-1, keepdim=True)
+    few = most.values < 2
+    found = num.gather(-1, most.indices).squeeze(-1)
+    return _scalar(torch.where(few.squeeze(-1), 0., found), _first(fault, _code(few, NA)))
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #fe1a56a0
 def _moments(a, b): # sums of squares and products around the means
@@ -224,10 +235,17 @@ def _least_squares(A, y): # by QR; equals the normal equations, and is exact to 
     return torch.linalg.solve_triangular(R, Q.mT @ y, upper=True), R
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #ca57fc7c
-@STATISTICS('LINEST', 'aavv', 1, context=True)
-def _linest(ctx, y, x=None, const=None, stats=None):
+def _switch(x, default): # a truth value that all formulas share; left out, it is the default
+    if x is None or not x.ref and x.kind is not None and bool((x.kind == BLANK).all()):
+        return default
+    found = _truth(x)[0].unique()
+    if len(found) > 1: raise OneByOne
+    return bool(found)
+
+@STATISTICS('LINEST', 'aavv', 1)
+def _linest(y, x=None, const=None, stats=None):
     if x is None: x = Cells(torch.arange(1., y.size[-2] * y.size[-1] + 1, dtype=y.num.dtype).reshape(y.size[-2:])[None])
-    const, stats = (bool(_truth(v or ctx.constant(d))[0].all()) for v, d in ((const, True), (stats, False)))
+    const, stats = _switch(const, True), _switch(stats, False)
     found = _design(y, x, const)
     if found is None: return _problem(y, VALUE if y.size[-2:] == x.size[-2:] else REF)
     A, t = found

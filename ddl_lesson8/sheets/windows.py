@@ -33,6 +33,8 @@ class Window(Leaf):
     # may a whole column end at the last cell in use? Only where blank cells do not
     # count
     cut: bool
+    # top and left, where each formula sees a longer piece of one column from there
+    grows: tuple = ()
     bound = True # it is already the one cell where one cell is wanted
     # as `unparse` shows it
     def __str__(self)->str: return f'<{self.height}x{self.width}>'
@@ -43,6 +45,12 @@ class CutOff:
     window: Window
     def __str__(self)->str: return f'cut off {self.window}'
 
+@dataclass(frozen=True)
+class Running:
+    "A running sum: each formula adds up a longer piece of one column"
+    window: Window
+    def __str__(self)->str: return f'running SUM({self.window})'
+
 # %% ../../nbs/sheets/10a_windows.ipynb #e6fb584f
 class _Binder(Context):
     "Finds out, before anything is computed, where ranges lie"
@@ -51,6 +59,9 @@ class _Binder(Context):
                          family.rows, family.cols, FUNCTIONS)
         # arrays, one for each window
         self.family, self.places, self.faults = family, [], []
+        self.growing = set() # numbers of windows that a running sum adds up
+        # is it only asked what is seen? Then each formula sees its own piece
+        self.kept = isinstance(family.tree, Call) and family.tree.name.startswith('\0')
 
     def position(self, node): # of a plain range
         return Place(node.sheet, *map(torch.tensor, self._corner_and_size(node)))
@@ -71,14 +82,18 @@ class _Binder(Context):
                           for t in node.terms)
             return Chain(node.ops, terms, node.last)
         if isinstance(node, Call):
-            return Call(node.name, tuple(self._argument(node, i, array, whole, read)
-                                         for i in range(len(node.args))))
+            args = tuple(self._argument(node, i, array, whole, read)
+                         for i in range(len(node.args)))
+            if node.name == 'SUM' and not self.kept and _grows(*node.args):
+                self.growing.add(args[0].index)
+            return Call(node.name, args)
         return node
 
 # %% ../../nbs/sheets/10a_windows.ipynb #d0946fcf
 _BLIND_TO_BLANKS = set('''SUM SUMSQ PRODUCT AVERAGE COUNT COUNTA MAX MIN LARGE SMALL MEDIAN VAR VAR.S VARP VAR.P
     STDEV STDEV.S STDEVP STDEV.P DEVSQ RANK RANK.EQ CORREL SUMXMY2 SUMX2MY2 SUMX2PY2 SUMPRODUCT AND OR SUMIF SUMIFS
-    AVERAGEIF AVERAGEIFS MAXIFS MINIFS COUNTIF COUNTIFS COUNTBLANK MATCH XMATCH LOOKUP VLOOKUP HLOOKUP XLOOKUP INDEX'''.split())
+    AVERAGEIF AVERAGEIFS MAXIFS MINIFS COUNTIF COUNTIFS COUNTBLANK MATCH XMATCH LOOKUP VLOOKUP HLOOKUP XLOOKUP INDEX
+    SUBTOTAL AGGREGATE'''.split())
 
 def _is_vast(node): # a whole column or row?
     return isinstance(node, Ref) and (node.bottom - node.top == MAX_ROWS - 1
@@ -87,6 +102,11 @@ def _is_vast(node): # a whole column or row?
 def _may_cut(call): # whole columns are arguments themselves, not parts of a computation
     plain = (is_reference(a) or not any(map(_is_vast, walk(a))) for a in call.args)
     return call.name in _BLIND_TO_BLANKS and all(plain)
+
+# a piece of a column, $A$1:A2, that is longer in the next row?
+def _grows(ref, *more):
+    return (not more and isinstance(ref, Ref)
+            and not ref.relative[0] and ref.relative[2])
 
 @patch
 def _argument(self:_Binder, node, i, array, whole, read):
@@ -188,6 +208,7 @@ class Group:
     tops: np.ndarray   # first rows of what they see, (windows, formulas)
     lefts: np.ndarray  # first columns, (windows, formulas)
     windows: list      # of `Window`, in the order of the table
+    heights: np.ndarray # of what they see, (windows, formulas)
     kept: object = None # a `Kept`, where the saved results are kept
 
     def take(self,
@@ -195,7 +216,15 @@ class Group:
     )->'Group': # with these formulas only
         "Some of the formulas"
         return replace(self, rows=self.rows[which], cols=self.cols[which],
-                       tops=self.tops[:, which], lefts=self.lefts[:, which])
+                       tops=self.tops[:, which], lefts=self.lefts[:, which],
+                       heights=self.heights[:, which])
+
+    def height(self,
+        j:int # number of a window
+    )->int: # in rows
+        "Of the window, or of the longest piece that these formulas see of it"
+        w = self.windows[j]
+        return int(self.heights[j].max()) if w.grows else w.height
 
     def address(self,
         which:int=0 # number of a formula
@@ -217,12 +246,16 @@ def _count_the_rest(node):
     return Chain(('+',), (node, Chain(('*',), (blank, CutOff(first)))))
 
 # %% ../../nbs/sheets/10a_windows.ipynb #ee625df5
-# arrays of formulas whose windows have the same sizes and the same errors
+# arrays of formulas whose windows have the same sizes, or begin at one place and grow,
+# and the same errors
 def _same_sizes(binder):
     n, places, faults = len(binder.family.rows), binder.places, binder.faults
     if n == 1 or not places: return [np.arange(n)]
-    sizes = np.stack([np.where(f > 0, -1, s) for p, f in zip(places, faults)
-                      for s in (p.height, p.width)] + faults)
+    grows = [(p.width == 1) & (k in binder.growing) for k, p in enumerate(places)]
+    alike = [np.where(g, a, b) for g, p in zip(grows, places)
+             for a, b in ((p.top, p.height), (p.left, p.width))]
+    sizes = np.stack([np.where(f > 0, -1, a)
+                      for f, a in zip(np.repeat(faults, 2, 0), alike)] + faults + grows)
     if (sizes == sizes[:, :1]).all(): return [np.arange(n)]
     which = np.unique(sizes, axis=1, return_inverse=True)[1].reshape(-1)
     return [np.flatnonzero(which == k) for k in range(which.max() + 1)]
@@ -231,18 +264,24 @@ def _same_sizes(binder):
 def _group(binder, tree, which):
     first, kept, f = which[0], {}, binder.family
     def sized(node):
+        if isinstance(node, Call) and any(getattr(a, 'grows', ()) for a in node.args):
+            return Running(node.args[0])
         if not isinstance(node, Window): return _count_the_rest(node)
         place, fault = binder.places[node.index], binder.faults[node.index][first]
         if fault: return Fault(FAULTS[fault - 1])
-        size = int(place.height[first]), int(place.width[first])
-        kept[node.index] = Window(len(kept), node.sheet, *size, node.read, node.cut)
+        heights, width = place.height[which], int(place.width[first])
+        grows = (heights != heights[0]).any()
+        anchor = (int(place.top[first]), int(place.left[first])) if grows else ()
+        kept[node.index] = Window(len(kept), node.sheet, int(heights.max()), width,
+                                  node.read, node.cut, anchor)
         return kept[node.index]
     tree = rebuild(tree, sized)
-    tops, lefts = (np.array([getattr(binder.places[k], a)[which] for k in kept],
-                            dtype=np.int64).reshape(-1, len(which))
-                   for a in ('top', 'left'))
-    return Group(f.sheet, tree, f.kind, f.size,
-                 f.rows[which], f.cols[which], tops, lefts, list(kept.values()))
+    tops, lefts, heights = (np.array([getattr(binder.places[k], a)[which]
+                                      for k in kept],
+                                     dtype=np.int64).reshape(-1, len(which))
+                            for a in ('top', 'left', 'height'))
+    return Group(f.sheet, tree, f.kind, f.size, f.rows[which],
+                 f.cols[which], tops, lefts, list(kept.values()), heights)
 
 # %% ../../nbs/sheets/10a_windows.ipynb #18d22dfd
 def bind_family(
@@ -271,7 +310,7 @@ def merge_groups(
         found.setdefault((g.sheet, g.tree, g.kind, g.size, g.kept), []).append(g)
     for same in found.values():
         if len(same) == 1: yield same[0]; continue
-        rows, cols, tops, lefts = (np.concatenate([getattr(g, a) for g in same], -1)
-                                   for a in ('rows', 'cols', 'tops', 'lefts'))
-        all_of_them = replace(same[0], rows=rows, cols=cols, tops=tops, lefts=lefts)
-        yield all_of_them.take(np.lexsort((cols, rows)))
+        arrays = {a: np.concatenate([getattr(g, a) for g in same], -1)
+                  for a in ('rows', 'cols', 'tops', 'lefts', 'heights')}
+        all_of_them = replace(same[0], **arrays)
+        yield all_of_them.take(np.lexsort((arrays['cols'], arrays['rows'])))

@@ -62,6 +62,7 @@ class Table(NamedTuple):
     columns: list    # names of the columns
     header_rows: int # 1, or 0 where the header is switched off
     totals_rows: int # 0 or 1
+    filtered: bool = False # does it show only some of its rows?
 
 class SolverSettings(NamedTuple):
     "What a sheet asks of Excel's Solver"
@@ -78,6 +79,13 @@ class SheetData:
     "One sheet of a workbook"
     name: str
     cells: dict = field(default_factory=dict, repr=False) # `Cell` by (row, column)
+    hidden: set = field(default_factory=set, repr=False)  # numbers of rows that are not shown
+    filters: list = field(default_factory=list, repr=False) # edges of ranges that show only some of their rows
+
+    @property
+    def filtered(self)->set: # numbers of rows
+        "Hidden rows that a filter hides"
+        return {r for r in self.hidden if any(top < r <= bottom for top, _, bottom, _ in self.filters)}
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #d84ca6c8
 @dataclass
@@ -93,6 +101,7 @@ class XlsxFile:
     solver_trouble: dict = field(default_factory=dict)
     # are days counted from 1904 instead of 1900?
     date1904: bool = False
+    iterate: tuple|None = None # rounds and least change, where circles are computed
     active_sheet: str|None = None               # the sheet that Excel shows first
     # the other workbook that a formula needs, by (sheet, row, column)
     outside: dict = field(default_factory=dict)
@@ -121,7 +130,8 @@ class XlsxFile:
 # %% ../../nbs/sheets/02b_xlsx.ipynb #f62e6e09
 _TAGS = {space.strip('{') + tag: tag for space in (MAIN, STRICT[0])
          for tag in ('sheetData', 'row', 'c',
-                     'f', 'v', 'is', 't', 'rPh', 'extLst', 'si')}
+                     'f', 'v', 'is', 't', 'rPh', 'extLst', 'si',
+                     'autoFilter', 'filterColumn')}
 
 @dataclass(slots=True)
 # a cell as it stands in the file; `start`, `end` and the spans are positions in its
@@ -172,6 +182,7 @@ class Walk:
             self.text, self.guard.doctype)
         self.rows, self.row, self.col, self.cell, self.words = [], 0, 0, None, None
         self.data, self.skip, self.in_row = None, 0, False
+        self.hidden, self.filter, self.filters = set(), None, []
 
     def run(self, data): # bytes
         self.parser.Parse(data, True)
@@ -193,6 +204,8 @@ class Walk:
         elif tag == 'sheetData':
             need(self.data is None, 'it has cells in two places')
             self.data = [self.parser.CurrentByteIndex, 0]
+        elif tag == 'autoFilter' and guard.depth == 2: self.filter = attrs.get('ref')
+        elif tag == 'filterColumn' and self.filter: self.filters, self.filter = [_place(self.filter)], None
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #21a4f51d
 @patch
@@ -204,6 +217,7 @@ def open_row(self:Walk, attrs):
                                        if at else self.row + 1, 0, True)
     need(1 <= self.row <= MAX_ROWS, f'its row {self.row} lies outside a sheet')
     self.rows.append([self.row, self.parser.CurrentByteIndex, 0])
+    if attrs.get('hidden') in ('1', 'true'): self.hidden.add(self.row)
 
 @patch
 def open_cell(self:Walk, attrs):
@@ -282,8 +296,11 @@ def check_text(text, where): # raise where a cell cannot hold it
                           f"U+{ord(odd[0]):04X}, which is not a character")
 
 def _day(text, date1904): # a date in ISO form as the number that Excel counts with
+    first = datetime(1899, 12, 30)
+    if text[2:3] == ':': # only a time of the day
+        return (datetime.fromisoformat('1899-12-30T' + text) - first) / timedelta(days=1)
     moment = datetime.fromisoformat(text.replace('Z', '')).replace(tzinfo=None)
-    days = (moment - datetime(1899, 12, 30)) / timedelta(days=1)
+    days = (moment - first) / timedelta(days=1)
     if date1904: return days - 1462
     return days if days >= 61 else days - 1
 
@@ -409,10 +426,11 @@ class _Budget:
     "Counts the cells of all sheets"
     def __init__(self): self.left, self.letters = _MAX_CELLS, _MAX_COPIED
 
-def _read_cells(data, reader, where): # bytes of a sheet -> `Cell` by (row, column)
+def _read_sheet(name, data, reader, where): # bytes of a sheet -> `SheetData`
+    walk = Walk(reader.take)
     try:
-        Walk(reader.take).run(data)
-        return reader.done()
+        walk.run(data)
+        return SheetData(name, reader.done(), walk.hidden, walk.filters)
     except SheetError as e: raise SheetError(f"{where}: {e}") from None
     except BROKEN as e: raise SheetError(f"{where} is damaged ({e})") from None
 
@@ -561,7 +579,9 @@ def _read_table(package, part, sheet): # a `Table`
                 for k, d in (('header', '1'), ('totals', '0'))]
         need(max(rows) <= 1 and sum(rows) <= ref[2] - ref[0] + 1,
              f"{rows[0]} header and {rows[1]} totals rows in {t.get('ref')}")
-        return Table(t.get('displayName') or t.get('name'), sheet, ref, columns, *rows)
+        filtered = t.find(f'{MAIN}autoFilter/{MAIN}filterColumn') is not None
+        return Table(t.get('displayName') or t.get('name'), sheet, ref, columns, *rows,
+                     filtered)
     except (ValueError, TypeError) as e:
         raise SheetError(
             f"{package.path}: a table of sheet {sheet!r} is damaged ({e})") from None
@@ -614,6 +634,14 @@ def _active(file, root, sheets): # name of the sheet that Excel shows first
     return ([n for n, what, _ in sheets[at:at + 1] if what == 'worksheet']
             or list(file.sheets))[0]
 
+def _iterate(root): # rounds, and the change at which they end; None where no circle is computed
+    if not _flag(root, 'calcPr', 'iterate'): return None
+    node = root.find(MAIN + 'calcPr')
+    try: rounds, least = (float(node.get(f'iterate{k}', d)) for k, d in
+                          (('Count', '100'), ('Delta', '0.001')))
+    except ValueError: return None
+    return (int(min(rounds, 32767)), least) if rounds >= 1 else None
+
 def read_package(package): # `XlsxFile` of an open archive
     root, links, sheets = sheet_parts(package)
     kind = lambda k: [x.target for x in links.values() if x.kind == k]
@@ -624,13 +652,15 @@ def read_package(package): # `XlsxFile` of an open archive
     for name, what, part in sheets:
         if what != 'worksheet': continue # a chart sheet has no cells
         reader = _Cells(strings, file.date1904, dynamic, budget)
-        file.sheets[name] = SheetData(name, _read_cells(
-            package.read(part), reader, f"{package.path}: sheet {name!r}"))
+        sheet = _read_sheet(name, package.read(part), reader,
+                            f"{package.path}: sheet {name!r}")
         for t in (_read_table(package, x.target, name)
                   for x in package.links(part).values() if x.kind == 'table'):
             file.tables[t.name] = t
+            if t.filtered: sheet.filters.append(t.ref)
+        file.sheets[name] = sheet
     package.sane(file.sheets, 'has no sheet with cells')
-    file.active_sheet = _active(file, root, sheets)
+    file.active_sheet, file.iterate = _active(file, root, sheets), _iterate(root)
     _read_solver(file)
     _find_outside(file, _targets(package, root, links))
     return file
