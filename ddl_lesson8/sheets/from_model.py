@@ -152,6 +152,8 @@ _HEADS = ('layer', 'shape', 'weights', 'formulas',
 _HINT = ('Every activation is a formula and every weight a cell. Change any number on '
          'the sheet model: the rest follows.')
 
+_SEVERAL = 'The model gives several results; this is the first of them.'
+
 def _contents(sheet, w, title): # fill the first sheet: the layers in words
     for col, width in zip('ABCDEFG', (34, 18, 12, 12, 22, 16, 16)):
         sheet.width(col, width)
@@ -218,7 +220,7 @@ class WorkbookModel:
     # key of the `state_dict` -> block; one block for all keys that share a parameter
     parameters: dict
     input: Block|list   # where the input stands
-    output: Block       # where the output stands
+    output: Block       # where the output stands, the first if there are several
     layers: dict        # name of each layer -> block of its output
     prediction: Block|None # where the label with the largest output stands
     n_formulas: int     # how many cells compute
@@ -268,7 +270,7 @@ def _checks(steps): # every layer against PyTorch
 # trace the model, write it, and see that it is the same model
 def _compute(w, model, inputs):
     values = [a.value for a in inputs]
-    y = answer(model, values)
+    y, several = answer(model, values)
     traced = trace(model, values, _known(), VIEWS | SAME | MADE)
     out = _finished(w, _run(w, traced, dict(zip(traced.inputs, inputs))), 'output')
     if y.shape != out.value.shape or not torch.allclose(y, out.value,
@@ -276,7 +278,7 @@ def _compute(w, model, inputs):
         raise SheetError('the traced operations give something else than the model; '
                          'does it draw random numbers?')
     w.share(model.state_dict(keep_vars=True))
-    return out
+    return out, several
 
 # %% ../../nbs/sheets/23_from_model.ipynb #901ab031
 @torch.no_grad()
@@ -302,7 +304,8 @@ def to_workbook(
     w = Canvas(book, max_formulas)
     inputs = _write_inputs(w, x)
     w.sheet.text('A1', title, 'title')
-    out = _compute(w, model, inputs)
+    out, several = _compute(w, model, inputs)
+    if several: contents.note('A3', _SEVERAL)
     if not any(s.n_formulas for s in w.steps):
         raise SheetError('the model has no layer that computes')
     w.define('output', out.block)

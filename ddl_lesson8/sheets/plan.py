@@ -31,78 +31,70 @@ from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts,
                                        all_finite, build, cat_cells, common_shape)
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
-# %% ../../nbs/sheets/11_plan.ipynb #24a154b9
-def _is_run(flat):
+# %% ../../nbs/sheets/11_plan.ipynb #8e13bc1f
+def _is_run(flat): # one piece without gaps?
     return (len(flat) > 0 and flat[-1] - flat[0] == len(flat) - 1
             and bool((np.diff(flat) == 1).all()))
 
+def _pieces(flat, starts): # slots -> segments, what to pick from each, order of all that
+    if _is_run(flat):
+        ends = np.searchsorted(starts, flat[[0, -1]], side='right') - 1
+        if ends[0] == ends[1]: # the one that needs no search for each slot
+            first = int(flat[0] - starts[ends[0]])
+            return [int(ends[0])], [range(first, first + len(flat))], None
+    segment = np.searchsorted(starts, flat, side='right') - 1
+    segments = np.unique(segment).tolist()
+    if len(segments) == 1: return segments, [flat - starts[segments[0]]], None
+    parts, order, before = [], np.empty(len(flat), dtype=np.int64), 0
+    for s in segments:
+        mine = segment == s
+        local, which = np.unique(flat[mine] - starts[s], return_inverse=True)
+        parts.append(local)
+        order[mine] = before + which.reshape(-1)
+        before += len(local)
+    return segments, parts, order
+
+# %% ../../nbs/sheets/11_plan.ipynb #4a9d73ae
 class _Reader:
     "Reads many ranges of one size from the store"
-    # slots (ranges, height, width); starts: slot where each segment begins
-    def __init__(self, slots, starts):
-        self.shape, flat = slots.shape, slots.reshape(-1)
-        if _is_run(flat):
-            k, last = (np.searchsorted(starts, flat[[0, -1]], side='right')
-                       - 1).tolist()
-            self.segments, self.order, self.on_device, self.runs = [k], None, {}, [True]
-            self.parts = [range(int(flat[0] - starts[k]),
-                                int(flat[-1] - starts[k]) + 1)]
-            if k == last: return
-        segment = np.searchsorted(starts, flat, side='right') - 1
-        self.segments = np.unique(segment).tolist()
-        # what to pick from each segment; order of all that
-        self.parts, self.order, self.on_device = [], None, {}
-        if len(self.segments) == 1: self.parts.append(flat - starts[self.segments[0]])
-        else: self._cut(flat, segment, starts)
-        self.runs = [_is_run(p) for p in self.parts] # one piece without gaps?
+    def __init__(self, slots, starts): # (ranges, height, width); where segments begin
+        self.shape, self.on_device = slots.shape, {}
+        self.segments, self.parts, self.order = _pieces(slots.reshape(-1), starts)
+        self.runs = [isinstance(p, range) or _is_run(p) for p in self.parts]
 
-    def held(self):
-        return (sum(len(p) for p in self.parts if not isinstance(p, range))
-                + (self.order is not None) * math.prod(self.shape))
+    def held(self): # numbers of places that are kept
+        kept = sum(len(p) for p in self.parts if not isinstance(p, range))
+        return kept + (self.order is not None) * math.prod(self.shape)
 
-    # several segments: what to pick, each value once
-    def _cut(self, flat, segment, starts):
-        self.order, before = np.empty(len(flat), dtype=np.int64), 0
-        for s in self.segments:
-            mine = segment == s
-            local, which = np.unique(flat[mine] - starts[s], return_inverse=True)
-            self.parts.append(local)
-            self.order[mine] = before + which.reshape(-1)
-            before += len(local)
+    def _index(self, k, device): # part k, or the order where k is None, on the device
+        if (device, k) not in self.on_device:
+            places = self.order if k is None else self.parts[k]
+            with torch.inference_mode(False): # what is kept must be good for training
+                self.on_device[device, k] = torch.as_tensor(places, device=device)
+        return self.on_device[device, k]
 
-# %% ../../nbs/sheets/11_plan.ipynb #d08e0b56
-@patch
-# of part k, or of the order where k is None, as a tensor on the device
-def _index(self:_Reader, k, device):
-    if (device, k) not in self.on_device:
-        with torch.inference_mode(False): # what is kept must be good for training too
-            self.on_device[device, k] = torch.as_tensor(
-                self.order if k is None else self.parts[k], device=device)
-    return self.on_device[device, k]
+    def _pick(self, k, t): # part k of a segment
+        part = self.parts[k]
+        if self.runs[k]: return t.narrow(-1, int(part[0]), len(part))
+        return t.index_select(-1, self._index(k, t.device))
 
-@patch
-def _pick(self:_Reader, k, t): # part k of a segment
-    part = self.parts[k]
-    return (t.narrow(-1, int(part[0]), len(part))
-            if self.runs[k] else t.index_select(-1, self._index(k, t.device)))
+    def _join(self, parts): # tensors (..., n) -> (..., ranges, height, width)
+        t = parts[0]
+        if len(parts) > 1:
+            lead = common_shape(*(t.shape[:-1] for t in parts))
+            t = torch.cat([t.expand(lead + t.shape[-1:]) for t in parts], -1)
+        if self.order is not None: t = t.index_select(-1, self._index(None, t.device))
+        return t.reshape(t.shape[:-1] + self.shape)
 
-@patch
-def _join(self:_Reader, parts): # tensors (..., n) -> (..., ranges, height, width)
-    if len(parts) > 1:
-        lead = common_shape(*(t.shape[:-1] for t in parts))
-        parts = [torch.cat([t.expand(lead + t.shape[-1:]) for t in parts], -1)]
-    t = (parts[0] if self.order is None
-         else parts[0].index_select(-1, self._index(None, parts[0].device)))
-    return t.reshape(t.shape[:-1] + self.shape)
-
-@patch
-def read(self:_Reader, store): # -> `Cells` (..., ranges, height, width)
-    parts = [store[s] for s in self.segments]
-    num = self._join([self._pick(k, p.num) for k, p in enumerate(parts)])
-    if all(p.kind is None for p in parts): return Cells(num, ref=True)
-    kind = self._join([self._pick(k, p.full_kind()) for k, p in enumerate(parts)])
-    return Cells(num,
-                 kind, True, next((p.texts for p in parts if p.texts), None)).plain()
+    def read(self, store): # -> `Cells` (..., ranges, height, width)
+        parts = [store[s] for s in self.segments]
+        num = self._join([self._pick(k, p.num) for k, p in enumerate(parts)])
+        if all(p.kind is None for p in parts): return Cells(num, ref=True)
+        kinds = [torch.zeros(p.num.shape[-1:], dtype=torch.int8, device=p.num.device)
+                 if p.kind is None else p.full_kind() for p in parts]
+        kind = self._join([self._pick(k, t) for k, t in enumerate(kinds)])
+        texts = next((p.texts for p in parts if p.texts), None)
+        return Cells(num, kind, True, texts).plain()
 
 # %% ../../nbs/sheets/11_plan.ipynb #1d8d52ea
 class _Layout:
@@ -466,7 +458,26 @@ def _grid(tops, lefts):
     rows, cols = _line(tops), _line(lefts)
     return (rows, cols) if rows and cols and rows[1] * cols[1] == len(tops) else None
 
-# %% ../../nbs/sheets/11_plan.ipynb #3d66730e
+# %% ../../nbs/sheets/11_plan.ipynb #e831411b
+_MAX_TAPS = 32   # cells of a kernel; larger ones are better off with PyTorch's
+_PIECE = 600_000 # numbers that are laid out at a time
+
+def _slide(x, kernel, stride=(1, 1)): # (images, H, W), (kernels, h, w)
+    "Products of kernels with all windows of images, (images, kernels, places)"
+    taps, (down, right) = math.prod(kernel.shape[1:]), stride
+    if x.device.type != 'cpu' or taps > _MAX_TAPS:
+        return F.conv2d(x[:, None], kernel[:, None], stride=stride).flatten(-2)
+    rows, cols = (n - k + 1 for n, k in zip(x.shape[-2:], kernel.shape[-2:])) # stride 1
+    corners = np.ndindex(*kernel.shape[-2:])
+    views = [x[:, i:i + rows:down, j:j + cols:right] for i, j in corners]
+    n = max(1, _PIECE // (taps * max(1, views[0][0].numel())))
+    def some(*views): # of some images
+        seen = torch.stack(views).flatten(1) # (taps, images * places)
+        out = kernel.flatten(1) @ seen
+        return out.view(len(kernel), len(views[0]), -1).transpose(0, 1)
+    return torch.cat([some(*part) for part in zip(*(v.split(n) for v in views))])
+
+# %% ../../nbs/sheets/11_plan.ipynb #828d8b15
 class _Side(NamedTuple):
     "One of two windows that are multiplied"
     window: Window
@@ -475,44 +486,34 @@ class _Side(NamedTuple):
     which: np.ndarray # range that each formula sees
 
 class _Contraction:
-    "Products of every kernel with every range of an image, and which of them each formula wants"
+    "Products of every kernel with every range of an image, in the formulas' order"
     def __init__(self, plan, image, kernel): # two sides
-        self.n, at = (len(kernel.tops) * len(image.tops),
-                      kernel.which * len(image.tops) + image.which)
+        at = kernel.which * len(image.tops) + image.which
+        in_order = np.array_equal(at, np.arange(len(kernel.tops) * len(image.tops)))
         with torch.inference_mode(False):
-            self.order = (None if np.array_equal(at, np.arange(self.n))
-                          else torch.from_numpy(at))
-        w, grid, self.image = image.window, _grid(image.tops, image.lefts), None
-        self.kernel = plan.reader(kernel.window.sheet,
-                                  kernel.tops, kernel.lefts, w.height, w.width, w.cut)
-        height, width = plan.index.clip(w.height,
-                                        w.width) if w.cut else (w.height, w.width)
-        # no gaps between the ranges
-        if grid and len(image.tops) > 1 and grid[
-            0][2] <= height and grid[1][2] <= width:
-            (top, n_rows, down), (left, n_cols, right) = grid
-            self.stride, size = (down, right), ((n_rows - 1) * down + height,
-                                                (n_cols - 1) * right + width)
-            self.image = plan.reader(w.sheet, np.array([top]), np.array([left]), *size)
-        else:
-            self.ranges = plan.reader(w.sheet,
-                                      image.tops, image.lefts, w.height, w.width, w.cut)
+            self.order = None if in_order else torch.from_numpy(at)
+        w, grid, self.stride = image.window, _grid(image.tops, image.lefts), None
+        size = plan.index.clip(w.height, w.width) if w.cut else (w.height, w.width)
+        def reader(side): return plan.reader(side.window.sheet, side.tops, side.lefts,
+                                             w.height, w.width, w.cut)
+        self.kernel, steps = reader(kernel), grid and (grid[0][2], grid[1][2])
+        touch = grid and steps[0] <= size[0] and steps[1] <= size[1]
+        if len(image.tops) < 2 or not touch: self.image = reader(image); return
+        self.stride, first = steps, [np.array([line[0]]) for line in grid]
+        whole = [(line[1] - 1) * line[2] + n for line, n in zip(grid, size)]
+        self.image = plan.reader(w.sheet, *first, *whole)
 
-    # `Cells` (..., formulas, 1, 1), or None where something is no number
-    def compute(self, store):
-        kernel, x = self.kernel.read(store), (self.image or self.ranges).read(store)
+    def compute(self, store): # (..., formulas, 1, 1); None where one is no number
+        kernel, x = self.kernel.read(store), self.image.read(store)
         if not (_numeric(kernel) and _numeric(x)): return None
-        if self.image and kernel.num.dim() > 3: return None # a batch of kernels
-        out = (self._convolve(x.num, kernel.num)
-               if self.image else _all_products(x.num, kernel.num))
+        kernel, x = kernel.num, x.num
+        if self.stride is None: out = _all_products(x, kernel)
+        elif kernel.dim() > 3: return None # a batch of kernels
+        else:
+            out = _slide(x.reshape((-1,) + x.shape[-2:]), kernel, self.stride)
+            out = out.reshape(x.shape[:-3] + (-1,))
         if self.order is not None: out = out.index_select(-1, self.order.to(out.device))
         return Cells(out[..., None, None]) if all_finite(out) else None
-
-    # (..., 1, height, width), (kernels, h, w) -> (..., kernels * places)
-    def _convolve(self, x, kernel):
-        out = F.conv2d(x.reshape((-1, 1) + x.shape[-2:]),
-                       kernel[:, None], stride=self.stride)
-        return out.reshape(x.shape[:-3] + (-1,))
 
 # %% ../../nbs/sheets/11_plan.ipynb #2c7d8e17
 def _numeric(x):

@@ -93,7 +93,8 @@ def _watched(model, running): # note which layer runs, and what it was given
         yield layer.register_forward_pre_hook(begin(path, type(layer).__name__))
         yield layer.register_forward_hook(end)
 
-# what PyTorch gives; on copies, because a layer may work in place
+# what PyTorch gives first, and whether there is more; on copies, because a layer may
+# work in place
 def answer(model, values):
     running, watched = [], copy.deepcopy(model)
     hooks = list(_watched(watched, running))
@@ -106,10 +107,12 @@ def answer(model, values):
                          f"{_shown(given) or 'this'}: {e}") from e
     finally:
         for hook in hooks: hook.remove()
-    if not isinstance(y, torch.Tensor):
+    several = isinstance(y, (tuple, list)) and len(y) > 0
+    first = y[0] if several else y # an LSTM gives its state too
+    if not isinstance(first, torch.Tensor):
         raise SheetError(f"the model gives a {type(y).__name__}; only one tensor can "
-                         "be written: return that one")
-    return y
+                         "be written: return that one, or put it first in a tuple")
+    return first, several
 
 # %% ../../nbs/sheets/21_trace.ipynb #e829bf15
 def _exported(model, values):

@@ -13,7 +13,8 @@ from itertools import product
 import torch
 from .address import SheetError
 from .canvas import DOWN, Act, block_shape
-from .write_ops import ranges, write_matmul, write_softmax, writes
+from .write_ops import (WRITERS, ranges, write_matmul,
+                                             write_softmax, writes)
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #98a5121c
 def _picture(w, x, n): # cells as (batch, channels, height, width)
@@ -65,7 +66,8 @@ def _terms(w, xs, ws, rows, cols, dense): # window times kernel, for one input c
     if not rows or not cols: return []
     if dense:
         window = w.area(xs[rows[0][1]][cols[0][1]], xs[rows[-1][1]][cols[-1][1]])
-        return [f'SUMPRODUCT({window},{w.area(ws[rows[0][0]][cols[0][0]], ws[rows[-1][0]][cols[-1][0]])})']
+        kernel = w.area(ws[rows[0][0]][cols[0][0]], ws[rows[-1][0]][cols[-1][0]])
+        return [f'SUMPRODUCT({window},{kernel})']
     return [f'{w.ref(xs[r][k])}*{w.ref(ws[a][b])}' for a, r in rows for b, k in cols]
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #8ee66f4b
@@ -298,6 +300,28 @@ def _write_group_norm(w, op): return _write_grouped(w, op, op.args['num_groups']
 def _write_instance_norm(w, op):
     if not op.args['use_input_stats']: return _write_batch_norm(w, op)
     return _write_grouped(w, op, op.args['input'].value.shape[1])
+
+# %% ../../nbs/sheets/22b_write_layers.ipynb #78e44777
+@writes('bilinear')
+def _write_bilinear(w, op):
+    a, b, weight, bias = (op.args[k] for k in ('input1', 'input2', 'weight', 'bias'))
+    value = a.value.unsqueeze(-1) * b.value.unsqueeze(-2)
+    def names(act, dim): # how the products refer to it
+        cells = w.cells(act).unsqueeze(dim).expand(value.shape)
+        return map(w.ref, cells.flatten().tolist())
+    texts = [f'{x}*{y}' for x, y in zip(names(a, -1), names(b, -2))]
+    pairs = w.new(value.flatten(-2), texts, f'{op.label} products', 'product')
+    if weight.key:
+        w.place(weight, f'{op.label} weights', (len(weight.value), value[0].numel()))
+    flat = Act(weight.value.flatten(1), w.cells(weight).flatten(1), name=weight.name)
+    args = dict(input=w.settle(pairs), weight=flat, bias=bias)
+    return WRITERS['linear'](w, op._replace(name='linear', args=args))
+
+@writes('conv3d', 'conv_transpose3d', 'max_pool3d', 'max_pool3d_with_indices',
+        'avg_pool3d', 'adaptive_max_pool3d', 'adaptive_avg_pool3d')
+def _refuse_volume(w, op):
+    raise SheetError('slides through a volume of three dimensions, and a sheet shows '
+                     'pictures and signals; use the layer of two dimensions on slices')
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #c9fc1ebe
 def _switch(w): # one cell for the whole model: is it training?
