@@ -22,12 +22,12 @@ from .totals import TOTALS
 from .mathematics import running_sum
 from .groups import in_cell
 from .work import TooMuchWork, Watch, Work
-from .windows import CutOff, Group, Running, Window
+from .windows import CutOff, Group, Kept, Running, Window
 from .order import (CellIndex, _Graph, _Links,
                                       _distinct, _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
-from .keep import _Seen, keep_step
-from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts,
+from .keep import _Seen, keep_step, saved_step
+from .values import (BLANK, FAULT, LOST, NA, NUMBER, REF, Cells, Texts,
                                        all_finite, build, cat_cells, common_shape)
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
@@ -142,8 +142,12 @@ class Plan:
         # number of each cell that holds a constant, by (sheet, row, column)
         constants:dict,
         groups:list,    # of `Group`
-        given:tuple     # of `Area`: what comes from outside
+        given:tuple,    # of `Area`: what comes from outside
+        # formulas that wait for each other: 'refuse', 'keep' their saved results, or
+        # go round: most rounds, and the change at which they end
+        rings='refuse'
     ):  # raises `SheetError` where formulas wait for each other
+        self.rings = rings
         self.path, self.given, self.readers = path, tuple(given), {}
         by_sheet = _by_sheet(constants)
         places = ([(s, r, c) for s, (r, c, _) in by_sheet.items()]
@@ -225,13 +229,23 @@ def _place_constants(self:Plan, by_sheet, replaced):
     self.constants = numbers[keep]
     self.layout.add(ids[keep])
 
+_MAX_ROUNDS = 200_000 # formulas of a circle times its rounds
+
 @patch
 def _place_steps(self:Plan, graph): # a segment for each step
     self.first_step, blocks = len(self.layout.starts), []
-    try: order = _schedule(graph)
+    circles = None if self.rings == 'refuse' else []
+    try: order = _schedule(graph, circles)
     except SheetError as e: raise SheetError(f"{self.path}: {e}") from None
+    self.circles = {first: (stop, why) for first, stop, why in circles or ()}
+    for first, (stop, why) in self.circles.items() if self.rings != 'keep' else ():
+        _enough((stop - first) * self.rings[0], _MAX_ROUNDS,
+                f"{self.path}: {why}: {stop - first:,} cells, {self.rings[0]:,} times")
     for k, formulas in order:
         blocks.append(graph.groups[k].take(formulas))
+        why = next((w for a, (b, w) in self.circles.items() if a < len(blocks) <= b), None)
+        if why and self.rings == 'keep':
+            blocks[-1] = replace(blocks[-1], kept=Kept(why, None))
         ids = graph.outputs(blocks[-1]).reshape(-1)
         self.layout.add(ids, graph.owner[ids] >= 0)
     self.layout.starts, self.steps, held, read = np.array(self.layout.starts), [], 0, 0
@@ -656,3 +670,44 @@ def _element(run, at): # the pass of one element of the batch
 def _side_by_side(parts): # segments -> one segment
     return cat_cells([p.map(lambda t: t[..., None, :]) for p in parts],
                      -1).map(lambda t: t[..., 0, :]).plain()
+
+# %% ../../nbs/sheets/11_plan.ipynb #5e80e25f
+def _change(old, new): # the largest change of a number; infinite where a kind changes
+    if not torch.equal(*torch.broadcast_tensors(old.full_kind(), new.full_kind())):
+        return math.inf
+    return float((new.num.detach() - old.num.detach()).abs().max())
+
+def _go_round(plan, first, run): # fill the store for the steps of a circle
+    stop, why = plan.circles[first]
+    steps, at = plan.steps[first:stop], plan.first_step + first
+    for i, s in enumerate(steps): run.store[at + i] = saved_step(s, run)
+    rounds, least = (1, 0.) if plan.rings == 'keep' else plan.rings
+    for _ in range(rounds):
+        changes = [0.]
+        for i, s in enumerate(steps):
+            old, run.store[at + i] = run.store[at + i], compute_step(s, run)
+            changes.append(_change(old, run.store[at + i]))
+        graph = torch.is_grad_enabled() and run.store[at].num.requires_grad
+        if max(changes) < least and not graph: break
+    if plan.rings == 'keep': _lose_together(steps, at, why, run)
+
+def _lose_together(steps, at, why, run): # where one is lost, all are
+    cells = [(s.group.sheet, int(s.group.rows[0]), int(s.group.cols[0])) for s in steps]
+    lost = next((run.failed[c] for c in cells if c in run.failed), None)
+    if lost is None: return
+    for i, c in enumerate(cells):
+        x = run.store[at + i]
+        run.store[at + i] = Cells(torch.full_like(x.num.detach(), LOST),
+                                  torch.full_like(x.full_kind(), FAULT), texts=x.texts)
+        run.failed.setdefault(c, lost)
+
+def compute_steps(
+    plan,  # a `Plan`
+    steps, # numbers of its steps, in order, with all that they need
+    run:Run # whose store they fill
+):
+    "Compute steps one after the other, and circles round by round"
+    for k in steps:
+        if k in plan.circles: _go_round(plan, k, run)
+        elif run.store[plan.first_step + k] is None:
+            run.store[plan.first_step + k] = compute_step(plan.steps[k], run)
