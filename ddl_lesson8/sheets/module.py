@@ -24,7 +24,7 @@ from .groups import (CLOCK, RANDOM, Names, Unread, address, calls_in, check_supp
 from .windows import Kept, bind_family, merge_groups
 from .keep import engine_agrees
 from .fit import Fitting
-from .plan import Plan, Run, compute_step
+from .plan import Plan, Run, compute_steps
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area
 from .xlsx import ErrorValue, read_xlsx
 from .rewrite import rewrite_xlsx
@@ -368,7 +368,8 @@ def plan(self:SheetModule, given): # the order of computation when these areas a
     given = (*self.areas.values(), *given)
     if given not in self.plans:
         if len(self.plans) == _MAX_PLANS: self.plans.pop(next(iter(self.plans)))
-        self.plans[given] = Plan(self.path, self.constants, self.groups, given)
+        self.plans[given] = Plan(self.path, self.constants, self.groups, given,
+                                 self.file.iterate or self.unknown)
     return self.plans[given]
 
 @patch
@@ -408,7 +409,7 @@ def forward(self:SheetModule,
     run = self._start_run(plan, [getattr(self, k).flatten() for k in self.areas] + tensors)
     steps = range(len(plan.steps)) if want is None else plan.wanted(self.find(want)[0])
     self._check_fed([plan.steps[k].group for k in steps])
-    for k in steps: run.store[plan.first_step + k] = compute_step(plan.steps[k], run)
+    compute_steps(plan, steps, run)
     return Sheets(self, plan, run.store, run.failed)
 
 # %% ../../nbs/sheets/12_module.ipynb #421d1725

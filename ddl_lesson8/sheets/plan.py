@@ -20,12 +20,13 @@ from .functions import FUNCTIONS
 from .totals import TOTALS
 from .mathematics import running_sum
 from .groups import in_cell
-from .windows import CutOff, Group, Running, Window
+from .windows import CutOff, Group, Kept, Running, Window
 from .order import (CellIndex, _Graph, _Links,
                                       _distinct, _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
-from .keep import _Seen, keep_step
-from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts,
+from .keep import _Seen, keep_step, saved_step
+from .values import (BLANK,
+                                       FAULT, LOST, NA, NUMBER, REF, Cells, Texts,
                                        all_finite, build, cat_cells, common_shape)
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
@@ -157,9 +158,11 @@ class _Laid:
         path,           # of the workbook, for messages
         constants:dict, # number of each constant, by (sheet, row, column)
         groups:list,    # of `Group`
-        given:tuple     # of `Area`: what comes from outside
+        given:tuple,    # of `Area`: what comes from outside
+        rings='refuse'  # circles: 'refuse', 'keep' what is saved, or (rounds, change)
     ):  # raises `SheetError` where formulas wait for each other
         self.path, self.given, self.readers = path, tuple(given), {}
+        self.rings, self.circles = rings, {}
         by_sheet = _by_sheet(constants)
         places = [(s, r, c) for s, (r, c, _) in by_sheet.items()]
         places += [(a.sheet, *_area_cells(a)) for a in given]
@@ -185,26 +188,38 @@ class _Laid:
         self.constants = numbers[keep]
         self.layout.add(ids[keep])
 
-    def _place_steps(self, graph): # a segment for each step
-        self.first_step, blocks = len(self.layout.starts), []
-        try: order = _schedule(graph)
+    def _order(self, graph): # groups and formulas in order, and circles among them
+        circles = None if self.rings == 'refuse' else []
+        try: order = _schedule(graph, circles)
         except SheetError as e: raise SheetError(f"{self.path}: {e}") from None
-        for k, formulas in order:
-            blocks.append(graph.groups[k].take(formulas))
-            ids = graph.outputs(blocks[-1]).reshape(-1)
-            self.layout.add(ids, graph.owner[ids] >= 0)
-        self.layout.starts, self.steps = np.array(self.layout.starts), []
-        held = read = 0
+        self.circles = {first: (stop, why) for first, stop, why in circles or ()}
+        for first, (stop, why) in self.circles.items() if self.rings != 'keep' else ():
+            rounds, n = self.rings[0], stop - first
+            _enough(n * rounds, _MAX_ROUNDS,
+                    f"{self.path}: {why}: {n:,} cells, {rounds:,} times")
+        return [graph.groups[k].take(formulas) for k, formulas in order]
+
+    def _place_steps(self, graph): # a segment for each step
+        self.first_step, blocks = len(self.layout.starts), self._order(graph)
+        for first, (stop, why) in self.circles.items() if self.rings == 'keep' else ():
+            for k in range(first, stop):
+                blocks[k] = replace(blocks[k], kept=Kept(why, None))
         for g in blocks:
-            self.steps.append(_Step(g, self))
-            where, readers = (f"{self.path}: {g.address()}",
-                              self.steps[-1].readers.values())
-            held += sum(r.held() for r in readers)
-            read += sum(math.prod(r.shape) for r in readers)
-            _enough(held, _MAX_HELD,
-                    f"{where}: formulas up to here read {held:,} scattered cells")
-            _enough(read,
-                    _MAX_READ, f"{where}: formulas up to here read {read:,} cells")
+            ids = graph.outputs(g).reshape(-1)
+            self.layout.add(ids, graph.owner[ids] >= 0)
+        self.layout.starts = np.array(self.layout.starts)
+        self.steps, self.held, self.n_read = [], 0, 0
+        for g in blocks: self._add_step(_Step(g, self))
+
+    def _add_step(self, step): # count what its readers read, before the next is made
+        self.steps.append(step)
+        where = f"{self.path}: {step.group.address()}: formulas up to here read"
+        self.held += sum(r.held() for r in step.readers.values())
+        self.n_read += sum(math.prod(r.shape) for r in step.readers.values())
+        _enough(self.held, _MAX_HELD, f"{where} {self.held:,} scattered cells")
+        _enough(self.n_read, _MAX_READ, f"{where} {self.n_read:,} cells")
+
+_MAX_ROUNDS = 200_000 # formulas of a circle times its rounds
 
 # %% ../../nbs/sheets/11_plan.ipynb #d3bb4d30
 class _Reading(_Laid):
@@ -610,3 +625,44 @@ def _element(run, at): # the pass of one element of the batch
 def _side_by_side(parts): # segments -> one segment
     return cat_cells([p.map(lambda t: t[..., None, :]) for p in parts],
                      -1).map(lambda t: t[..., 0, :]).plain()
+
+# %% ../../nbs/sheets/11_plan.ipynb #5e80e25f
+def _change(old, new): # the largest change of a number; infinite where a kind changes
+    if not torch.equal(*torch.broadcast_tensors(old.full_kind(), new.full_kind())):
+        return math.inf
+    return float((new.num.detach() - old.num.detach()).abs().max())
+
+def _go_round(plan, first, run): # fill the store for the steps of a circle
+    stop, why = plan.circles[first]
+    steps, at = plan.steps[first:stop], plan.first_step + first
+    for i, s in enumerate(steps): run.store[at + i] = saved_step(s, run)
+    rounds, least = (1, 0.) if plan.rings == 'keep' else plan.rings
+    for _ in range(rounds):
+        changes = [0.]
+        for i, s in enumerate(steps):
+            old, run.store[at + i] = run.store[at + i], compute_step(s, run)
+            changes.append(_change(old, run.store[at + i]))
+        graph = torch.is_grad_enabled() and run.store[at].num.requires_grad
+        if max(changes) < least and not graph: break
+    if plan.rings == 'keep': _lose_together(steps, at, why, run)
+
+def _lose_together(steps, at, why, run): # where one is lost, all are
+    cells = [(s.group.sheet, int(s.group.rows[0]), int(s.group.cols[0])) for s in steps]
+    lost = next((run.failed[c] for c in cells if c in run.failed), None)
+    if lost is None: return
+    for i, c in enumerate(cells):
+        x = run.store[at + i]
+        run.store[at + i] = Cells(torch.full_like(x.num.detach(), LOST),
+                                  torch.full_like(x.full_kind(), FAULT), texts=x.texts)
+        run.failed.setdefault(c, lost)
+
+def compute_steps(
+    plan,  # a `Plan`
+    steps, # numbers of its steps, in order, with all that they need
+    run:Run # whose store they fill
+):
+    "Compute steps one after the other, and circles round by round"
+    for k in steps:
+        if k in plan.circles: _go_round(plan, k, run)
+        elif run.store[plan.first_step + k] is None:
+            run.store[plan.first_step + k] = compute_step(plan.steps[k], run)
