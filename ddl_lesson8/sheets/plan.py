@@ -152,18 +152,13 @@ def _not_given(index, groups, taken): # formulas of which not every cell is give
         kept = g.take(np.flatnonzero(~taken[ids].all(1)))
         if len(kept.rows): yield kept
 
-class _Laid:
-    "Where each value will stand, and the steps in order"
-    def __init__(self,
-        path,           # of the workbook, for messages
-        constants:dict, # number of each constant, by (sheet, row, column)
-        groups:list,    # of `Group`
-        given:tuple,    # of `Area`: what comes from outside
-        rings='refuse'  # circles: 'refuse', 'keep' what is saved, or (rounds, change)
-    ):  # raises `SheetError` where formulas wait for each other
+class _Placed:
+    "Where what is known will stand: constants, and what is given"
+    def __init__(self, path, given):
         self.path, self.given, self.readers = path, tuple(given), {}
-        self.rings, self.circles = rings, {}
-        by_sheet = _by_sheet(constants)
+
+    def place(self, constants, groups): # all but the steps; the graph of these
+        by_sheet, given = _by_sheet(constants), self.given
         places = [(s, r, c) for s, (r, c, _) in by_sheet.items()]
         places += [(a.sheet, *_area_cells(a)) for a in given]
         places += [(g.sheet, *_spread(g.rows, g.cols, *g.size)) for g in groups]
@@ -173,11 +168,11 @@ class _Laid:
         taken[np.concatenate(ids + [np.zeros(0, dtype=np.int64)])] = True
         groups = list(_not_given(self.index, groups, taken))
         try: graph = _Graph(self.index, groups, np.flatnonzero(taken))
-        except SheetError as e: raise SheetError(f"{path}: {e}") from None
+        except SheetError as e: raise SheetError(f"{self.path}: {e}") from None
         self.layout = _Layout(self.index.n)
         self._place_constants(by_sheet, taken | (graph.owner >= 0))
         for area_ids in ids: self.layout.add(area_ids)
-        self._place_steps(graph)
+        return graph
 
     def _place_constants(self, by_sheet, replaced): # a blank cell, then what stays
         ids = [self.index.of(s, r, c) for s, (r, c, _) in by_sheet.items()]
@@ -187,6 +182,22 @@ class _Laid:
         keep = ~replaced[ids]
         self.constants = numbers[keep]
         self.layout.add(ids[keep])
+
+# %% ../../nbs/sheets/11_plan.ipynb #94b79cc2
+_MAX_ROUNDS = 200_000 # formulas of a circle times its rounds
+
+class _Laid(_Placed):
+    "Where each value will stand, and the steps in order"
+    def __init__(self,
+        path,           # of the workbook, for messages
+        constants:dict, # number of each constant, by (sheet, row, column)
+        groups:list,    # of `Group`
+        given:tuple,    # of `Area`: what comes from outside
+        rings='refuse'  # circles: 'refuse', 'keep' what is saved, or (rounds, change)
+    ):  # raises `SheetError` where formulas wait for each other
+        super().__init__(path, given)
+        self.rings, self.circles = rings, {}
+        self._place_steps(self.place(constants, groups))
 
     def _order(self, graph): # groups and formulas in order, and circles among them
         circles = None if self.rings == 'refuse' else []
@@ -218,8 +229,6 @@ class _Laid:
         self.n_read += sum(math.prod(r.shape) for r in step.readers.values())
         _enough(self.held, _MAX_HELD, f"{where} {self.held:,} scattered cells")
         _enough(self.n_read, _MAX_READ, f"{where} {self.n_read:,} cells")
-
-_MAX_ROUNDS = 200_000 # formulas of a circle times its rounds
 
 # %% ../../nbs/sheets/11_plan.ipynb #d3bb4d30
 class _Reading(_Laid):
