@@ -206,6 +206,7 @@ def _dynamic_sheets(tree): # sheets on which a formula may look anywhere
             found |= {n.sheet for n in walk(node) if isinstance(n, Window)}
     return found
 
+# %% ../../nbs/sheets/10c_order.ipynb #31eb0472
 class _Graph:
     "What must be computed before what: formulas, and windows through which they see"
     def __init__(self, index, groups, given):

@@ -374,6 +374,7 @@ def _check_known(plan, store, segments): # is all computed that a range shows?
     raise SheetError(f"it looks at {where}, which is not computed before it; use a "
                      "fixed " "range instead of one that is computed")
 
+# %% ../../nbs/sheets/11_plan.ipynb #42a6da96
 class _Looking(Context):
     "Reads what the formulas of one step see"
     def __init__(self, step, run):
