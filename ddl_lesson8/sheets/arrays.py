@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0003
 import math
+from collections import Counter
 import torch
 from .address import SheetError
 from .evaluate import OneByOne, evaluate
@@ -91,7 +92,8 @@ def _unique(x, across=None, once=None):
     kind, num = (t.detach().expand(x.size) for t in _keys(x))
     _for_all(Cells(num))
     rows = [tuple(zip(k, v)) for k, v in zip(kind.reshape(x.size[-2:]).tolist(), num.reshape(x.size[-2:]).tolist())]
-    at = [i for i, r in enumerate(rows) if (rows.count(r) == 1 if once else rows.index(r) == i)]
+    times, first = Counter(rows), dict(zip(reversed(rows), reversed(range(len(rows)))))
+    at = [i for i, r in enumerate(rows) if (times[r] == 1 if once else first[r] == i)]
     return _turned(_rows(x, at), turn) if at else _problem(x, 9) # #CALC!
 
 def _part(drop): # TAKE and DROP
