@@ -34,6 +34,7 @@ def _sequence(ctx, rows, cols=None, start=None, step=None):
     steps = torch.arange(r * c, device=ctx.like.device).to(ctx.like)
     return Cells(a + b * steps.reshape(1, r, c))
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #f76d7646
 # which rows are taken must be the same for all formulas and the whole batch
 def _for_all(*values):
     if any(math.prod(v.size[:-2]) > 1 for v in values): raise OneByOne
@@ -44,6 +45,7 @@ def _rows(x, at): # rows of an array, by their numbers
 
 def _turned(x, by_column): return x.map(lambda t: t.mT) if by_column else x
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #eead6f98
 @ARRAYS('FILTER', 'aap', 2, context=True)
 def _filter(ctx, x, include, empty=None):
     truth, fault = _truth(include)
@@ -76,6 +78,7 @@ def _arranged(x, keys): # x with its rows in the order of the last key first
     cols = x.size[-1]
     return take(x, at[..., None] * cols + torch.arange(cols, device=at.device))
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #b6006d1f
 @ARRAYS('SORT', 'avvv', 1)
 def _sort(x, by=None, order=None, across=None):
     turn, k, falling = (bool(_number(across, 0)), int(_number(by, 1)),
@@ -108,6 +111,7 @@ def _unique(x, across=None, once=None):
           if (rows.count(r) == 1 if once else rows.index(r) == i)]
     return _turned(_rows(x, at), turn) if at else _problem(x, 9) # #CALC!
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #d6742cd8
 def _part(drop): # TAKE and DROP
     def compute(x, rows=None, cols=None):
         for k, dim in ((rows, -2), (cols, -1)):
@@ -126,6 +130,7 @@ def _part(drop): # TAKE and DROP
 ARRAYS('TAKE', 'avv', 2)(_part(False))
 ARRAYS('DROP', 'avv', 2)(_part(True))
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #82a06645
 def _stack(dim): # VSTACK and HSTACK; what is too short gets #N/A
     def compute(*args):
         other = -1 if dim == -2 else -2
@@ -156,6 +161,7 @@ def _call_with(ctx, params, body, values):
     try: return evaluate(body, ctx, True, True)
     finally: ctx.params = outer
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #87858520
 def _one_formula(ctx, args): # arrays of a single formula
     values = [evaluate(a, ctx, True, True) for a in args]
     if len(ctx.rows) > 1: raise OneByOne
@@ -208,6 +214,7 @@ def _makearray(ctx, args, array, whole):
     return _put_back(ctx, _call_with(ctx, params, body, [Cells(row), Cells(col)]),
                      r * c, (r, c))
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #7376559e
 def _fold(all_of_them): # REDUCE and SCAN
     def compute(ctx, args, array, whole):
         params, body = _function_of(args[2], 2)

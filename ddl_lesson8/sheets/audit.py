@@ -110,6 +110,7 @@ class Audit:
         return html_table(_HEAD, self._table(), self._advice() + self.notes,
                           self._head())
 
+# %% ../../nbs/sheets/25_audit.ipynb #f01875f5
 _HEAD = ('', 'cell', 'formula', 'saved', 'by the module', 'by the engine')
 
 def _short(v): # for a table
@@ -123,6 +124,7 @@ _SEEKING = re.compile(r'\b(OFFSET|INDIRECT|CELL|INFO)\s*\(', re.I)
 def _calls(pattern, formula):
     return bool(pattern.search(re.sub(r'"[^"]*"', '', formula)))
 
+# %% ../../nbs/sheets/25_audit.ipynb #a44b9b46
 def _by_engine(file, notes): # value by (sheet, row, column)
     try:
         engine, fixed = Engine(file), {}
@@ -137,6 +139,7 @@ def _by_engine(file, notes): # value by (sheet, row, column)
     except SheetError as e: notes.append(str(e).removeprefix(f'{file.path}: '))
     return {}
 
+# %% ../../nbs/sheets/25_audit.ipynb #ecffdf47
 # the same by our own module; without the cells that it keeps
 def _by_module(file, notes):
     found = {}
@@ -175,6 +178,7 @@ def _agree(a, b): # two results
     if all(numbers): return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-11)
     return type(a) is type(b) and a == b
 
+# %% ../../nbs/sheets/25_audit.ipynb #a6b323b8
 # a kind of `WRONG` or 'doubtful', or None; each recalculation in a list of one, or an
 # empty one
 def _judge(saved, tensor, engine):

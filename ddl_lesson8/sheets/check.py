@@ -41,6 +41,7 @@ def _find_areas(file, where):
 
 _CALLED = dict(error='error value', logical='truth value', text='text')
 
+# %% ../../nbs/sheets/07_check.ipynb #466f343b
 # what a cell without a number stands for, or an error that says what is there
 def _number(cell, where, path, blank):
     if cell.type == 'empty' and cell.formula:
@@ -77,6 +78,7 @@ def numbers(
     return (torch.tensor([[row(a, r) for r in range(a.top, a.bottom + 1, dr)]
                           for a in areas], dtype=torch.float64))
 
+# %% ../../nbs/sheets/07_check.ipynb #af915eee
 def _shaped(t, where, shape): # rectangles -> the shape that was asked for
     if isinstance(where, Block):
         t = t.transpose(-1, -2) if where.vertical else t
@@ -197,6 +199,7 @@ def _unravel(flat, shape):
         index.insert(0, i)
     return index
 
+# %% ../../nbs/sheets/07_check.ipynb #0f28e799
 def _cell_at(areas, where, shape, flat): # address of the flat-th element
     if isinstance(where, Block):
         return f'{quote_sheet(where.sheet.name)}!{where.ref(*_unravel(flat, shape))}'
@@ -213,6 +216,7 @@ def _new_row(check, areas, rtol): # the line of a check, before it is judged
     return Row(check.name, areas[0].sheet, cells, n, against, math.inf, '', False,
                given=check.given)
 
+# %% ../../nbs/sheets/07_check.ipynb #b0097ca0
 def _check_row(check, file, read, rtol):
     areas, _ = _find_areas(file, check.where)
     row = _new_row(check, areas, rtol)
@@ -243,6 +247,7 @@ def _all_formulas(file, areas): # a number that was typed in proves nothing
             raise SheetError(f"{file.path}: {quote_sheet(a.sheet)}!{cell_name(r, c)} "
                              f"{what}: nothing computes it")
 
+# %% ../../nbs/sheets/07_check.ipynb #893be68a
 def _judge(row, check, areas, got, want, rtol):
     pairs = [(f'sheet and {k}', got, v) for k, v in want.items()]
     names = list(want)

@@ -41,6 +41,7 @@ def _pattern(text): # a text with * ? ~ as a regular expression
 
 _CONDITION = re.compile(r'(<=|>=|<>|=|<|>)?(.*)', re.S)
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #10c200cf
 # what a condition compares with: number, truth value, error or text
 def _operand_of(text):
     if _parse(text) is not None: return _parse(text)
@@ -71,6 +72,7 @@ def _equal_to(num, kind, texts, value): # cells that hold a value
         return (kind == FAULT) & (num == encode(value, texts)[0])
     return _text_mask(num, kind, texts, value)
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #fbdf006f
 def _fits(num, kind, texts, condition): # cells that fit to a condition, a text
     op, rest = _CONDITION.fullmatch(condition).groups()
     if rest == '' and op in ('=', '<>'): return (kind == BLANK) == (op == '=')
@@ -112,6 +114,7 @@ def _where(values, condition):
         out |= fits & (want == w) & (what == k)
     return out
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #7274c858
 # conditions may be arrays: one result for each of their places
 def _each(fn, *conditions):
     conditions = align(*conditions)
@@ -131,6 +134,7 @@ def _countif(values, condition):
               condition)
     return _with_fault(n, _broken(values))
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #178537d8
 def _all_fit(ranges, conditions): # every range has its condition
     mask = None
     for values, condition in zip(ranges, conditions):
@@ -155,6 +159,7 @@ def _masked(values, mask):
     return (torch.where(counts, num, 0.), counts,
             _first_along(mask & (kind == FAULT), num))
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #f9a5c9d0
 def _conditional(finish):
     def compute(values, *pairs):
         ranges, fault = pairs[::2], _broken(values, *pairs[::2])
@@ -164,6 +169,7 @@ def _conditional(finish):
         return _with_fault(_each(one, *pairs[1::2]), fault)
     return compute
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #572879b7
 def _mean_if(num, mask, fault):
     n = mask.sum(-1).to(num.dtype)
     return _finite(_in_order(num) / n.clamp(min=1),
@@ -199,6 +205,7 @@ def _if_older(finish):
         return _each(lambda c: finish(*_masked(target, _where(values, c))), condition)
     return compute
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #5f48ed45
 def same_size(
     a:Place, # ranges
     b:Place  # other ranges
@@ -218,6 +225,7 @@ def _counta(*args):
     return (_scalar(sum(((a.full_kind() != BLANK) | typed(a)).sum((-2, -1))
                         for a in args).to(args[0].num.dtype)))
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #98fe30cc
 @CONDITIONS('COUNTBLANK', 'r')
 def _countblank(x):
     kind, num = x.full_kind().flatten(-2), x.num.detach().expand(x.size).flatten(-2)

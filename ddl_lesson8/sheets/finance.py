@@ -31,6 +31,7 @@ def _with_defaults(fn, check=None):
         return elementwise(fn, *args, check=check)
     return compute
 
+# %% ../../nbs/sheets/08_finance.ipynb #6c7add08
 def _fv(rate, n, pmt, pv, due):
     return -(pv * (1 + rate) ** n + pmt * (1 + rate * (due != 0)) * _annuity(rate, n))
 def _pv(rate, n, pmt, fv, due):
@@ -43,6 +44,7 @@ def _nper(rate, pmt, pv, fv, due):
     many = torch.log((p - fv * r) / (p + pv * r)) / torch.log1p(r)
     return torch.where(small, -(pv + fv) / torch.where(small, pmt, 1.), many)
 
+# %% ../../nbs/sheets/08_finance.ipynb #f79c8cfb
 _no_loan = lambda rate, n, *rest: _code((n == 0) | (rate <= -1), NUM)
 _lost_at_once = lambda rate, n, *rest: _code((rate == -1) & (n < 0), DIV0)
 FINANCE('FV', 'vvvvv', 3, context=True)(_with_defaults(_fv, _lost_at_once))

@@ -75,6 +75,7 @@ def _wishes(self:Fitting, constraints, sheet):
         else: out.rows.append((areas, op, limit, f'{left} {op} {right}'))
     return out
 
+# %% ../../nbs/sheets/11c_fit.ipynb #a1e6a42c
 @patch
 # a number, numbers in cells, or a list of areas that move with the cells that change
 def _limit(self:Fitting, right, sheet):
@@ -116,6 +117,7 @@ def _pair(self:Fitting, where, bound): # a lower and an upper bound
     return tuple(end if b is None else b for b,
                  end in zip(bound, (-math.inf, math.inf)))
 
+# %% ../../nbs/sheets/11c_fit.ipynb #73c9161b
 @patch
 # lowest and highest value of each number, flat
 def _limits(self:Fitting, keys, bounds, nonnegative):
@@ -205,6 +207,7 @@ def _rows_of(loss, kept): # `Rows` of the constraints of computed cells
     return Rows(at, ends('<='), ends('>='),
                 [name for _, name, k in counts for _ in range(k)])
 
+# %% ../../nbs/sheets/11c_fit.ipynb #57b29ed3
 def _slope(v, tensors): # of one number, flat
     if not v.requires_grad:
         return torch.zeros(sum(p.numel() for p in tensors), dtype=v.dtype,
@@ -213,6 +216,7 @@ def _slope(v, tensors): # of one number, flat
     return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p,
                       g in zip(tensors, grads)])
 
+# %% ../../nbs/sheets/11c_fit.ipynb #f164803d
 @patch
 # fit with constraints or whole numbers
 def _search_within(self:Fitting, loss, wishes, keys, start, limits, steps, tol):

@@ -47,6 +47,7 @@ class Engine:
                     for r in range(row, row + h) for c in range(col, col + w)}
         return out
 
+# %% ../../nbs/sheets/10b_keep.ipynb #08138852
 def _put(self, sheet, row, col, value): # a value into a cell
     m = self.model
     if value is None: m.clear_cell_contents(sheet, row, col)
@@ -120,6 +121,7 @@ _GROWS = {'SEQUENCE', 'EXPAND', 'MAKEARRAY', 'RANDARRAY', 'REPT', 'MMULT', 'MUNI
 # cells that an engine is asked to look at: nothing stops it once it has begun
 _MAX_SEEN = 5_000_000
 
+# %% ../../nbs/sheets/10b_keep.ipynb #2afa316c
 # cells of a range; whole columns and rows count as the engine walks them
 def _extent(ref, row, col):
     top, left, bottom, right = ref.at(int(row), int(col))
@@ -141,6 +143,7 @@ def _engine_of(step): # an `Engine` of the formulas of a step, or None
                                                g.kind, g.size)
                    for r, c in zip(g.rows, g.cols)})
 
+# %% ../../nbs/sheets/10b_keep.ipynb #19b54916
 # what the engine says where it cannot
 _NOT_COMPUTED = {'#NAME?', '#ERROR!', '#N/IMPL!', '#CIRC!'}
 
@@ -149,6 +152,7 @@ def _alike(a, b): # is a result of the engine the one of the file?
         return abs(a - b) <= 1e-9 * max(abs(b), 1e-3)
     return type(a) is type(b) and a == b
 
+# %% ../../nbs/sheets/10b_keep.ipynb #2650ee7e
 def engine_agrees(
     step,    # of a plan
     run      # of the same plan
@@ -183,6 +187,7 @@ class _NoGradient(torch.autograd.Function):
         if bool((grad * ctx.mine.to(grad)).any()): raise SheetError(ctx.message)
         return None, None, None, None
 
+# %% ../../nbs/sheets/10b_keep.ipynb #87c382cc
 def _guard(step, run, out, x): # the results, in the graph of what they depend on
     if not x.num.requires_grad: return out
     g = step.group
@@ -227,6 +232,7 @@ def keep_step(
                 texts=run.texts).plain()
     return _guard(step, run, out, x)
 
+# %% ../../nbs/sheets/10b_keep.ipynb #60cf6ba3
 def saved_step(
     step, # of a plan
     run   # of the same plan
@@ -239,6 +245,7 @@ def saved_step(
     return Cells(torch.from_numpy(num).to(run.like), kind.to(run.like.device),
                  texts=run.texts).plain()
 
+# %% ../../nbs/sheets/10b_keep.ipynb #b078801e
 def _why_lost(step, i, unsaved): # the sentence for a formula
     g = step.group
     why = g.kept.why if g.kept else 'it'
@@ -249,6 +256,7 @@ def _why_lost(step, i, unsaved): # the sentence for a formula
     return (f"{step.plan.path}: {g.address(i)} cannot be computed: {why} is not "
             f"computed here, {what}")
 
+# %% ../../nbs/sheets/10b_keep.ipynb #3ab19a0c
 # results of the engine for some formulas, one element of the batch after the other
 def _from_engine(step, run, x, able, num, kind):
     seen, cells = step.seen(run), _own_cells(step.group)

@@ -33,6 +33,7 @@ def _truth(x): # truth values, and errors
     other = text & value.isnan()
     return torch.where(other, 0., value) != 0, _first(_faults(x), _code(other, VALUE))
 
+# %% ../../nbs/sheets/06b_logic.ipynb #94789359
 def choose(
     mask:torch.Tensor, # where the first is taken
     a:Cells,           # the one
@@ -65,6 +66,7 @@ def _if(ctx, test, yes=None, no=None):
     truth, fault = _truth(test)
     return _with_fault(choose(truth, yes, no), fault)
 
+# %% ../../nbs/sheets/06b_logic.ipynb #00708d17
 @LOGIC('IFERROR', 'pp')
 def _iferror(x, other):
     if x.kind is None: return Cells(x.num)
@@ -102,6 +104,7 @@ def _switch(ctx, x, *args): # a blank is 0 here, neither "" nor FALSE
         out = _if(ctx, _compare('=', zero(x), zero(test)), value, out)
     return out
 
+# %% ../../nbs/sheets/06b_logic.ipynb #d3238000
 @LOGIC('CHOOSE', 'vp*', 2, context=True, picks=True)
 def _choose(ctx, index, *values):
     n, fault = numbers_of(index)
@@ -143,6 +146,7 @@ LOGIC('AND', 'r*', 1)(_logical(lambda t: t.all(-1), True))
 LOGIC('OR', 'r*', 1)(_logical(lambda t: t.any(-1), False))
 LOGIC('XOR', 'r*', 1)(_logical(lambda t: t.sum(-1) % 2 == 1, False))
 
+# %% ../../nbs/sheets/06b_logic.ipynb #981d0883
 @LOGIC('NOT', 'v')
 def _not(x):
     truth, fault = _truth(x); return build((~truth).to(x.num.dtype), fault, LOGICAL)
@@ -166,6 +170,7 @@ for name, test in _KINDS.items(): LOGIC(name, 'v')(_is(test))
 for name, value in {'TRUE': True, 'FALSE': False, 'NA': Fault('#N/A')}.items():
     LOGIC(name, '', context=True)(lambda ctx, value=value: ctx.constant(value))
 
+# %% ../../nbs/sheets/06b_logic.ipynb #051142ab
 @LOGIC('N', 'v')
 def _n(x): # a text or a blank is 0
     zero, kind = Cells(torch.zeros_like(x.num)), x.full_kind()

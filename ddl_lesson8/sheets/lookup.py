@@ -26,6 +26,7 @@ from .conditions import _text_mask
 # %% ../../nbs/sheets/07_lookup.ipynb #00931148
 LOOKUP = Functions() # positions, and what stands there
 
+# %% ../../nbs/sheets/07_lookup.ipynb #06eec583
 def take(
     x:Cells,          # values
     # (..., formulas, rows, columns): positions, counted from 0, in the values read row
@@ -54,6 +55,7 @@ def _wanted(x): # what is looked for, as keys (..., n, r, c, 1); a blank is 0
     kind, num = _keys(x)
     return torch.where(kind == BLANK, NUMBER, kind)[..., None], num[..., None]
 
+# %% ../../nbs/sheets/07_lookup.ipynb #aef56ae6
 # (..., n, r, c, length): where is it? A blank finds a blank, or else 0
 def _same(values, x, wildcards, blanks=False):
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
@@ -78,6 +80,7 @@ def _at_edge(mask, last):
     at = (mask.to(torch.int8).flip(-1) if last else mask.to(torch.int8)).argmax(-1)
     return (n - 1 - at if last else at), mask.any(-1)
 
+# %% ../../nbs/sheets/07_lookup.ipynb #e955b8e6
 # next smaller or next larger item, in any order (as XMATCH)
 def _nearest(values, x, below, last=False):
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
@@ -91,6 +94,7 @@ def _nearest(values, x, below, last=False):
     return _at_edge(best(fits, torch.where(kv == kx, (nv - nx).abs(),
                                            -nv if below else nv)), last)
 
+# %% ../../nbs/sheets/07_lookup.ipynb #9bffb508
 # in ascending order: the last that is not larger (as MATCH)
 def _sorted_match(values, x, falling=False):
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
@@ -132,6 +136,7 @@ def _position(at, found, x, extra=None): # positions as values, counted from 1
     fault = _first(_faults(x), extra, _code(~found, NA))
     return build((at + 1).to(x.num.dtype), fault)
 
+# %% ../../nbs/sheets/07_lookup.ipynb #f53d002a
 # arguments such as the match type are the same for all formulas; if not, each formula
 # is computed alone
 def _split_by(mode, fn):
@@ -147,6 +152,7 @@ def _number(x, default, read=numbers_of): # an argument that must be the same fo
 
 def _is_line(values): return 1 in values.size[-2:]
 
+# %% ../../nbs/sheets/07_lookup.ipynb #e8004f65
 @LOOKUP('MATCH', 'vrv', 2)
 def _match(x, values, mode=None):
     how = _number(mode, 1)
@@ -175,6 +181,7 @@ def _halve_across(values, x, how, falling):
     at = torch.where(hit, low, low - ((how < 0) != falling) * 1)
     return at.clamp(0, n - 1)[..., 0], (hit | (how != 0) & (at >= 0) & (at < n))[..., 0]
 
+# %% ../../nbs/sheets/07_lookup.ipynb #7422fd61
 def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for them
     how, way = _number(mode, 0), _number(search, 1)
     if how == 3: raise SheetError('a lookup by a regular expression')
@@ -237,6 +244,7 @@ def _table_lookup(upright):
 LOOKUP('VLOOKUP', 'vrvv', 3)(_table_lookup(True))
 LOOKUP('HLOOKUP', 'vrvv', 3)(_table_lookup(False))
 
+# %% ../../nbs/sheets/07_lookup.ipynb #f41c19c2
 @LOOKUP('LOOKUP', 'vaa', 2)
 def _lookup(x, values, results=None):
     rows, cols = values.size[-2:]

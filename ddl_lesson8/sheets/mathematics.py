@@ -14,8 +14,7 @@ from .values import (BLANK, DIV0, FAULT, LOGICAL, LOST, NA, NUM,
                                        NUMBER, VALUE, Cells, Functions, all_finite,
                                        build, common_shape,
                                        elementwise, numbers_of)
-from .values import (_any, _code, _first, _power, _power_fault,
-                                       _round15, _with_fault)
+from .values import (_any, _code, _first, _power, _power_fault, _with_fault)
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #43f12973
 MATHEMATICS = Functions() # sums, products, rounding, exponentials, matrices
@@ -31,6 +30,7 @@ def _piece(x):
     return (torch.where(kind == NUMBER, num, 0.), kind == NUMBER,
             _first_along(kind == FAULT, num))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #3ca22714
 # the first error of the last dimension, kept as one element
 def _first_along(mask, num):
     if not _any(mask): return None
@@ -52,6 +52,7 @@ def _pieces(args): return [_piece(a) for a in args]
 
 def _error(pieces): return _first(*(p[2] for p in pieces))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #6e8cb672
 # the sum of the last dimension, in double precision from first to last, as Excel adds
 def _in_order(x):
     return (x.cumsum(-1)[..., -1]
@@ -71,6 +72,7 @@ def _finite(num, fault=None): # a sum that overflows is an error too
     if not _any(bad): return _scalar(num, fault)
     return _scalar(torch.where(bad, 0., num), _first(fault, _code(bad, NUM)[..., None]))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #3d249cae
 @MATHEMATICS('SUM', 'r*', 1)
 def _sum(*args): p = _pieces(args); return _finite(_total(p), _error(p))
 
@@ -143,6 +145,7 @@ def _product(*args):
         n = n + _count(num, mask)
     return _finite(torch.where(n == 0, 0., out), _error(pieces))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #94ef1025
 def _pool(args): # all numbers of all arguments in one row: values, mask, error
     pieces = _pieces(args)
     lead = common_shape(*(p[0].shape[:-1] for p in pieces))
@@ -167,6 +170,7 @@ def _numbers_or_zero(x): # numbers, and errors of a range
 def _differ(*values): # sizes of ranges that must be equal
     return len({v.size[-2:] for v in values}) > 1
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #5f3227a1
 def _problem(like, code):
     return build(like.num.new_zeros(1, 1, 1),
                  torch.full((1, 1, 1), code, dtype=torch.int8, device=like.num.device))
@@ -196,6 +200,7 @@ def _pairs(a, b): # numbers of both ranges with a common mask; error
 
 def _no_pairs(a): return _problem(a, NA)
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #a327d40c
 def _pairwise(fn):
     def compute(a, b):
         found = _pairs(a, b)
@@ -247,6 +252,7 @@ _unary_function(MATHEMATICS, 'FACT',
                 lambda x: torch.exp(torch.lgamma(x.floor() + 1)).round(),
                 check=lambda x: _code(x < 0, NUM))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #ccf548da
 # functions of two numbers; the second may have a default
 def _binary(names, fn, check=None, default=None):
     def compute(ctx, x, y=None):
@@ -260,6 +266,7 @@ _binary('MOD', torch.remainder, lambda n, d: _code(d == 0, DIV0))
 _binary('ATAN2', lambda x, y: torch.atan2(y, x),
         lambda x, y: _code((x == 0) & (y == 0), DIV0))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #9252fabe
 # log10 and log2 give whole numbers where they should, and the quotient of logarithms
 # does not
 def _log(x, base):
@@ -273,6 +280,7 @@ def _log_fault(x, base):
 
 _binary('LOG', _log, _log_fault, default=10)
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #8d562193
 def _without_truths(*args): # some functions take no truth values
     wrong = lambda x: _code(x.kind == LOGICAL, VALUE)
     return [x if x.kind is None else _with_fault(x, wrong(x)) for x in args]
@@ -297,6 +305,7 @@ def _scaled(step): # rounding at a number of decimal digits
                            x.sign() * out)
     return compute
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #a1fa1e93
 # what the last binary digits may be off
 def _slack(y): return (y.abs() + 1e-300) * torch.finfo(y.dtype).eps * 4
 def _is_whole(y): return (y - y.round()).abs() <= _slack(y)
@@ -311,7 +320,10 @@ _binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor(
 # step * fn(x / step); a quotient that is whole but for rounding is whole
 def _multiple(x, step, fn):
     q = x / torch.where(step == 0, 1., step)
-    whole = _is_whole(q) if q.dtype != torch.float64 else _round15(q) == q.round()
+    whole = _is_whole(q)
+    if q.dtype == torch.float64: # to 15 digits
+        digits = torch.floor(torch.log10(q.abs().clamp(min=1e-300)))
+        whole = whole | ((q - q.round()).abs() * 10. ** (14 - digits) < 0.5)
     return torch.where(step == 0, 0., fn(torch.where(whole, q.round(), q)) * step)
 
 _binary('CEILING', lambda x, s: _multiple(x, s, torch.ceil),
@@ -319,6 +331,7 @@ _binary('CEILING', lambda x, s: _multiple(x, s, torch.ceil),
 _binary('FLOOR', lambda x, s: _multiple(x, s, torch.floor),
         lambda x, s: _code((x > 0) & (s < 0), NUM) + _code((s == 0) & (x != 0), DIV0))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #00b77900
 @MATHEMATICS('MROUND', 'vv')
 def _mround(*args): # an argument that is left out is #N/A
     def absent(x):
@@ -332,6 +345,7 @@ _binary('CEILING.PRECISE ISO.CEILING', lambda x, s: _multiple(x, s.abs(), torch.
         default=1)
 _binary('FLOOR.PRECISE', lambda x, s: _multiple(x, s.abs(), torch.floor), default=1)
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #ab045345
 # CEILING.MATH and FLOOR.MATH; with a mode, numbers below zero go the other way
 def _multiple_math(fn, other):
     def compute(ctx, x, step=None, mode=None):
@@ -369,6 +383,7 @@ def _mmult(a, b):
 @MATHEMATICS('TRANSPOSE', 'a')
 def _transpose(x): return x.map(lambda t: t.mT)
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #b4858eac
 @MATHEMATICS('MINVERSE', 'a')
 def _minverse(x):
     if x.size[-1] != x.size[-2] or x.kind is not None: return _problem(x, VALUE)

@@ -88,6 +88,7 @@ def cells(self:Sheets,
     if self.failed and x.kind is not None: self._refuse_lost(area, x)
     return x
 
+# %% ../../nbs/sheets/12_module.ipynb #c048e844
 @patch
 def _refuse_lost(self:Sheets, area, x): # what could not be computed, or depends on it
     lost = ((x.kind == FAULT) & (x.num.detach() == LOST)).expand(x.size)
@@ -114,6 +115,7 @@ def all_computed(self:Sheets, group):
         self.cells(Area(group.sheet, row, col, row + group.size[0] - 1,
                         col + group.size[1] - 1))
 
+# %% ../../nbs/sheets/12_module.ipynb #6785d925
 @patch
 def _numbers(self:Sheets, area): # (..., rows, columns)
     x = self.cells(area)
@@ -223,6 +225,7 @@ def _sort_out(self:SheetModule, f):
 _ANYWHERE = {'INDIRECT', 'GETPIVOTDATA'} # functions that may look at any cell
 _UNSTEADY = {'INFO', 'CELL'} # functions that depend on where a workbook is opened
 
+# %% ../../nbs/sheets/12_module.ipynb #33683e7e
 def _stamp(path): # changes when a file does
     try: info = path.stat()
     except OSError: return None
@@ -248,6 +251,7 @@ def _filled(formulas): # set of (sheet, row, column) that families or groups fil
             c in zip(f.rows, f.cols)
             for i in range(f.size[0]) for j in range(f.size[1])}
 
+# %% ../../nbs/sheets/12_module.ipynb #e1d07bed
 @patch
 # numbers and kinds of all cells that are not computed
 def _read_constants(self:SheetModule, dtype):
@@ -351,6 +355,7 @@ def _make_parameters(self:SheetModule, wanted): # a parameter for each range
                 if area not in self.areas.values(): self._make_parameter(area)
         except SheetError as e: self.solver_trouble[sheet] = str(e)
 
+# %% ../../nbs/sheets/12_module.ipynb #7316093b
 @patch
 def _make_parameter(self:SheetModule, area):
     if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
@@ -385,6 +390,7 @@ class Frozen(NamedTuple):
     formula: str  # as it stands there
     function: str # what is not computed
 
+# %% ../../nbs/sheets/12_module.ipynb #6463dfea
 @patch
 def how(self:SheetModule,
     cell:str # a cell, as in a formula
@@ -449,6 +455,7 @@ def plan(self:SheetModule, given): # the order of computation when these areas a
                                  self.file.iterate or self.unknown)
     return self.plans[given]
 
+# %% ../../nbs/sheets/12_module.ipynb #84bafa2b
 @patch
 def _shaped(self:SheetModule, area, where, value): # an input as (..., rows * columns)
     try:
@@ -463,6 +470,7 @@ def _shaped(self:SheetModule, area, where, value): # an input as (..., rows * co
     raise SheetError(f"{self.path}: {where!r} has {area.shape[0]} x {area.shape[1]} "
                      f"cells, and its tensor the shape {tuple(t.shape)}")
 
+# %% ../../nbs/sheets/12_module.ipynb #78685431
 @patch
 def _inputs(self:SheetModule, inputs): # areas and their tensors
     areas, tensors = [], []
@@ -523,6 +531,7 @@ def _start_run(self:SheetModule, plan, given):
                sheets=self.file.sheets, strict=self.unknown == 'refuse',
                spilled=self.names.spilled)
 
+# %% ../../nbs/sheets/12_module.ipynb #6c854c2f
 @patch
 # number and kind that the file holds in a cell; None where no result was saved
 def _saved(self:SheetModule, sheet, row, col):

@@ -110,6 +110,7 @@ def _is_straight(loss, rows, x, low, high):
             return False
     return True
 
+# %% ../../nbs/sheets/11b_solver.ipynb #59666c97
 def _broken_row(rows, g, tol=1e-6): # the name of a constraint that is not met, or None
     worst = (np.maximum(rows.low - g, g - rows.high)
              - tol * (1 + np.minimum(abs(rows.low), abs(rows.high)).clip(max=1e9)))
@@ -141,6 +142,7 @@ _WORDS = {2: 'no values of the cells that change meet all constraints',
           3: 'the objective has no limit: it can always be better',
           4: 'the objective has no limit, or nothing meets all constraints'}
 
+# %% ../../nbs/sheets/11b_solver.ipynb #12433c68
 # SLSQP: sequential quadratic programmes
 def _curved(loss, rows, x, low, high, steps, tol):
     from scipy.optimize import minimize

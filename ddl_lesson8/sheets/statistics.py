@@ -28,12 +28,14 @@ def _average(pieces): # mean, number of cells
     n = sum(_count(p[0], p[1]) for p in pieces)
     return _total(pieces) / n.clamp(min=1), n
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #e11cd5e6
 @STATISTICS('AVERAGE', 'r*', 1)
 def _average_all(*args):
     pieces = _pieces(args)
     mean, n = _average(pieces)
     return _finite(mean, _first(_error(pieces), _code(n == 0, DIV0)[..., None]))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #c0f1ed80
 def _deviation(ddof, root):
     def compute(*args):
         pieces = _pieces(args)
@@ -102,6 +104,7 @@ def _rank(x, values, ascending=None):
                  _first(xf, None if fault is None else fault[..., None], uf,
                         _code(absent, NA)))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #57fbdcc9
 @STATISTICS('MODE MODE.SNGL', 'r*', 1)
 def _mode(*args): # the number that stands there most often; of several, the first
     num, mask, fault = _pool(args)
@@ -125,6 +128,7 @@ def _moments(a, b): # sums of squares and products around the means
     dx, dy = centre(x), centre(y)
     return (dx * dx).sum(-1), (dy * dy).sum(-1), (dx * dy).sum(-1), n.squeeze(-1), fault
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #dea4fb9d
 def _from_moments(fn, needs):
     def compute(a, b):
         if a.size[-2] * a.size[-1] != b.size[-2] * b.size[-1]: return _no_pairs(a)
@@ -188,6 +192,7 @@ def _from_powers(fn, least, flat=True):
                        _first(_error(pieces), _code(bad, DIV0)[..., None]))
     return compute
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #48405c79
 def _skew(n, s2, s3, s4): return n / ((n - 1) * (n - 2)) * s3 / (s2 / (n - 1)) ** 1.5
 def _kurt(n, s2, s3, s4):
     return (n * (n + 1) / ((n - 1) * (n - 2) * (n - 3)) * s4 / (s2 / (n - 1)) ** 2
@@ -197,6 +202,7 @@ STATISTICS('SKEW.P', 'r*', 1)(_from_powers(lambda n, s2, s3, s4: s3 / n
                                            / (s2 / n) ** 1.5, 3))
 STATISTICS('KURT', 'r*', 1)(_from_powers(_kurt, 4))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #0a1df8ff
 @STATISTICS('AVEDEV', 'r*', 1)
 def _avedev(*args):
     pieces = _pieces(args)
@@ -205,6 +211,7 @@ def _avedev(*args):
                    / n.clamp(min=1),
                    _first(_error(pieces), _code(n == 0, NUM)[..., None]))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #f28ab0e7
 def _positive_mean(before, after): # GEOMEAN and HARMEAN
     def compute(*args):
         num, mask, fault = _pool(args)
@@ -258,6 +265,7 @@ def _design(y, x, const):
     one = torch.ones_like(xn[..., :1])
     return (torch.cat([xn, one], -1) if const else xn), yn
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #8bb2a2a4
 # by QR; equals the normal equations, and is exact to more digits
 def _least_squares(A, y):
     Q, R = torch.linalg.qr(A)
@@ -272,6 +280,7 @@ def _switch(x, default):
     if len(found) > 1: raise OneByOne
     return bool(found)
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #fbdf4645
 @STATISTICS('LINEST', 'aavv', 1)
 def _linest(y, x=None, const=None, stats=None):
     if x is None:
@@ -290,6 +299,7 @@ def _linest(y, x=None, const=None, stats=None):
     return (build(coef[..., None, :]) if not stats
             else _linest_table(A, t, b, R, coef, const))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #3fa6c419
 # coefficients, their errors, r2 and se, F and df, sums of squares
 def _linest_table(A, t, b, R, coef, const):
     n, k = A.shape[-2:]
@@ -325,6 +335,7 @@ def _normal(cumulative):
                            torch.exp(-z * z / 2) / (sd * math.sqrt(2 * math.pi)))
     return compute
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #5432780d
 @STATISTICS('NORM.DIST NORMDIST', 'vvvv')
 def _norm_dist(x, mean, sd, cumulative):
     truth, fault = _truth(cumulative)
@@ -371,6 +382,7 @@ class _StudentT(torch.autograd.Function):
         slope = 1 / _t_density(out, df) if ctx.inverse else _t_density(x, df)
         return (grad * slope).sum_to_size(x.shape), None, None
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #0c6c0d1e
 def _t(x, df): return _StudentT.apply(x, df.detach().trunc(), False)
 def _t_inverse(p, df): return _StudentT.apply(p, df.detach().trunc(), True)
 _few = lambda df: _code(df.trunc() < 1, NUM)
@@ -394,6 +406,7 @@ for names, (fn, wrong) in _T.items():
     STATISTICS(names, 'vv')(lambda x, df, fn=fn, wrong=wrong: elementwise(
         fn, x, df, check=wrong, safe=0.5))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #ee4451b0
 @STATISTICS('TDIST', 'vvv')
 def _tdist(x, df, tails):
     check = lambda x, df, k: _code((x < 0) | (df.trunc() < 1)
