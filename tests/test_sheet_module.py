@@ -849,3 +849,9 @@ def test_a_circle_that_the_workbook_does_not_iterate_keeps_its_results(tmp_path)
         with pytest.raises(SheetError, match='circle: s!B'): out[cell]
     assert m({'B2': torch.tensor(1.)})['B1'].item() == 3.5 # given, it is no circle any more
     with pytest.raises(SheetError, match='circle: s!B'): SheetModule.load(m.path, unknown='refuse')
+
+
+def test_a_batch_of_places_looks_into_cells_that_are_the_same_for_all(tmp_path):
+    cells = {(r, 1): 10. * r for r in (1, 2, 3)} | {(1, 2): 0., (1, 3): F('OFFSET(A1,B1,0)'), (2, 3): F('SUM(OFFSET(A1,B1,0,2,1))')}
+    m = small(tmp_path/'p.xlsx', cells)
+    assert m({'B1': torch.tensor([0., 1., 2.])})['C1:C2'][..., 0].tolist() == [[10, 30], [20, 50], [30, 30]]

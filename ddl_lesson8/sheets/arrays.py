@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0003
 import math
+from collections import Counter
 import torch
 from .address import SheetError
 from .evaluate import OneByOne, evaluate
@@ -107,8 +108,8 @@ def _unique(x, across=None, once=None):
     rows = [tuple(zip(k, v)) for k,
             v in zip(kind.reshape(x.size[-2:]).tolist(),
                      num.reshape(x.size[-2:]).tolist())]
-    at = [i for i, r in enumerate(rows)
-          if (rows.count(r) == 1 if once else rows.index(r) == i)]
+    times, first = Counter(rows), dict(zip(reversed(rows), reversed(range(len(rows)))))
+    at = [i for i, r in enumerate(rows) if (times[r] == 1 if once else first[r] == i)]
     return _turned(_rows(x, at), turn) if at else _problem(x, 9) # #CALC!
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #d6742cd8

@@ -25,7 +25,8 @@ from .groups import (CLOCK, RANDOM, Names, Unread, address, calls_in,
                                        check_supported, in_cell,
                                        read_families, unsupported)
 from .windows import Kept, bind_family, merge_groups
-from .keep import engine_agrees
+from .keep import Helper, engine_agrees
+from .work import MAX_WORK, Work
 from .fit import Fitting
 from .plan import Plan, Run, compute_steps
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area
@@ -143,7 +144,8 @@ class SheetModule(Fitting, nn.Module):
         dtype=torch.float64, # of all numbers
         rand='frozen',       # as in `load`
         seed=0,              # of the random numbers
-        unknown='keep'       # as in `load`
+        unknown='keep',      # as in `load`
+        max_work=MAX_WORK    # as in `load`
     ):
         super().__init__()
         if unknown not in ('keep', 'refuse'):
@@ -158,7 +160,7 @@ class SheetModule(Fitting, nn.Module):
         self.names, self.stamp = Names(file), _stamp(self.source)
         self.plans, self.areas, self.texts = {}, {}, Texts()
         self.solver_trouble = dict(file.solver_trouble)
-        self.unknown = unknown
+        self.unknown, self.max_work, self.helper = unknown, max_work, Helper(self.path)
         sorted_out = [self._sort_out(f)
                       for f in read_families(file, unknown == 'refuse')]
         if unknown == 'refuse':
@@ -183,13 +185,14 @@ class SheetModule(Fitting, nn.Module):
         seed=0,              # of the random numbers
         # formulas that are not computed here: 'keep' their saved results, or 'refuse'
         # the workbook
-        unknown='keep'
+        unknown='keep',
+        max_work=MAX_WORK    # numbers that one pass may make; more are refused
     )->'SheetModule': # with one `nn.Parameter` for each range
         "Read a workbook; `how` and `frozen` say what is not computed here"
         if not isinstance(path, (str, Path)):
             raise SheetError(f"a workbook is named by its path, not by {path!r}")
         file = read_xlsx(path, outside='refuse' if unknown == 'refuse' else 'keep')
-        return cls(file, parameters, dtype, rand, seed, unknown)
+        return cls(file, parameters, dtype, rand, seed, unknown, max_work)
 
 # %% ../../nbs/sheets/12_module.ipynb #c8497c87
 @patch
@@ -390,7 +393,7 @@ class Frozen(NamedTuple):
     formula: str  # as it stands there
     function: str # what is not computed
 
-# %% ../../nbs/sheets/12_module.ipynb #6463dfea
+# %% ../../nbs/sheets/12_module.ipynb #3af01f32
 @patch
 def how(self:SheetModule,
     cell:str # a cell, as in a formula
@@ -412,7 +415,8 @@ def how(self:SheetModule,
 @patch
 def _way(self:SheetModule, step): # how each formula of a step gets its value
     if step.group.kept is None: return ['tensor'] * len(step.group.rows)
-    run = Run([], self.numbers.new_zeros(()), texts=self.texts, saved=self._saved)
+    run = Run([], self.numbers.new_zeros(()), texts=self.texts, saved=self._saved,
+              helper=self.helper)
     return ['engine' if ok else 'frozen' for ok in engine_agrees(step, run)]
 
 # %% ../../nbs/sheets/12_module.ipynb #ce82a802
@@ -529,7 +533,8 @@ def _start_run(self:SheetModule, plan, given):
     return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts,
                saved=self._saved,
                sheets=self.file.sheets, strict=self.unknown == 'refuse',
-               spilled=self.names.spilled)
+               spilled=self.names.spilled,
+               work=Work(self.path, self.max_work), helper=self.helper)
 
 # %% ../../nbs/sheets/12_module.ipynb #6c854c2f
 @patch

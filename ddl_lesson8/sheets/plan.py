@@ -15,17 +15,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from .formulas import Call, Chain, walk
+from .formulas import Array, Call, Chain, children, walk
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
 from .totals import TOTALS
 from .mathematics import running_sum
 from .groups import in_cell
+from .work import TooMuchWork, Watch, Work
 from .windows import CutOff, Group, Kept, Running, Window
 from .order import (CellIndex, _Graph, _Links,
                                       _distinct, _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
-from .keep import _Seen, keep_step, saved_step
+from .keep import Helper, _Seen, keep_step, saved_step
 from .values import (BLANK, FAULT, LOST, NA, NUMBER, REF, Cells, Texts,
                                        all_finite, build, cat_cells, common_shape)
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
@@ -112,6 +113,7 @@ class _Step:
         self.group, self.plan, self.singles, self.contractions = group, plan, None, {}
         # for formulas that keep their results
         self.agrees = self.engine = self.sees = None
+        self.pairs, self.parts = None, {} # how many numbers it makes; itself in parts
         with in_cell(plan.path, group.sheet, group.rows[0], group.cols[0]):
             self.readers = {j: plan.reader(w.sheet, group.tops[j], group.lefts[j],
                                            group.height(j), w.width, w.cut)
@@ -325,6 +327,8 @@ class Run:
     strict: bool = True   # raise what cannot be computed?
     # message by (sheet, row, column) of what could not be computed
     failed: dict = field(default_factory=dict)
+    work: Work = field(default_factory=lambda: Work('')) # what is left of it
+    helper: Helper = field(default_factory=Helper) # that computes what tensors cannot
 
 # %% ../../nbs/sheets/11_plan.ipynb #790a2c28
 def random_numbers(
@@ -390,6 +394,7 @@ def read(self:_Sight, place):
     if bad.all():
         fault = torch.full(top.shape + (1, 1), REF, device=self.like.device)
         return build(self.like.new_zeros(top.shape + (1, 1)), fault)
+    self.run.work.spend(20 * top.size * height * width, self.step.group.address)
     cells = plan.index.windows(place.sheet, top.reshape(-1),
                                left.reshape(-1), height, width, cut=False)
     reader = _Reader(plan.layout.slot[cells], plan.layout.starts)
@@ -579,7 +584,8 @@ def compute_step(
 )->Cells: # the step's segment, (..., n)
     "Compute some formulas at once; what cannot be computed keeps its saved result, or is lost and noted in the run"
     if step.group.kept: return keep_step(step, run)
-    try: return _compute(step, run)
+    try: return _within_limits(step, run)
+    except TooMuchWork: raise
     except SheetError as e:
         if len(step.group.rows) > 1: return _one_by_one(step, run)
         if run.strict: raise
@@ -609,6 +615,43 @@ def _no_blanks(x): # no formula gives a blank
     if x.kind is None: return x
     return Cells(x.num, torch.where(x.kind == BLANK, NUMBER, x.kind).to(torch.int8),
                  texts=x.texts).plain()
+
+# %% ../../nbs/sheets/11_plan.ipynb #11plan-w1
+_SMALL, _MANY = 1_000_000, 50_000_000 # numbers of a step: not watched; computed in parts
+_GROW = set("""SEQUENCE MAKEARRAY RANDARRAY REDUCE SCAN MAP BYROW BYCOL OFFSET TRANSPOSE
+    TOCOL TOROW MMULT VSTACK HSTACK EXPAND REPT INDIRECT""".split())
+
+def _pairs(step, node, array): # -> places, cells of each, numbers of the largest operation
+    if isinstance(node, Running): return len(step.group.rows), 1, step.group.height(node.window.index)
+    if isinstance(node, Window):
+        if not node.read: return 1, 1, 1
+        n, height, width = step.readers[node.index].shape
+        return n, height * width, n * height * width
+    parts = [_pairs(step, c, array) for c in children(node)]
+    if not parts: return 1, len(node.rows) if isinstance(node, Array) else 1, 1
+    places, cells = (max(p[k] for p in parts) for k in (0, 1))
+    made = 0 if _product_of_windows(node, array) else places * sum(p[1] for p in parts)
+    return places, cells, max(made, *(p[2] for p in parts))
+
+def _within_limits(step, run): # computed in parts where it is much, and watched
+    g, n = step.group, len(step.group.rows)
+    if step.pairs is None:
+        grows = g.kind != 'normal' or any(isinstance(t, Call) and t.name in _GROW
+                                          for t in walk(g.tree))
+        step.pairs = _pairs(step, g.tree, g.kind != 'normal')[2], grows
+    lead = common_shape((), *(run.store[s].num.shape[:-1] for s in step.needs
+                              if run.store[s] is not None))
+    made = step.pairs[0] * math.prod(lead)
+    run.work.spend(made + n, g.address)
+    if made > _MANY and n > 1: return _in_parts(step, run, math.ceil(made / _MANY))
+    if made < _SMALL and not step.pairs[1]: return _compute(step, run)
+    with Watch(run.work, g.address): return _compute(step, run)
+
+def _in_parts(step, run, k): # some of the formulas at a time, so that memory suffices
+    if k not in step.parts:
+        step.parts[k] = [_Step(step.group.take(which), step.plan) for which in
+                         np.array_split(np.arange(len(step.group.rows)), k) if len(which)]
+    return _side_by_side([compute_step(s, run) for s in step.parts[k]])
 
 # %% ../../nbs/sheets/11_plan.ipynb #d5036999
 def _one_by_one(step, run): # formulas, or for one formula the elements of the batch
