@@ -78,7 +78,7 @@ class Family(NamedTuple):
 # %% ../../nbs/sheets/10_groups.ipynb #530d392e
 _MAX_FILLED = 1_000_000 # cells, by all array formulas
 # of a workbook: formulas that are no copies of each other, and their letters
-_MAX_FAMILIES, _MAX_SIGNS = 15_000, 1_000_000
+_MAX_FAMILIES, _MAX_SIGNS = 30_000, 1_000_000
 
 def _means_its_place(token):
     return token[0] == 'table' or token in (('op', '#'),

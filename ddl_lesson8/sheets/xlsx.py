@@ -84,8 +84,8 @@ class SheetData:
 
     @property
     def filtered(self)->set: # numbers of rows
-        "Hidden rows that a filter hides"
-        return {r for r in self.hidden if any(top < r <= bottom for top, _, bottom, _ in self.filters)}
+        "Hidden rows, where a filter is at work: all of them, as Excel counts"
+        return self.hidden if self.filters else set()
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #d84ca6c8
 @dataclass
