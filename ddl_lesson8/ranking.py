@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from html import escape
 import torch
 from torch import nn
-from .collab import EmbeddingDotBias
+from fastcore.basics import patch
+from .collab import EmbeddingDotBias, as_vocab
 from .data.ratings import Ratings
-from .train.rating_learner import Memory
+from .train.rating_learner import Memory, row_numbers
 
 # %% ../nbs/05b_ranking.ipynb #9dd6a97e
 def solve_side(
@@ -103,6 +104,30 @@ class ALS:
     )->torch.Tensor: # (n, items)
         "Scores of all items"
         return self.user_factors[users] @ self.item_factors.T
+
+# %% ../nbs/05b_ranking.ipynb #1853ac94
+@patch
+def newcomer(self:ALS,
+    chosen # names of items; or a list of such lists, one for each newcomer
+)->torch.Tensor: # scores of all items, (items,); for a list of lists (newcomers, items)
+    "Score items for somebody who chose these, without training; raises `KeyError` for unknown names"
+    return _fold_in(self, chosen, 'item')
+
+@patch
+def new_item(self:ALS,
+    choosers # names of users; or a list of such lists, one for each new item
+)->torch.Tensor: # its scores with all users, (users,); for a list of lists (new items, users)
+    "Score a new item that these people chose, without training; raises `KeyError` for unknown names"
+    return _fold_in(self, choosers, 'user')
+
+def _fold_in(als, names, kind): # `kind` is what the names are of
+    vocab, factors = (as_vocab(als.items), als.item_factors) if kind == 'item' else (as_vocab(als.users), als.user_factors)
+    several = isinstance(names, (list, tuple)) and any(isinstance(n, (list, tuple)) for n in names)
+    rows = [row_numbers(vocab, n, kind).unique() for n in (names if several else [names])]
+    if not als.user_factors.any(): raise ValueError("nothing is learned yet: call fit first")
+    if not all(map(len, rows)): raise ValueError(f"no {kind} is named: from no choice nothing can be said")
+    scores = solve_side(factors, rows, als.alpha, als.penalty) @ factors.T
+    return scores if several else scores[0]
 
 # %% ../nbs/05b_ranking.ipynb #8cbf29e1
 @dataclass

@@ -18,7 +18,7 @@ from .data.read_ratings import as_ratings
 from .embeddings import Vocab
 from .train.learner import Data
 from .train.rating_learner import Memory, row_of
-import ddl_lesson8.recommend
+from .recommend import item_side
 
 # %% ../nbs/05c_warm_start.ipynb #51d263bb
 def _grow(learn, table, more, at): # rows into an embedding, and zeros of the same kind into the optimiser's memory of it
@@ -38,15 +38,15 @@ def _new_rows(learn, more, kind, names)->torch.Tensor|None: # factors and bias, 
     vocab, other = (learn.items, more.items) if kind == 'user' else (learn.users, more.users)
     mine, theirs = (more.user, more.item) if kind == 'user' else (more.item, more.user)
     known = torch.tensor([row_of(vocab, n) for n in other], dtype=torch.int64)[theirs]
-    if learn.order and kind == 'item': known = torch.full_like(known, -1) # a few choices say nothing of an item
     place = {name: k for k, name in enumerate(getattr(more, f'{kind}s'))}
     parts = mine.argsort(stable=True).split(mine.bincount(minlength=len(place)).tolist())
     prior, facts, rows = learn.average_person(kind), _facts_of(learn, more, kind), []
+    rivals = learn._rivals(item_side(learn.model, kind='item')[0]) if learn.order and kind == 'item' and names else None
     for name in names:
         part = parts[place[name]]
         part = part[known[part] >= 0]
         at = None if facts is None else facts[place[name]]
-        rows.append(learn.numbers_of_new(known[part], more.rating[part], at, kind, prior)[0])
+        rows.append(learn.numbers_of_new(known[part], more.rating[part], at, kind, prior, rivals)[0])
     return torch.stack(rows) if rows else torch.zeros(0, len(prior.mean))
 
 def _facts_of(learn, more, kind)->torch.Tensor|None: # encoded as when the model was made

@@ -57,7 +57,7 @@ def test_a_new_user_is_the_newcomer(ratings, kind):
     at = learn.learned('item')[:wanted.shape[1]].nonzero()[:, 0]
     for k, name in enumerate(('me', 'you')): torch.testing.assert_close(learn.predict(name, at), wanted[k, at], atol=1e-4, rtol=1e-4)
 
-@pytest.mark.parametrize('kind', ['dot', 'combined'])
+@pytest.mark.parametrize('kind', ['dot', 'combined', 'softmax'])
 def test_a_new_item_is_the_new_item(ratings, kind):
     learn = trained(ratings, kind)
     wanted = learn.new_item([{'person 1': 5, 'person 2': 1}, {}])

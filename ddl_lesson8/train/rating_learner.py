@@ -148,17 +148,33 @@ class Memory:
         part = slice(self.starts[row], self.starts[row + 1])
         return self.items[part][self.trained[part]].long() if in_training else self.items[part].long()
 
+# %% ../../nbs/train/07_rating_learner.ipynb #fb35378d
+@patch
+def pair_numbers(self:Memory)->torch.Tensor: # user * number of items + item, int64, rising
+    "The pairs of training, a number for each"
+    user = torch.arange(len(self.user)).repeat_interleave(self.starts.diff())
+    return (user * len(self.item) + self.items)[self.trained]
+
 # %% ../../nbs/train/07_rating_learner.ipynb #866a001d
 def bpr_loss(
     model:nn.Module,   # with a method `score`
     user:torch.Tensor, # rows of users, (batch,)
     item:torch.Tensor, # what each has chosen, (batch,)
-    negatives:int=1    # random other items for each
+    negatives:int=1,   # random other items for each, of which the one with the highest score counts
+    chosen:torch.Tensor|None=None # what nobody shall be asked about: `pair_numbers`, sorted
 )->torch.Tensor: # one number
-    "How often, softly, a random item stands above the chosen one (Rendle and others, 2009)"
-    other = torch.randint(len(model.items), (negatives, len(item)), device=item.device)
-    gap = model.score(user, item) - model.score(user.expand_as(other), other)
-    return -nn.functional.logsigmoid(gap).mean()
+    "How far, softly, the chosen item stands above another (Rendle and others, 2009), the strongest of a few (Zhang and others, 2013)"
+    n = len(model.items)
+    other = torch.randint(n, (negatives, len(item)), device=item.device)
+    with torch.no_grad():
+        wrong = other == item
+        if chosen is not None:
+            pairs = user * n + other
+            wrong |= chosen[torch.searchsorted(chosen, pairs).clamp(max=len(chosen) - 1)] == pairs
+        score, at = model.score(user.expand_as(other), other).masked_fill(wrong, -torch.inf).max(0)
+    gap = model.score(user, item) - model.score(user, other.gather(0, at[None])[0])
+    fair = score > -torch.inf # is there one that the person has not chosen?
+    return -(nn.functional.logsigmoid(gap) * fair).sum() / fair.sum().clamp(min=1)
 
 def softmax_loss(
     model:nn.Module,   # a dot product with `tables`
@@ -177,7 +193,7 @@ def softmax_loss(
     chosen = (u_weight[user] * i_weight[item]).sum(1) + i_bias[item]
     return (torch.cat([chosen[:, None], scores], 1).logsumexp(1) - chosen).mean()
 
-_ORDER_LOSSES, _DEFAULT_NEGATIVES = dict(bpr=bpr_loss, softmax=softmax_loss), dict(bpr=1, softmax=None)
+_DEFAULT_NEGATIVES = dict(bpr=16, softmax=None)
 
 # %% ../../nbs/train/07_rating_learner.ipynb #b1f31c72
 def _checked(rows, n, kind): # row numbers as int64 on the CPU
@@ -206,7 +222,7 @@ class RatingLearner(Learner):
         super().__init__(data, model, loss_func, **kwargs)
         self.ratings, self.held_out, self.encoders, self.config, self.n_inputs = train, valid, encoders, config, 2
         self.users, self.items, self.order = model.users, model.items, config.get('order')
-        self.memory = Memory.of(train, valid) if memory is None else memory
+        self.memory, self._pairs = Memory.of(train, valid) if memory is None else memory, None
 
     def learned(self,
         kind:str # 'user' or 'item'
@@ -219,8 +235,14 @@ class RatingLearner(Learner):
     )->torch.Tensor: # one number
         "The loss of one batch: of its ratings, or of the order of its items"
         if self.order is None: return super().loss(batch)
-        user, item, _ = batch
-        with self.autocast(): return _ORDER_LOSSES[self.order](self.model, user, item, self.config['negatives'] or _DEFAULT_NEGATIVES[self.order])
+        (user, item, _), negatives = batch, self.config['negatives'] or _DEFAULT_NEGATIVES[self.order]
+        with self.autocast():
+            if self.order == 'softmax': return softmax_loss(self.model, user, item, negatives)
+            return bpr_loss(self.model, user, item, negatives, self._chosen())
+
+    def _chosen(self)->torch.Tensor: # the pairs of training as numbers, sorted, on the device
+        if self._pairs is None or self._pairs[0] is not self.memory: self._pairs = self.memory, self.memory.pair_numbers().to(self.device)
+        return self._pairs[1]
 
     def find_rows(self,
         names,              # one name, several, or a tensor of row numbers; all when None
