@@ -9,7 +9,6 @@ __all__ = ['DotProduct', 'sigmoid_range', 'in_range', 'as_vocab', 'EmbeddingDotB
            'CombinedModel', 'collab_learner']
 
 # %% ../nbs/03_collab.ipynb #5d4567b3
-import warnings
 from importlib import import_module
 from numbers import Integral
 import torch
@@ -18,6 +17,7 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from .embeddings import Embedding, Vocab
 from .data.facts import TableEncoder
+from .data.frames import warn_caller
 from .data.scan import ScannedRatings
 from .train.learner import Learner, seeded
 from .train.newcomer import at_least_float32, score_for
@@ -298,8 +298,8 @@ def _order(loss, negatives): # None for stars
 def _warn_of_one_value(rating): # stars that are all the same
     low, high = rating.min().item(), rating.max().item()
     if low == high:
-        warnings.warn(f"each rating is {low:g}, so there is nothing to learn from stars: for bought or not, read or "
-                      "not, take loss='softmax' or loss='bpr'", stacklevel=3)
+        warn_caller(f"each rating is {low:g}, so there is nothing to learn from stars: for bought or not, read or "
+                    "not, take loss='softmax' or loss='bpr'")
 
 def _kind(use_nn, metadata, order, layers, emb_szs, p): # of the model; contradictions are refused
     if use_nn and metadata: raise ValueError("use_nn and metadata are two models: choose one")

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from fastcore.basics import patch
 from .collab import CollabLearner, EmbeddingNN
+from .data.frames import warn_caller
 from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .embeddings import Vocab
@@ -58,9 +59,10 @@ def _facts_of(learn, more, kind)->torch.Tensor|None: # encoded as when the model
 def extend(self:CollabLearner,
     more # `Ratings`, or any table of ratings, with new and known names
 )->CollabLearner: # itself; it can be trained further, or used at once
-    "Take in more ratings without starting again: old rows keep their numbers, new names get rows by the newcomer's estimate"
+    "Take in more ratings: old rows stay, new names get rows by the newcomer's estimate; a notice where a loaded learner lacks its old ratings"
     more = as_ratings(more)
     _check_extension(self, more)
+    if self.ratings is None: warn_caller(_ONLY_NEW.format(len(more)))
     names = {k: [n for n in getattr(more, f'{k}s') if row_of(getattr(self, f'{k}s'), n) < 0] for k in ('user', 'item')}
     guesses = {k: _new_rows(self, more, k, names[k]) for k in names}
     facts = {k: _facts_of(self, more, k) for k in names}
@@ -69,6 +71,9 @@ def extend(self:CollabLearner,
     _join_ratings(self, more)
     self.plan, self._best, self._undo, self._moving = None, None, None, None
     return self
+
+_ONLY_NEW = ("this learner was loaded without its ratings: if you train on, it sees the {:,} new ones only and forgets. "
+             "To predict and recommend now, nothing is missing. To train on all, load it with load_learner(path, data=old_ratings)")
 
 def _check_extension(learn, more): # what would go wrong later
     if learn.team: raise ValueError("extend works in one process: save the learner, extend it alone, and load it again")
