@@ -19,7 +19,7 @@ def relu(
     x:torch.Tensor # numbers of any shape
 )->torch.Tensor: # the same shape
     "0 below zero, the input above (claim A1)"
-    return torch.where(x <= 0, torch.zeros_like(x), x)
+    return torch.where(x <= 0, x.detach().clamp(min=0), x)
 
 # %% ../nbs/11_activations.ipynb #1f9b5027
 @torch.no_grad()
@@ -264,8 +264,8 @@ def hardtanh(
 )->torch.Tensor: # between min_val and max_val
     "Three straight pieces in place of tanh"
     if not min_val < max_val: raise ValueError(f"min_val={min_val} must be smaller than max_val={max_val}")
-    high = torch.where(x >= max_val, torch.full_like(x, max_val), x)
-    return torch.where(x <= min_val, torch.full_like(x, min_val), high)
+    outside = (x <= min_val) | (x >= max_val)
+    return torch.where(outside, x.detach().clamp(min_val, max_val).to(x.dtype), x)
 
 def relu6(
     x:torch.Tensor # numbers of any shape

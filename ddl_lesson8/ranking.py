@@ -16,7 +16,8 @@ from torch import nn
 from fastcore.basics import patch
 from .collab import EmbeddingDotBias, as_vocab
 from .data.ratings import Ratings
-from .train.rating_learner import Memory, row_numbers
+from .train.memory import Memory
+from .train.rating_learner import row_numbers
 
 # %% ../nbs/05b_ranking.ipynb #9dd6a97e
 def solve_side(

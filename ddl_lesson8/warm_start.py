@@ -18,7 +18,8 @@ from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .embeddings import Vocab
 from .train.learner import Data
-from .train.rating_learner import Memory, row_of
+from .train.memory import Memory
+from .train.rating_learner import row_of
 from .recommend import item_side
 
 # %% ../nbs/05c_warm_start.ipynb #51d263bb

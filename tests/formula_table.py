@@ -31,6 +31,7 @@ PLAIN = {'A1': [[1, 'text', True], [None, 4, '5'], [2.5, '', False]]}
 DOWN = {'A1': [[9], [7], [5], [3]]}
 NUMBERS = {'A1': [[1, 2, 3], [4, 5, 6], [7, 8, 9]]}
 MIXED_UP = {'A1': [[5], [1], [9], [3], [7], [2], [8], [4]]}
+PASSED = {'A1': [[DIV, 82], [72, 65], [30, 95], [NUM, 63], [31, 53], [96, 71], [32, 55], [81, 83], [33, 100], [53, 91], [34, 89]]}
 WORDS = {'A1': [['x', 10], ['B', 20], ['c', 30], ['X', 40], ['a*c', 50], ['abc', 60], [None, 70], [5, 80], [True, 90], ['~', 100]]}
 
 CASES = [Case(*c) for c in [
@@ -56,6 +57,11 @@ CASES = [Case(*c) for c in [
     ('COUNT(A1:C3)', 3, PLAIN), ('COUNT(1,"2",TRUE,"x")', 3), ('COUNTA(A1:C3)', 8, PLAIN), ('COUNTBLANK(A1:C3)', 2, PLAIN), ('COUNT(A1:C3)', 2, MIXED), ('COUNTA(A1:C3)', 8, MIXED),
     ('COUNTIF(A2:A5,"apples")', 2, FRUIT), ('COUNTIF(B2:B5,">55")', 2, FRUIT), ('COUNTIF(B2:B5,"<>"&B4)', 3, FRUIT), ('COUNTIF(A2:A5,"*")', 4, FRUIT), ('COUNTIF(A2:A5,"?????es")', 2, FRUIT), ('COUNTIF(A2:A5,A3)+COUNTIF(A2:A5,A2)', 3, FRUIT),
     ('COUNTIF(B2:B5,">=32")-COUNTIF(B2:B5,">85")', 3, FRUIT), ('COUNTIFS(A2:A5,"apples",B2:B5,">55")', 1, FRUIT), ('COUNTIF(A1:A10,"<>x")', 8, WORDS), ('COUNTIF(A1:A10,"=")', 1, WORDS), ('COUNTIF(A1:A10,"<>")', 9, WORDS),
+    # totals that pass over cells
+    ('SUBTOTAL(9,A2:A5)', 303, {'A2': [[120], [10], [150], [23]]}), ('SUBTOTAL(1,A2:A5)', 75.75, {'A2': [[120], [10], [150], [23]]}), ('SUBTOTAL(0,A1:A3)', VALUE, NUMBERS),
+    ('SUBTOTAL(105,A1:C3)', DIV, MIXED), ('SUBTOTAL(3,A1:C3)', 8, PLAIN), ('SUBTOTAL(9,A1:A3,C1:C3)', 30, NUMBERS),
+    ('AGGREGATE(4,6,A1:A11)', 96, PASSED), ('AGGREGATE(14,6,A1:A11,3)', 72, PASSED), ('AGGREGATE(15,6,A1:A11)', VALUE, PASSED), ('AGGREGATE(12,6,A1:A11,B1:B11)', 68, PASSED),
+    ('AGGREGATE(9,4,A1:A11)', DIV, PASSED), ('AGGREGATE(14,6,A1:A11/(B1:B11>80),1)', 81, PASSED), ('MODE(5.6,4,4,3,2,4)', 4), ('MODE.SNGL(1,2)', NA),
     # averages and spread
     ('AVERAGE(10,7,9,27,2)', 11), ('AVERAGE(A1:C3)', 2.5, PLAIN), ('AVERAGE(B1:B3)', 4, PLAIN), ('AVERAGE(B1)', DIV, PLAIN), ('AVERAGEIF(B2:B5,"<23000")', 14000, HOMES), ('AVERAGEIF(A2:A5,"<250000")', 150000, HOMES), ('AVERAGEIF(A2:A5,"<95000")', DIV, HOMES),
     ('AVERAGEIF(A2:A5,">250000",B2:B5)', 24500, HOMES), ('AVERAGEIFS(A2:A9,B2:B9,"Apples",C2:C9,"Tom")', 5, SOLD),

@@ -4,7 +4,7 @@ import pytest, torch
 from ddl_lesson8.data.files import read_values
 from ddl_lesson8.data.ratings import planted_ratings
 from ddl_lesson8.data.scan import scan_ratings
-from ddl_lesson8.train.command import memory_of_scan, recommend_main, train_main
+from ddl_lesson8.train.command import recommend_main, train_main
 from ddl_lesson8.train.learner import load_learner
 
 @pytest.fixture(scope='module')
@@ -74,9 +74,16 @@ def test_bad_orders_write_nothing(args, words, model, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     assert recommend_main([str(model), *args]) == 2 and words in capsys.readouterr().err and os.listdir(tmp_path) == []
 
-def test_memory_of_a_scan_is_that_of_the_ratings(table, tmp_path, monkeypatch):
-    scanned = scan_ratings(table, tmp_path/'s', valid=0)
-    m = memory_of_scan(scanned)
-    u, i, r = scanned.tensors()
-    for k in range(scanned.n_users): assert sorted(m.seen(k).tolist()) == sorted(i[u == k].tolist())
-    assert m.mean == pytest.approx(r.double().mean().item()) and m.user.all() and m.starts[-1] == len(r)
+def test_a_moved_model_folder_finds_its_columns(table, tmp_path):
+    assert train_main([str(table), '--out', str(tmp_path/'a'), '--scan', '--epochs', '1', '--factors', '2', '--duplicates', 'last']) == 0
+    assert recommend_main([str(tmp_path/'a'), '--out', str(tmp_path/'1.csv')]) == 0
+    (tmp_path/'a').rename(tmp_path/'b')
+    assert recommend_main([str(tmp_path/'b'), '--out', str(tmp_path/'2.csv')]) == 0
+    assert (tmp_path/'1.csv').read_bytes() == (tmp_path/'2.csv').read_bytes()
+
+def test_lists_without_the_columns_say_where_they_were(table, tmp_path, capsys):
+    assert train_main([str(table), '--out', str(tmp_path/'a'), '--scan', '--epochs', '1', '--factors', '2', '--duplicates', 'last']) == 0
+    (tmp_path/'a'/'columns').rename(tmp_path/'a'/'gone')
+    assert recommend_main([str(tmp_path/'a'), '--out', str(tmp_path/'l.csv')]) == 2 and 'what each user has rated lies in' in capsys.readouterr().err
+    assert not (tmp_path/'l.csv').exists()
+    assert recommend_main([str(tmp_path/'a'), '--out', str(tmp_path/'l.csv'), '--include-seen']) == 0

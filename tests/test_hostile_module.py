@@ -1,7 +1,8 @@
 "Workbooks that ask for more work than ten seconds: `SheetModule` counts it before it begins, and says what is too much"
-import time
+import random, time
 from xml.sax.saxutils import escape
 import pytest
+import torch
 from ddl_lesson8.sheets.address import SheetError, col_name
 from ddl_lesson8.sheets.module import SheetModule
 from ddl_lesson8.sheets.xlsx import open_workbook
@@ -77,10 +78,35 @@ def test_the_engine_is_not_asked_to_look_at_a_sheet(make):
 
 
 def test_what_large_honest_sheets_need_is_computed(make):
-    n = 3000
+    n = 10_000
     rows = ''.join(f'<row r="{i}"><c r="A{i}"><v>{i}</v></c><c r="B{i}"><f>SUM(A$1:A{i})</f><v>0</v></c><c r="C{i}"><f>{"C%d+A%d" % (i - 1, i) if i > 1 else "A1"}</f><v>0</v></c></row>' for i in range(1, n + 1))
     sheets = timed(lambda: SheetModule.load(make(rows), []))()
     assert sheets.values(f'B{n}') == sheets.values(f'C{n}') == n * (n + 1) / 2
+
+
+KINDS = [lambda i: i * 1.25, lambda i: -i / 3, lambda i: None, lambda i: ('str', 'words'), lambda i: ('b', '1'), lambda i: f'D{i}*2', lambda i: 1e300 * 1e8, lambda i: f'B{i - 1}/7', lambda i: f'C{i - 1}-1', lambda i: '1/0', lambda i: 'NA()', lambda i: 'BESSELJ(D1,1)']
+
+
+@pytest.mark.parametrize('seed', range(24))
+def test_running_sums_are_sums(make, seed): # right: SUM with a second argument, which adds each range by itself
+    rng = random.Random(seed)
+    first = rng.choice([2, 2, 4]) # from 4 on ranges above turn round: no cell may see the row before
+    kinds = rng.sample(KINDS[:7] if first == 4 else KINDS[:9 if seed % 3 else 12], 4) + KINDS[:3] * 2
+    columns = {'A': lambda i: rng.choice(kinds)(i), 'D': lambda i: i * .5, 'B': lambda i: f'SUM($A${first}:$A{i})', 'C': lambda i: f'SUM($A${first}:$A{i},0)',
+               'E': lambda i: f'SUM(D${first}:D{i})-SUM($B$2:B{i})', 'F': lambda i: f'SUM(D${first}:D{i},0)-SUM($C$2:C{i},0)'}
+    def cell(at, v):
+        if v is None: return ''
+        if isinstance(v, tuple): return f'<c r="{at}" t="{v[0]}"><v>{v[1]}</v></c>'
+        return f'<c r="{at}"><f>{escape(v)}</f><v>1</v></c>' if isinstance(v, str) else f'<c r="{at}"><v>{v!r}</v></c>'
+    rows = ''.join(f'<row r="{i}">' + ''.join(cell(f'{c}{i}', columns[c](i)) for c in 'ABCDEF') + '</row>' for i in range(2, 14))
+    module = SheetModule.load(make(rows), [])
+    for inputs in ({}, {'D2:D13': torch.arange(24.).reshape(2, 12, 1) - 5}, {'A4': torch.tensor([[3.]])}):
+        sheets = module(inputs)
+        for ours, plain in (('B', 'C'), ('E', 'F')):
+            def read(c):
+                try: return sheets.values(f'{c}2:{c}13')
+                except SheetError as e: return 'depends' in str(e) or 'cannot be computed' in str(e)
+            assert read(ours) == read(plain), (inputs, read(ours), read(plain))
 
 
 @pytest.mark.parametrize('bad', [dict(typ='7'), dict(num='x'), dict(num='1000000000'), dict(adj='data!$A:$XFD'), dict(adj='data!$A$1:$XFD$1000000'), dict(adj='nonsense'), dict(typ='3', val='nan')])

@@ -275,6 +275,7 @@ LISTED = [
     ('conv2d.*', 'torch.u?int8 all', 'refused here', 'PyTorch wraps the sums round at 255'),
     ('conv2d_unfold', 'torch.int(32|64) all', 'refused here', '`F.unfold`, through which it goes, knows no whole numbers'),
     ('relu|relu6|hardtanh', 'bool', 'computed here', 'nothing overflows: a truth value stays what it is'),
+    ('hardtanh', 'uint8', 'computed here', 'no byte lies below -1'),
     ('adaptive_max_pool2d', '(torch.)?(uint8|int8|int32|int64|bool|bytes of 255)', 'computed here', 'a largest value needs no other type'),
     ('adaptive_avg_pool2d', 'torch.complex64', 'computed here', 'complex numbers have a mean'),
     ('one_hot', 'ids torch.int32', 'computed here', 'ids are ids in both types'),
@@ -343,3 +344,11 @@ def test_a_range_of_texts_is_refused_in_words():
     from ddl_lesson8.train.rating_learner import range_for
     for bad in (('0', '5'), (False, 6), (0, None), '05', (0, 5, 6)):
         with pytest.raises(ValueError, match='give .low, high.'): range_for(bad, torch.tensor([1., 5.]))
+
+
+@pytest.mark.parametrize('name', ['relu', 'relu6', 'hardtanh'])
+@pytest.mark.parametrize('n', [1, 3, 1000]) # alone, and in the machine's vectors
+def test_the_sign_of_zero_is_kept(name, n):
+    x = torch.full((n,), -0.)
+    ours, theirs = getattr(A, name)(x), getattr(F, name)(x)
+    assert torch.equal(torch.signbit(ours), torch.signbit(theirs)) and torch.signbit(ours).all()

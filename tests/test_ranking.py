@@ -135,7 +135,7 @@ def test_large_reports_need_no_full_matrix():
     train, held = r.select(torch.arange(n)), r.select(torch.arange(n, 2 * n))
     class Flat:
         users, items = r.users, r.items
-        from ddl_lesson8.train.rating_learner import Memory
+        from ddl_lesson8.train.memory import Memory
         memory, most = Memory.of(train, None), 0
         def scores(self, users):
             Flat.most = max(Flat.most, len(users))

@@ -161,3 +161,28 @@ def test_the_list_of_mutants_has_sixty_over_all_wings():
     mutants = json.loads((root/'tools'/'mutants.json').read_text(encoding='utf-8'))
     assert len(mutants) >= 60 and {m['module'].split('.')[0] for m in mutants if '.' in m['module']} == {'book', 'data', 'sheets', 'train'}
     assert all(m['old'] != m['new'] for m in mutants)
+
+
+def soup(html:str): return bs4.BeautifulSoup(f'<main>{html}</main>', 'html.parser')
+
+
+def test_folds_in_a_row_are_one_fold():
+    fold = lambda text: f'<details class="code-fold"><summary>Show the code</summary><pre>{text}</pre></details>'
+    page = soup(f'<div class="cell">{fold("a")}</div>\n<div class="cell">{fold("b")}</div>\n<div class="cell">{fold("c")}<p>shown</p></div><div class="cell">{fold("d")}</div>')
+    polish.join_folds(page)
+    assert [[p.get_text() for p in d.find_all('pre')] for d in page.find_all('details')] == [['a', 'b', 'c'], ['d']]
+    assert page.p.parent.find('pre').get_text() == 'a' and len(page.find_all('summary')) == 2
+
+
+def test_a_text_that_a_cell_returns_has_no_quotation_marks():
+    page = soup("<div class='cell-output'><pre><code>'it\\'s 71%'</code></pre><pre><code>('a', 'b')</code></pre><pre><code>'a' + 'b'</code></pre></div>")
+    polish.plain_texts(page)
+    assert [p.get_text() for p in page.find_all('pre')] == ["it's 71%", "('a', 'b')", "'a' + 'b'"]
+
+
+def test_a_table_has_one_line_of_headings_and_words_to_the_left():
+    page = soup('<table class="dataframe"><thead><tr><th></th><th>who</th><th>loss</th></tr><tr><th>step</th><th></th><th></th></tr></thead>'
+                '<tbody><tr><th>0</th><td>Ann</td><td>1e-07</td></tr><tr><th>1</th><td>Bob</td><td>NaN</td></tr></tbody></table>')
+    polish.tidy_tables(page)
+    assert [[c.get_text() for c in row.find_all('th')] for row in page.select('thead tr')] == [['step', 'who', 'loss']]
+    assert [c.get_text() for c in page.select('.words')] == ['step', 'who', 'Ann', 'Bob']

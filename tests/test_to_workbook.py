@@ -359,12 +359,44 @@ def test_in_place_after_a_skip(tmp_path):
         return y + z.add_(1) + y
     check(Fn(forward), rand(2, 3), tmp_path)
 
+@pytest.mark.parametrize('kind', [nn.LSTM, nn.GRU, nn.RNN])
+def test_first_of_several(tmp_path, kind):
+    "A recurrent layer gives its state too: its outputs are written, and the contents say so"
+    model = seeded(nn.Sequential(nn.Linear(3, 2), kind(2, 2, batch_first=True)))
+    r = to_workbook(model, rand(1, 4, 3), tmp_path/'m.xlsx')
+    torch.testing.assert_close(read_range(r.path, r.output), output_of_first(model, rand(1, 4, 3)), rtol=1e-12, atol=1e-12)
+    assert 'the first of them' in Engine(r.path).cell('contents', 3, 1).value
+
+def output_of_first(model, x): return copy.deepcopy(model).double().eval()(x.double())[0].detach()
+
+class Pairs(nn.Module):
+    def __init__(self, bias): super().__init__(); self.left, self.both = nn.Linear(4, 2), nn.Bilinear(2, 3, 2, bias=bias)
+    def forward(self, x): return self.both(self.left(x), x[..., 1:])
+
+@pytest.mark.parametrize('bias', [True, False])
+@pytest.mark.parametrize('shape', [(1, 4), (3, 4)])
+def test_bilinear(tmp_path, bias, shape):
+    r = check(Pairs(bias), rand(*shape), tmp_path)
+    assert r.parameters['both.weight'].shape == (2, 6)
+
+class Volume(nn.Module): # a picture's channels as the depth of a volume
+    def __init__(self, layer): super().__init__(); self.layer = layer
+    def forward(self, x): return self.layer(x[:, None]).flatten(1)
+
+@pytest.mark.parametrize('layer', [nn.Conv3d(1, 1, 2), nn.ConvTranspose3d(1, 1, 2), nn.MaxPool3d(2), nn.AvgPool3d(2),
+                                   nn.AdaptiveMaxPool3d(1), nn.AdaptiveAvgPool3d(1)], ids=lambda l: type(l).__name__)
+def test_no_volumes(tmp_path, layer):
+    with pytest.raises(SheetError, match=f'layer layer {type(layer).__name__}: slides through a volume'):
+        to_workbook(Volume(layer), rand(1, 4, 4, 4), tmp_path/'m.xlsx')
+    assert not list(tmp_path.iterdir())
+
 class Deep(nn.Module):
     def __init__(self): super().__init__(); self.inner = nn.Sequential(nn.Linear(2, 2), Fn(lambda x: x.sort()[0]))
     def forward(self, x): return self.inner(x)
 
 @pytest.mark.parametrize('model, x, kwargs, words', [
-    (nn.Sequential(nn.Linear(2, 2), nn.LSTM(2, 2)), rand(1, 2), {}, 'gives a tuple'),
+    (Fn(lambda x: dict(y=x)), rand(1, 2), {}, 'gives a dict; only one tensor can be written: return that one'),
+    (Fn(lambda x: ('name', x)), rand(1, 2), {}, 'put it first in a tuple'),
     (nn.Conv2d(300, 1, 3), rand(1, 300, 3, 3), {}, 'layer Conv2d.*8,192'),
     (nn.Sequential(nn.Identity(), nn.Linear(3, 17000)), rand(1, 3), {}, 'layer 1 Linear.*16,384 columns'),
     (nn.Sequential(nn.ReLU(), nn.Sigmoid()), rand(9, 9), dict(max_formulas=100), 'layer 1 Sigmoid.*max_formulas=100'),
@@ -373,7 +405,6 @@ class Deep(nn.Module):
     (nn.Linear(2, 3), rand(1, 2), dict(labels=['a']), '1 labels'),
     (nn.Sequential(), rand(1, 2), {}, 'no layer that computes'),
     (torch.sigmoid, rand(1, 2), {}, 'model is a builtin'),
-    (nn.MaxPool2d(2, return_indices=True), rand(1, 2, 5, 5), {}, 'gives a tuple'),
     (nn.MaxPool2d(2, 1, 1, 3), rand(1, 1, 2, 2), {}, 'gives inf or nan'),
     (nn.Sequential(nn.ReLU(), nn.Linear(3, 2)), rand(1, 2), {}, r'layer 1 Linear: does not take \(1, 2\) of torch.float64'),
     (nn.Linear(2, 2), torch.ones(1, 2, dtype=torch.uint8), {}, 'torch.uint8'),

@@ -74,7 +74,7 @@ def build_engine(folder:Path)->str:
     return f'the live sheets could not be built: {done.stderr.strip()[-600:]}' if done.returncode else ''
 
 
-TOOLS = dict(convolutions=dict(paint='conv_x', kernel='conv_w1'))  # blocks that can be drawn on, or filled from a list of kernels
+PAINT = dict(convolutions='conv_x')  # blocks that can be drawn on
 
 STILL = 'This copy of the site was built without node: its sheets and figures are pictures that do not move.'
 TAG = re.compile(r'(?:<p>\s*)?<live-sheet\b([^>]*)>\s*</live-sheet>(?:\s*</p>)?')
@@ -100,9 +100,8 @@ def add_to_page(page:Path, site:Path, docs:dict, runs:bool)->int:
     "Put the pictures into the live sheets of a page, and the script behind them; how many there are"
     text, up = page.read_text(encoding='utf-8'), '../' * (len(page.relative_to(site).parts) - 1)
     def one(m):
-        a = attributes(m[1])
-        tools = {k: docs[Path(a['src']).stem]['names'].get(name) for k, name in TOOLS.get(Path(a['src']).stem, {}).items()}
-        a = {k: v.split(',')[0].split('!')[-1] for k, v in tools.items() if v} | a
+        a, name = attributes(m[1]), Path(attributes(m[1])['src']).stem
+        if name in PAINT and name in docs: a['paint'] = docs[name]['names'][PAINT[name]].split('!')[-1]
         img = picture(site, docs, a, page.name).replace('src="', f'src="{up}', 1)
         kept = ' '.join(f'{k}="{html.escape(up + v if k == "src" else v)}"' for k, v in a.items() if k != 'alt')
         link = f'<a href="{up}{Path(a["src"]).with_suffix(".xlsx").as_posix()}">The workbook of this sheet</a>'

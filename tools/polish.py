@@ -1,7 +1,7 @@
 """Make rendered pages readable: the story open, the proof one click away. Works on the HTML of Quarto and of smalldocs alike.
 
 Each step takes a page as a BeautifulSoup tree and changes it in place; `polish` runs them all over a folder."""
-import base64, hashlib, io, json, re, shutil
+import ast, base64, hashlib, io, json, re, shutil
 from pathlib import Path
 from bs4 import BeautifulSoup
 
@@ -146,6 +146,33 @@ def fold_claims(soup):
         if s.get_text(strip=True) == 'Code': s.string = 'Show the code'
 
 
+def join_folds(soup):
+    "Folded cells in a row, with nothing shown between them, are one fold"
+    def lone(cell): # the fold of a cell that shows nothing else
+        folds = cell.find_all('details', class_='code-fold', recursive=False)
+        return folds[0] if len(folds) == 1 and len(cell.find_all(recursive=False)) == 1 else None
+    for cell in soup.select('main .cell'):
+        after = cell.find_next_sibling()
+        if (fold := lone(cell)) is None or after is None or 'cell' not in after.get('class', []): continue
+        into = after.find(recursive=False)
+        if into is None or 'code-fold' not in into.get('class', []) or fold.summary.get_text() != into.summary.get_text(): continue
+        into.summary.extract()
+        into.insert_before(fold.extract())
+        for part in list(into.contents): fold.append(part.extract())
+        into.extract()
+        cell.extract()
+
+
+def plain_texts(soup):
+    "A text that a cell returns is shown as text, without Python's quotation marks, and wraps"
+    for code in soup.select('main .cell-output pre > code'):
+        text = code.get_text().strip()
+        if not re.fullmatch(r"'.*'|\".*\"", text): continue
+        try: code.string = ast.literal_eval(text)
+        except (SyntaxError, ValueError): continue
+        code.parent['class'] = 'said-text'
+
+
 # ---------------------------------------------------------------- figures, tables, mathematics
 
 def figures_as_files(soup, name:str, site:Path):
@@ -200,6 +227,26 @@ def mathematics(soup):
         made['aria-label'] = tex
         span.replace_with(made)
     for e in soup.select('script[src*="katex"], link[href*="katex"], script[src*="mathjax" i], script[src*="polyfill"]'): e.extract()
+
+
+def tidy_tables(soup):
+    "pandas' tables as a printer would set them: one line of headings where one will do, words to the left, numbers to the right"
+    for table in soup.select('main table.dataframe'):
+        rows = table.select('thead > tr')
+        if len(rows) == 2:
+            above, below = (row.find_all(['th', 'td'], recursive=False) for row in rows)
+            both = [(a.get_text(strip=True), b.get_text(strip=True)) for a, b in zip(above, below)]
+            if len(above) == len(below) and not any(c.get('colspan') for c in above) and all(not a or not b for a, b in both):
+                for cell, (a, b) in zip(above, both): cell.string = a or b
+                rows[1].extract()
+        body = [row.find_all('td', recursive=False) for row in table.select('tbody > tr')]
+        last = table.select('thead > tr')[-1].find_all('th', recursive=False) if rows else []
+        if not body or len({len(cells) for cells in body}) > 1: continue
+        for k in range(-len(body[0]), 0):
+            column = [cells[k] for cells in body]
+            if not any(re.search(r'[^\W\d_]{2}', re.sub('NaN|inf', '', c.get_text())) for c in column): continue
+            for c in column + last[k:][:1]: c['class'] = [*c.get('class', []), 'words']
+        for c in last[:max(0, len(last) - len(body[0]))]: c['class'] = [*c.get('class', []), 'words']
 
 
 def scroll_tables(soup):
@@ -374,6 +421,9 @@ def polish_page(soup, name:str, site:Path, chapter:bool):
     live_figures(soup, name)
     caption_figures(soup)
     mathematics(soup)
+    join_folds(soup)
+    plain_texts(soup)
+    tidy_tables(soup)
     scroll_tables(soup)
     reading_time(soup)
     contents_list(soup)

@@ -39,6 +39,16 @@ def paired(
     d = torch.tensor([float(x) - float(y) for x, y in zip(a, b)], dtype=torch.float64)
     return Paired(d.mean().item(), d.std().item(), int((d < 0).sum()), len(d), d.tolist())
 
+# %% ../../nbs/book/01_claims.ipynb #a1b2c302
+def with_spread(
+    mean:float, # of the differences
+    std:float   # their spread
+)->str: # for example '-0.0020 ± 0.0043'
+    "A mean to as many decimals as two digits of its spread have"
+    if not math.isfinite(mean + std): return f'{mean:+.4g} ± {std:.2g}'
+    decimals = max(0, 1 - math.floor(math.log10(std))) if std > 0 else 4
+    return f'{mean:+.{decimals}f} ± {std:.{decimals}f}'
+
 # %% ../../nbs/book/01_claims.ipynb #8430ea0b
 @dataclass
 class Row:
@@ -53,7 +63,7 @@ class Row:
     def number(self)->str: # value or effect with its unit, as text
         "What was measured, in figures"
         e = self.effect
-        if e: text = f'{e.mean:+.4g} ± {e.std:.2g}'
+        if e: text = with_spread(e.mean, e.std)
         elif self.value is None: return ''
         else: text = f'{self.value:.4g}' if isinstance(self.value, float) else f'{self.value:,}' if isinstance(self.value, int) else str(self.value)
         seeds = f' (lower in {e.wins} of {e.n} seeds)' if e else ''
@@ -168,12 +178,15 @@ def verdict_html(
 def effects_html(
     rows:list # of a claim's evidence
 )->str: # a line for each effect; those of one unit share their scale
-    "The effects over seeds, as a picture"
+    "The effects over seeds, as pictures: six open, the others folded"
     with_effect = [r for r in rows if r.effect]
-    if not with_effect: return ''
-    scale = {unit: max(reach(r.effect) for r in with_effect if r.unit == unit) for unit in {r.unit for r in with_effect}}
-    line = lambda r: f'<tr><td>{prose_html(r.what)}</td><td>{effect_svg(r.effect, scale[r.unit])}</td><td>{escape(r.number())}</td></tr>'
-    return f'<table class="effects">{"".join(map(line, with_effect))}</table>'
+    scale = {r.unit: max(reach(s.effect) for s in with_effect if s.unit == r.unit) for r in with_effect}
+    on = lambda r: f' <small>{escape(r.data) or "planted"}</small>' if r.data or r.planted else ''
+    line = lambda r: f'<tr><td>{prose_html(r.what)}{on(r)}</td><td>{effect_svg(r.effect, scale[r.unit])}</td><td>{escape(r.number())}</td></tr>'
+    lines = [*map(line, with_effect)]
+    table = lambda some: f'<table class="effects">{"".join(some)}</table>' if some else ''
+    more = f'<details><summary>{len(lines) - 6} more</summary>{table(lines[6:])}</details>' if len(lines) > 6 else ''
+    return table(lines[:6]) + more
 
 # %% ../../nbs/book/01_claims.ipynb #8d370abe
 def claim_card(

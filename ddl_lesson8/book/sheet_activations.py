@@ -72,6 +72,7 @@ def _losses_sheet(book):
     sheet = book.sheet('losses', about='Softmax and cross-entropy step by step with EXP and LN; squared, absolute and binary losses')
     scores = sheet.put(x, 'scores', at='A3', fmt='0.00', scale='signed')
     target = sheet.put(y, 'right class', right_of=scores, vertical=True, scale=False)
+    sheet.choose(target, ['0', '1', '2', '3'])
     row = lambda block, i: block.area(rows=(i, i + 1), absolute=True)
     top = sheet.formula((3,), lambda i: f'MAX({row(scores, i)})', 'largest', right_of=target, fmt='0.00', vertical=True, scale=False)
     exps = sheet.formula((3, 4), lambda i, j: f'EXP({scores.ref(i, j)}-{top.ref(i)})', 'EXP(score - largest)', right_of=top, fmt='0.000')

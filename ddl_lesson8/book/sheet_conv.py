@@ -49,19 +49,36 @@ def _conv_off_edge(sheet, x, w, label, **kwargs): # a 3x3 layer whose last windo
         return 'MAX(0,' + '+'.join(f'SUMPRODUCT({term(c)})' for c in range(n_in)) + ')'
     return sheet.formula((n_out, h - 2, width - 1), cell, label, **kwargs)
 
+# %% ../../nbs/book/05_sheet_conv.ipynb #a1c7e0d2
+_CHOICES = {'top edge': '1 1 1 0 0 0 -1 -1 -1', 'left edge': '1 0 -1 1 0 -1 1 0 -1',
+            'blur': '1/9 ' * 9, 'sharpen': '0 -1 0 -1 5 -1 0 -1 0'} # row by row
+
+def _kernels_to_choose(s, w1): # the weights that a reader types, and those in use
+    typed = s.put(w1, 'kernels', at='AE13', fmt='0', scale='signed', pitch=29, name='conv_w1')
+    chosen = [s.put(['as typed'], 'choose', at=at) for at in ('AC13', 'AC42')]
+    for block in chosen: s.choose(block, ['as typed', *_CHOICES])
+    def weight(o, c, i, j): # the weight of the kernel that was chosen, else the typed one
+        text = typed.ref(o, c, i, j)
+        for name, weights in _CHOICES.items():
+            one = weights.split()[3 * i + j]
+            text = f'IF({chosen[o].ref(0, absolute=True)}="{name}",{one},{text})'
+        return text
+    return typed, s.formula(w1.shape, weight, 'in use', at='AE19', fmt='0.0;-0.0;0',
+                            scale='signed', pitch=29, name='conv_kernels')
+
 # %% ../../nbs/book/05_sheet_conv.ipynb #9e85dc1e
 def _conv_blocks(s, x, w1, w2, dense): # the network's inputs, and its formulas
     signed = dict(scale='signed', fmt='0.00')
     xs = s.put(x, 'picture: 1 is ink', at='A4', name='conv_x')
-    w1s = s.put(w1, 'kernels', at='AE13', fmt='0', scale='signed', pitch=29, name='conv_w1')
-    c1 = s.conv2d(xs, w1s, relu=True, label='conv1 + ReLU: edges', at='AJ4', pitch=29, gap=3, name='conv_1')
+    w1s, used = _kernels_to_choose(s, w1)
+    c1 = s.conv2d(xs, used, relu=True, label='conv1 + ReLU: edges', at='AJ4', pitch=29, gap=3, name='conv_1')
     w2s = s.put(w2, 'filters', at='BL13', pitch=29, name='conv_w2', **signed)
     c2 = _conv_off_edge(s, c1, w2s, 'conv2 + ReLU', at='BQ4', gap=5, name='conv_2')
     pool = s.max_pool2d(c2, 2, ceil_mode=True, label='max pool, off the edge', at='CQ4', name='conv_pool')
     ten = s.put(dense, 'dense weights: ten outputs', at='DE4', across=True, name='conv_dense', **signed)
     scores = s.linear(pool, ten, label='scores', at='CQ36', name='conv_scores', **signed)
     soft = s.softmax(scores, label='softmax', at='CQ39', fmt='0.00', name='conv_softmax')
-    return (xs, w1s, w2s, ten), (c1, c2, pool, scores, soft)
+    return (xs, w1s, w2s, ten), (used, c1, c2, pool, scores, soft)
 
 # %% ../../nbs/book/05_sheet_conv.ipynb #bc6f60c1
 def conv_sheet(
@@ -76,8 +93,6 @@ def conv_sheet(
     s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')
     s.note('CQ41', 'The dense weights were trained on drawn digits; the filters of conv2 are random.')
     s.note('BQ2', "25 columns as on the lecture's sheet, where 24 fit: the last window reads a blank column.")
-    s.note('AE10', 'Type over a weight')
-    s.note('AE11', 'of the kernel:')
-    names = ('picture', 'kernels', 'filters', 'dense'), ('conv1', 'conv2', 'max pool', 'scores', 'softmax')
+    names = ('picture', 'kernels', 'filters', 'dense'), ('kernels in use', 'conv1', 'conv2', 'max pool', 'scores', 'softmax')
     given = [Check(n, b, given=True, PyTorch=t) for n, b, t in zip(names[0], blocks, inputs)]
-    return given + [Check(n, b, from_scratch=o, PyTorch=t) for n, b, o, t in zip(names[1], formulas, own, torchs)]
+    return given + [Check(n, b, from_scratch=o, PyTorch=t) for n, b, o, t in zip(names[1], formulas, (inputs[1], *own), (inputs[1], *torchs))]

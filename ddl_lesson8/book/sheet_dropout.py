@@ -24,6 +24,7 @@ def _kernels(): # of the first layer (2, 1, 3, 3) and of the second (1, 2, 3, 3)
 def _maps(sheet, x, first, second): # the picture and both layers
     p = sheet.put(0.5, 'rate', at='A4', fmt='0.0', name='dropout_rate', scale=False)
     train = sheet.put(1, 'training? 1 or 0', at='F4', scale=False)
+    sheet.choose(train, ['1', '0'])
     xs = sheet.put(x, 'picture', at='A36')
     k1 = sheet.put(first, 'edges that lie and edges that stand', right_of=xs, scale='signed')
     c1 = sheet.conv2d(xs, k1, relu=True, label='first convolution + ReLU', right_of=k1)

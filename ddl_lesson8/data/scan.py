@@ -183,13 +183,27 @@ class _Split:
 # %% ../../nbs/data/05_scan.ipynb #ffe48ea5
 _COLUMNS = dict(user=np.int32, item=np.int32, rating=np.float32, timestamp=np.int64)
 
-def _write_columns(piles, folder, split, users, items, duplicates, timed): # number of rows in each part, checksum of each file
+class _Facts: # of the rows to train on, gathered while they pass
+    def __init__(self, n_users, n_items):
+        self.seen = dict(user=np.zeros(n_users, bool), item=np.zeros(n_items, bool))
+        self.n, self.sum, self.low, self.high = 0, 0., np.inf, -np.inf
+    def note(self, rows):
+        if not len(rows): return
+        for kind, seen in self.seen.items(): seen[rows[kind]] = True
+        rating = rows['rating']
+        self.n, self.sum = self.n + len(rows), self.sum + float(rating.sum(dtype=np.float64))
+        self.low, self.high = min(self.low, float(rating.min())), max(self.high, float(rating.max()))
+    def plain(self)->dict: return dict(mean=self.sum / self.n, low=self.low, high=self.high) if self.n else {}
+
+def _write_columns(piles, folder, split, users, items, duplicates, timed): # rows of each part, checksum of each file, facts
     names = [c for c in _COLUMNS if timed or c != 'timestamp']
     files = {(part, c): open(folder/f'{part}-{c}.bin', 'wb') for part in ('train', 'valid') for c in names}
-    counts, sums = dict(train=0, valid=0), dict.fromkeys(files, 0)
+    counts, sums, facts = dict(train=0, valid=0), dict.fromkeys(files, 0), _Facts(len(users), len(items))
     for rows in _ahead(lambda pile: _sorted_pile(pile, users, items, duplicates), piles):
         held = split(rows)
-        for part, mine in (('train', _take(rows, ~held)), ('valid', _take(rows, held))):
+        parts = dict(train=_take(rows, ~held), valid=_take(rows, held))
+        facts.note(parts['train'])
+        for part, mine in parts.items():
             counts[part] += len(mine)
             for c in names:
                 data = mine[c].tobytes()
@@ -197,14 +211,18 @@ def _write_columns(piles, folder, split, users, items, duplicates, timed): # num
                 sums[part, c] = zlib.crc32(data, sums[part, c])
     for f in files.values():
         f.flush(); os.fsync(f.fileno()); f.close()
-    return counts, {f'{part}-{c}.bin': v for (part, c), v in sums.items()}
+    return counts, {f'{part}-{c}.bin': v for (part, c), v in sums.items()}, facts
 
 # %% ../../nbs/data/05_scan.ipynb #5ea63dc8
+def _checksum(path)->int: # of a file, read in pieces
+    got = 0
+    with open(path, 'rb') as f:
+        while piece := f.read(2**24): got = zlib.crc32(piece, got)
+    return got
+
 def _verify(folder, checksums): # of each file, as they were when it was written
     for name, want in checksums.items():
-        with open(folder/name, 'rb') as f:
-            got = 0
-            while piece := f.read(2**24): got = zlib.crc32(piece, got)
+        got = _checksum(folder/name)
         if got != want: raise ValueError(f"{folder/name} is damaged: its checksum is {got:08x}, not {want:08x}; delete the folder and scan again")
 
 # %% ../../nbs/data/05_scan.ipynb #09100a8d
@@ -241,6 +259,30 @@ class ScannedRatings:
         "What a learner wants: inputs first, target last"
         return tuple(self.column(c, part) for c in ('user', 'item', 'rating'))
 
+    def pieces(self,
+        names:tuple,       # of columns
+        part:str='train',  # or 'valid'
+        size:int=2**22     # rows at a time
+    ): # tuples of arrays
+        "The rows in order, read a piece at a time"
+        for first in range(0, self.manifest['rows'][part], size): yield tuple(self.read(c, first, size, part) for c in names)
+
+    def read(self,
+        name:str,  # of a column
+        first:int, # row
+        size:int,  # most rows
+        part:str='train' # or 'valid'
+    )->np.ndarray: # (size,), in memory; fewer at the end
+        "Some rows of one column"
+        dtype = np.dtype(_COLUMNS[name])
+        return np.fromfile(self.folder/f'{part}-{name}.bin', dtype, size, offset=first * dtype.itemsize)
+
+    def learned(self,
+        kind:str # 'user' or 'item'
+    )->torch.Tensor: # bool, one for each
+        "Which users or items have a rating to train on"
+        return torch.tensor(self._table(kind + 's')['learned'].to_numpy())
+
     @property
     def users(self)->list: # ids, in the order of their row numbers
         "All users"
@@ -251,7 +293,8 @@ class ScannedRatings:
         "All items"
         return self._names('items')
 
-    def _names(self, kind): return _polars().read_parquet(self.folder/f'{kind}.parquet').to_series().to_list()
+    def _names(self, kind): return self._table(kind).to_series().to_list()
+    def _table(self, kind): return _polars().read_parquet(self.folder/f'{kind}.parquet')
 
 # %% ../../nbs/data/05_scan.ipynb #dfdbc5ca
 def _source(path): # what a folder was made from: names, sizes and times of the files
@@ -262,9 +305,12 @@ def _source(path): # what a folder was made from: names, sizes and times of the 
     files, _ = _files(path)
     return [[f, *(lambda s: (s.st_size, s.st_mtime_ns))(os.stat(f))] for f in files]
 
+_VERSION = 2 # of what lies in a folder
+
 def _made_already(folder, settings): # is this very thing on disk?
-    try: return json.loads((folder/'manifest.json').read_text(encoding='utf-8'))['settings'] == settings
-    except (FileNotFoundError, ValueError, KeyError): return False
+    try: made = json.loads((folder/'manifest.json').read_text(encoding='utf-8'))
+    except (FileNotFoundError, ValueError): return False
+    return isinstance(made, dict) and (made.get('version'), made.get('settings')) == (_VERSION, settings)
 
 # %% ../../nbs/data/05_scan.ipynb #ef2cc19e
 def _prepare(frame, part, settings): # fill a folder
@@ -278,9 +324,10 @@ def _prepare(frame, part, settings): # fill a folder
             if split.how == 'last': split.newest(rows, len(users))
             yield rows
     piles = _to_piles(pieces(), part, n_piles)
-    counts, sums = _write_columns(piles, part, split, users, items, settings['duplicates'], 'timestamp' in frame.collect_schema())
-    for ids, name in ((users, 'users'), (items, 'items')): ids.select(ids.columns[1:]).write_parquet(part/f'{name}.parquet')
-    return dict(version=1, settings=settings, rows=counts, n_users=len(users), n_items=len(items), checksums=sums)
+    counts, sums, facts = _write_columns(piles, part, split, users, items, settings['duplicates'], 'timestamp' in frame.collect_schema())
+    for ids, kind in ((users, 'user'), (items, 'item')):
+        ids.select(kind, learned=_polars().Series(facts.seen[kind])).write_parquet(part/f'{kind}s.parquet')
+    return dict(version=_VERSION, settings=settings, rows=counts, n_users=len(users), n_items=len(items), ratings=facts.plain(), checksums=sums)
 
 # %% ../../nbs/data/05_scan.ipynb #3c584862
 def scan_ratings(

@@ -15,7 +15,8 @@ from itertools import product
 from typing import NamedTuple
 
 # %% ../../nbs/sheets/01_address.ipynb #9f0e5c7b
-MAX_ROWS, MAX_COLS, MAX_FORMULA = 1_048_576, 16_384, 8_192 # rows, columns, characters in a formula
+# rows, columns, characters in a formula
+MAX_ROWS, MAX_COLS, MAX_FORMULA = 1_048_576, 16_384, 8_192
 MAX_TEXT = 32_767 # characters in a cell
 
 # %% ../../nbs/sheets/01_address.ipynb #52f7c706
@@ -46,7 +47,8 @@ def col_number(
     letters:str # letters of a column
 )->int: # column number, counted from 1
     "Number of a column: A is 1, AA is 27; `SheetError` for anything but letters"
-    need(letters.isascii() and letters.isalpha(), f"{letters!r} is not the name of a column")
+    need(letters.isascii() and letters.isalpha(),
+         f"{letters!r} is not the name of a column")
     n = 0
     for letter in letters.upper(): n = n * 26 + ord(letter) - 64
     return n
@@ -96,21 +98,25 @@ class Area(NamedTuple):
 
     def cells(self): # pairs (row, column)
         "All cells, row by row"
-        return product(range(self.top, self.bottom + 1), range(self.left, self.right + 1))
+        return product(range(self.top, self.bottom + 1),
+                       range(self.left, self.right + 1))
 
     def meets(self,
         o:'Area' # on the same sheet
     )->bool: # True when one cell lies in both
         "Do two rectangles overlap?"
-        return self.top <= o.bottom and o.top <= self.bottom and self.left <= o.right and o.left <= self.right
+        return (self.top <= o.bottom and o.top <= self.bottom
+                and self.left <= o.right and o.left <= self.right)
 
 # %% ../../nbs/sheets/01_address.ipynb #4533f38e
-_AREA = re.compile(r"\$?([A-Za-z]{1,3})\$?(\d{1,7})(?::\$?([A-Za-z]{1,3})\$?(\d{1,7}))?", re.ASCII)
+_AREA = re.compile(
+    r"\$?([A-Za-z]{1,3})\$?(\d{1,7})(?::\$?([A-Za-z]{1,3})\$?(\d{1,7}))?", re.ASCII)
 
 def split_sheet(text): # "'a b'!A1:B2" -> ('a b', 'A1:B2'); None where no sheet is named
     sheet, bang, cells = text.strip().rpartition('!')
     if not bang: return None, cells
-    return (sheet[1:-1].replace("''", "'") if sheet.startswith("'") and sheet.endswith("'") else sheet), cells
+    return (sheet[1:-1].replace("''", "'") if sheet.startswith("'")
+            and sheet.endswith("'") else sheet), cells
 
 # %% ../../nbs/sheets/01_address.ipynb #b10208e6
 def parse_area(
@@ -121,31 +127,40 @@ def parse_area(
     own, cells = split_sheet(str(text))
     found = _AREA.fullmatch(cells)
     need(found, f"{text!r} is not a range such as 'conv!A1:Z26' or 'B3'")
-    left, top, right, bottom = found[1], int(found[2]), found[3] or found[1], int(found[4] or found[2])
+    left, top, right, bottom = (found[1], int(found[2]),
+                                found[3] or found[1], int(found[4] or found[2]))
     rows, cols = sorted((top, bottom)), sorted((col_number(left), col_number(right)))
     if rows[0] < 1 or rows[1] > MAX_ROWS or cols[1] > MAX_COLS:
-        raise SheetError(f"{text!r} lies outside a sheet of {MAX_ROWS:,} rows and {MAX_COLS:,} columns")
-    return Area(own if own is not None else sheet or '', rows[0], cols[0], rows[1], cols[1])
+        raise SheetError(f"{text!r} lies outside a sheet of {MAX_ROWS:,} rows and "
+                         f"{MAX_COLS:,} columns")
+    return Area(own if own is not None else sheet or '',
+                rows[0], cols[0], rows[1], cols[1])
 
 # %% ../../nbs/sheets/01_address.ipynb #cdc3a583
-_KEEP = (r'''"(?:[^"]|"")*"''', r"'(?:[^']|'')*'",            # texts; names of sheets in quotes
+# texts; names of sheets in quotes
+_KEEP = (r'''"(?:[^"]|"")*"''', r"'(?:[^']|'')*'",
          r"\[(?:[^\[\]']|'.|\[(?:[^\[\]']|'.)*\])*\]",         # columns of a table
-         r'#[A-Z]+[/\d]*[A-Z]*[!?]?', r'(?<![\w.$])[^\W\d][\w.]*!') # error values; names of sheets
+         # error values; names of sheets
+         r'#[A-Z]+[/\d]*[A-Z]*[!?]?', r'(?<![\w.$])[^\W\d][\w.]*!')
 _END, _ROW, _COL = r'(?![\w.(!?\\\[])', r'\$?[0-9]{1,7}', r'\$?[A-Za-z]{1,3}'
 _REF = re.compile('|'.join(_KEEP) + rf'|(?<![\w.$?\\])(?P<ref>{_COL}{_ROW}(?::{_COL}{_ROW})?{_END}'
                   rf'|{_COL}:{_COL}{_END}|{_ROW}:{_ROW}{_END})')
 _POINT = re.compile(r'(\$?)([A-Za-z]*)(\$?)(\d*)$')
 
 # %% ../../nbs/sheets/01_address.ipynb #df2a1131
-def _moved(point, rows, cols): # one corner of a reference; None where it would leave the sheet
+# one corner of a reference; None where it would leave the sheet
+def _moved(point, rows, cols):
     dollar, letters, second, digits = _POINT.match(point).groups()
-    if not letters: dollar, second = second, dollar # a row alone: its dollar sign was taken for a column's
+    # a row alone: its dollar sign was taken for a column's
+    if not letters: dollar, second = second, dollar
     col, row = col_number(letters) if letters else 1, int(digits) if digits else 1
-    if not (1 <= col <= MAX_COLS and 1 <= row <= MAX_ROWS): return point # a name that only looks like a cell
+    # a name that only looks like a cell
+    if not (1 <= col <= MAX_COLS and 1 <= row <= MAX_ROWS): return point
     if letters and not dollar: col += cols
     if digits and not second: row += rows
     if not (1 <= col <= MAX_COLS and 1 <= row <= MAX_ROWS): return None
-    return (dollar + col_name(col) if letters else '') + (second + str(row) if digits else '')
+    return (dollar + col_name(col) if letters
+            else '') + (second + str(row) if digits else '')
 
 # %% ../../nbs/sheets/01_address.ipynb #59beb2b8
 def shift_formula(
@@ -171,7 +186,8 @@ def html_table(
 )->str: # HTML
     "A table in HTML, every text escaped unless it is `ready`"
     text = str if ready else lambda c: escape(str(c))
-    row = lambda tag, cells: '<tr>' + ''.join(f'<{tag}>{text(c)}</{tag}>' for c in cells) + '</tr>'
+    row = lambda tag, cells: '<tr>' + ''.join(f'<{tag}>{text(c)}</{tag}>'
+                                              for c in cells) + '</tr>'
     title = f'<caption>{escape(caption)}</caption>' if caption else ''
     below = ''.join(f'<p>{escape(n)}</p>' for n in notes)
     body = ''.join(row('td', r) for r in rows)

@@ -13,53 +13,50 @@ from itertools import product
 import torch
 from fastcore.meta import delegates
 from .address import MAX_COLS, MAX_FORMULA, MAX_ROWS, Area, SheetError
-from .address import cell_name, col_number, like_a_cell, need, parse_area, quote_sheet
+from .address import (cell_name, col_number,
+                                        like_a_cell, need, parse_area, quote_sheet)
 from .xlsx import check_text
 
-# %% ../../nbs/sheets/06_blocks.ipynb #fe6c390f
-class Block:
-    "A tensor's place on a sheet: one rectangle for each channel"
-    def __init__(self, sheet, label:str, shape:tuple, row:int, col:int, gap:int=1, pitch:int|None=None,
-                 across:bool=False, vertical:bool=False, name:str|None=None):
-        need(len(shape) <= 4, f"{label!r} has {len(shape)} dimensions; a sheet shows at most 4")
-        self.sheet, self.label, self.shape, self.row, self.col, self.name = sheet, label, tuple(shape), row, col, name
-        *lead, h, w = (1,) * (2 - len(shape)) + self.shape
-        self.vertical, self.size = vertical, (w, h) if vertical else (h, w)
-        (h, w), n_in = self.size, lead[-1] if lead else 1
-        step = pitch or (w + gap if across else h + gap if len(lead) < 2 else n_in * (h + gap))
-        outer = lead[0] if lead else 1
-        least = w if across else h if len(lead) < 2 else n_in * (h + gap) - gap
-        need(outer < 2 or step >= least, f"{label!r}: channels of {least} cells do not fit into a pitch of {step}")
-        inner = n_in if len(lead) == 2 else 1
-        def origin(o, k): # first cell of a rectangle
-            down = k * (h + gap)
-            return (row + down, col + o * step) if across else (row + down + o * step, col)
-        self.origins = [origin(o, k) for o in range(outer) for k in range(inner)]
-        self.lead = tuple(lead)
+# %% ../../nbs/sheets/06_blocks.ipynb #31d436b0
+def _origins(label, lead, size, row, col, gap, pitch, across):
+    "Row and column of the first cell of each rectangle"
+    h, w = size
+    outer, inner = (lead[0] if lead else 1), (lead[1] if len(lead) == 2 else 1)
+    least = w if across else inner * (h + gap) - gap # cells that one group covers
+    step = pitch or least + gap
+    need(outer < 2 or step >= least,
+         f"{label!r}: channels of {least} cells do not fit into a pitch of {step}")
+    def origin(o, k):
+        down = k * (h + gap)
+        return (row + down, col + o * step) if across else (row + down + o * step, col)
+    return [origin(o, k) for o in range(outer) for k in range(inner)]
 
-    def __repr__(self)->str: return f'{self.label or "block"} {self.shape} at {self.range}'
+# %% ../../nbs/sheets/06_blocks.ipynb #97972337
+class Rectangles:
+    "Which cells a tensor covers: one rectangle for each channel"
+    def __init__(self, sheet, label:str, shape:tuple, row:int, col:int, gap:int=1,
+                 pitch:int|None=None, across:bool=False, vertical:bool=False):
+        need(len(shape) <= 4,
+             f"{label!r} has {len(shape)} dimensions; a sheet shows at most 4")
+        self.sheet, self.label, self.shape = sheet, label, tuple(shape)
+        self.row, self.col, self.vertical = row, col, vertical
+        *lead, h, w = (1,) * (2 - len(shape)) + self.shape
+        self.lead, self.size = tuple(lead), (w, h) if vertical else (h, w)
+        self.origins = _origins(label, lead, self.size, row, col, gap, pitch, across)
 
     @property
     def areas(self)->list: # one `Area` for each channel
         "The rectangles of a block"
         h, w = self.size
-        return [Area(self.sheet.name, r, c, r + h - 1, c + w - 1) for r, c in self.origins]
-
-    @property
-    def ranges(self)->list: # texts
-        "The ranges of a block, one for each channel"
-        return [str(a) for a in self.areas]
+        return [Area(self.sheet.name, r, c, r + h - 1, c + w - 1)
+                for r, c in self.origins]
 
     @property
     def box(self)->Area: # the smallest rectangle around all channels
         "Where a block is, as a whole"
-        a = self.areas
-        return Area(self.sheet.name, self.row, self.col, max(x.bottom for x in a), max(x.right for x in a))
-
-    @property
-    def range(self)->str: # for example 'conv!A1:Z26'
-        "The range around all channels"
-        return str(self.box)
+        bottom, right = (max(getattr(a, end) for a in self.areas)
+                         for end in ('bottom', 'right'))
+        return Area(self.sheet.name, self.row, self.col, bottom, right)
 
     def indices(self): # tuples
         "The indices of all elements, in order"
@@ -69,15 +66,38 @@ class Block:
         *index:int # one index for each dimension, counted from 0
     )->tuple: # row and column, counted from 1
         "Row and column of an element"
-        need(len(index) == len(self.shape), f"{self.label!r} has shape {self.shape}; {index} is none of its elements")
-        *lead, i, j = (0,) * (2 - len(index)) + tuple(range(n)[k] for n, k in zip(self.shape, index, strict=True))
+        need(len(index) == len(self.shape),
+             f"{self.label!r} has shape {self.shape}; {index} is none of its elements")
+        inside = (range(n)[k] for n, k in zip(self.shape, index, strict=True))
+        *lead, i, j = (0,) * (2 - len(index)) + tuple(inside)
         r, c = self.origins[self._plane(lead)]
         return (r + j, c + i) if self.vertical else (r + i, c + j)
 
-    def places(self): # row and column of all elements, in order
-        h, w = self.size
-        if self.vertical: return [(r + j, c + i) for r, c in self.origins for i in range(w) for j in range(h)]
-        return [(r + i, c + j) for r, c in self.origins for i in range(h) for j in range(w)]
+    def _plane(self, lead): # number of the rectangle of the leading indices
+        n = 0
+        for size, i in zip(self.lead, lead, strict=True): n = n * size + range(size)[i]
+        return n
+
+# %% ../../nbs/sheets/06_blocks.ipynb #b2fefc7f
+class Block(Rectangles):
+    "A tensor's place on a sheet: one rectangle for each channel"
+    def __init__(self, sheet, label:str, shape:tuple, row:int, col:int,
+                 name:str|None=None, **layout):
+        super().__init__(sheet, label, shape, row, col, **layout)
+        self.name = name
+
+    def __repr__(self)->str:
+        return f'{self.label or "block"} {self.shape} at {self.range}'
+
+    @property
+    def ranges(self)->list: # texts
+        "The ranges of a block, one for each channel"
+        return [str(a) for a in self.areas]
+
+    @property
+    def range(self)->str: # for example 'conv!A1:Z26'
+        "The range around all channels"
+        return str(self.box)
 
     def ref(self,
         *index:int,              # one index for each dimension, counted from 0
@@ -89,20 +109,13 @@ class Block:
 
     def area(self,
         *lead:int,               # indices of the leading dimensions: which channel
-        rows:tuple|None=None,    # first index and end of the last dimension but one; all when None
-        cols:tuple|None=None,    # first index and end of the last dimension; all when None
+        rows:tuple|None=None,    # first and end, last dimension but one; None: all
+        cols:tuple|None=None,    # first and end, last dimension; None: all
         absolute:bool|str=False, # dollar signs: True, 'row' or 'col'
         on=None                  # the sheet of the formula, when it may be another one
     )->str: # for example 'A1:C3'
         "Range of a window into a channel, to be used in a formula"
-        n_lead = len(self.lead)
-        need(len(lead) == n_lead, f"{self.label!r} has shape {self.shape}: name {n_lead} leading indices, not {len(lead)}")
-        n_rows, n_cols = ((1, 1) + self.shape)[-2:]
-        (r0, r1), (c0, c1) = rows or (0, n_rows), cols or (0, n_cols)
-        if self.vertical: r0, r1, c0, c1 = c0, c1, r0, r1
-        r, c = self.origins[self._plane(lead)]
-        first, last = cell_name(r + r0, c + c0, absolute), cell_name(r + r1 - 1, c + c1 - 1, absolute)
-        return self._prefix(on) + (first if first == last else f'{first}:{last}')
+        return self._prefix(on) + _window_text(self, lead, rows, cols, absolute)
 
     def content(self,
         *index:int # one index for each dimension, counted from 0
@@ -110,26 +123,46 @@ class Block:
         "What stands in the cell of an element"
         return self.sheet.cells[self.at(*index)][1]
 
-    def line(self, index, on): # range of the vector along the last dimension, through an element
-        *lead, i, _ = (0,) * (2 - len(index)) + tuple(index)
-        return self.area(*(lead if self.lead else ()), rows=(i, i + 1), absolute=True, on=on)
-
-    def channels(self): # (channels, height, width); a matrix counts as one channel
-        fit = len(self.shape) in (2, 3)
-        need(fit, f"{self.label!r} has shape {self.shape}; a picture is (height, width) or (channels, height, width)")
-        return self.shape if len(self.shape) == 3 else (1,) + self.shape
-
-    def words(self): # its texts, or () when it holds numbers
-        cells = (self.sheet.cells[self.at(*i)] for i in self.indices())
-        return [value for kind, value, _ in cells if kind == 'text']
-
-    def _plane(self, lead): # number of the rectangle of the leading indices
-        n = 0
-        for size, i in zip(self.lead, lead, strict=True): n = n * size + range(size)[i]
-        return n
-
     def _prefix(self, on): # the sheet's name where the formula stands on another sheet
-        return '' if on is None or on is self.sheet else quote_sheet(self.sheet.name) + '!'
+        here = on is None or on is self.sheet
+        return '' if here else quote_sheet(self.sheet.name) + '!'
+
+# %% ../../nbs/sheets/06_blocks.ipynb #d319df60
+def _window_text(block, lead, rows, cols, absolute): # such as 'A1:C3'
+    n_lead = len(block.lead)
+    need(len(lead) == n_lead, f"{block.label!r} has shape {block.shape}: name "
+                              f"{n_lead} leading indices, not {len(lead)}")
+    n_rows, n_cols = ((1, 1) + block.shape)[-2:]
+    (r0, r1), (c0, c1) = rows or (0, n_rows), cols or (0, n_cols)
+    if block.vertical: r0, r1, c0, c1 = c0, c1, r0, r1
+    r, c = block.origins[block._plane(lead)]
+    first = cell_name(r + r0, c + c0, absolute)
+    last = cell_name(r + r1 - 1, c + c1 - 1, absolute)
+    return first if first == last else f'{first}:{last}'
+
+# %% ../../nbs/sheets/06_blocks.ipynb #ba866537
+def places(block): # row and column of all elements, in order
+    h, w = block.size
+    if block.vertical:
+        return [(r + j, c + i) for r, c in block.origins
+                for i in range(w) for j in range(h)]
+    return [(r + i, c + j) for r, c in block.origins
+            for i in range(h) for j in range(w)]
+
+def last_line(block, index, on): # the vector along the last dimension, through an element
+    *lead, i, _ = (0,) * (2 - len(index)) + tuple(index)
+    lead = lead if block.lead else ()
+    return block.area(*lead, rows=(i, i + 1), absolute=True, on=on)
+
+def channels(block): # (channels, height, width); a matrix counts as one channel
+    fit = len(block.shape) in (2, 3)
+    need(fit, f"{block.label!r} has shape {block.shape}; a picture is (height, "
+              "width) or (channels, height, width)")
+    return block.shape if len(block.shape) == 3 else (1,) + block.shape
+
+def words_in(block): # its texts, or [] when it holds numbers
+    cells = (block.sheet.cells[at] for at in places(block))
+    return [value for kind, value, _ in cells if kind == 'text']
 
 # %% ../../nbs/sheets/06_blocks.ipynb #749a7ca3
 _RANGE = r"\$?[A-Z]{1,3}\$?\d+:\$?[A-Z]{1,3}\$?\d+"
@@ -139,12 +172,14 @@ def _formula_text(text, where, array): # with one equals sign in front, and chec
     text = str(text).strip().removeprefix('=')
     need(text, f"{where}: the formula is empty")
     n = len(text) + 1
-    too_long = f"{where}: the formula has {n:,} characters and Excel allows {MAX_FORMULA:,}; use several blocks"
+    too_long = (f"{where}: the formula has {n:,} characters and Excel allows "
+                f"{MAX_FORMULA:,}; use several blocks")
     need(n <= MAX_FORMULA, too_long)
     check_text(text, where)
     bare = re.sub(r'"[^"]*"', '""', text)
     clear = array or 'SUMPRODUCT(' in bare or not _LONELY.search(bare)
-    unclear = 'computes with a whole range in a plain cell, which programs read differently'
+    unclear = (
+        'computes with a whole range in a plain cell, which programs read differently')
     need(clear, f"{where}: ={text[:60]} {unclear}; use SUMPRODUCT or array=True")
     return '=' + text
 
@@ -156,19 +191,148 @@ def _check_number(v, sheet, cell, label, index): # raise when a cell cannot hold
 def as_numbers(value, label): # a float64 or int64 tensor on the CPU
     try:
         t = torch.as_tensor(value).detach().cpu()
-        if not hasattr(value, 'dtype') and t.is_floating_point(): # Python's numbers have 64 bits
+        # Python's numbers have 64 bits
+        if not hasattr(value, 'dtype') and t.is_floating_point():
             t = torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as e:
-        raise SheetError(f"{label!r}: {type(value).__name__} is neither a tensor nor numbers nor words ({e})") from None
-    need(not t.is_complex(), f"{label!r}: a cell cannot hold a complex number; write its two parts")
+        raise SheetError(f"{label!r}: {type(value).__name__} is neither a tensor nor "
+                         f"numbers nor words ({e})") from None
+    need(not t.is_complex(),
+         f"{label!r}: a cell cannot hold a complex number; write its two parts")
     return t.double() if t.is_floating_point() else t.long()
 
-# %% ../../nbs/sheets/06_blocks.ipynb #592403d8
-class Grid:
-    "The cells of a sheet, and the blocks on it"
+# %% ../../nbs/sheets/06_blocks.ipynb #ad37c972
+class Taken(list):
+    "What covers a sheet: (area, owner, soft) of each"
+    def hit(self,
+        area:Area,      # where something would go
+        soft:bool=False # does room count that only a label's letters need?
+    )->str|None: # the owner
+        "What is in the way"
+        return next((owner for taken, owner, is_soft in self
+                     if (soft or not is_soft) and taken.meets(area)), None)
+
+def _label_areas(block): # the cell of its label, and all cells that the letters cover
+    n = max(1, math.ceil(len(block.label) * 6.4 / block.sheet.cell))
+    at = block.sheet.name, block.row - 1, block.col, block.row - 1
+    return Area(*at, block.col), Area(*at, block.col + n - 1)
+
+def _right_end(block): # the last column that a block or its label covers
+    return max(block.box.right, _label_areas(block)[1].right if block.label else 0)
+
+# %% ../../nbs/sheets/06_blocks.ipynb #8ea52f65
+def _check_fit(block): # inside a sheet, with a row for the label?
+    box, where = block.box, f"{block.sheet.name}: {block.label!r}"
+    limits = f"Excel's {MAX_ROWS:,} rows and {MAX_COLS:,} columns"
+    too_far = (f"{where} of shape {block.shape} would reach {box.text}, beyond "
+               f"{limits}; use several sheets")
+    need(box.bottom <= MAX_ROWS and box.right <= MAX_COLS, too_far)
+    no_room = 'begins in row 1, with no row above for its label; begin in row 2'
+    need(not block.label or block.row > 1, f"{where} {no_room}")
+
+def _in_the_way(block, fixed, space, down): # what it would cover, or come too near to
+    def near(a): # with the blank cells before it
+        if down: return a._replace(top=max(1, a.top - space))
+        return a._replace(left=max(1, a.left - space))
+    cell, letters = _label_areas(block)
+    wanted = block.areas + ([cell if fixed else letters] if block.label else [])
+    hit = block.sheet.taken.hit
+    hits = (hit(a) if fixed else hit(near(a), soft=True) for a in wanted)
+    return next(filter(None, hits), None)
+
+# %% ../../nbs/sheets/06_blocks.ipynb #52b6ba0b
+class Placing:
+    "The cells of a sheet, and a place on it for each block"
     def __init__(self, book, name, cell): # cell: width and height in pixels
         self.book, self.name, self.cell = book, name, cell
-        self.blocks, self.cells, self.taken, self.scales = [], {}, [], []
+        self.blocks, self.cells, self.taken, self.scales = [], {}, Taken(), []
+
+    def _wanted(self, at, below, right_of, label, space): # where a block would begin
+        for o in (below, right_of):
+            need(o is None or o.sheet is self, f"{self.name}: {label!r} cannot stand "
+                                               f"next to a block of another sheet, {o}")
+        if at is not None: return parse_area(at, self.name)[1:3]
+        if below is None and right_of is None and self.blocks:
+            right_of = self.blocks[-1]
+        row, col = 3, 1
+        if right_of is not None:
+            row, col = right_of.row, _right_end(right_of) + 1 + space
+        if below is not None: row = below.box.bottom + 1 + space + bool(label)
+        if below is not None and right_of is None: col = below.col
+        return row, col
+
+    def _place(self, shape, label, at=None, below=None,
+               right_of=None, name=None, space=1, **layout):
+        "Find a free place for a block"
+        check_text(label, f'{self.name}: the label')
+        row, col = self._wanted(at, below, right_of, label, space)
+        fixed, down = at is not None, below is not None
+        while True:
+            block = Block(self, label, shape, row, col, name, **layout)
+            _check_fit(block)
+            hit = _in_the_way(block, fixed, space, down)
+            if hit is None: break
+            need(not fixed,
+                 f"{self.name}: {label!r} at {block.box.text} would cover {hit}")
+            row, col = (row + 1, col) if down else (row, col + 1)
+        if name is not None: self.book.check_name(name)
+        return block
+
+    def _settle(self, block, cells, scale): # all is checked: now the grid changes
+        self.taken += [(a, repr(block), False) for a in block.areas]
+        if block.label: self._label(block)
+        self.cells.update(cells)
+        self.blocks.append(block)
+        if scale: self.scales.append((block, scale))
+        if block.name is not None: self.book.names[block.name] = block
+        return block
+
+    def _label(self, block): # write it above the block
+        (cell, letters), owner = _label_areas(block), f'the label {block.label!r}'
+        self.taken += [(cell, owner, False), (letters, owner, True)]
+        self.cells[cell.top, cell.left] = ('text', block.label, 'label')
+
+# %% ../../nbs/sheets/06_blocks.ipynb #c9a1f68d
+def _contents(value, label): # kind, shape, the values in order, and their number format
+    words = (isinstance(value, (list, tuple)) and len(value) > 0
+             and all(isinstance(v, str) for v in value))
+    if words: return 'text', (len(value),), value, 'words'
+    t = as_numbers(value, label)
+    fmt = '0.0;-0.0;0' if t.is_floating_point() else '0'
+    return 'number', tuple(t.shape), t.flatten().tolist(), fmt
+
+# %% ../../nbs/sheets/06_blocks.ipynb #d832fc4f
+class Notes(Placing):
+    "Texts and remarks beside the blocks"
+    def text(self,
+        at,                # address such as 'A1', or a block: the text goes below it
+        string:str,        # what to write
+        style:str='text',  # 'text', 'label', 'title' or 'note'
+        link:str|None=None # name of a sheet to jump to
+    )->str: # address of the cell
+        "Write a text into a cell"
+        below = isinstance(at, Block)
+        row, col = ((at.box.bottom + 2, at.col) if below
+                    else parse_area(at, self.name)[1:3])
+        cell, where = Area(self.name, row, col, row, col), cell_name(row, col)
+        what = f'the text {string[:30]!r}'
+        hit = self.taken.hit(cell)
+        need(not hit, f"{self.name}: {what} at {where} would cover {hit}")
+        check_text(string, f'{self.name}!{where}')
+        self.taken.append((cell, what, False))
+        self.cells[row, col] = ('text', string, ('link', link) if link else style)
+        return where
+
+    def note(self,
+        at,        # address such as 'A1', or a block: then the note goes below it
+        string:str # what to write
+    )->str: # address of the cell
+        "Write a remark in small grey letters"
+        return self.text(at, string, 'note')
+
+# %% ../../nbs/sheets/06_blocks.ipynb #59e98e79
+class Grid(Notes):
+    "The cells of a sheet, and the blocks on it"
     def __repr__(self)->str: return f'{self.name}: ' + '; '.join(map(repr, self.blocks))
 
     def formula(self,
@@ -178,127 +342,39 @@ class Grid:
         at:str|None=None,    # address of the first number
         below:Block|None=None,    # the block above
         right_of:Block|None=None, # the block to the left
-        fmt:str|None=None,   # number format, for example '0.00'; one decimal and a bare 0 when None
-        scale:bool|str=True, # colour scale from white to red; 'signed': blue, white at 0, red
+        fmt:str|None=None,   # number format such as '0.00'; None: one decimal, bare 0
+        # colours from white to red; 'signed': blue, white at 0, red
+        scale:bool|str=True,
         name:str|None=None,  # defined name
         array:bool=False,    # write one-cell array formulas
         space:int=1,         # blank columns or rows before the block
         gap:int=1,           # blank rows between channels
-        pitch:int|None=None, # rows from one channel to the next, where they must line up with other blocks
-        across:bool=False,   # first of several leading dimensions side by side instead of stacked
+        pitch:int|None=None, # rows from one channel to the next, to line blocks up
+        across:bool=False,   # channels (or groups of them) side by side, not stacked
         vertical:bool=False  # let the last dimension run down instead of across
     )->Block: # where the results stand
         "Write a block of formulas"
         layout = dict(gap=gap, pitch=pitch, across=across, vertical=vertical)
-        block, cells = self._place(shape, label, at, below, right_of, name, space, **layout), {}
-        for index, cell in zip(block.indices(), block.places(), strict=True):
-            text = _formula_text(fn(*index), f'{self.name}!{cell_name(*cell)}', array)
-            cells[cell] = ('array' if array else 'formula', text, fmt or '0.0;-0.0;0')
+        block = self._place(shape, label, at, below, right_of, name, space, **layout)
+        kind, fmt, cells = 'array' if array else 'formula', fmt or '0.0;-0.0;0', {}
+        for index, cell in zip(block.indices(), places(block), strict=True):
+            where = f'{self.name}!{cell_name(*cell)}'
+            cells[cell] = (kind, _formula_text(fn(*index), where, array), fmt)
         return self._settle(block, cells, scale)
 
     @delegates(formula, but=['shape', 'fn', 'array'])
     def put(self,
-        value,        # tensor of 0 to 4 dimensions, number, list of numbers, list of words
+        value,        # tensor of 0 to 4 dimensions, number, list of numbers or of words
         label:str='', # written above the block
         **kwargs
     )->Block: # where the numbers stand
         "Write numbers or words as a block of input cells"
         fmt, scale = kwargs.pop('fmt', None), kwargs.pop('scale', True)
-        words = isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(v, str) for v in value)
-        t = torch.empty(len(value)) if words else as_numbers(value, label)
-        need(t.numel(), f"{self.name}: {label!r} of shape {tuple(t.shape)} has no numbers")
-        block = self._place(tuple(t.shape), label, **kwargs)
-        fmt = 'words' if words else fmt or ('0.0;-0.0;0' if t.is_floating_point() else '0')
-        cells = {}
-        values = value if words else t.flatten().tolist()
-        for index, cell, v in zip(block.indices(), block.places(), values, strict=True):
-            if words: check_text(v, f'{self.name}!{cell_name(*cell)}')
+        kind, shape, values, usual = _contents(value, label)
+        need(values, f"{self.name}: {label!r} of shape {shape} has no numbers")
+        block, cells = self._place(shape, label, **kwargs), {}
+        for index, cell, v in zip(block.indices(), places(block), values, strict=True):
+            if kind == 'text': check_text(v, f'{self.name}!{cell_name(*cell)}')
             else: _check_number(v, f'{self.name}!', cell, label, index)
-            cells[cell] = ('text' if words else 'number', v, fmt)
-        return self._settle(block, cells, False if words else scale)
-
-    def text(self,
-        at,               # address such as 'A1', or a block: then the text goes below it
-        string:str,       # what to write
-        style:str='text', # 'text', 'label', 'title' or 'note'
-        link:str|None=None # name of a sheet to jump to
-    )->str: # address of the cell
-        "Write a text into a cell"
-        row, col = (at.box.bottom + 2, at.col) if isinstance(at, Block) else parse_area(at, self.name)[1:3]
-        cell = Area(self.name, row, col, row, col)
-        hit = self._room(cell, False)
-        need(not hit, f"{self.name}: the text {string[:30]!r} at {cell_name(row, col)} would cover {hit}")
-        check_text(string, f'{self.name}!{cell_name(row, col)}')
-        self.taken.append((cell, f'the text {string[:30]!r}', False))
-        self.cells[row, col] = ('text', string, ('link', link) if link else style)
-        return cell_name(row, col)
-
-    def note(self,
-        at,        # address such as 'A1', or a block: then the note goes below it
-        string:str # what to write
-    )->str: # address of the cell
-        "Write a remark in small grey letters"
-        return self.text(at, string, 'note')
-
-    def _room(self, area, soft): # what is in the way, or None; soft: the room that a label needs counts too
-        for taken, owner, is_soft in self.taken:
-            if (soft or not is_soft) and taken.meets(area): return owner
-
-    def _label_areas(self, row, col, label): # the cell of a label, and the cells it covers as it runs to the right
-        n = max(1, math.ceil(len(label) * 6.4 / self.cell))
-        return Area(self.name, row - 1, col, row - 1, col), Area(self.name, row - 1, col, row - 1, col + n - 1)
-
-    def _right_end(self, block): # the last column that a block or its label covers
-        run = self._label_areas(block.row, block.col, block.label)[1]
-        return max(block.box.right, run.right if block.label else 0)
-
-    def _wanted(self, at, below, right_of, label, space): # row and column where a block would begin
-        for o in (below, right_of):
-            own = o is None or o.sheet is self
-            need(own, f"{self.name}: {label!r} cannot stand next to a block of another sheet, {o}")
-        if at is not None: return parse_area(at, self.name)[1:3]
-        if below is None and right_of is None and self.blocks: right_of = self.blocks[-1]
-        row, col = 3, 1
-        if right_of is not None: row, col = right_of.row, self._right_end(right_of) + 1 + space
-        if below is not None: row = below.box.bottom + 1 + space + bool(label)
-        if below is not None and right_of is None: col = below.col
-        return row, col
-
-    def _check_fit(self, block): # inside a sheet, with a row for the label?
-        box, where = block.box, f"{self.name}: {block.label!r}"
-        limits = f"Excel's {MAX_ROWS:,} rows and {MAX_COLS:,} columns"
-        too_far = f"{where} of shape {block.shape} would reach {box.text}, beyond {limits}; use several sheets"
-        need(box.bottom <= MAX_ROWS and box.right <= MAX_COLS, too_far)
-        need(not block.label or block.row > 1, f"{where} begins in row 1, with no row above for its label; begin in row 2")
-
-    def _in_the_way(self, block, fixed, space, down): # what a block would cover, or come too near to
-        cell, run = self._label_areas(block.row, block.col, block.label)
-        wanted = block.areas + ([cell if fixed else run] if block.label else [])
-        near = lambda a: a._replace(top=max(1, a.top - space)) if down else a._replace(left=max(1, a.left - space))
-        return next(filter(None, (self._room(a if fixed else near(a), not fixed) for a in wanted)), None)
-
-    def _place(self, shape, label, at=None, below=None, right_of=None, name=None, space=1, **layout):
-        "Find a free place for a block"
-        check_text(label, f'{self.name}: the label')
-        row, col = self._wanted(at, below, right_of, label, space)
-        while True:
-            block = Block(self, label, shape, row, col, name=name, **layout)
-            self._check_fit(block)
-            hit = self._in_the_way(block, at is not None, space, below is not None)
-            if hit is None: break
-            need(at is None, f"{self.name}: {label!r} at {block.box.text} would cover {hit}")
-            row, col = (row + 1, col) if below is not None else (row, col + 1)
-        if name is not None: self.book.check_name(name)
-        return block
-
-    def _settle(self, block, cells, scale): # only now does the grid change: everything has been checked
-        self.taken += [(a, repr(block), False) for a in block.areas]
-        if block.label:
-            cell, run = self._label_areas(block.row, block.col, block.label)
-            self.taken += [(cell, f'the label {block.label!r}', False), (run, f'the label {block.label!r}', True)]
-            self.cells[cell.top, cell.left] = ('text', block.label, 'label')
-        self.cells.update(cells)
-        self.blocks.append(block)
-        if scale: self.scales.append((block, scale))
-        if block.name is not None: self.book.names[block.name] = block
-        return block
+            cells[cell] = kind, v, usual if kind == 'text' else fmt or usual
+        return self._settle(block, cells, scale if kind == 'number' else False)

@@ -45,7 +45,8 @@ class Act:
     value: torch.Tensor            # what PyTorch has
     cells: torch.Tensor|None = None # numbers of its cells, in the same shape
     texts: list|None = None        # formulas not yet written, one for each element
-    kind: str = 'atom'             # how the texts may be used: 'atom', 'product', 'sum' or 'loose'
+    # how the texts may be used: 'atom', 'product', 'sum' or 'loose'
+    kind: str = 'atom'
     name: str = ''                 # of the layer
     layout: dict = field(default_factory=dict) # of its block, for `Sheet.formula`
     block: Block|None = None       # where it was written as a whole
@@ -68,14 +69,18 @@ class Step(NamedTuple):
     rtol: float         # relative difference allowed
 
 # %% ../../nbs/sheets/21b_canvas.ipynb #46898ca3
-def _step(cells, dim): # from one cell to the next along a dimension; None where there is only one
-    return None if cells.shape[dim] < 2 else (cells.select(dim, 1) - cells.select(dim, 0)).flatten()[0].item()
+# from one cell to the next along a dimension; None where there is only one
+def _step(cells, dim):
+    return (None if cells.shape[dim] < 2
+            else (cells.select(dim, 1) - cells.select(dim, 0)).flatten()[0].item())
 
-def layout_of(cells, vertical=False): # arguments for `Sheet.formula`, so that a block lies like these cells
+# arguments for `Sheet.formula`, so that a block lies like these cells
+def layout_of(cells, vertical=False):
     shown = cells.reshape(block_shape(cells.shape))
     if not shown.ndim: return {}
     last, before = _step(shown, -1), _step(shown, -2) if shown.ndim > 1 else None
-    upright = last == DOWN if last is not None else before == 1 if before is not None else vertical
+    upright = (last == DOWN if last is not None
+               else before == 1 if before is not None else vertical)
     layout = dict(vertical=True) if upright else {}
     pitch, rest = divmod(_step(shown, 0) or 0, DOWN) if shown.ndim == 3 else (0, 0)
     return layout | dict(pitch=pitch) if pitch > 0 and not rest else layout
@@ -87,7 +92,8 @@ def cover(
     "Cover cells by as few rectangles as a simple sweep finds"
     plain = [c for c in cells if c <= 0]
     cells, found = sorted(c for c in cells if c > 0), []
-    if len(set(cells)) < len(cells): return [(c, c) for c in plain + cells] # a cell that counts twice
+    # a cell that counts twice
+    if len(set(cells)) < len(cells): return [(c, c) for c in plain + cells]
     for c in cells:
         if found and c == found[-1][1] + 1: found[-1][1] = c
         else: found.append([c, c])
@@ -98,25 +104,32 @@ def cover(
     return [(c, c) for c in plain] + [(top, last) for (_, last), top in merged.items()]
 
 # %% ../../nbs/sheets/21b_canvas.ipynb #1fc2289b
-def colors(t): # white to red like the lecture's sheet, or blue, white, red where there are numbers below zero
+# white to red like the lecture's sheet, or blue, white, red where there are numbers
+# below zero
+def colors(t):
     return 'signed' if (torch.as_tensor(t) < 0).any() else True
 
 def _memory(t): # where a parameter is: the same for two layers that share it
-    return t.data_ptr(), t.numel(), tuple(step for size, step in zip(t.shape, t.stride()) if size > 1)
+    return (t.data_ptr(), t.numel(),
+            tuple(step for size, step in zip(t.shape, t.stride()) if size > 1))
 
 class _Places: # cells, and the texts by which a formula refers to them
-    def __init__(self): self.literals, self.known, self.names, self.fixed = ['0'], {0.: 0}, {}, set()
+    def __init__(self):
+        self.literals, self.known, self.names, self.fixed = ['0'], {0.: 0}, {}, set()
 
-    def literal(self, number, cell): # number of a constant; `cell(number)` gives one to what is too long for a formula
+    # number of a constant; `cell(number)` gives one to what is too long for a formula
+    def literal(self, number, cell):
         number = float(number)
         if number not in self.known:
             text = repr(number).upper().removesuffix('.0')
-            short = not math.isfinite(number) or len(text.replace('.', '').lstrip('-0')) <= 15
+            short = (not math.isfinite(number)
+                     or len(text.replace('.', '').lstrip('-0')) <= 15)
             if short: self.literals.append(text)
             self.known[number] = 1 - len(self.literals) if short else cell(number)
         return self.known[number]
 
-    def fix(self, cells): # refer to these with dollar signs: a weight is the same cell for every output
+    # refer to these with dollar signs: a weight is the same cell for every output
+    def fix(self, cells):
         self.fixed.update(cells.flatten().tolist())
 
     def ref(self, c): # a reference, or a constant
@@ -127,48 +140,65 @@ class _Places: # cells, and the texts by which a formula refers to them
     def _text(self, c):
         if c > 0: return cell_name(*divmod(c, DOWN), c in self.fixed)
         text = self.literals[-c]
-        if 'INF' in text or 'NAN' in text: raise SheetError('gives inf or nan, which no cell can hold')
+        if 'INF' in text or 'NAN' in text:
+            raise SheetError('gives inf or nan, which no cell can hold')
         return f'({text})' if text.startswith('-') else text
 
     def area(self, first, last, absolute=False): # a range
-        if first == last: return self.ref(first) if not absolute or first <= 0 else cell_name(*divmod(first, DOWN), True)
+        if first == last:
+            return (self.ref(first) if not absolute
+                    or first <= 0 else cell_name(*divmod(first, DOWN), True))
         absolute = absolute or first in self.fixed
         return f'{cell_name(*divmod(first, DOWN), absolute)}:{cell_name(*divmod(last, DOWN), absolute)}'
 
 # %% ../../nbs/sheets/21b_canvas.ipynb #2194af7e
 class _Sheet: # blocks of numbers and formulas, and the names of parameters
     def __init__(self, book, max_formulas):
-        self.book, self.max_formulas, self.n_formulas, self.rtol = book, max_formulas, 0, 1e-12
-        self.sheet = book.sheet('model', zoom=60, cell=24, about='Every activation is a formula, every weight a cell')
-        self.parameters, self.written, self.fresh = {}, {}, 0 # fresh: parameters written since the last step
+        self.book, self.max_formulas, self.n_formulas, self.rtol = (
+            book, max_formulas, 0, 1e-12)
+        self.sheet = book.sheet(
+            'model', zoom=60,
+            cell=24, about='Every activation is a formula, every weight a cell')
+        # fresh: parameters written since the last step
+        self.parameters, self.written, self.fresh = {}, {}, 0
 
-    def put(self, value, label, key='', **kwargs): # numbers; those of a parameter are remembered under its key
+    # numbers; those of a parameter are remembered under its key
+    def put(self, value, label, key='', **kwargs):
         if not self.sheet.blocks: kwargs.setdefault('at', 'A5')
         first = self.written.get(_memory(value)) if key else None
         if first: block = self._again(first[0], value.shape, label, **kwargs)
-        else: block = self.sheet.put(value, label, **dict(dict(scale=colors(value), fmt='0.00'), **kwargs))
+        else:
+            block = self.sheet.put(
+                value, label, **dict(dict(scale=colors(value), fmt='0.00'), **kwargs))
         if key:
             home, _ = self.written.setdefault(_memory(value), (block, value))
             self.parameters[key] = home
             self.define(f'model.{key}', home)
         return block
 
-    def define(self, name, block): # a defined name, unless it is taken or too long for Excel
+    # a defined name, unless it is taken or too long for Excel
+    def define(self, name, block):
         name = re.sub('[^A-Za-z0-9_.]', '_', name)
         free = name.lower() not in map(str.lower, self.book.names)
-        if free and sum(len(r) + 5 for r in block.ranges) < 8000 and len(name) < 200: self.book.names[name] = block
+        if free and sum(len(r) + 5 for r in block.ranges) < 8000 and len(name) < 200:
+            self.book.names[name] = block
 
-    def _again(self, first, shape, label, **kwargs): # a parameter that stands elsewhere: formulas that point there
+    # a parameter that stands elsewhere: formulas that point there
+    def _again(self, first, shape, label, **kwargs):
         home = dict(zip(product(*map(range, shape)), first.indices()))
-        return self.formula(shape, lambda *i: first.ref(*home[i], absolute=True), label, **kwargs)
+        return self.formula(shape, lambda *i: first.ref(*home[i], absolute=True),
+                            label, **kwargs)
 
-    def formula(self, shape, fn, label, scale=True, **kwargs): # write formulas, after counting them
+    # write formulas, after counting them
+    def formula(self, shape, fn, label, scale=True, **kwargs):
         self.n_formulas += math.prod(shape)
         if self.n_formulas > self.max_formulas:
             limit = f"the limit is max_formulas={self.max_formulas:,}"
             raise SheetError(f"{self.n_formulas:,} formulas up to here; {limit}")
-        if kwargs.get('pitch'): kwargs['pitch'] = max(kwargs['pitch'], shape[-2] + 1) # a layer may add rows
-        return self.sheet.formula(tuple(shape), fn, label, **dict(dict(scale=scale, fmt='0.00'), **kwargs))
+        # a layer may add rows
+        if kwargs.get('pitch'): kwargs['pitch'] = max(kwargs['pitch'], shape[-2] + 1)
+        return self.sheet.formula(tuple(shape), fn, label,
+                                  **dict(dict(scale=scale, fmt='0.00'), **kwargs))
 
 # %% ../../nbs/sheets/21b_canvas.ipynb #0e2af8d1
 class _Given(_Sheet, _Places): # constants and parameters
@@ -183,11 +213,13 @@ class _Given(_Sheet, _Places): # constants and parameters
         return self.ref(self.literal(number, self._cell_for)).strip('()')
 
     def _cell_for(self, number): # a cell of its own
-        block = self.sheet.put(torch.tensor(number, dtype=torch.float64), 'constant', fmt='0.0000')
+        block = self.sheet.put(torch.tensor(number, dtype=torch.float64),
+                               'constant', fmt='0.0000')
         self.fix(cells_of(block))
         return cells_of(block).item()
 
-    def share(self, tensors): # keys of parameters that stand on the sheet under another key
+    # keys of parameters that stand on the sheet under another key
+    def share(self, tensors):
         for key, t in tensors.items():
             home = self.written.get(_memory(t))
             if home and key not in self.parameters: self.parameters[key] = home[0]
@@ -202,16 +234,20 @@ class _Given(_Sheet, _Places): # constants and parameters
         "Write a parameter"
         if act.cells is not None: return act.block
         value = act.value if shape is None else act.value.view(shape)
-        act.block = self.put(value if value.ndim < 5 else value.flatten(0, -4), label, act.key, **layout)
+        act.block = self.put(value if value.ndim < 5 else value.flatten(0, -4),
+                             label, act.key, **layout)
         act.cells = cells_of(act.block).reshape(act.value.shape)
         self.fix(act.cells)
-        self.fresh += act.value.numel() if isinstance(act.value, torch.nn.Parameter) else 0
+        self.fresh += act.value.numel() if isinstance(act.value,
+                                                      torch.nn.Parameter) else 0
         return act.block
 
-    def _constants(self, value): # numbers in formulas, or a block where they are many and long
+    # numbers in formulas, or a block where they are many and long
+    def _constants(self, value):
         numbers = [float(v) for v in value.flatten().tolist()]
         if len(set(numbers)) > 20 and all(map(math.isfinite, numbers)):
-            cells = cells_of(self.sheet.put(value.reshape(block_shape(value.shape)).double(), 'constants', fmt='0.00'))
+            cells = cells_of(self.sheet.put(value.reshape(
+                block_shape(value.shape)).double(), 'constants', fmt='0.00'))
             self.fix(cells)
             return cells.reshape(value.shape)
         ids = [self.literal(v, self._cell_for) for v in numbers]
@@ -227,7 +263,8 @@ class Canvas(_Given):
         super().__init__(book, max_formulas)
         self.steps, self.train = [], None
 
-    def new(self, value, texts, name, kind='atom', **layout): # an activation that may still go into another formula
+    # an activation that may still go into another formula
+    def new(self, value, texts, name, kind='atom', **layout):
         return Act(value, texts=texts, kind=kind, name=name, layout=layout)
 
     def cells(self,
@@ -246,26 +283,33 @@ class Canvas(_Given):
     )->tuple: # one text for each element, and their kind
         "An activation as formulas refer to it"
         if act.texts is None:
-            return list(map(self.ref, self.cells(act).expand(shape).flatten().tolist())), 'atom'
-        order = torch.arange(act.value.numel()).view(act.value.shape).expand(shape).flatten().tolist()
+            return list(map(self.ref,
+                            self.cells(act).expand(shape).flatten().tolist())), 'atom'
+        order = torch.arange(act.value.numel()).view(
+            act.value.shape).expand(shape).flatten().tolist()
         return [act.texts[k] for k in order], act.kind
 
     def layout(self, act): # so that a block lies like this one
-        return dict(act.layout) if act.cells is None else layout_of(act.cells, act.layout.get('vertical', False))
+        return (dict(act.layout) if act.cells is None
+                else layout_of(act.cells, act.layout.get('vertical', False)))
 
     def settle(self,
         act:Act # with formulas not yet written
     )->Act: # the same, with cells
         "Write an activation's formulas, and remember what PyTorch has there"
         if act.texts is None: return act
-        before, texts, shape = self.n_formulas, iter(act.texts), block_shape(act.value.shape)
-        if not act.value.isfinite().all(): raise SheetError('gives inf or nan, which no cell can hold')
-        act.block = self.formula(shape, lambda *i: next(texts), act.name, colors(act.value), **act.layout)
+        before, texts, shape = (self.n_formulas,
+                                iter(act.texts), block_shape(act.value.shape))
+        if not act.value.isfinite().all():
+            raise SheetError('gives inf or nan, which no cell can hold')
+        act.block = self.formula(shape, lambda *i: next(texts),
+                                 act.name, colors(act.value), **act.layout)
         act.cells, act.texts = cells_of(act.block).reshape(act.value.shape), None
         value = act.value.reshape(shape)
         value = value if value.is_floating_point() else value.double()
         n, self.fresh = self.fresh, 0
-        self.steps.append(Step(self._unused(act.name), act.block, value, n, self.n_formulas - before, self.rtol))
+        self.steps.append(Step(self._unused(act.name), act.block,
+                               value, n, self.n_formulas - before, self.rtol))
         return act
 
     def _unused(self, name): # a name that no step has
@@ -283,10 +327,13 @@ class Canvas(_Given):
         "Write a block of formulas that only point; the activation stands there from now on"
         old = self.cells(act) if cells is None else cells
         value = act.value if cells is None else None
-        shape, names = block_shape(old.shape), iter(list(map(self.ref, old.flatten().tolist())))
+        shape, names = (block_shape(old.shape),
+                        iter(list(map(self.ref, old.flatten().tolist()))))
         if value is not None:
-            new = self.settle(Act(value, texts=list(names), name=name or act.name, layout=dict(vertical=vertical)))
+            new = self.settle(Act(value, texts=list(names), name=name or act.name,
+                                  layout=dict(vertical=vertical)))
             act.cells, act.block = new.cells, new.block
             return act.cells
-        block = self.formula(shape, lambda *i: next(names), name or act.name, vertical=vertical)
+        block = self.formula(shape, lambda *i: next(names),
+                             name or act.name, vertical=vertical)
         return cells_of(block).reshape(old.shape)

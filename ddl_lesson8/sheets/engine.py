@@ -11,10 +11,12 @@ __all__ = ['Engine']
 import json, signal, subprocess, sys, threading, weakref
 from pathlib import Path
 from .address import Area, SheetError, need, parse_area
-from .xlsx import Cell, ErrorValue, XlsxFile, escape_text, open_workbook
+from .xlsx import (Cell, ErrorValue,
+                                     XlsxFile, escape_text, open_workbook)
 
 # %% ../../nbs/sheets/05_engine.ipynb #6d371d18
-_ENGINE_SECONDS, _ENGINE_MEMORY = 8, 1 << 30 # computing time for one question, bytes of memory; both of the child
+# computing time for one question, bytes of memory; both of the child
+_ENGINE_SECONDS, _ENGINE_MEMORY = 8, 1 << 30
 _WAIT_SECONDS = 120 # for an answer, whatever the child does
 
 # %% ../../nbs/sheets/05_engine.ipynb #5dc2d5c4
@@ -71,10 +73,13 @@ def serve(seconds, memory): # answer until the questions end
 class _Child:
     "The process with the engine"
     def __init__(self, path):
-        code = f'import sys\nsys.path[:] = {sys.path!r}\n{_PROGRAM}\nserve({_ENGINE_SECONDS}, {_ENGINE_MEMORY})'
+        code = ('import sys\nsys.path[:] = '
+                f'{sys.path!r}\n{_PROGRAM}\nserve({_ENGINE_SECONDS}, {_ENGINE_MEMORY})')
         self.path, self.lock = path, threading.Lock()
-        self.process = subprocess.Popen([sys.executable, '-I', '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, text=True, encoding='utf-8', start_new_session=True)
+        self.process = subprocess.Popen([sys.executable, '-I', '-c', code],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True,
+                                        encoding='utf-8', start_new_session=True)
         self.close = weakref.finalize(self, _end, self.process)
 
     def ask(self, *question):
@@ -88,7 +93,9 @@ class _Child:
                 line = self.process.stdout.readline()
             except OSError: line = ''
             finally: late.cancel()
-        if not line: raise SheetError(f"{self.path}: the spreadsheet engine cannot compute it ({self.why()})")
+        if not line:
+            raise SheetError(f"{self.path}: the spreadsheet engine cannot compute it "
+                             f"({self.why()})")
         return json.loads(line)
 
     def why(self): # it ended
@@ -111,29 +118,38 @@ class Engine:
         self.file = path if hasattr(path, 'sheets') else open_workbook(path)
         self.path, self._known = self.file.path, {}
         self._child = _Child(self.path)
-        self.sheets = {name: i for i, name in enumerate(self._ask('load', str(self.path), failed='cannot open it'))}
-        odd = [(self.sheets[name], *at, c.value) for name, s in self.file.sheets.items() if name in self.sheets
-               for at, c in s.cells.items() if c.type == 'text' and c.formula is None and escape_text(c.value) != c.value]
-        if odd: self._ask('texts', odd) # the engine does not know that _x000D_ is one character
+        self.sheets = {name: i for i, name in enumerate(
+            self._ask('load', str(self.path), failed='cannot open it'))}
+        odd = [(self.sheets[name], *at, c.value) for name, s in self.file.sheets.items()
+               if name in self.sheets for at, c in s.cells.items() if c.type == 'text'
+               and c.formula is None and escape_text(c.value) != c.value]
+        # the engine does not know that _x000D_ is one character
+        if odd: self._ask('texts', odd)
 
-    def __repr__(self)->str: return f'Engine with {self.path.name}: ' + ', '.join(self.sheets)
+    def __repr__(self)->str:
+        return f'Engine with {self.path.name}: ' + ', '.join(self.sheets)
 
     def _ask(self, *question, failed='cannot do it'):
         answer = self._child.ask(*question)
-        need('error' not in answer, f"{self.path}: the spreadsheet engine {failed} ({answer.get('error')})")
+        need('error' not in answer,
+             f"{self.path}: the spreadsheet engine {failed} ({answer.get('error')})")
         return answer['is']
 
     def _number(self, sheet): # of a sheet
         names = ', '.join(map(repr, self.sheets))
-        need(sheet in self.sheets, f"{self.path}: has no sheet {sheet!r}; its sheets are {names}")
+        need(sheet in self.sheets,
+             f"{self.path}: has no sheet {sheet!r}; its sheets are {names}")
         return self.sheets[sheet]
 
     def _fetch(self, sheet, places): # their values, in one question
         places = [at for at in places if (sheet, *at) not in self._known]
         found = self._ask('cells', self._number(sheet), places) if places else []
-        self._known.update(((sheet, *at), _as_cell(v)) for at, v in zip(places, found, strict=True))
+        self._known.update(((sheet, *at), _as_cell(v))
+                           for at, v in zip(places, found, strict=True))
 
-    def _like(self, sheet, at): # cells to ask for at once: all formulas with a formula, everything with anything else
+    # cells to ask for at once: all formulas with a formula, everything with anything
+    # else
+    def _like(self, sheet, at):
         cells = self.file.sheets[sheet].cells if sheet in self.file.sheets else {}
         if at not in cells or cells[at].formula is None: return cells
         return [k for k, c in cells.items() if c.formula is not None]
@@ -157,13 +173,16 @@ class Engine:
         return self._ask('shown', self._number(sheet), list(places))
 
     def change(self,
-        changes:dict # new contents by address, for example {'conv!A3': 1.5}; texts that begin with = are formulas
+        # new contents by address, for example {'conv!A3': 1.5}; texts that begin with =
+        # are formulas
+        changes:dict
     )->'Engine': # itself, recalculated
         "Change cells and recalculate: what if?"
         new = []
         for where, value in changes.items():
             a = parse_area(where, next(iter(self.sheets)))
-            new.append((self._number(a.sheet), a.top, a.left, value if isinstance(value, str) else float(value)))
+            new.append((self._number(a.sheet), a.top,
+                        a.left, value if isinstance(value, str) else float(value)))
         self._ask('change', new, failed='cannot make the change')
         self._known = {}
         return self

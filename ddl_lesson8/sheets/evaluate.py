@@ -11,14 +11,17 @@ __all__ = ['calculate']
 from typing import NamedTuple
 import torch
 from .address import MAX_COLS, MAX_ROWS, SheetError
-from .formulas import (Array, Call, Chain, Empty, Fault, Leaf, Logical, Number, Param, Text, Unary,
-                                         parse_formula)
-from .values import (BLANK, FAULT, LOST, VALUE, Cells, Functions, Texts, build, cat_cells, decode, elementwise,
+from .formulas import (Array,
+                                         Call, Chain, Empty, Fault, Leaf, Logical,
+                                         Number, Param, Text, Unary, parse_formula)
+from .values import (BLANK, FAULT, LOST, VALUE, Cells, Functions,
+                                       Texts, build, cat_cells, decode, elementwise,
                                        from_rows, letter_of, numbers_of, operate)
 from .values import _any, _broken, _code, _last_sum, _with_fault
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #fca0037e
-class OneByOne(Exception): "The formulas need results of different sizes: compute them one by one"
+class OneByOne(Exception):
+    "The formulas need results of different sizes: compute them one by one"
 class NeedsCells(Exception): "A range depends on the content of cells"
 class Faulty(Exception):
     "An argument is an error, and so is the result"
@@ -35,8 +38,9 @@ class Place(NamedTuple):
     width: torch.Tensor
     def bad(self)->torch.Tensor: # bool for each formula
         "Is it outside of the sheet?"
-        return ((self.top < 1) | (self.left < 1) | (self.height < 1) | (self.width < 1) |
-                (self.top + self.height - 1 > MAX_ROWS) | (self.left + self.width - 1 > MAX_COLS))
+        return ((self.top < 1) | (self.left < 1) | (self.height < 1)
+                | (self.width < 1) | (self.top + self.height - 1 > MAX_ROWS)
+                | (self.left + self.width - 1 > MAX_COLS))
     def sizes(self)->tuple: # height and width
         "The one size of all ranges; raises `OneByOne` where they differ"
         h, w = self.height.unique(), self.width.unique()
@@ -55,9 +59,11 @@ class Context:
         generator:torch.Generator|None=None # for random numbers
     ):
         self.like, self.generator, self.known = like, generator, {}
-        self.functions, self.texts, self.lost = functions or {}, texts or Texts(), False # is anything LOST?
+        # is anything LOST?
+        self.functions, self.texts, self.lost = functions or {}, texts or Texts(), False
         self.params = {} # what the LAMBDAs that are being computed were given
-        self.rows, self.cols = (torch.as_tensor(v, device=like.device).long() for v in (rows, cols))
+        self.rows, self.cols = (torch.as_tensor(v, device=like.device).long()
+                                for v in (rows, cols))
     def position(self,
         node:Leaf # of a tree
     )->Place: # of one range for each formula
@@ -73,6 +79,19 @@ class Context:
     )->Cells: # (..., formulas, rows, columns)
         "The values of a leaf"
         return self.read(self.position(node))
+    def param(self,
+        node:Param # of a LAMBDA
+    )->Cells: # what it was given
+        "The value of a parameter"
+        if node not in self.params: raise NeedsCells
+        return self.params[node]
+    def left_out(self,
+        place:Place,  # one range for each formula
+        size:tuple,   # rows and columns of it that are in use
+        hidden:str,   # 'none', 'filtered' or 'all': the hidden rows that count
+        nested:bool   # other totals too?
+    )->torch.Tensor|None: # (..., formulas or 1, rows, columns), bool, or None
+        "Cells that a total passes over"
     def shortcut(self,
         node,      # any node of a tree
         array:bool # are ranges computed as a whole?
@@ -83,14 +102,16 @@ class Context:
     )->Cells: # (1, 1, 1)
         "One value for all formulas"
         key = type(value), value
-        if key not in self.known: self.known[key] = from_rows([[value]], self.like, texts=self.texts)
+        if key not in self.known:
+            self.known[key] = from_rows([[value]], self.like, texts=self.texts)
         return self.known[key]
     def random(self,
         shape:tuple # of the result
     )->torch.Tensor: # numbers from 0 to below 1
         "Draw random numbers"
         device = self.generator.device if self.generator else self.like.device
-        return torch.rand(shape, generator=self.generator, dtype=self.like.dtype, device=device).to(self.like.device)
+        return torch.rand(shape, generator=self.generator,
+                          dtype=self.like.dtype, device=device).to(self.like.device)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #479466cb
 def meet(
@@ -102,16 +123,19 @@ def meet(
     one_row, one_col = place.height == 1, place.width == 1
     row = torch.where(one_row, place.top, torch.where(one_col, rows, 0))
     col = torch.where(one_col, place.left, torch.where(one_row, cols, 0))
-    out = (row < place.top) | (row >= place.top + place.height) | (col < place.left) | (col >= place.left + place.width)
+    out = (row < place.top) | (row >= place.top + place.height) | (
+        col < place.left) | (col >= place.left + place.width)
     one = torch.ones_like(row)
-    return Place(place.sheet, torch.where(out, 1, row), torch.where(out, 1, col), one, one), _code(out, VALUE)
+    return Place(place.sheet, torch.where(out, 1, row),
+                 torch.where(out, 1, col), one, one), _code(out, VALUE)
 
 def _meet_and_read(ctx, place): # the values of single cells
     cell, fault = meet(place, ctx.rows, ctx.cols)
     x = ctx.read(cell)
     if not _any(fault): return x
     fault = fault[..., None, None] > 0
-    return Cells(torch.where(fault, VALUE, x.num), torch.where(fault, FAULT, x.full_kind()), True, x.texts)
+    return Cells(torch.where(fault, VALUE, x.num),
+                 torch.where(fault, FAULT, x.full_kind()), True, x.texts)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #2dd7da05
 def is_range(
@@ -119,7 +143,8 @@ def is_range(
 )->bool: # does it stand for a range?
     "Can this node be located?"
     if isinstance(node, Call): return node.name in LOCATORS and is_range(node.args[0])
-    if isinstance(node, Chain): return node.ops[0] in ' :' and all(map(is_range, node.terms))
+    if isinstance(node, Chain):
+        return node.ops[0] in ' :' and all(map(is_range, node.terms))
     return isinstance(node, Leaf)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #00b6fecc
@@ -132,8 +157,10 @@ def locate(
     if not isinstance(node, Chain): return ctx.position(node)
     places = [locate(t, ctx) for t in node.terms]
     op = node.ops[0]
-    low, high = (torch.minimum, torch.maximum) if op == ':' else (torch.maximum, torch.minimum)
-    top, left, bottom, right = zip(*((p.top, p.left, p.top + p.height, p.left + p.width) for p in places))
+    low, high = (torch.minimum,
+                 torch.maximum) if op == ':' else (torch.maximum, torch.minimum)
+    top, left, bottom, right = zip(*((p.top, p.left, p.top + p.height, p.left + p.width)
+                                     for p in places))
     fold = lambda f, xs: xs[0] if len(xs) == 1 else f(xs[0], fold(f, xs[1:]))
     t, l, b, r = fold(low, top), fold(low, left), fold(high, bottom), fold(high, right)
     return Place(places[0].sheet, t, l, (b - t).clamp(min=0), (r - l).clamp(min=0))
@@ -149,16 +176,17 @@ def evaluate(
     quick = ctx.shortcut(node, array)
     if quick is not None: return quick
     if isinstance(node, (Number, Text, Logical)): return ctx.constant(node.value)
-    if isinstance(node, Param): return ctx.params[node]
+    if isinstance(node, Param): return ctx.param(node)
     if isinstance(node, Fault): return ctx.constant(node)
     if isinstance(node, Empty): return ctx.constant(None)
     if isinstance(node, Array):
-        return from_rows([[v if isinstance(v, Fault) else v.value for v in r] for r in node.rows], ctx.like,
-                         texts=ctx.texts)
+        return from_rows([[v if isinstance(v, Fault) else v.value for v in r]
+                          for r in node.rows], ctx.like, texts=ctx.texts)
     if isinstance(node, Unary): return _unary(node, ctx, array)
     if isinstance(node, Call): return _call(node, ctx, array, whole)
     if isinstance(node, Chain) and node.ops[0] == ',':
-        return _union(node, ctx) if whole else ctx.constant(Fault('#VALUE!')) # several ranges are no single value
+        # several ranges are no single value
+        return _union(node, ctx) if whole else ctx.constant(Fault('#VALUE!'))
     if isinstance(node, Chain) and not is_range(node): return _chain(node, ctx, array)
     return _range(node, ctx, array or whole)
 
@@ -166,12 +194,16 @@ def evaluate(
 def _chain(node, ctx, array): # a + b - c
     if node.ops[0] in ' :':
         what = 'the colon' if node.ops[0] == ':' else 'a space'
-        raise SheetError(f"{what} must stand between references, OFFSET or INDEX; no other function is supported there")
+        raise SheetError(f"{what} must stand between references, OFFSET or INDEX; no "
+                         "other function is supported there")
     *first, last = zip((None,) + node.ops, node.terms)
     out = None
-    for op, term in first: x = evaluate(term, ctx, array); out = operate(op, out, x, ctx.texts) if op else x
+    for op, term in first:
+        x = evaluate(term, ctx, array)
+        out = operate(op, out, x, ctx.texts) if op else x
     op, x = last[0], evaluate(last[1], ctx, array)
-    return _last_sum(op, out, x) if node.last and op in '+-' else operate(op, out, x, ctx.texts)
+    return (_last_sum(op, out, x) if node.last
+            and op in '+-' else operate(op, out, x, ctx.texts))
 
 def _unary(node, ctx, array):
     if node.op == '@' and is_range(node.arg): return _range(node.arg, ctx, False)
@@ -181,8 +213,10 @@ def _unary(node, ctx, array):
     if node.op == '%': return elementwise(lambda a: a / 100, x)
     return x.map(lambda t: t[..., :1, :1]) if node.op == '@' else x
 
-def _range(node, ctx, whole): # the values of a range, or of its one cell in the formula's row or column
-    if isinstance(node, Leaf) and (whole or getattr(node, 'bound', False)): return ctx.leaf(node)
+# the values of a range, or of its one cell in the formula's row or column
+def _range(node, ctx, whole):
+    if isinstance(node, Leaf) and (whole or getattr(node, 'bound', False)):
+        return ctx.leaf(node)
     place = locate(node, ctx)
     single = bool((place.height == 1).all() and (place.width == 1).all())
     if whole or single:
@@ -191,7 +225,8 @@ def _range(node, ctx, whole): # the values of a range, or of its one cell in the
     return _meet_and_read(ctx, place)
 
 def _union(node, ctx): # all cells of several ranges, one below the other
-    parts = [evaluate(t, ctx, whole=True).map(lambda t: t.flatten(-2)[..., None]) for t in node.terms]
+    parts = [evaluate(t, ctx, whole=True).map(lambda t: t.flatten(-2)[..., None])
+             for t in node.terms]
     return cat_cells(parts, -2)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #0fb2cd22
@@ -205,24 +240,32 @@ def _call(node, ctx, array, whole):
     if f is None: return ctx.constant(Fault('#NAME?'))
     if not f.least <= len(node.args) <= f.most:
         most = f' to {f.most}' if f.most > f.least else ''
-        raise SheetError(f"{node.name} has {len(node.args)} arguments and takes {f.least}{most}")
+        raise SheetError(f"{node.name} has {len(node.args)} arguments and takes "
+                         f"{f.least}{most}")
     try: out = _apply(f, node.args, ctx, array, whole)
-    except Faulty as e: return build(torch.zeros_like(e.fault, dtype=ctx.like.dtype), e.fault)
+    except Faulty as e:
+        return build(torch.zeros_like(e.fault, dtype=ctx.like.dtype), e.fault)
     if array or whole or out.size[-2:] == (1, 1) or not is_range(node): return out
-    try: return _meet_and_read(ctx, locate(node, ctx)) # a function that gives a range, where one value is wanted
-    except NeedsCells: return out.map(lambda t: t[..., :1, :1]) # INDEX with an array gives several values
+    # a function that gives a range, where one value is wanted
+    try: return _meet_and_read(ctx, locate(node, ctx))
+    # INDEX with an array gives several values
+    except NeedsCells: return out.map(lambda t: t[..., :1, :1])
 
 def _apply(f, args, ctx, array, whole):
     if f.raw: return f.fn(ctx, args, array, whole)
-    values = [_argument(a, letter_of(f.letters, i), ctx, array, whole) for i, a in enumerate(args)]
+    values = [_argument(a, letter_of(f.letters, i), ctx, array, whole)
+              for i, a in enumerate(args)]
     out = f.fn(ctx, *values) if f.context else f.fn(*values)
     return _keep_lost(out, values) if ctx.lost and not f.picks else out
 
-def _keep_lost(out, values): # whatever a function makes of errors, what was lost stays lost
+# whatever a function makes of errors, what was lost stays lost
+def _keep_lost(out, values):
     for x in values:
         if x.kind is None: continue
         lost = (x.kind == FAULT) & (x.num.detach() == LOST)
-        if _any(lost): out = _with_fault(out, _code(lost.flatten(-2).any(-1)[..., None, None], LOST))
+        if _any(lost):
+            out = _with_fault(out,
+                              _code(lost.flatten(-2).any(-1)[..., None, None], LOST))
     return out
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #710c4ba7
@@ -251,11 +294,14 @@ class SmallSheet(Context):
         "The values of a range; blank beyond the sheet"
         (h, w), (rows, cols) = place.sizes(), self.cells.size[-2:]
         if _any(place.bad()): return self.constant(Fault('#REF!'))
-        r, c = int(place.top) - 1 + torch.arange(h)[:, None], int(place.left) - 1 + torch.arange(w)
+        r, c = (int(place.top) - 1 + torch.arange(h)[:, None],
+                int(place.left) - 1 + torch.arange(w))
         inside = (r < rows) & (c < cols)
-        pick = lambda t: t.expand(self.cells.size)[..., r.clamp(max=rows - 1), c.clamp(max=cols - 1)]
+        pick = lambda t: t.expand(self.cells.size)[..., r.clamp(max=rows - 1),
+                                                   c.clamp(max=cols - 1)]
         kind = torch.where(inside, pick(self.cells.full_kind()), BLANK)
-        return Cells(torch.where(inside, pick(self.cells.num), 0.), kind, True, self.texts).plain()
+        return Cells(torch.where(inside, pick(self.cells.num), 0.),
+                     kind, True, self.texts).plain()
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #358fbabb
 def calculate(
@@ -269,68 +315,87 @@ def calculate(
     ctx = SmallSheet(rows, row, functions)
     x = evaluate(parse_formula(formula, row, 100), ctx, array)
     table = [[decode(*p, ctx.texts) for p in zip(*r)]
-             for r in zip(x.num.detach().expand(x.size)[0].tolist(), x.full_kind()[0].tolist())]
-    table = [[v.value if isinstance(v, Fault) else 0. if v is None else v for v in r] for r in table]
+             for r in zip(x.num.detach().expand(x.size)[0].tolist(),
+                          x.full_kind()[0].tolist())]
+    table = [[v.value if isinstance(v, Fault) else 0. if v is None else v for v in r]
+             for r in table]
     return table if array else table[0][0]
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #0cd8dce5
 REFERENCES = Functions() # functions that care where a range lies
 
-def _index_numbers(x, row, col): # rows and columns as whole numbers; a single number counts along a line
+# rows and columns as whole numbers; a single number counts along a line
+def _index_numbers(x, row, col):
     rows, cols = x
     zero = lambda like: torch.zeros_like(like)
     if row is None: row = zero(col)
     if col is None and rows == 1 and cols > 1: return torch.ones_like(row), row
-    return row, (torch.ones_like(row) if cols == 1 else zero(row)) if col is None else col
+    return row, (torch.ones_like(row) if cols == 1
+                 else zero(row)) if col is None else col
 
-def _whole_number(arg, ctx, default): # an argument of OFFSET or INDEX for each formula, (..., n)
+# an argument of OFFSET or INDEX for each formula, (..., n)
+def _whole_number(arg, ctx, default):
     if arg is None or isinstance(arg, Empty): return default
     num, fault = numbers_of(evaluate(arg, ctx))
     if num.shape[-2:] != (1, 1): raise NeedsCells # several places at once
-    if _any(fault): return torch.full(num.shape[:-2], -MAX_ROWS * 9, device=num.device) # leads out of the sheet
+    # leads out of the sheet
+    if _any(fault): return torch.full(num.shape[:-2], -MAX_ROWS * 9, device=num.device)
     return num.detach()[..., 0, 0].trunc().long()
 
 def _locate_offset(ctx, base, rows, cols, height=None, width=None):
     p = locate(base, ctx)
-    top, left = p.top + _whole_number(rows, ctx, 0), p.left + _whole_number(cols, ctx, 0)
+    top, left = p.top + _whole_number(rows, ctx,
+                                      0), p.left + _whole_number(cols, ctx, 0)
     h, w = (_whole_number(a, ctx, d) for a, d in ((height, p.height), (width, p.width)))
     # a negative size counts backwards
-    top, left = torch.where(h < 0, top + h + 1, top), torch.where(w < 0, left + w + 1, left)
+    top, left = torch.where(h < 0, top + h + 1,
+                            top), torch.where(w < 0, left + w + 1, left)
     return Place(p.sheet, *torch.broadcast_tensors(top, left, h.abs(), w.abs()))
 
 def _locate_index(ctx, base, row, col=None, area=None):
     p = locate(base, ctx)
     h, w = p.sizes()
-    r, c = _index_numbers((h, w), _whole_number(row, ctx, torch.zeros_like(p.top) if col in (None, Empty()) else None),
+    r, c = _index_numbers((h, w), _whole_number(row, ctx, torch.zeros_like(p.top)
+                                                if col in (None, Empty()) else None),
                           _whole_number(col, ctx, None))
-    outside = (r < 0) | (c < 0) | (r > h) | (c > w) | (_whole_number(area, ctx, torch.ones_like(p.top)) != 1)
+    outside = (r < 0) | (c < 0) | (r > h) | (
+        c > w) | (_whole_number(area, ctx, torch.ones_like(p.top)) != 1)
     one = torch.ones_like(p.top)
     height, width = torch.where(r == 0, h, one), torch.where(c == 0, w, one)
     top = torch.where(outside, 0, p.top + (r - 1).clamp(min=0))
-    return Place(p.sheet, *torch.broadcast_tensors(top, p.left + (c - 1).clamp(min=0), height, width))
+    return Place(p.sheet, *torch.broadcast_tensors(top, p.left + (c - 1).clamp(min=0),
+                                                   height, width))
 
-LOCATORS = {'OFFSET': _locate_offset, 'INDEX': _locate_index} # functions whose result is a range
+# functions whose result is a range
+LOCATORS = {'OFFSET': _locate_offset, 'INDEX': _locate_index}
 
 @REFERENCES('OFFSET', 'rvvvv', 3, raw=True)
 def _offset(ctx, args, array, whole):
-    if not is_range(args[0]): raise SheetError('the first argument of OFFSET is no range')
+    if not is_range(args[0]):
+        raise SheetError('the first argument of OFFSET is no range')
     try: place = locate(Call('OFFSET', args), ctx)
-    except NeedsCells: raise SheetError('OFFSET with an array means several ranges, which is not supported') from None
+    except NeedsCells:
+        raise SheetError('OFFSET with an array means several ranges, which is not '
+                         'supported') from None
     return ctx.read(place)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #35b69ee5
 def _along(ctx, args, array, whole, axis): # ROW and COLUMN
     if not args: start, n = (ctx.rows, ctx.cols)[axis], 1
-    elif not is_range(args[0]): raise SheetError(f"{('ROW', 'COLUMN')[axis]} wants a range")
+    elif not is_range(args[0]):
+        raise SheetError(f"{('ROW', 'COLUMN')[axis]} wants a range")
     else:
         place = locate(args[0], ctx)
-        start, n = ((place.top, place.left)[axis], place.sizes()[axis] if array or whole else 1)
+        start, n = ((place.top, place.left)[axis],
+                    place.sizes()[axis] if array or whole else 1)
     line = torch.arange(n, device=ctx.like.device)
     numbers = (start[..., None] + line).to(ctx.like.dtype)
     return Cells(numbers[..., :, None] if axis == 0 else numbers[..., None, :])
 
-REFERENCES('ROW', 'r', 0, raw=True)(lambda ctx, args, array, whole: _along(ctx, args, array, whole, 0))
-REFERENCES('COLUMN', 'r', 0, raw=True)(lambda ctx, args, array, whole: _along(ctx, args, array, whole, 1))
+REFERENCES('ROW', 'r', 0,
+           raw=True)(lambda ctx, args, array, whole: _along(ctx, args, array, whole, 0))
+REFERENCES('COLUMN', 'r', 0,
+           raw=True)(lambda ctx, args, array, whole: _along(ctx, args, array, whole, 1))
 
 def _extent(ctx, args, array, whole, axis): # ROWS and COLUMNS
     if not is_range(args[0]):
@@ -339,5 +404,7 @@ def _extent(ctx, args, array, whole, axis): # ROWS and COLUMNS
     place = locate(args[0], ctx)
     return Cells((place.height, place.width)[axis].to(ctx.like.dtype)[..., None, None])
 
-REFERENCES('ROWS', 'r', raw=True)(lambda ctx, args, array, whole: _extent(ctx, args, array, whole, 0))
-REFERENCES('COLUMNS', 'r', raw=True)(lambda ctx, args, array, whole: _extent(ctx, args, array, whole, 1));
+REFERENCES('ROWS', 'r', raw=True)(
+    lambda ctx, args, array, whole: _extent(ctx, args, array, whole, 0))
+REFERENCES('COLUMNS', 'r', raw=True)(
+    lambda ctx, args, array, whole: _extent(ctx, args, array, whole, 1));

@@ -11,7 +11,8 @@ __all__ = []
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_name, col_number, quote_sheet
+from .address import (MAX_COLS, MAX_ROWS, SheetError,
+                                        cell_name, col_name, col_number, quote_sheet)
 
 # %% ../../nbs/sheets/03_formulas.ipynb #dea7d479
 _CELL = r'\$?[A-Za-z]{1,3}\$?[1-9]\d{0,6}(?![\w.(!\[])'
@@ -32,7 +33,8 @@ _TOKEN = re.compile(rf'''
 _AREA = re.compile(rf'(?P<area>{_CELL}(?::{_CELL})?)')
 
 # %% ../../nbs/sheets/03_formulas.ipynb #26181426
-def _bracket_end(text, start): # position after the bracket that closes the one at `start`
+# position after the bracket that closes the one at `start`
+def _bracket_end(text, start):
     depth, i = 0, start
     while i < len(text):
         if text[i] == "'": i += 1 # an apostrophe protects the next character
@@ -47,24 +49,31 @@ _BEYOND = re.compile(r'([A-Za-z]{3})(\d+)|[A-Za-z]{1,2}(\d{7})')
 
 def _lies_beyond(text): # would be a cell if the sheet were larger
     found = _BEYOND.fullmatch(text)
-    return found and (col_number(found[1] or 'A') > MAX_COLS or int(found[2] or found[3]) > MAX_ROWS)
+    return found and (col_number(found[1] or 'A') > MAX_COLS
+                      or int(found[2] or found[3]) > MAX_ROWS)
 
 # %% ../../nbs/sheets/03_formulas.ipynb #96513103
-_ESCAPED = re.compile('_x[0-9A-Fa-f]{4}_') # in a file, such a sequence stands for one letter
+# in a file, such a sequence stands for one letter
+_ESCAPED = re.compile('_x[0-9A-Fa-f]{4}_')
 
 def tokenize(
     formula:str # without the equals sign
 )->list: # pairs of kind and text
     "Cut a formula into tokens; raises `SheetError` where none fits"
-    if '[0]!' in formula and '"' not in formula: formula = formula.replace('[0]!', '') # the workbook itself
+    # the workbook itself
+    if '[0]!' in formula and '"' not in formula: formula = formula.replace('[0]!', '')
     tokens, at = [], 0
     while at < len(formula):
-        found = (_AREA if tokens and tokens[-1][0] == 'sheet' else _TOKEN).match(formula, at)
+        found = (_AREA if tokens and tokens[-1][0] == 'sheet'
+                 else _TOKEN).match(formula, at)
         found = found or _TOKEN.match(formula, at) # behind T!, B1:T! is no sheet
-        if not found: raise SheetError(f"={formula}: {formula[at]!r} at character {at + 1} is not part of a formula")
+        if not found:
+            raise SheetError(f"={formula}: {formula[at]!r} at character {at + 1} is "
+                             "not part of a formula")
         kind, end = found.lastgroup, found.end()
         if kind == 'text' and _ESCAPED.search(found[0]):
-            raise SheetError(f"{found[0][:40]} means one text by the format and another for programs that do not know its escapes")
+            raise SheetError(f"{found[0][:40]} means one text by the format and "
+                             "another for programs that do not know its escapes")
         if kind == 'table': end = _bracket_end(formula, end - 1)
         if kind == 'area' and _lies_beyond(formula[at:end]): kind = 'name'
         tokens.append((kind, formula[at:end]))
@@ -90,8 +99,11 @@ class Ref(Leaf):
         col:int  # column, counted from 1
     )->tuple: # top, left, bottom, right of the range, counted from 1
         "Where the range lies for a formula in this cell"
-        edges = zip((self.top, self.left, self.bottom, self.right), self.relative, (row, col) * 2, (MAX_ROWS, MAX_COLS) * 2)
-        return tuple((v + base - 1) % last + 1 if rel else v for v, rel, base, last in edges) # round the edge, as names do
+        edges = zip((self.top, self.left, self.bottom, self.right),
+                    self.relative, (row, col) * 2, (MAX_ROWS, MAX_COLS) * 2)
+        # round the edge, as names do
+        return tuple((v + base - 1) % last + 1 if rel else v
+                     for v, rel, base, last in edges)
     def a1(self,
         row:int, # of the formula's cell, counted from 1
         col:int  # column, counted from 1
@@ -99,13 +111,16 @@ class Ref(Leaf):
         "The range as it stands in a cell"
         t, l, b, r = self.at(row, col)
         first, last = (f'${col_name(c)}${r}' for r, c in ((t, l), (b, r)))
-        return (quote_sheet(self.sheet) + '!' if self.sheet else '') + (first if first == last else f'{first}:{last}')
+        return (quote_sheet(self.sheet) + '!'
+                if self.sheet else '') + (first if first == last else f'{first}:{last}')
     def __str__(self)->str: # in R1C1 notation
-        def one(letter, v, rel): return f'{letter}[{v}]' if rel and v else letter if rel else f'{letter}{v}'
+        def one(letter, v, rel):
+            return f'{letter}[{v}]' if rel and v else letter if rel else f'{letter}{v}'
         t, l, b, r = self.relative
         first = one('R', self.top, t) + one('C', self.left, l)
         last = one('R', self.bottom, b) + one('C', self.right, r)
-        return (quote_sheet(self.sheet) + '!' if self.sheet else '') + (first if first == last else f'{first}:{last}')
+        return (quote_sheet(self.sheet) + '!'
+                if self.sheet else '') + (first if first == last else f'{first}:{last}')
 
 # %% ../../nbs/sheets/03_formulas.ipynb #97a30812
 _CORNER = re.compile(r'(\$?)([A-Za-z]{1,3})(\$?)(\d+)')
@@ -113,31 +128,39 @@ _CORNER = re.compile(r'(\$?)([A-Za-z]{1,3})(\$?)(\d+)')
 @lru_cache(maxsize=2**15)
 def _column_number(letters):
     n = col_number(letters)
-    if n > MAX_COLS: raise SheetError(f"there is no column {letters}; the last one is {col_name(MAX_COLS)}")
+    if n > MAX_COLS:
+        raise SheetError(f"there is no column {letters}; the last one is "
+                         f"{col_name(MAX_COLS)}")
     return n
 
 def _row_number(digits):
     n = int(digits)
-    if n > MAX_ROWS: raise SheetError(f"there is no row {n:,}; the last one is {MAX_ROWS:,}")
+    if n > MAX_ROWS:
+        raise SheetError(f"there is no row {n:,}; the last one is {MAX_ROWS:,}")
     return n
 
-def _corner(text, row, col): # '$B3' -> of the row, of the column: (position or distance, is it a distance?)
+# '$B3' -> of the row, of the column: (position or distance, is it a distance?)
+def _corner(text, row, col):
     fixed_col, letters, fixed_row, digits = _CORNER.fullmatch(text).groups()
     r, c = _row_number(digits), _column_number(letters)
-    return (r, False) if fixed_row else (r - row, True), (c, False) if fixed_col else (c - col, True)
+    return (r, False) if fixed_row else (r - row, True), (
+        c, False) if fixed_col else (c - col, True)
 
-def _edge(text, number, base): # '$B' or '3' -> (position or distance, is it a distance?)
+# '$B' or '3' -> (position or distance, is it a distance?)
+def _edge(text, number, base):
     n = number(text.lstrip('$'))
     return (n, False) if text[0] == '$' else (n - base, True)
 
 # %% ../../nbs/sheets/03_formulas.ipynb #bd2e8029
-def _area_ref(kind, text, row, col): # a token of kind area, rows or columns -> Ref without its sheet
+# a token of kind area, rows or columns -> Ref without its sheet
+def _area_ref(kind, text, row, col):
     first, _, last = text.partition(':')
     if kind == 'rows':
         (top, t), (bottom, b) = (_edge(end, _row_number, row) for end in (first, last))
         return Ref(None, top, 1, bottom, MAX_COLS, (t, False, b, False))
     if kind == 'columns':
-        (left, l), (right, r) = (_edge(end, _column_number, col) for end in (first, last))
+        (left, l), (right, r) = (_edge(end, _column_number, col)
+                                 for end in (first, last))
         return Ref(None, 1, left, MAX_ROWS, right, (False, l, False, r))
     (top, t), (left, l) = _corner(first, row, col)
     (bottom, b), (right, r) = _corner(last or first, row, col)
@@ -150,12 +173,14 @@ def relative_tokens(
     col:int      # column, counted from 1
 )->tuple: # tokens, in which the references are `Ref`s
     "Tokens that are equal for all copies of a formula"
-    return tuple((kind, _area_ref(kind, text, row, col)) if kind in ('area', 'rows', 'columns') else (kind, text)
+    return tuple((kind, _area_ref(kind, text, row, col))
+                 if kind in ('area', 'rows', 'columns') else (kind, text)
                  for kind, text in tokenize(formula))
 
 # %% ../../nbs/sheets/03_formulas.ipynb #0fa50001
 _QUICK = re.compile(r'(?<![\w.$?\\])(\$?)([A-Z]{1,3})(\$?)([1-9]\d{0,6})(?![\w.(!\[])')
-_TRICKY = re.compile(r'''["'\[\]\#{}@\\?]|:[A-Za-z_][\w.]*!|(?<!\d):|(?<![A-Za-z$\d])\$?\d+:|[a-z]''')
+_TRICKY = re.compile(
+    r'''["'\[\]\#{}@\\?]|:[A-Za-z_][\w.]*!|(?<!\d):|(?<![A-Za-z$\d])\$?\d+:|[a-z]''')
 
 def quick_form(
     formula:str, # without the equals sign
@@ -166,7 +191,8 @@ def quick_form(
     if _TRICKY.search(formula): return None
     parts = _QUICK.split(formula)
     form = parts[0::5]
-    for fixed_col, letters, fixed_row, digits in zip(parts[1::5], parts[2::5], parts[3::5], parts[4::5]):
+    for fixed_col, letters, fixed_row, digits in zip(parts[1::5], parts[2::5],
+                                                     parts[3::5], parts[4::5]):
         c, r = _column_of(letters), int(digits)
         if c > MAX_COLS or r > MAX_ROWS: return None
         form.append(letters if fixed_col else c - col)
@@ -241,7 +267,8 @@ class Chain:
     "Terms with operators of one rank between them, to be computed from left to right"
     ops: tuple
     terms: tuple
-    last: bool = False # is this the last operation of the formula, and in no parentheses?
+    # is this the last operation of the formula, and in no parentheses?
+    last: bool = False
 
 # %% ../../nbs/sheets/03_formulas.ipynb #d9f15b67
 _RANKS = [{'=', '<', '>', '<=', '>=', '<>'}, {'&'}, {'+', '-'}, {'*', '/'}, {'^'}]
@@ -252,8 +279,10 @@ _MAX_DEPTH = 70 # Excel allows 64 functions inside each other
 
 class _Parser:
     "Reads tokens from left to right; each method reads one kind of thing"
-    def __init__(self, tokens): self.tokens, self.at, self.depth, self.closed = tokens, 0, 0, (len(tokens), 0)
-    def peek(self): return self.tokens[self.at] if self.at < len(self.tokens) else ('end', '')
+    def __init__(self, tokens):
+        self.tokens, self.at, self.depth, self.closed = tokens, 0, 0, (len(tokens), 0)
+    def peek(self):
+        return self.tokens[self.at] if self.at < len(self.tokens) else ('end', '')
     def next(self): self.at += 1; return self.tokens[self.at - 1]
     def skip(self): # blanks
         while self.peek()[0] == 'space': self.at += 1
@@ -263,7 +292,9 @@ class _Parser:
         if self.peek()[0] == 'op' and self.peek()[1] in ops: return self.next()[1]
         self.at = start
     def need(self, op):
-        if not self.take(op): raise SheetError(f"{op!r} is missing before {str(self.peek()[1]) or 'the end'!r}")
+        if not self.take(op):
+            raise SheetError(f"{op!r} is missing before "
+                             f"{str(self.peek()[1]) or 'the end'!r}")
 
 # %% ../../nbs/sheets/03_formulas.ipynb #290b3030
 def _fold(terms, ops): # join operands, the strongest operators first
@@ -272,12 +303,14 @@ def _fold(terms, ops): # join operands, the strongest operators first
         for op, term in zip([None] + ops, terms):
             if op in rank: joined[-1][0].append(op); joined[-1][1].append(term)
             else: joined.append(([], [term])); new.append(op)
-        terms, ops = [Chain(tuple(o), tuple(t)) if o else t[0] for o, t in joined], new[1:]
+        terms, ops = [Chain(tuple(o), tuple(t)) if o else t[0]
+                      for o, t in joined], new[1:]
     return terms[0]
 
 def _expression(self, union=False): # everything, inside parentheses or an argument
     self.depth += 1
-    if self.depth > _MAX_DEPTH: raise SheetError(f"more than {_MAX_DEPTH} parentheses inside each other")
+    if self.depth > _MAX_DEPTH:
+        raise SheetError(f"more than {_MAX_DEPTH} parentheses inside each other")
     terms, ops = [self.signed(union)], []
     while op := self.take(*_OPERATORS): ops.append(op); terms.append(self.signed(union))
     self.depth -= 1
@@ -296,7 +329,8 @@ def _signed(self, union): # an operand, perhaps with signs before it or % behind
 
 def _count(self, signs, op): # each is one level of the tree
     signs.append(op)
-    if len(signs) > _MAX_DEPTH: raise SheetError(f"more than {_MAX_DEPTH} signs in a row")
+    if len(signs) > _MAX_DEPTH:
+        raise SheetError(f"more than {_MAX_DEPTH} signs in a row")
 
 _Parser.signed, _Parser.count = _signed, _count
 
@@ -304,7 +338,8 @@ _Parser.signed, _Parser.count = _signed, _count
 def _union(self): # (A1:B2,C3)
     terms = [self.intersection()]
     while self.take(','): terms.append(self.intersection())
-    return Chain((',',) * (len(terms) - 1), tuple(terms)) if len(terms) > 1 else terms[0]
+    return (Chain((',',) * (len(terms) - 1), tuple(terms))
+            if len(terms) > 1 else terms[0])
 
 def _intersection(self): # A1:C3 B2:D4
     terms = [self.span()]
@@ -312,13 +347,18 @@ def _intersection(self): # A1:C3 B2:D4
         start = self.at
         self.skip()
         kind, text = self.peek()
-        if kind in ('op', 'end', 'number', 'text') and text != '(': self.at = start; break
+        if kind in ('op', 'end', 'number', 'text') and text != '(':
+            self.at = start
+            break
         terms.append(self.span())
-    return Chain((' ',) * (len(terms) - 1), tuple(terms)) if len(terms) > 1 else terms[0]
+    return (Chain((' ',) * (len(terms) - 1), tuple(terms))
+            if len(terms) > 1 else terms[0])
 
-def _called(self): # an operand; LAMBDA(x,x+1)(3) is a call of a function that was made on the spot
+# an operand; LAMBDA(x,x+1)(3) is a call of a function that was made on the spot
+def _called(self):
     term = self.operand()
-    while isinstance(term, Call) and term.name in ('LAMBDA', APPLY) and self.peek() == ('op', '('):
+    while isinstance(term, Call) and term.name in (
+        'LAMBDA', APPLY) and self.peek() == ('op', '('):
         self.next()
         term = Call(APPLY, (term, *self.arguments()))
     return term
@@ -328,10 +368,13 @@ def _span(self): # A1:INDEX(...)
     while op := self.take(':', '#'): # A1# is what the formula in A1 fills
         if op == ':': terms.append(self.called())
         else: self.count(signs, op); terms[-1] = Unary('#', terms[-1])
-    broken = next((t for t in terms if isinstance(t, Fault)), None) # #REF!:#REF! is what deleted rows leave behind
-    return broken or (Chain((':',) * (len(terms) - 1), tuple(terms)) if len(terms) > 1 else terms[0])
+    # REF!:#REF! is what deleted rows leave behind
+    broken = next((t for t in terms if isinstance(t, Fault)), None)
+    return broken or (Chain((':',) * (len(terms) - 1), tuple(terms))
+                      if len(terms) > 1 else terms[0])
 
-_Parser.union, _Parser.intersection, _Parser.span, _Parser.called = _union, _intersection, _span, _called
+_Parser.union, _Parser.intersection, _Parser.span, _Parser.called = (
+    _union, _intersection, _span, _called)
 
 # %% ../../nbs/sheets/03_formulas.ipynb #f19bfdd3
 def _operand(self): # a leaf, a call or parentheses
@@ -344,8 +387,11 @@ def _operand(self): # a leaf, a call or parentheses
     if kind in ('area', 'rows', 'columns'): return text
     if kind == 'function': return self.call(text[:-1])
     if kind == 'sheet': return self.on_sheet(text[:-1])
-    if kind == 'table': return TableRef(text.partition('[')[0], text[text.index('[') + 1:-1])
-    if kind == 'name': return Logical(text.upper() == 'TRUE') if text.upper() in ('TRUE', 'FALSE') else Name(None, text)
+    if kind == 'table':
+        return TableRef(text.partition('[')[0], text[text.index('[') + 1:-1])
+    if kind == 'name':
+        return (Logical(text.upper() == 'TRUE')
+                if text.upper() in ('TRUE', 'FALSE') else Name(None, text))
     if text == '{': return self.array()
     if text == '(':
         start, tree = self.at - 1, self.expression(union=True)
@@ -371,7 +417,8 @@ def _call(self, name): # the opening parenthesis is part of the token
     if not args: return Call(name, ())
     if name == 'SINGLE' and len(args) == 1: return Unary('@', args[0])
     if name == 'ANCHORARRAY' and len(args) == 1: return Unary('#', args[0])
-    if name == 'INDEX' and isinstance(args[0], Chain) and args[0].ops[0] == ',': args = _one_area(args)
+    if name == 'INDEX' and isinstance(args[0], Chain) and args[0].ops[0] == ',':
+        args = _one_area(args)
     return Call(name, tuple(args))
 
 def _arguments(self): # what stands between parentheses
@@ -386,7 +433,9 @@ def _arguments(self): # what stands between parentheses
 
 def _one_area(args): # INDEX((A1:B2,C1:C3),2,1,2) looks into the second of these ranges
     areas, number = args[0].terms, args[3] if len(args) == 4 else Number(1.)
-    if not isinstance(number, Number): raise SheetError('INDEX of several ranges wants the number of one as a constant')
+    if not isinstance(number, Number):
+        raise SheetError(
+            'INDEX of several ranges wants the number of one as a constant')
     k = int(number.value)
     return [areas[k - 1] if 1 <= k <= len(areas) else Fault('#REF!'), *args[1:3]]
 
@@ -398,14 +447,16 @@ def _array(self): # {1,2;3,4}
     while True:
         sign = self.take('-', '+')
         item = self.operand()
-        if not isinstance(item, (Number, Text, Logical, Fault)) or sign and not isinstance(item, Number):
+        if not isinstance(item, (Number, Text, Logical,
+                                 Fault)) or sign and not isinstance(item, Number):
             raise SheetError('only constants may stand in braces')
         row.append(Number(-item.value) if sign == '-' else item)
         end = self.take(',', ';', '}')
         if end != ',': rows.append(tuple(row)); row = []
         if end == '}': break
         if not end: raise SheetError("'}' is missing")
-    if len(set(map(len, rows))) > 1: raise SheetError('the rows of an array constant differ in length')
+    if len(set(map(len, rows))) > 1:
+        raise SheetError('the rows of an array constant differ in length')
     return Array(tuple(rows))
 
 _Parser.array = _array
@@ -418,9 +469,11 @@ def parse_tokens(
     parser = _Parser(tokens)
     tree = parser.expression(union=True)
     parser.skip()
-    if parser.peek()[0] != 'end': raise SheetError(f"nothing fits to {str(parser.peek()[1])!r}")
+    if parser.peek()[0] != 'end':
+        raise SheetError(f"nothing fits to {str(parser.peek()[1])!r}")
     before, after = tokens[:parser.closed[0]], tokens[parser.closed[1]:]
-    closed = all(kind == 'space' for kind, _ in before + after) # in parentheses as a whole?
+    # in parentheses as a whole?
+    closed = all(kind == 'space' for kind, _ in before + after)
     return replace(tree, last=True) if isinstance(tree, Chain) and not closed else tree
 
 # %% ../../nbs/sheets/03_formulas.ipynb #4e6b2e29
@@ -444,22 +497,29 @@ def unparse(
     if isinstance(tree, Number): return repr(tree.value).removesuffix('.0')
     if isinstance(tree, Text): return '"' + tree.value.replace('"', '""') + '"'
     if isinstance(tree, Logical): return str(tree.value).upper()
-    if isinstance(tree, Name): return (quote_sheet(tree.sheet) + '!' if tree.sheet else '') + tree.name
+    if isinstance(tree, Name):
+        return (quote_sheet(tree.sheet) + '!' if tree.sheet else '') + tree.name
     if isinstance(tree, TableRef): return f'{tree.table}[{tree.inner}]'
-    if isinstance(tree, Array): return '{' + ';'.join(','.join(map(write, r)) for r in tree.rows) + '}'
+    if isinstance(tree, Array):
+        return '{' + ';'.join(','.join(map(write, r)) for r in tree.rows) + '}'
     if isinstance(tree, Call): return f"{tree.name}({','.join(map(write, tree.args))})"
     if isinstance(tree, Unary):
         if at and tree.op == '{': return write(tree.arg)
-        return f"({write(tree.arg)}{tree.op})" if tree.op in '%#' else f"({tree.op}{write(tree.arg)})"
-    if isinstance(tree, Chain): return '(' + ''.join(o + write(t) for o, t in zip(('',) + tree.ops, tree.terms)) + ')'
-    return '' if isinstance(tree, Empty) else tree.value if isinstance(tree, Fault) else str(tree)
+        return (f"({write(tree.arg)}{tree.op})"
+                if tree.op in '%#' else f"({tree.op}{write(tree.arg)})")
+    if isinstance(tree, Chain):
+        return '(' + ''.join(o + write(t)
+                             for o, t in zip(('',) + tree.ops, tree.terms)) + ')'
+    return ('' if isinstance(tree, Empty) else tree.value
+            if isinstance(tree, Fault) else str(tree))
 
 # %% ../../nbs/sheets/03_formulas.ipynb #60087a3b
 def children(
     tree # of `parse_formula`
 )->tuple: # the nodes right below
     "What a node is made of"
-    return {Call: lambda: tree.args, Unary: lambda: (tree.arg,), Chain: lambda: tree.terms}.get(type(tree), tuple)()
+    return {Call: lambda: tree.args, Unary: lambda: (tree.arg,),
+            Chain: lambda: tree.terms}.get(type(tree), tuple)()
 
 # %% ../../nbs/sheets/03_formulas.ipynb #10fff7a6
 def walk(
@@ -472,10 +532,13 @@ def walk(
 # %% ../../nbs/sheets/03_formulas.ipynb #a6081264
 def rebuild(
     tree, # of `parse_formula`
-    fn    # function that takes a node, whose parts are done, and returns its replacement
+    # function that takes a node, whose parts are done, and returns its replacement
+    fn
 ): # the new tree
     "Replace nodes, from the leaves up"
-    if isinstance(tree, Call): tree = Call(tree.name, tuple(rebuild(a, fn) for a in tree.args))
+    if isinstance(tree, Call):
+        tree = Call(tree.name, tuple(rebuild(a, fn) for a in tree.args))
     if isinstance(tree, Unary): tree = Unary(tree.op, rebuild(tree.arg, fn))
-    if isinstance(tree, Chain): tree = replace(tree, terms=tuple(rebuild(t, fn) for t in tree.terms))
+    if isinstance(tree, Chain):
+        tree = replace(tree, terms=tuple(rebuild(t, fn) for t in tree.terms))
     return fn(tree)

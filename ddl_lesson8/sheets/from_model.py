@@ -27,40 +27,48 @@ from .write_ops import formula_of, write_elementwise, write_view
 # %% ../../nbs/sheets/23_from_model.ipynb #1f5b58a9
 def _known(): return set(WRITERS) | set(FORMULAS) | VIEWS | SAME | MADE
 
-_INDEX = {'index': 'indices', 'index_select': 'index', 'gather': 'index', 'masked_fill': 'mask', 'where': 'condition'}
+_INDEX = {'index': 'indices', 'index_select': 'index',
+          'gather': 'index', 'masked_fill': 'mask', 'where': 'condition'}
 
 def _acts(value): # all `Act`s in an argument
     if isinstance(value, Act): yield value
     elif isinstance(value, (list, tuple)):
         for v in value: yield from _acts(v)
 
-def _is_view(op): # does it only point at cells? a lookup does where the places are known
+# does it only point at cells? a lookup does where the places are known
+def _is_view(op):
     if op.name not in _INDEX: return op.name in VIEWS
     return all(a.constant for a in _acts([op.args.get(_INDEX[op.name])]))
 
 def _filled(value, of): # an argument with `of(node)` in place of each node
     if isinstance(value, torch.fx.Node): return of(value)
-    return type(value)(_filled(v, of) for v in value) if isinstance(value, (list, tuple)) else value
+    return (type(value)(_filled(v, of) for v in value)
+            if isinstance(value, (list, tuple)) else value)
 
 def _call(target, args): # PyTorch's own function
     schema = target._schema.arguments
-    return target(*[args[a.name] for a in schema if not a.kwarg_only], **{a.name: args[a.name] for a in schema if a.kwarg_only})
+    return target(*[args[a.name] for a in schema if not a.kwarg_only],
+                  **{a.name: args[a.name] for a in schema if a.kwarg_only})
 
 # %% ../../nbs/sheets/23_from_model.ipynb #b3232390
 def _write(w, op): # one operation: an `Act`, or several
     acts = list(_acts(list(op.args.values())))
     values = op.value if isinstance(op.value, (tuple, list)) else None
     if op.name in MADE or acts and all(a.constant for a in acts):
-        return Act(op.value, name=op.label) if values is None else [Act(v, name=op.label) for v in values]
+        return (Act(op.value, name=op.label) if values is None
+                else [Act(v, name=op.label) for v in values])
     if op.name in SAME: return _same(op, acts[0])
     if _is_view(op): return write_view(w, op, lambda args: _call(op.target, args))
     if op.name in WRITERS: return WRITERS[op.name](w, op)
     if op.name in FORMULAS: return write_elementwise(w, op)
-    raise SheetError(f"no formula is known for the operation {op.name!r}; one can be added with `writes`")
+    raise SheetError(f"no formula is known for the operation {op.name!r}; one can be "
+                     "added with `writes`")
 
 def _same(op, act): # an operation that changes nothing, or only the type
     same = torch.equal(op.value.double(), act.value.double())
-    if not same: raise SheetError(f"turns numbers into {op.value.dtype}, which cuts digits off; a cell keeps them all")
+    if not same:
+        raise SheetError(f"turns numbers into {op.value.dtype}, which cuts digits off; "
+                         "a cell keeps them all")
     act.value = op.value
     return act
 
@@ -68,7 +76,8 @@ def _same(op, act): # an operation that changes nothing, or only the type
 _LONGEST = 1500 # characters of a formula that goes into another one
 
 def _joins(traced, node, act): # may these formulas go into the next operation's?
-    if not isinstance(act, Act) or act.texts is None or len(node.users) != 1: return False
+    if not isinstance(act, Act) or act.texts is None or len(node.users) != 1:
+        return False
     user = next(iter(node.users))
     name = op_name(user)
     here = _call_layer(node) == _call_layer(user)
@@ -86,10 +95,14 @@ def _call_layer(node): return layer_of(node)[0]
 def _run(w, traced, inputs): # write all operations; what the model gives
     env = {}
     for node in traced.nodes:
-        if node.op == 'placeholder': env[node] = inputs[node.name] if node.name in inputs else _tensor(traced, node)
+        if node.op == 'placeholder':
+            env[node] = (inputs[node.name] if node.name in inputs
+                         else _tensor(traced, node))
         elif node.op == 'call_function': env[node] = _run_one(w, traced, node, env)
         elif node.op == 'output': return env[traced.output]
-        else: raise SheetError(f"the traced model has a node {node.op}, which has no formula")
+        else:
+            raise SheetError(f"the traced model has a node {node.op}, which has no "
+                             "formula")
 
 
 
@@ -97,9 +110,11 @@ def _run(w, traced, inputs): # write all operations; what the model gives
 _QUESTIONS = {'eq', 'ne', 'lt', 'le', 'gt', 'ge', 'logical_not'}
 
 def _only_asked(node): # is a stored tensor only compared with something, as a mask is?
-    return all(op_name(u) in _QUESTIONS or op_name(u) in VIEWS | SAME and _only_asked(u) for u in node.users)
+    return all(op_name(u) in _QUESTIONS or op_name(u) in VIEWS | SAME and _only_asked(u)
+               for u in node.users)
 
-def _tensor(traced, node): # a parameter, or a constant: masks and positions are not written
+# a parameter, or a constant: masks and positions are not written
+def _tensor(traced, node):
     key, value = traced.tensors[node.name]
     mask = not isinstance(value, nn.Parameter) and _only_asked(node)
     number = value.is_floating_point() and bool(value.isfinite().all()) and not mask
@@ -112,27 +127,36 @@ def _run_one(w, traced, node, env): # one node: an `Act`, or several
         args = {k: _filled(v, env.__getitem__) for k, v in arguments(node).items()}
         value = _call(node.target, {k: _filled_values(v) for k, v in args.items()})
         before = args.get('self')
-        if op_name(node) == 'relu' and before.texts is not None: label = f'{before.name} + ReLU'
+        if op_name(node) == 'relu' and before.texts is not None:
+            label = f'{before.name} + ReLU'
         act = _write(w, Op(op_name(node), args, value, label, node.target))
         if isinstance(act, Act) and not _joins(traced, node, act): w.settle(act)
-        for one in act if isinstance(act, (tuple, list)) else []: one is not None and w.settle(one)
+        for one in act if isinstance(act, (tuple, list)) else []:
+            one is not None and w.settle(one)
         return act
     except SheetError as e: raise SheetError(f"layer {label}: {e}") from None
 
 def _filled_values(value): # tensors in place of `Act`s
     if isinstance(value, Act): return value.value
-    return type(value)(_filled_values(v) for v in value) if isinstance(value, (list, tuple)) else value
+    return (type(value)(_filled_values(v) for v in value)
+            if isinstance(value, (list, tuple)) else value)
 
 def _part(several, k): # one of several results
-    if several[k] is None: raise SheetError('gives positions or statistics that have no formula')
+    if several[k] is None:
+        raise SheetError('gives positions or statistics that have no formula')
     return several[k]
 
 # %% ../../nbs/sheets/23_from_model.ipynb #9bb39337
-_HEADS = 'layer', 'shape', 'weights', 'formulas', 'cells', 'sum of cells', 'sum in PyTorch', 'difference'
-_HINT = 'Every activation is a formula and every weight a cell. Change any number on the sheet model: the rest follows.'
+_HEADS = ('layer', 'shape', 'weights', 'formulas',
+          'cells', 'sum of cells', 'sum in PyTorch', 'difference')
+_HINT = ('Every activation is a formula and every weight a cell. Change any number on '
+         'the sheet model: the rest follows.')
+
+_SEVERAL = 'The model gives several results; this is the first of them.'
 
 def _contents(sheet, w, title): # fill the first sheet: the layers in words
-    for col, width in zip('ABCDEFG', (34, 18, 12, 12, 22, 16, 16)): sheet.width(col, width)
+    for col, width in zip('ABCDEFG', (34, 18, 12, 12, 22, 16, 16)):
+        sheet.width(col, width)
     sheet.text('A1', title, 'title')
     sheet.note('A2', _HINT)
     for col, head in zip('ABCDEFGH', _HEADS): sheet.text(f'{col}4', head, 'label')
@@ -144,35 +168,48 @@ def _contents(sheet, w, title): # fill the first sheet: the layers in words
 # %% ../../nbs/sheets/23_from_model.ipynb #991f494a
 def _sums(sheet, steps): # and in numbers that stay alive
     n, look = len(steps), dict(fmt='0.000000', scale=False)
-    sheet.put(torch.tensor([[s.n_parameters] for s in steps]), at='C5', fmt='0', scale=False)
-    sheet.put(torch.tensor([[s.n_formulas] for s in steps]), at='D5', fmt='0', scale=False)
-    here = sheet.formula((n, 1), lambda i, _: f'SUM({steps[i].block.range})', at='F5', **look)
-    there = sheet.put(torch.stack([s.value.double().sum() for s in steps]).view(n, 1), at='G5', **look)
-    sheet.formula((n, 1), lambda i, _: f'{here.ref(i, 0)}-{there.ref(i, 0)}', at='H5', fmt='0.0E+00', scale=False)
+    sheet.put(torch.tensor([[s.n_parameters] for s in steps]),
+              at='C5', fmt='0', scale=False)
+    sheet.put(torch.tensor([[s.n_formulas] for s in steps]),
+              at='D5', fmt='0', scale=False)
+    here = sheet.formula((n, 1), lambda i, _: f'SUM({steps[i].block.range})',
+                         at='F5', **look)
+    there = sheet.put(torch.stack([s.value.double().sum() for s in steps]).view(n, 1),
+                      at='G5', **look)
+    sheet.formula((n, 1), lambda i, _: f'{here.ref(i, 0)}-{there.ref(i, 0)}',
+                  at='H5', fmt='0.0E+00', scale=False)
 
 # %% ../../nbs/sheets/23_from_model.ipynb #57fe307b
 def _input_block(w, x, name): # an input on the sheet
-    if x.ndim == 4 and len(x) != 1: raise SheetError(f"x has {len(x)} pictures; a workbook shows one: give x[:1]")
-    if x.ndim == 2 and len(x) and not x.shape[1]: return Act(x) # a table without numbers
+    if x.ndim == 4 and len(x) != 1:
+        raise SheetError(f"x has {len(x)} pictures; a workbook shows one: give x[:1]")
+    # a table without numbers
+    if x.ndim == 2 and len(x) and not x.shape[1]: return Act(x)
     if x.is_complex() or not 1 <= x.ndim <= 4 or not x.numel():
         wanted = '(1, channels, height, width), (rows, features) or ids'
         raise SheetError(f"x has shape {tuple(x.shape)} and {x.dtype}; wanted {wanted}")
     numbers = x.is_floating_point()
-    block = w.put(x.reshape(block_shape(x.shape)), name.replace('_', ' '), fmt='0.0' if numbers else '0', scale=True,
-                  vertical=x.ndim == 1 or numbers and x.ndim == 2)
+    block = w.put(x.reshape(block_shape(x.shape)),
+                  name.replace('_', ' '), fmt='0.0' if numbers else '0',
+                  scale=True, vertical=x.ndim == 1 or numbers and x.ndim == 2)
     w.define(name, block)
     return Act(x, cells_of(block).reshape(x.shape), name=name, block=block)
 
 # %% ../../nbs/sheets/23_from_model.ipynb #c624aa6d
-def _predictions(w, out, labels): # names beside the outputs, and the one with the largest
+# names beside the outputs, and the one with the largest
+def _predictions(w, out, labels):
     y, b = out.value, out.block
     n = len(labels)
     if y.ndim != 2 or n != y.shape[1]:
-        raise SheetError(f"{n} labels for an output of shape {tuple(y.shape)}; wanted (rows, {n})")
-    words = w.sheet.put([str(s) for s in labels], 'label', right_of=b, vertical=b.vertical)
+        raise SheetError(f"{n} labels for an output of shape {tuple(y.shape)}; wanted "
+                         f"(rows, {n})")
+    words = w.sheet.put([str(s) for s in labels],
+                        'label', right_of=b, vertical=b.vertical)
     lines = [w.area(row[0], row[-1], absolute=True) for row in out.cells.tolist()]
-    def best(i): return f'INDEX({words.area(absolute=True)},MATCH(MAX({lines[i]}),{lines[i]},0))'
-    return w.formula((len(y),), best, 'prediction', right_of=words, scale=False, fmt='General')
+    def best(i):
+        return f'INDEX({words.area(absolute=True)},MATCH(MAX({lines[i]}),{lines[i]},0))'
+    return w.formula((len(y),), best, 'prediction',
+                     right_of=words, scale=False, fmt='General')
 
 # %% ../../nbs/sheets/23_from_model.ipynb #4dc8e919
 @dataclass
@@ -180,9 +217,10 @@ class WorkbookModel:
     "A model that was written as a workbook"
     path: Path          # the file
     report: Report      # every layer against PyTorch
-    parameters: dict    # key of the `state_dict` -> block; one block for all keys that share a parameter
+    # key of the `state_dict` -> block; one block for all keys that share a parameter
+    parameters: dict
     input: Block|list   # where the input stands
-    output: Block       # where the output stands
+    output: Block       # where the output stands, the first if there are several
     layers: dict        # name of each layer -> block of its output
     prediction: Block|None # where the label with the largest output stands
     n_formulas: int     # how many cells compute
@@ -194,11 +232,14 @@ class WorkbookModel:
 @patch
 def gather(self:WorkbookModel,
     block:Block|str, # a block, or a parameter's key in the `state_dict`
-    read             # function that takes a range such as 'model!B5:D7' and returns its cells as a tensor
+    # function that takes a range such as 'model!B5:D7' and returns its cells as a
+    # tensor
+    read
 )->torch.Tensor: # in the block's shape
     "Put the ranges of a block together, for example its values or gradients in a `SheetModule`"
     block = self.parameters[block] if isinstance(block, str) else block
-    planes = torch.stack([torch.as_tensor(read(str(a))).reshape(a.shape) for a in block.areas])
+    planes = torch.stack([torch.as_tensor(read(str(a))).reshape(a.shape)
+                          for a in block.areas])
     return (planes.mT if block.vertical else planes).reshape(block.shape)
 
 # %% ../../nbs/sheets/23_from_model.ipynb #c89921e0
@@ -206,51 +247,67 @@ def _write_inputs(w, x): # the inputs as activations
     xs = x if isinstance(x, (tuple, list)) else [x]
     if not xs or not all(isinstance(t, torch.Tensor) for t in xs):
         kinds = ', '.join(type(t).__name__ for t in xs) or 'nothing'
-        raise SheetError(f"x is made of {kinds}; give a tensor, or a tuple of tensors for several inputs")
+        raise SheetError(f"x is made of {kinds}; give a tensor, or a tuple of tensors "
+                         "for several inputs")
     xs = [t.detach().cpu() for t in xs]
     xs = [t.double() if t.is_floating_point() else t for t in xs]
-    return [_input_block(w, t, 'input' if len(xs) == 1 else f'input_{k}') for k, t in enumerate(xs, 1)]
+    return [_input_block(w, t, 'input' if len(xs) == 1 else f'input_{k}')
+            for k, t in enumerate(xs, 1)]
 
 def _finished(w, out, name): # the output as a block of its own
     whole = out.block is not None and out.cells is not None and torch.equal(
         cells_of(out.block).flatten(), out.cells.flatten())
-    if not whole: w.gather(out, name, vertical=out.value.ndim == 1 or bool(w.layout(out).get('vertical')))
+    if not whole:
+        w.gather(out, name, vertical=out.value.ndim == 1
+                 or bool(w.layout(out).get('vertical')))
     return out
 
 def _checks(steps): # every layer against PyTorch
-    return [Check(s.name, s.block, rtol=s.rtol, PyTorch=s.value) for s in steps if s.n_formulas]
+    return [Check(s.name, s.block, rtol=s.rtol, PyTorch=s.value)
+            for s in steps if s.n_formulas]
 
 # %% ../../nbs/sheets/23_from_model.ipynb #983a8475
-def _compute(w, model, inputs): # trace the model, write it, and see that it is the same model
+# trace the model, write it, and see that it is the same model
+def _compute(w, model, inputs):
     values = [a.value for a in inputs]
-    y = answer(model, values)
+    y, several = answer(model, values)
     traced = trace(model, values, _known(), VIEWS | SAME | MADE)
     out = _finished(w, _run(w, traced, dict(zip(traced.inputs, inputs))), 'output')
-    if y.shape != out.value.shape or not torch.allclose(y, out.value, rtol=1e-9, atol=1e-12):
-        raise SheetError('the traced operations give something else than the model; does it draw random numbers?')
+    if y.shape != out.value.shape or not torch.allclose(y, out.value,
+                                                        rtol=1e-9, atol=1e-12):
+        raise SheetError('the traced operations give something else than the model; '
+                         'does it draw random numbers?')
     w.share(model.state_dict(keep_vars=True))
-    return out
+    return out, several
 
 # %% ../../nbs/sheets/23_from_model.ipynb #901ab031
 @torch.no_grad()
 def to_workbook(
     model:nn.Module,      # any that `torch.export` traces; left as it is
-    x:torch.Tensor|tuple, # one picture (1, channels, height, width), rows (rows, features), or ids; or several
+    # one picture (1, channels, height, width), rows (rows, features), or ids; or
+    # several
+    x:torch.Tensor|tuple,
     path:str|Path,        # file to write
     labels:list|None=None,# names of the outputs; adds a cell with the predicted one
     title:str='',         # heading of the contents sheet
     max_formulas:int=250_000 # refuse larger models
 )->WorkbookModel: # the file, the report, and where everything is
     "Write a model as live formulas, and check every layer against PyTorch; `SheetError` names a layer that cannot be"
-    if not isinstance(model, nn.Module): raise SheetError(f"model is a {type(model).__name__}; wanted an `nn.Module`")
-    if Path(path).suffix.lower() != '.xlsx': raise SheetError(f"{path}: the name of a workbook ends in .xlsx")
-    model, book, title = copy.deepcopy(model).cpu().double().eval(), Book(), title or 'A model, live'
-    contents = book.sheet('contents', about='The layers, and whether they agree with PyTorch', cell=24)
+    if not isinstance(model, nn.Module):
+        raise SheetError(f"model is a {type(model).__name__}; wanted an `nn.Module`")
+    if Path(path).suffix.lower() != '.xlsx':
+        raise SheetError(f"{path}: the name of a workbook ends in .xlsx")
+    model, book, title = (copy.deepcopy(model).cpu().double().eval(),
+                          Book(), title or 'A model, live')
+    contents = book.sheet('contents', about='The layers, and whether they agree with '
+                                            'PyTorch', cell=24)
     w = Canvas(book, max_formulas)
     inputs = _write_inputs(w, x)
     w.sheet.text('A1', title, 'title')
-    out = _compute(w, model, inputs)
-    if not any(s.n_formulas for s in w.steps): raise SheetError('the model has no layer that computes')
+    out, several = _compute(w, model, inputs)
+    if several: contents.note('A3', _SEVERAL)
+    if not any(s.n_formulas for s in w.steps):
+        raise SheetError('the model has no layer that computes')
     w.define('output', out.block)
     prediction = None if labels is None else _predictions(w, out, labels)
     _contents(contents, w, title)
@@ -258,5 +315,5 @@ def to_workbook(
     report = crosscheck(book.save(path), _checks(w.steps)).raise_if_different()
     blocks = [a.block for a in inputs]
     layers = {s.name: s.block for s in w.steps}
-    return WorkbookModel(Path(path), report, w.parameters, blocks if len(blocks) > 1 else blocks[0], out.block, layers,
-                         prediction, w.n_formulas)
+    return WorkbookModel(Path(path), report, w.parameters, blocks if len(blocks) > 1
+                         else blocks[0], out.block, layers, prediction, w.n_formulas)

@@ -16,10 +16,11 @@ from .logic import LOGIC
 from .lookup import LOOKUP
 from .mathematics import MATHEMATICS
 from .statistics import STATISTICS
+from .totals import TOTALS
 from .values import Functions
 
 # %% ../../nbs/sheets/09_functions.ipynb #2d0b91f4
 FAMILIES = {'mathematics': MATHEMATICS, 'logic and texts': LOGIC, 'conditions': CONDITIONS, 'lookup': LOOKUP,
-            'statistics': STATISTICS, 'finance': FINANCE, 'arrays': ARRAYS,
+            'statistics': STATISTICS, 'totals': TOTALS, 'finance': FINANCE, 'arrays': ARRAYS,
             'references': REFERENCES}
 FUNCTIONS = Functions({name: f for family in FAMILIES.values() for name, f in family.items()})

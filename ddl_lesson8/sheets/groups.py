@@ -15,13 +15,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .formulas import (APPLY, Array, Call, Chain, Empty, Fault, Name, Number, Param, Ref,
-                                         TableRef, Text, Unary, children, parse_formula, parse_tokens,
+from .formulas import (APPLY, Array, Call, Chain, Empty, Fault,
+                                         Name, Number, Param, Ref, TableRef, Text,
+                                         Unary, children, parse_formula, parse_tokens,
                                          quick_form, rebuild, relative_tokens, walk)
 from .evaluate import Context, NeedsCells, Place, is_range, locate
 from .functions import FUNCTIONS
 from .values import REF, as_text
-from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, col_name, quote_sheet
+from .address import (MAX_COLS, MAX_ROWS,
+                                        SheetError, cell_name, col_name, quote_sheet)
 
 # %% ../../nbs/sheets/10_groups.ipynb #e596ffc5
 def address(
@@ -42,10 +44,14 @@ def in_cell(
 ):  # a context; raises `SheetError` with the address where one is raised inside
     "Put the address of a cell before the message of an error"
     try: yield
-    except RecursionError: raise SheetError(f"{path}: {address(sheet, row, col)}: its parts lie too deep inside each other") from None
+    except RecursionError:
+        raise SheetError(f"{path}: {address(sheet, row, col)}: its parts lie too deep "
+                         "inside each other") from None
     except (MemoryError, RuntimeError) as e:
-        if not isinstance(e, MemoryError) and 'allocate memory' not in str(e): raise # PyTorch says it in a RuntimeError
-        raise SheetError(f"{path}: {address(sheet, row, col)}: it needs more memory than there is") from None
+        # PyTorch says it in a RuntimeError
+        if not isinstance(e, MemoryError) and 'allocate memory' not in str(e): raise
+        raise SheetError(f"{path}: {address(sheet, row, col)}: it needs more memory "
+                         "than there is") from None
     except SheetError as e:
         if str(e).startswith(f'{path}: '): raise # it has one
         shown = f'={formula[:200]}: ' if formula else ''
@@ -60,17 +66,20 @@ class Family(NamedTuple):
     "Formulas that are equal in R1C1 form"
     sheet: str       # on which they stand
     tree: object     # of all of them, as `parse_tokens` gives it
-    kind: str        # 'normal', 'array', 'dynamic' (a spilled array) or 'table' (a what-if table)
+    # 'normal', 'array', 'dynamic' (a spilled array) or 'table' (a what-if table)
+    kind: str
     size: tuple      # rows and columns that each formula fills
     rows: np.ndarray # of their cells, counted from 1
     cols: np.ndarray # of their cells, counted from 1
 
 # %% ../../nbs/sheets/10_groups.ipynb #530d392e
 _MAX_FILLED = 1_000_000 # cells, by all array formulas
-_MAX_FAMILIES, _MAX_SIGNS = 15_000, 1_000_000 # of a workbook: formulas that are no copies of each other, and their letters
+# of a workbook: formulas that are no copies of each other, and their letters
+_MAX_FAMILIES, _MAX_SIGNS = 15_000, 1_000_000
 
 def _means_its_place(token):
-    return token[0] == 'table' or token in (('op', '#'), ('function', '_xlfn.ANCHORARRAY('))
+    return token[0] == 'table' or token in (('op', '#'),
+                                            ('function', '_xlfn.ANCHORARRAY('))
 
 def _family_key(sheet, row, col, cell): # equal for the formulas of a family
     tokens = relative_tokens(cell.formula, row, col)
@@ -81,10 +90,12 @@ def _family_key(sheet, row, col, cell): # equal for the formulas of a family
 # %% ../../nbs/sheets/10_groups.ipynb #0e644dc7
 def read_families(
     file,            # `XlsxFile`
-    refuse:bool=True # raise `SheetError`, with its cell, for a formula that cannot be read?
+    # raise `SheetError`, with its cell, for a formula that cannot be read?
+    refuse:bool=True
 ):  # iterator over `Family`; one that cannot be read has an `Unread` for its tree
     "Sort the formulas of a workbook into families"
-    found, numbers, keys, filled, signs = [], {}, {}, 0, 0 # places of each family; its number by what makes it one, and by the quick form
+    # places of each family; its number by what makes it one, and by the quick form
+    found, numbers, keys, filled, signs = [], {}, {}, 0, 0
     for sheet in file.sheets.values():
         for (row, col), cell in sheet.cells.items():
             if cell.formula is None: continue
@@ -92,7 +103,8 @@ def read_families(
             key = keys.get((sheet.name, form)) if form else None
             if key is None:
                 try:
-                    with in_cell(file.path, sheet.name, row, col): key = _family_key(sheet.name, row, col, cell)
+                    with in_cell(file.path, sheet.name, row, col):
+                        key = _family_key(sheet.name, row, col, cell)
                 except SheetError as e:
                     if refuse: raise
                     key = sheet.name, cell.kind, (1, 1), (row, col), Unread(str(e))
@@ -121,7 +133,8 @@ def read_families(
         yield Family(sheet, tree, kind, size, rows, cols)
 
 # %% ../../nbs/sheets/10_groups.ipynb #b2016c95
-_MAX_TERMS = 20_000 # of one formula, after its names are put in: names may double and double again
+# of one formula, after its names are put in: names may double and double again
+_MAX_TERMS = 20_000
 _MAX_ALL_TERMS = 400_000 # of all formulas that are no copies of each other
 
 class Names:
@@ -130,7 +143,8 @@ class Names:
         file # `XlsxFile`
     ):
         self.file = file
-        self.sheets, self.n_params, self.room = {n.casefold(): n for n in file.sheets}, 0, _MAX_ALL_TERMS
+        self.sheets, self.n_params, self.room = ({n.casefold(): n for n in file.sheets},
+                                                 0, _MAX_ALL_TERMS)
         self.spilled = set() # cells whose spilled ranges other formulas name
         self.tables = {n.casefold(): t for n, t in file.tables.items()}
 
@@ -140,11 +154,14 @@ class Names:
         row:int,    # of its cell, counted from 1
         col:int,    # of its cell, counted from 1
         depth:int=0, # how many names were followed already
-        trouble:list|None=None # gets what would be raised; an error value then stands for what is unknown
+        # gets what would be raised; an error value then stands for what is unknown
+        trouble:list|None=None
     ):  # the same tree, of plain ranges; raises `SheetError` where a name, a table or another workbook is unknown
         "Replace what is no plain range by what it stands for"
         if depth > 50: raise SheetError('a defined name refers to itself')
-        if any(isinstance(n, Call) and (n.name in _WRITTEN_OUT or n.name not in FUNCTIONS) for n in walk(tree)):
+        if any(isinstance(n, Call)
+               and (n.name in _WRITTEN_OUT or n.name not in FUNCTIONS)
+               for n in walk(tree)):
             try: tree = self.written_out(tree, {}, sheet)
             except SheetError as e:
                 if trouble is None: raise
@@ -152,18 +169,23 @@ class Names:
         if depth == 0: self.left = _MAX_TERMS
         def plain(node):
             self.left, self.room = self.left - 1, self.room - 1
-            if self.room < 0: raise SheetError(f'the formulas up to here have more than {_MAX_ALL_TERMS:,} terms')
-            if self.left < 0: raise SheetError(f'its names stand for more than {_MAX_TERMS:,} terms')
+            if self.room < 0:
+                raise SheetError('the formulas up to here have more than '
+                                 f'{_MAX_ALL_TERMS:,} terms')
+            if self.left < 0:
+                raise SheetError(f'its names stand for more than {_MAX_TERMS:,} terms')
             if isinstance(node, Ref): return self._ref(node, sheet)
             if isinstance(node, Name): return self._name(node, sheet, row, col, depth)
             if isinstance(node, TableRef): return self._table(node, sheet, row, col)
-            if isinstance(node, Unary) and node.op == '#': return self._spilled(node.arg, row, col)
+            if isinstance(node, Unary) and node.op == '#':
+                return self._spilled(node.arg, row, col)
             if isinstance(node, Chain) and node.ops[0] in ' :': return _joined(node)
             return node
         def lenient(node):
             try: return plain(node)
             except SheetError as e:
-                if self.left < 0 or self.room < 0: raise # nothing that large is kept either
+                # nothing that large is kept either
+                if self.left < 0 or self.room < 0: raise
                 trouble.append(str(e))
                 return Fault('#REF!')
         return rebuild(tree, plain if trouble is None else lenient)
@@ -172,19 +194,23 @@ class Names:
 @patch
 def _ref(self:Names, ref, sheet):
     if ref.sheet and ('[' in ref.sheet or ':' in ref.sheet):
-        raise SheetError(f"{ref.sheet!r}! is another workbook or several sheets at once, which is not supported")
+        raise SheetError(f"{ref.sheet!r}! is another workbook or several sheets at "
+                         "once, which is not supported")
     own = self.sheets.get((ref.sheet or sheet).casefold())
-    return Fault('#REF!') if own is None else Ref(own, ref.top, ref.left, ref.bottom, ref.right, ref.relative)
+    return Fault('#REF!') if own is None else Ref(own, ref.top, ref.left,
+                                                  ref.bottom, ref.right, ref.relative)
 
 @patch
-def _text(self:Names, node, sheet): # the formula behind a name, or None; a name of the sheet comes first
+# the formula behind a name, or None; a name of the sheet comes first
+def _text(self:Names, node, sheet):
     own = self.sheets.get((node.sheet or sheet).casefold()), node.name.upper()
     return self.file.names.get(own, self.file.names.get((None, node.name.upper())))
 
 @patch
 def _name(self:Names, node, sheet, row, col, depth):
     if '[' in (node.sheet or ''):
-        raise SheetError(f"{node.sheet}!{node.name} is in another workbook, which is not supported")
+        raise SheetError(f"{node.sheet}!{node.name} is in another workbook, which is "
+                         "not supported")
     text = self._text(node, sheet)
     if text is None and node.name.casefold() in self.tables:
         return self._table(TableRef(node.name, ''), sheet, row, col)
@@ -202,47 +228,58 @@ def _joined(node): # ranges with a colon or a blank between them
     fault = next((t for t in node.terms if isinstance(t, Fault)), None)
     sheets = {n.sheet for t in node.terms for n in walk(t) if isinstance(n, Ref)}
     if fault is None and len(sheets) > 1:
-        raise SheetError(f"a {'colon' if node.ops[0] == ':' else 'blank'} stands between ranges of different sheets")
+        raise SheetError(f"a {'colon' if node.ops[0] == ':' else 'blank'} stands "
+                         "between ranges of different sheets")
     return fault or node
 
 # %% ../../nbs/sheets/10_groups.ipynb #13fa08fb
-_WRITTEN_OUT = {'LET', 'LAMBDA', APPLY, 'INDIRECT', 'ADDRESS', 'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
+_WRITTEN_OUT = {'LET', 'LAMBDA', APPLY, 'INDIRECT',
+                'ADDRESS', 'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
 _MAX_NODES, _MAX_LEVELS = 5000, 200 # of a formula that is written out
 
-def _fits(tree, what): # raise where a tree is too large or too deep; it looks no further than that
+# raise where a tree is too large or too deep; it looks no further than that
+def _fits(tree, what):
     left, waiting = _MAX_NODES, [(tree, 0)]
     while waiting:
         node, depth = waiting.pop()
         left -= 1
-        if left < 0 or depth > _MAX_LEVELS: raise SheetError(f'{what} that grows too large when it is written out')
+        if left < 0 or depth > _MAX_LEVELS:
+            raise SheetError(f'{what} that grows too large when it is written out')
         waiting += [(c, depth + 1) for c in children(node)]
     return tree
 
 @patch
-def written_out(self:Names, tree, known, sheet, depth=0): # LET, calls of LAMBDA and fixed INDIRECT, written out
+# LET, calls of LAMBDA and fixed INDIRECT, written out
+def written_out(self:Names, tree, known, sheet, depth=0):
     if depth > 40: raise SheetError('a LAMBDA that calls itself')
-    def go(node, known=known, depth=depth): return self.written_out(node, known, sheet, depth)
+    def go(node, known=known, depth=depth):
+        return self.written_out(node, known, sheet, depth)
     if isinstance(tree, Name):
-        if tree.sheet is None and tree.name.casefold() in known: return known[tree.name.casefold()]
+        if tree.sheet is None and tree.name.casefold() in known:
+            return known[tree.name.casefold()]
         return self._lambda(tree.name, sheet, depth) or tree
     if isinstance(tree, Unary): return replace(tree, arg=go(tree.arg))
     if isinstance(tree, Chain): return replace(tree, terms=tuple(map(go, tree.terms)))
     if not isinstance(tree, Call): return tree
     if tree.name == 'LET': return self._let(tree.args, known, sheet, depth)
     if tree.name == 'LAMBDA': return self._make_lambda(tree.args, known, sheet, depth)
-    own = known.get(tree.name.casefold()) or (None if tree.name in FUNCTIONS else self._lambda(tree.name, sheet, depth))
+    own = known.get(tree.name.casefold()) or (
+        None if tree.name in FUNCTIONS else self._lambda(tree.name, sheet, depth))
     args = tuple(map(go, tree.args))
     if own: return _applied(own, args)
     if tree.name == APPLY: return _applied(args[0], args[1:])
     if tree.name not in ('INDIRECT', 'ADDRESS'): return Call(tree.name, args)
     place = _fixed_place(Call(tree.name, args))
-    unknown = isinstance(place, Name) and self._text(place, sheet) is None and place.name.casefold() not in self.tables
+    unknown = (isinstance(place, Name) and self._text(place, sheet) is None
+               and place.name.casefold() not in self.tables)
     return Fault('#REF!') if unknown else place
 
 # %% ../../nbs/sheets/10_groups.ipynb #3f23a9c6
 @patch
-def _let(self:Names, args, known, sheet, depth): # each name stands for its value in what follows
-    if len(args) % 2 == 0 or not all(isinstance(a, Name) for a in args[:-1:2]): raise SheetError('LET wants pairs of a name and a value')
+# each name stands for its value in what follows
+def _let(self:Names, args, known, sheet, depth):
+    if len(args) % 2 == 0 or not all(isinstance(a, Name) for a in args[:-1:2]):
+        raise SheetError('LET wants pairs of a name and a value')
     known = dict(known)
     for name, value in zip(args[:-1:2], args[1::2]):
         value = _fits(self.written_out(value, known, sheet, depth), 'a LET')
@@ -252,27 +289,34 @@ def _let(self:Names, args, known, sheet, depth): # each name stands for its valu
 
 @patch
 def _make_lambda(self:Names, args, known, sheet, depth): # with parameters of its own
-    if not all(isinstance(a, Name) for a in args[:-1]): raise SheetError('the parameters of a LAMBDA are names')
+    if not all(isinstance(a, Name) for a in args[:-1]):
+        raise SheetError('the parameters of a LAMBDA are names')
     self.n_params += 1
     own = {a.name.casefold(): Param(f'{a.name}.{self.n_params}') for a in args[:-1]}
     body = self.written_out(args[-1], {**known, **own}, sheet, depth)
     return Call('LAMBDA', (*own.values(), _fits(body, 'a LAMBDA')))
 
 @patch
-def _lambda(self:Names, name, sheet, depth): # the LAMBDA behind a defined name, or a function that is handed on, or None
+# the LAMBDA behind a defined name, or a function that is handed on, or None
+def _lambda(self:Names, name, sheet, depth):
     if name.upper().startswith('_XLETA.') and name[7:].upper() in FUNCTIONS:
         self.n_params += 1
-        return Call('LAMBDA', (Param(f'x.{self.n_params}'), Call(name[7:].upper(), (Param(f'x.{self.n_params}'),))))
+        return Call('LAMBDA', (Param(f'x.{self.n_params}'),
+                               Call(name[7:].upper(), (Param(f'x.{self.n_params}'),))))
     text = self._text(Name(None, name), sheet)
     if text is None or not re.match(r'=?\s*(_xlfn\.)?LAMBDA\(', text, re.I): return None
     return self.written_out(parse_formula(text.removeprefix('=')), {}, sheet, depth + 1)
 
 def _applied(made, args): # a LAMBDA with its arguments in the place of its parameters
-    if not isinstance(made, Call) or made.name != 'LAMBDA': raise SheetError('what is called is no LAMBDA')
+    if not isinstance(made, Call) or made.name != 'LAMBDA':
+        raise SheetError('what is called is no LAMBDA')
     *params, body = made.args
-    if len(args) > len(params): raise SheetError(f'a LAMBDA of {len(params)} parameters is given {len(args)} values')
+    if len(args) > len(params):
+        raise SheetError(f'a LAMBDA of {len(params)} parameters is given {len(args)} '
+                         'values')
     values = dict(zip(params, args + (Empty(),) * (len(params) - len(args))))
-    return _fits(rebuild(body, lambda n: values.get(n, n) if isinstance(n, Param) else n), 'a LAMBDA')
+    return _fits(rebuild(body, lambda n: values.get(n, n)
+                         if isinstance(n, Param) else n), 'a LAMBDA')
 
 # %% ../../nbs/sheets/10_groups.ipynb #10in0001
 def _fixed_value(node): # the value of a constant, or None
@@ -281,7 +325,9 @@ def _fixed_value(node): # the value of a constant, or None
         values = [_fixed_value(t) for t in node.terms]
         return None if None in values else ''.join(map(as_text, values))
 
-def _fixed_place(call): # INDIRECT as the range that it means, ADDRESS as a text; the call itself where its arguments may change
+# INDIRECT as the range that it means, ADDRESS as a text; the call itself where its
+# arguments may change
+def _fixed_place(call):
     values = [_fixed_value(a) for a in call.args]
     if call.name == 'INDIRECT':
         if len(values) != 1 or not isinstance(values[0], str): return call
@@ -290,22 +336,30 @@ def _fixed_place(call): # INDIRECT as the range that it means, ADDRESS as a text
         if isinstance(tree, Ref): return Ref(tree.sheet, *tree.at(1, 1))
         return tree if isinstance(tree, (Name, TableRef)) else Fault('#REF!')
     if not 2 <= len(values) <= 3 or None in values: return call
-    row, col, how = int(values[0]), int(values[1]), int(values[2]) if len(values) > 2 else 1
-    if not (1 <= row <= MAX_ROWS and 1 <= col <= MAX_COLS and 1 <= how <= 4): return Fault('#VALUE!')
-    return Text(('$' if how in (1, 3) else '') + col_name(col) + ('$' if how in (1, 2) else '') + str(row))
+    row, col, how = (int(values[0]), int(values[1]),
+                     int(values[2]) if len(values) > 2 else 1)
+    if not (1 <= row <= MAX_ROWS and 1 <= col <= MAX_COLS and 1 <= how <= 4):
+        return Fault('#VALUE!')
+    return Text(('$' if how in (1, 3) else '')
+                + col_name(col) + ('$' if how in (1, 2) else '') + str(row))
 
 class _OneCell(Context): # where the ranges of one formula lie
-    def __init__(self, row, col): super().__init__(torch.zeros((), dtype=torch.float64), [row], [col], FUNCTIONS)
+    def __init__(self, row, col):
+        super().__init__(torch.zeros((), dtype=torch.float64), [row], [col], FUNCTIONS)
     def position(self, node):
-        t, l, b, r = (torch.tensor([v]) for v in node.at(int(self.rows), int(self.cols)))
-        return Place(node.sheet, torch.minimum(t, b), torch.minimum(l, r), (t - b).abs() + 1, (l - r).abs() + 1)
+        t, l, b, r = (torch.tensor([v])
+                      for v in node.at(int(self.rows), int(self.cols)))
+        return Place(node.sheet, torch.minimum(t, b),
+                     torch.minimum(l, r), (t - b).abs() + 1, (l - r).abs() + 1)
 
 @patch
 def _spilled(self:Names, node, row, col): # what the formula in a cell fills
     if isinstance(node, Fault): return node
     if not is_range(node): return Fault('#REF!')
     try: place = locate(node, _OneCell(row, col))
-    except NeedsCells: raise SheetError('# stands behind a range whose place depends on the content of cells') from None
+    except NeedsCells:
+        raise SheetError('# stands behind a range whose place depends on the content '
+                         'of cells') from None
     if place.bad().any(): return Fault('#REF!')
     top, left = int(place.top), int(place.left)
     cell = self.file.sheets[place.sheet].cells.get((top, left))
@@ -313,37 +367,48 @@ def _spilled(self:Names, node, row, col): # what the formula in a cell fills
     if fills:
         self.spilled.add((place.sheet, top, left))
         return Ref(place.sheet, *cell.ref)
-    return node if cell and cell.kind == 'normal' else Fault('#REF!') # one result is what it fills
+    # one result is what it fills
+    return node if cell and cell.kind == 'normal' else Fault('#REF!')
 
 # %% ../../nbs/sheets/10_groups.ipynb #a6d753e6
 _ITEMS = '#this row', '#all', '#data', '#headers', '#totals'
-_BRACKETS = re.compile(r"\[((?:[^'\]]|'.){0,600})\]", re.S) # bounded: no formula makes it slow
+# bounded: no formula makes it slow
+_BRACKETS = re.compile(r"\[((?:[^'\]]|'.){0,600})\]", re.S)
 
 def _table_parts(inner): # '[#This Row],[a]:[b]' -> (items, columns)
     at, inner = inner.strip().startswith('@'), inner.strip().removeprefix('@').strip()
-    parts = _BRACKETS.findall(inner) if inner.startswith('[') else [inner] if inner else []
+    parts = (_BRACKETS.findall(inner) if inner.startswith('[')
+             else [inner] if inner else [])
     items = ['#this row'] * at + [p.lower() for p in parts if p.lower() in _ITEMS]
-    return items, [re.sub("'(.)", r'\1', p, flags=re.S) for p in parts if p.lower() not in _ITEMS]
+    return items, [re.sub("'(.)", r'\1', p, flags=re.S)
+                   for p in parts if p.lower() not in _ITEMS]
 
 def _table_columns(table, names): # first and last column, counted from 1
     known = [c.casefold() for c in table.columns]
     lost = [n for n in names if n.casefold() not in known]
     if lost:
-        raise SheetError(f"table {table.name} has no column {lost[0]!r}; it has {', '.join(map(repr, table.columns))}")
+        raise SheetError(f"table {table.name} has no column {lost[0]!r}; it has "
+                         f"{', '.join(map(repr, table.columns))}")
     at = [known.index(n.casefold()) for n in names] or [0, len(known) - 1]
     return table.ref[1] + min(at), table.ref[1] + max(at)
 
 # %% ../../nbs/sheets/10_groups.ipynb #68fd025f
 @patch
-def _find_table(self:Names, name, sheet, row, col): # by its name, or the one around the cell
+# by its name, or the one around the cell
+def _find_table(self:Names, name, sheet, row, col):
     if name: found = self.tables.get(name.casefold())
-    else: found = next((t for t in self.tables.values() if t.sheet == sheet and t.ref[0] <= row <= t.ref[2]
-                        and t.ref[1] <= col <= t.ref[3]), None)
-    if found is None: raise SheetError(f"there is no table {name!r}" if name else 'no table is around this cell')
+    else:
+        found = next((t for t in self.tables.values() if t.sheet == sheet
+                      and t.ref[0] <= row <= t.ref[2] and t.ref[1] <= col <= t.ref[3]),
+                     None)
+    if found is None:
+        raise SheetError(f"there is no table {name!r}"
+                         if name else 'no table is around this cell')
     return found
 
 @patch
-def _table(self:Names, node, sheet, row, col): # where the cells of a structured reference lie
+# where the cells of a structured reference lie
+def _table(self:Names, node, sheet, row, col):
     table = self._find_table(node.table, sheet, row, col)
     items, names = _table_parts(node.inner)
     left, right = _table_columns(table, names)
@@ -351,13 +416,15 @@ def _table(self:Names, node, sheet, row, col): # where the cells of a structured
     if '#this row' in items:
         this_row = Ref(table.sheet, 0, left, 0, right, (True, False, True, False))
         return this_row if first <= row <= last else Fault('#VALUE!')
-    spans = {'#all': (table.ref[0], table.ref[2]), '#data': (first, last), '#headers': (table.ref[0], first - 1),
-             '#totals': (last + 1, table.ref[2])}
+    spans = {'#all': (table.ref[0], table.ref[2]), '#data': (first, last),
+             '#headers': (table.ref[0], first - 1), '#totals': (last + 1, table.ref[2])}
     tops, bottoms = zip(*(spans[i] for i in items or ['#data']))
-    return Ref(table.sheet, min(tops), left, max(bottoms), right) if max(bottoms) >= min(tops) else Fault('#REF!')
+    return Ref(table.sheet, min(tops), left, max(bottoms),
+               right) if max(bottoms) >= min(tops) else Fault('#REF!')
 
 # %% ../../nbs/sheets/10_groups.ipynb #10dc3214
-RANDOM, CLOCK = {'RAND', 'RANDBETWEEN', 'RANDARRAY'}, {'NOW', 'TODAY'} # change at every recalculation
+# change at every recalculation
+RANDOM, CLOCK = {'RAND', 'RANDBETWEEN', 'RANDARRAY'}, {'NOW', 'TODAY'}
 
 def calls_in(
     tree # of `parse_formula`
@@ -367,22 +434,27 @@ def calls_in(
 
 # %% ../../nbs/sheets/10_groups.ipynb #c85485a5
 _WANT_LAMBDAS = {'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
-_WANT_RANGES = {'OFFSET', 'ROW', 'COLUMN', 'SUMIF', 'AVERAGEIF'}
+_WANT_RANGES = {'OFFSET', 'ROW', 'COLUMN', 'SUMIF', 'AVERAGEIF', 'SUBTOTAL'}
 
 def _problem(node): # what cannot be computed in a node, or None
     if isinstance(node, Chain) and node.ops[0] in ' :' and not is_range(node):
-        return f"{'a colon' if node.ops[0] == ':' else 'a blank'} between results that are no ranges"
+        return (f"{'a colon' if node.ops[0] == ':' else 'a blank'} between results "
+                "that are no ranges")
     if not isinstance(node, Call): return None
     if node.name not in FUNCTIONS: return node.name
     f, n = FUNCTIONS[node.name], len(node.args)
-    if not f.least <= n <= f.most: return f"{node.name} with {n} argument{'s' if n != 1 else ''}"
+    if not f.least <= n <= f.most:
+        return f"{node.name} with {n} argument{'s' if n != 1 else ''}"
     if node.name == 'IFS' and n % 2: return 'IFS without a value for its last condition'
-    where = {'SUMIF': 2, 'AVERAGEIF': 2}.get(node.name, 0)
-    if node.name in _WANT_RANGES and n > where and not (is_range(node.args[where]) or isinstance(node.args[where], Fault)):
+    where = {'SUMIF': 2, 'AVERAGEIF': 2, 'SUBTOTAL': 1}.get(node.name, 0)
+    if node.name in _WANT_RANGES and n > where and not (
+        is_range(node.args[where]) or isinstance(node.args[where], Fault)):
         return f"{node.name} with something that is no range"
-    if node.name in _WANT_LAMBDAS and not (isinstance(node.args[-1], Call) and node.args[-1].name == 'LAMBDA'):
+    if node.name in _WANT_LAMBDAS and not (isinstance(node.args[-1], Call)
+                                           and node.args[-1].name == 'LAMBDA'):
         return f'{node.name} without a LAMBDA'
-    if node.name == 'OFFSET' and any(isinstance(x, Array) for a in node.args[1:] for x in walk(a)):
+    if node.name == 'OFFSET' and any(isinstance(x, Array)
+                                     for a in node.args[1:] for x in walk(a)):
         return 'OFFSET with an array'
 
 def unsupported(
@@ -399,8 +471,13 @@ def check_supported(
     "Refuse what could not be computed"
     unknown = {}
     for f in families:
-        for name in {'a what-if table'} if f.kind == 'table' else {p for n in walk(f.tree) if (p := _problem(n))}:
-            unknown.setdefault(name, []).extend(address(f.sheet, r, c) for r, c in zip(f.rows, f.cols))
-    def where(cells): return ', '.join(cells[:5]) + (f' and {len(cells) - 5:,} more' if len(cells) > 5 else '')
+        for name in {'a what-if table'} if f.kind == 'table' else {
+            p for n in walk(f.tree) if (p := _problem(n))}:
+            unknown.setdefault(name, []).extend(address(f.sheet, r, c)
+                                                for r, c in zip(f.rows, f.cols))
+    def where(cells):
+        return ', '.join(cells[:5]) + (f' and {len(cells) - 5:,} more'
+                                       if len(cells) > 5 else '')
     if not unknown: return
-    raise SheetError(f"{path}: not supported: " + '; '.join(f'{n} in {where(c)}' for n, c in sorted(unknown.items())))
+    raise SheetError(f"{path}: not supported: " + '; '.join(
+        f'{n} in {where(c)}' for n, c in sorted(unknown.items())))

@@ -72,7 +72,7 @@ class _Seen:
     def __init__(self, step, run):
         g, plan = step.group, step.plan
         n = len(g.rows)
-        cells = [plan.index.windows(w.sheet, g.tops[j], g.lefts[j], w.height, w.width, w.cut).reshape(n, -1)
+        cells = [plan.index.windows(w.sheet, g.tops[j], g.lefts[j], g.height(j), w.width, w.cut).reshape(n, -1)
                  for j, w in enumerate(g.windows)]
         if (g.kept and g.kept.blind) or step.dynamic: # it may see anything: whatever is given counts
             cells += [np.broadcast_to(ids, (n, len(ids))) for ids in plan.given_ids]

@@ -13,128 +13,159 @@ from itertools import product
 from typing import NamedTuple
 from fastcore.meta import delegates
 from .address import need, two
-from .blocks import Block, Grid
+from .blocks import Block, Grid, channels, last_line, words_in
 
-# %% ../../nbs/sheets/08_layers.ipynb #d8c4fb1b
-def _window(i, size, kernel, stride, pad): # the part of the i-th window that lies inside: first, end, cut off in front
+# %% ../../nbs/sheets/08_layers.ipynb #a9c50b33
+# takes its arguments too
+laid_out = delegates(Grid.formula, but=['shape', 'fn', 'array'])
+
+# %% ../../nbs/sheets/08_layers.ipynb #df64e076
+def _window(i, size, kernel, stride, pad):
+    "The part of the i-th window that lies inside: first, end, cut off in front"
     start = i * stride - pad
     return max(start, 0), min(start + kernel, size), max(-start, 0)
 
-def _places(size, kernel, stride, pad, ceil, what): # how many windows fit, by PyTorch's rule
+def _places(size, kernel, stride, pad, ceil, what):
+    "How many windows fit, by PyTorch's rule"
     span = size + 2 * pad - kernel
-    need(span >= 0, f"{what}: a window of {kernel} cells does not fit into {size} + 2 x {pad}")
+    need(span >= 0,
+         f"{what}: a window of {kernel} cells does not fit into {size} + 2 x {pad}")
     n = (span + (stride - 1 if ceil else 0)) // stride + 1
     return n - 1 if ceil and (n - 1) * stride >= size + pad else n
 
-def _lead(block, *lead): return lead if len(block.lead) == len(lead) else () # a matrix has no channel to name
+# %% ../../nbs/sheets/08_layers.ipynb #4c076a1d
+def _lead(block, *lead): # a matrix has no channel to name
+    return lead if len(block.lead) == len(lead) else ()
 
-def _check_conv(x, w, bias, label): # do the shapes fit? Returns the number of output channels
-    n_in = x.channels()[0]
-    need(len(w.shape) in (2, 4), f"{label!r}: kernels {w.shape} must be (out, in, rows, columns) or (rows, columns)")
+def _check_conv(x, w, bias, label): # do the shapes fit? Returns the output channels
+    n_in = channels(x)[0]
+    need(len(w.shape) in (2, 4), f"{label!r}: kernels {w.shape} must be (out, in, "
+                                 "rows, columns) or (rows, columns)")
     n_out, w_in = w.shape[:2] if len(w.shape) == 4 else (1, 1)
-    need(w_in == n_in, f"{label!r}: kernels {w.shape} take {w_in} channels and {x.label!r} has {n_in}")
-    need(bias is None or bias.shape == (n_out,), f"{label!r}: a bias of shape ({n_out},) is needed, not {bias}")
+    need(w_in == n_in, f"{label!r}: kernels {w.shape} take {w_in} channels and "
+                       f"{x.label!r} has {n_in}")
+    need(bias is None or bias.shape == (n_out,),
+         f"{label!r}: a bias of shape ({n_out},) is needed, not {bias}")
     return n_out
 
-def _conv_terms(x, w, o, place, step, pad, on): # window times kernel, for each input channel; none outside the picture
+def _conv_terms(x, w, o, place, step, pad, on): # for each channel; none if outside
     axes = zip(place, x.shape[-2:], w.shape[-2:], step, pad)
     (r0, r1, kr), (c0, c1, kc) = (_window(*axis) for axis in axes)
     def term(c): # one input channel
         seen = x.area(*_lead(x, c), rows=(r0, r1), cols=(c0, c1), on=on)
-        used = w.area(*_lead(w, o, c), rows=(kr, kr + r1 - r0), cols=(kc, kc + c1 - c0), absolute=True, on=on)
+        used = w.area(*_lead(w, o, c), rows=(kr, kr + r1 - r0),
+                      cols=(kc, kc + c1 - c0), absolute=True, on=on)
         return f'SUMPRODUCT({seen},{used})'
-    return [term(c) for c in range(x.channels()[0])] if r1 > r0 and c1 > c0 else []
+    return [term(c) for c in range(channels(x)[0])] if r1 > r0 and c1 > c0 else []
 
-# %% ../../nbs/sheets/08_layers.ipynb #598f7360
-class Windows(Grid):
-    "Layers that look through a window"
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+# %% ../../nbs/sheets/08_layers.ipynb #1b110cd1
+class Convolution(Grid):
+    "A kernel that slides over a picture"
+    @laid_out
     def conv2d(self,
-        x:Block,               # picture, (height, width) or (channels, height, width)
-        w:Block,               # kernels, (out, in, rows, columns), or one kernel (rows, columns)
-        bias:Block|None=None,  # (out,)
-        stride:int|tuple=1,    # cells the window moves at a time
-        padding:int|tuple=0,   # zeros around the picture
-        relu:bool=False,       # cut off below zero?
+        x:Block,             # picture, (height, width) or (channels, height, width)
+        w:Block,             # kernels, (out, in, rows, columns); or one (rows, columns)
+        bias:Block|None=None, # (out,)
+        stride:int|tuple=1,  # cells the window moves at a time
+        padding:int|tuple=0, # zeros around the picture
+        relu:bool=False,     # cut off below zero?
         label:str='convolution', # written above the block
         **kwargs
     )->Block: # (out, height, width), or (height, width) for one kernel
         "Write a convolution, as `F.conv2d` computes it"
         n_out, step, pad = _check_conv(x, w, bias, label), two(stride), two(padding)
-        size = tuple(_places(*axis, False, label) for axis in zip(x.shape[-2:], w.shape[-2:], step, pad))
+        size = tuple(_places(*axis, False, label)
+                     for axis in zip(x.shape[-2:], w.shape[-2:], step, pad))
         def cell(o, i, j):
             terms = _conv_terms(x, w, o, (i, j), step, pad, self)
             if bias is not None: terms.append(bias.ref(o, absolute=True, on=self))
             total = '+'.join(terms) or '0'
             return f'MAX(0,{total})' if relu else total
-        if len(w.shape) == 2: return self.formula(size, lambda i, j: cell(0, i, j), label, **kwargs)
+        if len(w.shape) == 2:
+            return self.formula(size, lambda i, j: cell(0, i, j), label, **kwargs)
         return self.formula((n_out, *size), cell, label, **kwargs)
 
-    def _pool(self, x, kernel_size, stride, padding, ceil_mode, label, fn, kwargs):
-        n, h, w = x.channels()
-        (kh, kw), (ph, pw) = two(kernel_size), two(padding)
-        sh, sw = two(stride or kernel_size)
-        need(ph <= kh // 2 and pw <= kw // 2, f"{label!r}: padding {padding} is more than half the window {kernel_size}")
-        size = _places(h, kh, sh, ph, ceil_mode, label), _places(w, kw, sw, pw, ceil_mode, label)
-        def cell(*index):
-            *c, i, j = index
-            (r0, r1, _), (c0, c1, _) = _window(i, h, kh, sh, ph), _window(j, w, kw, sw, pw)
-            whole = min(kh, h + 2 * ph - i * sh) * min(kw, w + 2 * pw - j * sw) # with padding, by PyTorch's rule
-            return fn(x.area(*c, rows=(r0, r1), cols=(c0, c1), on=self), (r1 - r0) * (c1 - c0), whole)
-        return self.formula(x.shape[:-2] + size, cell, label, **kwargs)
+# %% ../../nbs/sheets/08_layers.ipynb #6b4d156a
+def _pool(sheet, x, kernel_size, stride, padding, ceil_mode, label, fn, kwargs):
+    n, *size = channels(x)
+    kernel, pad, step = two(kernel_size), two(padding), two(stride or kernel_size)
+    need(all(p <= k // 2 for p, k in zip(pad, kernel)),
+         f"{label!r}: padding {padding} is more than half the window {kernel_size}")
+    axes = list(zip(size, kernel, step, pad))
+    def cell(*index):
+        *c, i, j = index
+        rows, cols = (_window(at, *axis)[:2] for at, axis in zip((i, j), axes))
+        seen = (rows[1] - rows[0]) * (cols[1] - cols[0])
+        whole = math.prod(min(k, n + 2 * p - at * s)
+                          for at, (n, k, s, p) in zip((i, j), axes))
+        return fn(x.area(*c, rows=rows, cols=cols, on=sheet), seen, whole)
+    shape = tuple(_places(*axis, ceil_mode, label) for axis in axes)
+    return sheet.formula(x.shape[:-2] + shape, cell, label, **kwargs)
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+class Windows(Convolution):
+    "Layers that look through a window"
+    @laid_out
     def max_pool2d(self,
-        x:Block,                 # (height, width) or (channels, height, width)
-        kernel_size:int|tuple=2, # window
-        stride:int|tuple|None=None, # cells the window moves at a time; the window's size when None
-        padding:int|tuple=0,     # border that never wins
-        ceil_mode:bool=False,    # may the last window run off the edge?
-        label:str='max pool', # written above the block
+        x:Block,                    # (height, width) or (channels, height, width)
+        kernel_size:int|tuple=2,    # window
+        stride:int|tuple|None=None, # cells the window moves at a time; None: its size
+        padding:int|tuple=0,        # border that never wins
+        ceil_mode:bool=False,       # may the last window run off the edge?
+        label:str='max pool',       # written above the block
         **kwargs
     )->Block: # the largest number of each window
         "Write max pooling, as `F.max_pool2d` computes it"
         largest = lambda area, seen, whole: f'MAX({area})'
-        return self._pool(x, kernel_size, stride, padding, ceil_mode, label, largest, kwargs)
+        how = kernel_size, stride, padding, ceil_mode
+        return _pool(self, x, *how, label, largest, kwargs)
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+    @laid_out
     def avg_pool2d(self,
-        x:Block,                 # (height, width) or (channels, height, width)
-        kernel_size:int|tuple=2, # window
-        stride:int|tuple|None=None, # cells the window moves at a time; the window's size when None
-        padding:int|tuple=0,     # zeros around, counted in the mean
-        ceil_mode:bool=False,    # may the last window run off the edge?
-        label:str='average pool', # written above the block
+        x:Block,                    # (height, width) or (channels, height, width)
+        kernel_size:int|tuple=2,    # window
+        stride:int|tuple|None=None, # cells the window moves at a time; None: its size
+        padding:int|tuple=0,        # zeros around, counted in the mean
+        ceil_mode:bool=False,       # may the last window run off the edge?
+        label:str='average pool',   # written above the block
         **kwargs
     )->Block: # the mean of each window
         "Write average pooling, as `F.avg_pool2d` computes it"
-        mean = lambda area, seen, whole: f'AVERAGE({area})' if seen == whole else f'SUM({area})/{whole}'
-        return self._pool(x, kernel_size, stride, padding, ceil_mode, label, mean, kwargs)
+        def mean(area, seen, whole):
+            return f'AVERAGE({area})' if seen == whole else f'SUM({area})/{whole}'
+        how = kernel_size, stride, padding, ceil_mode
+        return _pool(self, x, *how, label, mean, kwargs)
 
-# %% ../../nbs/sheets/08_layers.ipynb #9151b70f
-def _dot(a, a_index, b, b_index, on): # dot product of two vectors, each a row or a column of its block
-    def line(block, index):
-        rows = (index[-1], index[-1] + 1) if len(block.shape) == 2 else None
-        return block.area(rows=rows, absolute='col' if not block.vertical else 'row', on=on)
-    first, second = line(a, a_index), line(b, b_index)
-    if a.vertical == b.vertical: return f'SUMPRODUCT({first},{second})'
-    return f'MMULT({second},{first})' if a.vertical else f'MMULT({first},{second})'
+# %% ../../nbs/sheets/08_layers.ipynb #c571bc3f
+def _times(a, b, upright, same): # dot product of two lines, of which the first stands
+    if same: return f'SUMPRODUCT({a},{b})'
+    return f'MMULT({b},{a})' if upright else f'MMULT({a},{b})'
+
+def _dot(a, i, b, j, on): # of line i of one block and line j of another
+    def line(block, k):
+        rows = (k, k + 1) if len(block.shape) == 2 else None
+        fixed = 'row' if block.vertical else 'col'
+        return block.area(rows=rows, absolute=fixed, on=on)
+    return _times(line(a, i), line(b, j), a.vertical, a.vertical == b.vertical)
+
+def _dot_channels(x, w, o, on): # the sum over all channels of one output
+    def pair(c):
+        seen, used = (t.area(*at, on=on, absolute=True)
+                      for t, at in ((x, c), (w, (o, *c))))
+        return f'SUMPRODUCT({seen},{used})'
+    return '+'.join(pair(c) for c in product(*map(range, x.lead)))
 
 def _check_linear(x, w, bias, label): # do the shapes fit?
     flat, n_out = len(w.shape) == 2 and len(x.shape) in (1, 2), w.shape[:1]
     wanted = x.shape[-1:] if flat else x.shape
     right = f"(out, {', '.join(map(str, wanted))}) for an input of shape {x.shape}"
     need(w.shape[1:] == wanted, f"{label!r}: weights {w.shape} must be {right}")
-    need(bias is None or bias.shape == n_out, f"{label!r}: a bias of shape {n_out} is needed, not {bias}")
+    need(bias is None or bias.shape == n_out,
+         f"{label!r}: a bias of shape {n_out} is needed, not {bias}")
 
-def _dot_channels(x, w, o, on): # the sum over all channels of one output
-    pair = lambda c: f'SUMPRODUCT({x.area(*c, on=on, absolute=True)},{w.area(o, *c, on=on, absolute=True)})'
-    return '+'.join(pair(c) for c in product(*map(range, x.lead)))
-
-# %% ../../nbs/sheets/08_layers.ipynb #c333cefe
+# %% ../../nbs/sheets/08_layers.ipynb #c7f8d54c
 class Products(Grid):
     "Layers that multiply and add"
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+    @laid_out
     def matmul(self,
         a:Block, # (n, k)
         b:Block, # (k, m)
@@ -143,18 +174,20 @@ class Products(Grid):
     )->Block: # (n, m)
         "Write a matrix product `a @ b`"
         fit = len(a.shape) == len(b.shape) == 2 and a.shape[1] == b.shape[0]
-        need(fit, f"{label!r}: {a.shape} and {b.shape} do not fit; wanted (n, k) and (k, m)")
+        need(fit,
+             f"{label!r}: {a.shape} and {b.shape} do not fit; wanted (n, k) and (k, m)")
+        fixed, same = ('col', 'row'), a.vertical != b.vertical
         def cell(i, j):
-            row = a.area(rows=(i, i + 1), absolute='row' if a.vertical else 'col', on=self)
-            col = b.area(cols=(j, j + 1), absolute='col' if b.vertical else 'row', on=self)
-            if a.vertical != b.vertical: return f'SUMPRODUCT({row},{col})'
-            return f'MMULT({col},{row})' if a.vertical else f'MMULT({row},{col})'
-        return self.formula((a.shape[0], b.shape[1]), cell, label, array=a.vertical == b.vertical, **kwargs)
+            row = a.area(rows=(i, i + 1), absolute=fixed[a.vertical], on=self)
+            col = b.area(cols=(j, j + 1), absolute=fixed[not b.vertical], on=self)
+            return _times(row, col, a.vertical, same)
+        shape = a.shape[0], b.shape[1]
+        return self.formula(shape, cell, label, array=not same, **kwargs)
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+    @laid_out
     def linear(self,
-        x:Block,              # (in,), (batch, in), or channels (in, height, width)
-        w:Block,              # (out, in), or (out, in, height, width) shaped like channels
+        x:Block, # (in,), (batch, in), or channels (in, height, width)
+        w:Block, # (out, in), or (out, in, height, width) shaped like channels
         bias:Block|None=None, # (out,)
         relu:bool=False,      # cut off below zero?
         label:str='linear', # written above the block
@@ -162,54 +195,64 @@ class Products(Grid):
     )->Block: # (out,) or (batch, out)
         "Write a linear layer, as `F.linear` computes it"
         _check_linear(x, w, bias, label)
+        flat = len(w.shape) == 2
         def cell(*index):
             *b, o = index
-            total = _dot(x, b, w, (o,), self) if len(w.shape) == 2 else _dot_channels(x, w, o, self)
+            total = (_dot(x, b[-1] if b else None, w, o, self) if flat
+                     else _dot_channels(x, w, o, self))
             if bias is not None: total += '+' + bias.ref(o, absolute=True, on=self)
             return f'MAX(0,{total})' if relu else total
-        shape = x.shape[:-1] + w.shape[:1] if len(w.shape) == 2 else w.shape[:1]
-        array = len(w.shape) == 2 and x.vertical != w.vertical
+        shape = (x.shape[:-1] if flat else ()) + w.shape[:1]
+        array = flat and x.vertical != w.vertical
         return self.formula(shape, cell, label, array=array, **kwargs)
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+# %% ../../nbs/sheets/08_layers.ipynb #c8376826
+class Ratings(Products):
+    "Predictions of a recommender"
+    @laid_out
     def dot_bias(self,
-        u:Block,               # factors of users, (n, factors)
-        v:Block,               # factors of items, (m, factors)
-        ub:Block|None=None,    # biases of users, (n,)
-        vb:Block|None=None,    # biases of items, (m,)
-        y_range:tuple|None=None, # (low, high): squeeze the result into this range with a sigmoid
-        label:str='prediction', # written above the block
+        u:Block,                 # factors of users, (n, factors)
+        v:Block,                 # factors of items, (m, factors)
+        ub:Block|None=None,      # biases of users, (n,)
+        vb:Block|None=None,      # biases of items, (m,)
+        y_range:tuple|None=None, # (low, high): squeeze into this range with a sigmoid
+        label:str='prediction',  # written above the block
         **kwargs
     )->Block: # (n, m)
         "Write dot products of all users with all items, plus their biases"
         fit = len(u.shape) == len(v.shape) == 2 and u.shape[1] == v.shape[1]
-        need(fit, f"{label!r}: factors {u.shape} and {v.shape} must be (n, factors) and (m, factors)")
+        need(fit, f"{label!r}: factors {u.shape} and {v.shape} must be (n, factors) "
+                  "and (m, factors)")
         for b, t in ((ub, u), (vb, v)):
-            need(b is None or b.shape == t.shape[:1], f"{label!r}: one bias for each row of {t.shape} is needed, not {b}")
+            need(b is None or b.shape == t.shape[:1],
+                 f"{label!r}: one bias for each row of {t.shape} is needed, not {b}")
         def cell(i, j):
-            total = _dot(u, (i,), v, (j,), self)
+            total = _dot(u, i, v, j, self)
             if ub is not None: total += '+' + ub.ref(i, absolute=True, on=self)
             if vb is not None: total += '+' + vb.ref(j, absolute=True, on=self)
-            return total if y_range is None else f'{y_range[0]}+({y_range[1]}-{y_range[0]})/(1+EXP(-({total})))'
-        return self.formula((u.shape[0], v.shape[0]), cell, label, array=u.vertical != v.vertical, **kwargs)
+            if y_range is None: return total
+            low, high = y_range
+            return f'{low}+({high}-{low})/(1+EXP(-({total})))'
+        return self.formula((u.shape[0], v.shape[0]), cell, label,
+                            array=u.vertical != v.vertical, **kwargs)
 
-# %% ../../nbs/sheets/08_layers.ipynb #eae37c4b
-def _picked(x, target, i, line, on): # the output at the target
-    if target.shape == x.shape: return f'SUMPRODUCT({line},{target.line(i, on)})'
-    return f'INDEX({line},{target.ref(*i[:-1], on=on) if target.shape else target.ref(on=on)}+1)'
+# %% ../../nbs/sheets/08_layers.ipynb #03d9dde7
+def _shifted(row): # e to each number of a row, its largest taken off: the sum
+    return f'SUMPRODUCT(EXP({row}-MAX({row})))'
 
-class Losses(Grid):
-    "Activations and losses"
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+class Activations(Grid):
+    "Functions of single cells, and of rows"
+    @laid_out
     def relu(self,
         x:Block, # any shape
         label:str='ReLU', # written above the block
         **kwargs
     )->Block: # same shape
         "Write zero below zero, the input above"
-        return self.formula(x.shape, lambda *i: f'MAX(0,{x.ref(*i, on=self)})', label, **kwargs)
+        return self.formula(x.shape, lambda *i: f'MAX(0,{x.ref(*i, on=self)})',
+                            label, **kwargs)
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+    @laid_out
     def softmax(self,
         x:Block, # (n,) or (..., n): softmax over the last dimension
         label:str='softmax', # written above the block
@@ -217,14 +260,42 @@ class Losses(Grid):
     )->Block: # same shape, each row sums to 1
         "Write softmax over the last dimension"
         def cell(*i):
-            line = x.line(i, self)
-            return f'EXP({x.ref(*i, on=self)}-MAX({line}))/SUMPRODUCT(EXP({line}-MAX({line})))'
+            row = last_line(x, i, self)
+            return f'EXP({x.ref(*i, on=self)}-MAX({row}))/{_shifted(row)}'
         return self.formula(x.shape, cell, label, **kwargs)
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+# %% ../../nbs/sheets/08_layers.ipynb #2cc41293
+def _total(sheet, terms, n, reduction, label, kwargs): # the sum of n terms, or the mean
+    need(reduction in ('mean', 'sum'),
+         f"{label!r}: reduction is {reduction!r}; choose 'mean', 'sum' or 'none'")
+    if reduction == 'mean' and n > 1:
+        terms = f'({terms})/{n}' if '+' in terms else f'{terms}/{n}'
+    return sheet.formula((), lambda: terms, label, **kwargs)
+
+def _distance(sheet, x, y, each, reduction, label, kwargs): # of differences, by cell
+    alike = x.shape == y.shape and x.vertical == y.vertical
+    need(alike, f"{label!r}: {x.label!r} {x.shape} and {y.label!r} {y.shape} must "
+                "have one shape and lie the same way")
+    one = lambda *i: each(x.ref(*i, on=sheet), y.ref(*i, on=sheet))
+    if reduction == 'none': return sheet.formula(x.shape, one, label, **kwargs)
+    whole = lambda block, c: block.area(*c, on=sheet, absolute=True)
+    terms = '+'.join(f'SUMPRODUCT({each(whole(x, c), whole(y, c))})'
+                     for c in product(*map(range, x.lead)))
+    return _total(sheet, terms, math.prod(x.shape), reduction, label, kwargs)
+
+def _picked(x, target, i, row, on): # the output at the target
+    if target.shape == x.shape: return f'SUMPRODUCT({row},{last_line(target, i, on)})'
+    where = target.ref(*(i[:-1] if target.shape else ()), on=on)
+    return f'INDEX({row},{where}+1)'
+
+# %% ../../nbs/sheets/08_layers.ipynb #d0a807b1
+class Losses(Activations):
+    "How far predictions are from targets"
+    @laid_out
     def cross_entropy(self,
-        x:Block,          # outputs before softmax, (n,) or (batch, n)
-        target:Block,     # class ids from 0, () or (batch,), or one-hot rows shaped like `x`
+        x:Block,      # outputs before softmax, (n,) or (batch, n)
+        # class ids from 0, () or (batch,), or one-hot rows shaped like `x`
+        target:Block,
         reduction:str='mean', # 'mean', 'sum' or 'none'
         label:str='cross-entropy', # written above the block
         **kwargs
@@ -232,12 +303,16 @@ class Losses(Grid):
         "Write the cross-entropy loss, as `F.cross_entropy` computes it"
         fit = len(x.shape) in (1, 2) and target.shape in (x.shape, x.shape[:-1])
         need(fit, f"{label!r}: outputs {x.shape} and targets {target.shape} do not fit")
-        def row(*b):
-            line = x.line((*b, 0), self)
-            return f'MAX({line})+LN(SUMPRODUCT(EXP({line}-MAX({line}))))-{_picked(x, target, (*b, 0), line, self)}'
-        return self._reduce(x.shape[:-1], row, reduction, label, kwargs)
+        def one(*b):
+            row = last_line(x, (*b, 0), self)
+            picked = _picked(x, target, (*b, 0), row, self)
+            return f'MAX({row})+LN({_shifted(row)})-{picked}'
+        shape = x.shape[:-1]
+        if reduction == 'none': return self.formula(shape, one, label, **kwargs)
+        terms = [one(*i) for i in product(*map(range, shape))]
+        return _total(self, '+'.join(terms), len(terms), reduction, label, kwargs)
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+    @laid_out
     def mse(self,
         x:Block, # predictions, any shape
         y:Block, # targets, same shape
@@ -246,9 +321,10 @@ class Losses(Grid):
         **kwargs
     )->Block: # one number, or the shape of `x` without reduction
         "Write the squared error, as `F.mse_loss` computes it"
-        return self._distance(x, y, lambda a, b: f'({a}-{b})^2', reduction, label, kwargs)
+        square = lambda a, b: f'({a}-{b})^2'
+        return _distance(self, x, y, square, reduction, label, kwargs)
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+    @laid_out
     def mae(self,
         x:Block, # predictions, any shape
         y:Block, # targets, same shape
@@ -257,26 +333,8 @@ class Losses(Grid):
         **kwargs
     )->Block: # one number, or the shape of `x` without reduction
         "Write the absolute error, as `F.l1_loss` computes it"
-        return self._distance(x, y, lambda a, b: f'ABS({a}-{b})', reduction, label, kwargs)
-
-    def _total(self, terms, n, reduction, label, kwargs): # one cell: the sum of n terms, or their mean
-        need(reduction in ('mean', 'sum'), f"{label!r}: reduction is {reduction!r}; choose 'mean', 'sum' or 'none'")
-        text = terms if reduction == 'sum' or n == 1 else f'({terms})/{n}' if '+' in terms else f'{terms}/{n}'
-        return self.formula((), lambda: text, label, **kwargs)
-
-    def _reduce(self, shape, term, reduction, label, kwargs): # all terms, their sum or their mean
-        if reduction == 'none': return self.formula(shape, term, label, **kwargs)
-        terms = [term(*i) for i in product(*map(range, shape))]
-        return self._total('+'.join(terms), len(terms), reduction, label, kwargs)
-
-    def _distance(self, x, y, each, reduction, label, kwargs): # a loss that looks at differences, cell by cell
-        alike = x.shape == y.shape and x.vertical == y.vertical
-        need(alike, f"{label!r}: {x.label!r} {x.shape} and {y.label!r} {y.shape} must have one shape and lie the same way")
-        one = lambda *i: each(x.ref(*i, on=self), y.ref(*i, on=self))
-        if reduction == 'none': return self.formula(x.shape, one, label, **kwargs)
-        whole = lambda block, c: block.area(*c, on=self, absolute=True)
-        terms = '+'.join(f'SUMPRODUCT({each(whole(x, c), whole(y, c))})' for c in product(*map(range, x.lead)))
-        return self._total(terms, math.prod(x.shape), reduction, label, kwargs)
+        size = lambda a, b: f'ABS({a}-{b})'
+        return _distance(self, x, y, size, reduction, label, kwargs)
 
 # %% ../../nbs/sheets/08_layers.ipynb #09572ae2
 class Dropout(NamedTuple):
@@ -292,37 +350,47 @@ class Dropping(Grid):
     def dropout(self,
         x:Block,                # any shape
         p:Block,                # one cell: the dropout rate
-        train:Block|None=None,  # one cell: 1 while training, 0 after; always training when None
-        u:Block|None=None,      # random numbers in 0..1, shaped like `x`; `RAND()` when None
+        train:Block|None=None,  # one cell: 1 while training, 0 after; None: always 1
+        # random numbers in 0..1, shaped like `x`; None: `RAND()`
+        u:Block|None=None,
         rescale:bool=True,      # divide what stays by 1 - p, as PyTorch does?
-        label:str|tuple='dropout', # of the result; or three: of the random numbers, the mask, the result
+        label:str|tuple='dropout', # of the result; or of numbers, mask and result
         **kwargs
     )->Dropout: # three blocks
         "Write dropout: random numbers, mask, result"
-        if isinstance(label, str): label = f'{label}: random numbers', f'{label}: mask', label
+        if isinstance(label, str):
+            label = f'{label}: random numbers', f'{label}: mask', label
         label_u, label_mask, label = label
         single = not p.shape and (train is None or not train.shape)
-        need(single, f"{label!r}: the rate and the switch are single cells; put() a number for each")
-        need(u is None or u.shape == x.shape, f"{label!r}: random numbers must be shaped like {x.shape}, not {u}")
+        need(single, f"{label!r}: the rate and the switch are single cells; put() a "
+                     "number for each")
+        need(u is None or u.shape == x.shape,
+             f"{label!r}: random numbers must be shaped like {x.shape}, not {u}")
         rate = p.ref(absolute=True, on=self)
-        beside = {k: v for k, v in kwargs.items() if k not in ('at', 'below', 'right_of')}
+        beside = {k: v for k, v in kwargs.items()
+                  if k not in ('at', 'below', 'right_of')}
         if u is None:
             u = self.formula(x.shape, lambda *i: 'RAND()', label_u, **kwargs)
             kwargs = dict(beside, right_of=u)
-        mask = self.formula(x.shape, lambda *i: f'IF({u.ref(*i, on=self)}>{rate},1,0)', label_mask, fmt='0', **kwargs)
+        mask = self.formula(x.shape, lambda *i: f'IF({u.ref(*i, on=self)}>{rate},1,0)',
+                            label_mask, fmt='0', **kwargs)
         def cell(*i):
-            kept = f'{x.ref(*i, on=self)}*{mask.ref(*i)}' + (f'/(1-{rate})' if rescale else '')
-            kept = f'IF({mask.ref(*i)}=0,0,{kept})'
-            return kept if train is None else f'IF({train.ref(absolute=True, on=self)}=1,{kept},{x.ref(*i, on=self)})'
-        return Dropout(u, mask, self.formula(x.shape, cell, label, right_of=mask, **beside))
+            given, stays = x.ref(*i, on=self), mask.ref(*i)
+            kept = f'{given}*{stays}' + (f'/(1-{rate})' if rescale else '')
+            kept = f'IF({stays}=0,0,{kept})'
+            if train is None: return kept
+            return f'IF({train.ref(absolute=True, on=self)}=1,{kept},{given})'
+        out = self.formula(x.shape, cell, label, right_of=mask, **beside)
+        return Dropout(u, mask, out)
 
-# %% ../../nbs/sheets/08_layers.ipynb #274d3613
+# %% ../../nbs/sheets/08_layers.ipynb #927d540d
 def _needs_exact(words): # would MATCH take one of these words for another?
-    return any(set('*?~') & set(w) for w in words) or len({w.lower() for w in words}) < len(set(words))
+    return (any(set('*?~') & set(w) for w in words)
+            or len({w.lower() for w in words}) < len(set(words)))
 
-class Lookups(Grid):
-    "Words and rows of a table, looked up"
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+class Words(Grid):
+    "Words, looked up in a list"
+    @laid_out
     def match(self,
         words:Block, # (n,) words or numbers to look for
         vocab:Block, # (m,) where to look
@@ -330,16 +398,24 @@ class Lookups(Grid):
         **kwargs
     )->Block: # (n,) positions, counted from 0
         "Write the position of each word in a list"
-        need(len(vocab.shape) == 1, f"{label!r}: the vocabulary has shape {vocab.shape}; wanted (m,)")
-        known, where = vocab.words(), vocab.area(absolute=True, on=self)
-        missing = [w for w in words.words() if known and w not in known]
+        need(len(vocab.shape) == 1,
+             f"{label!r}: the vocabulary has shape {vocab.shape}; wanted (m,)")
+        known, where = words_in(vocab), vocab.area(absolute=True, on=self)
+        missing = [w for w in words_in(words) if known and w not in known]
         need(not missing, f"{label!r}: {missing[:1]} is not in {vocab.label!r}")
-        exact = _needs_exact(words.words() + known)
+        exact = _needs_exact(words_in(words) + known)
         find = f'TRUE,EXACT({{}},{where})' if exact else f'{{}},{where}'
         one = lambda *i: f'MATCH({find.format(words.ref(*i, on=self))},0)-1'
-        return self.formula(words.shape, one, label, array=exact, **dict(dict(fmt='0', vertical=words.vertical), **kwargs))
+        return self.formula(words.shape, one, label, array=exact,
+                            **dict(dict(fmt='0', vertical=words.vertical), **kwargs))
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+# %% ../../nbs/sheets/08_layers.ipynb #a38b227e
+def _id_of(ids, index, on): # its column (or row) stays where it is when copied
+    return ids.ref(*index, absolute='col' if ids.vertical else 'row', on=on)
+
+class Lookups(Words):
+    "Rows of a table, looked up"
+    @laid_out
     def index(self,
         table:Block, # (m, k), or (m,)
         ids:Block,   # (n,) row numbers, counted from 0
@@ -348,14 +424,15 @@ class Lookups(Grid):
     )->Block: # (n, k), or (n,)
         "Write the rows of a table that `ids` names, as an embedding layer does"
         fit = len(table.shape) in (1, 2) and len(ids.shape) <= 1
-        need(fit, f"{label!r}: table {table.shape} and ids {ids.shape} must be (m, k) and (n,)")
+        need(fit, f"{label!r}: table {table.shape} and ids {ids.shape} must be (m, k) "
+                  "and (n,)")
         def cell(*i):
             cols = (i[-1], i[-1] + 1) if len(table.shape) == 2 else None
             column = table.area(cols=cols, absolute=True, on=self)
-            return f"INDEX({column},{ids.ref(*i[:len(ids.shape)], absolute='col' if ids.vertical else 'row', on=self)}+1)"
+            return f'INDEX({column},{_id_of(ids, i[:len(ids.shape)], self)}+1)'
         return self.formula(ids.shape + table.shape[1:], cell, label, **kwargs)
 
-    @delegates(Grid.formula, but=['shape', 'fn', 'array'])
+    @laid_out
     def one_hot(self,
         ids:Block, # (n,) numbers, counted from 0
         n:int,     # how many classes
@@ -363,10 +440,10 @@ class Lookups(Grid):
         **kwargs
     )->Block: # (n, classes)
         "Write a row of zeros with a single one for each id"
-        id_of = lambda i: ids.ref(*i, absolute='col' if ids.vertical else 'row', on=self)
-        one = lambda *i: f'IF({id_of(i[:-1])}={i[-1]},1,0)'
-        return self.formula((*ids.shape, n), one, label, **dict(dict(fmt='0'), **kwargs))
+        one = lambda *i: f'IF({_id_of(ids, i[:-1], self)}={i[-1]},1,0)'
+        return self.formula((*ids.shape, n), one, label,
+                            **dict(dict(fmt='0'), **kwargs))
 
 # %% ../../nbs/sheets/08_layers.ipynb #3617fb47
-class LayerGrid(Windows, Products, Losses, Dropping, Lookups):
+class LayerGrid(Windows, Ratings, Losses, Dropping, Lookups):
     "A grid that can write every layer of this page"

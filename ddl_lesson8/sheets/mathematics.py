@@ -10,7 +10,7 @@ __all__ = []
 # %% ../../nbs/sheets/06_mathematics.ipynb #2c266ac0
 import math
 import torch
-from .values import (DIV0, FAULT, LOGICAL, NA, NUM, NUMBER, VALUE, Cells, Functions, all_finite, build, common_shape,
+from .values import (DIV0, FAULT, LOGICAL, LOST, NA, NUM, NUMBER, VALUE, Cells, Functions, all_finite, build, common_shape,
                                        elementwise, numbers_of)
 from .values import _any, _code, _first, _power, _power_fault, _with_fault
 
@@ -71,6 +71,27 @@ def _count_numbers(*args):
             counts = torch.ones_like(counts) if fault is None else (fault == 0).expand(x.size)
         return counts.sum((-2, -1)).to(x.num.dtype)
     return _scalar(sum(map(one, args)))
+
+# %% ../../nbs/sheets/06_mathematics.ipynb #runsum02
+def running_sum(
+    x:Cells,       # one column, (..., 1, rows, 1)
+    heights,       # how many of its cells each formula sees, (formulas,)
+    lost:bool=False # may a cell hold LOST?
+)->Cells: # (..., formulas, 1, 1)
+    "SUM of the first cells of a column, for many formulas at once"
+    sums = _piece(x)[0].cumsum(-1)[..., 0, heights - 1]
+    if x.kind is None: return _finite(sums)
+    num, kind = (t.detach().expand(x.size).flatten(-2) for t in (x.num, x.full_kind()))
+    fault = _since(kind == FAULT, num, heights)
+    if lost:
+        fault = _first(_since((kind == FAULT) & (num == LOST), num, heights), fault)
+    return _finite(sums, fault)
+
+def _since(mask, num, heights): # the first error under a mask, for the formulas that see so far
+    code = _first_along(mask, num)
+    if code is None: return None
+    at = torch.where(mask.any(-1), mask.to(torch.int8).argmax(-1), mask.shape[-1])
+    return ((at < heights).to(torch.int8) * code[..., 0])[..., None]
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #0711ba1e
 def _extreme(pair, reduce, worst):

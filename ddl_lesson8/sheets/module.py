@@ -212,6 +212,7 @@ def _read_constants(self:SheetModule, dtype): # numbers and kinds of all cells t
     for sheet in self.file.sheets.values():
         for (row, col), cell in sheet.cells.items():
             key = sheet.name, row, col
+            if type(cell.value) is str: self.texts.id(cell.value) # saved results too: each keeps its number
             if key in computed or cell.formula is not None or cell.value is None: continue
             found[key] = encode(cell.value, self.texts)
     self.constants = {key: k for k, key in enumerate(found)}
@@ -429,7 +430,7 @@ def _start_run(self:SheetModule, plan, given): # a store with the constants and 
     texts = Texts(self.texts) # texts that are made in this pass go with it
     store = [Cells(num, kind, texts=texts)] + [Cells(t) for t in given] + [None] * len(plan.steps)
     return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts, saved=self._saved,
-               strict=self.unknown == 'refuse', spilled=self.names.spilled)
+               sheets=self.file.sheets, strict=self.unknown == 'refuse', spilled=self.names.spilled)
 
 @patch
 def _saved(self:SheetModule, sheet, row, col): # number and kind that the file holds in a cell; None where no result was saved

@@ -22,12 +22,16 @@ _MAX_HELD = 40_000_000   # of those, the ones that lie scattered: each place is 
 _MAX_LINKS = 12_000_000  # from a window to a formula that fills what it shows
 _MAX_STEPS = 20_000      # one after the other
 
-def _enough(n, most, what): # a hostile file may ask for any amount of work: say what is too much, before it is begun
+# a hostile file may ask for any amount of work: say what is too much, before it is
+# begun
+def _enough(n, most, what):
     if n > most: raise SheetError(f"{what}; at most {most:,} are computed")
 
-def _key(rows, cols): return rows * (MAX_COLS + 1) + cols # one number for a place on a sheet
+# one number for a place on a sheet
+def _key(rows, cols): return rows * (MAX_COLS + 1) + cols
 
-def _spread(tops, lefts, height, width): # rows and columns of all cells of many ranges, (ranges, height, width)
+# rows and columns of all cells of many ranges, (ranges, height, width)
+def _spread(tops, lefts, height, width):
     rows = np.asarray(tops)[:, None, None] + np.arange(height)[:, None]
     cols = np.asarray(lefts)[:, None, None] + np.arange(width)
     return np.broadcast_arrays(rows, cols)
@@ -36,19 +40,25 @@ def _spread(tops, lefts, height, width): # rows and columns of all cells of many
 class CellIndex:
     "Numbers for the cells of a workbook; 0 is a blank cell"
     def __init__(self,
-        places # list of (name of the sheet, rows, columns), the latter two as arrays of whole numbers from 1
+        # list of (name of the sheet, rows, columns), the latter two as arrays of whole
+        # numbers from 1
+        places
     ):
         keys, self.n, self.keys, self.first, last = {}, 1, {}, {}, [(1, 1)]
-        for sheet, rows, cols in places: keys.setdefault(sheet, []).append(_key(rows, cols).reshape(-1))
+        for sheet, rows, cols in places:
+            keys.setdefault(sheet, []).append(_key(rows, cols).reshape(-1))
         for sheet, parts in keys.items():
-            self.keys[sheet], self.first[sheet] = np.unique(np.concatenate(parts)), self.n
+            self.keys[sheet], self.first[sheet] = (np.unique(np.concatenate(parts)),
+                                                   self.n)
             self.n += len(self.keys[sheet])
             at = np.divmod(self.keys[sheet], MAX_COLS + 1)
             if len(at[0]): last.append((int(at[0].max()), int(at[1].max())))
         self.last = tuple(map(max, zip(*last))) # last row and column in use
         self.tables = {}
 
-    def _table(self, sheet): # (top, left, numbers by row and column with an empty border) where the sheet is well filled, else None
+    # (top, left, numbers by row and column with an empty border) where the sheet is
+    # well filled, else None
+    def _table(self, sheet):
         if sheet not in self.tables:
             rows, cols = np.divmod(self.keys[sheet], MAX_COLS + 1)
             top, left = int(rows.min()) - 1, int(cols.min()) - 1
@@ -56,7 +66,8 @@ class CellIndex:
             self.tables[sheet] = None
             if height * width <= 8 * len(rows) + 100_000:
                 table = np.zeros((height, width), dtype=np.int32)
-                table[rows - top, cols - left] = self.first[sheet] + np.arange(len(rows))
+                table[rows - top,
+                      cols - left] = self.first[sheet] + np.arange(len(rows))
                 self.tables[sheet] = top, left, table
         return self.tables[sheet]
 
@@ -70,7 +81,8 @@ class CellIndex:
         found = self._table(sheet) if keys is not None and len(keys) else None
         if found:
             top, left, table = found
-            return table[(rows - top).clip(0, len(table) - 1), (cols - left).clip(0, table.shape[1] - 1)]
+            return table[(rows - top).clip(0, len(table) - 1),
+                         (cols - left).clip(0, table.shape[1] - 1)]
         want = _key(rows, cols)
         if keys is None or not len(keys): return np.zeros_like(want)
         at = np.searchsorted(keys, want).clip(max=len(keys) - 1)
@@ -95,7 +107,8 @@ def clip(self:CellIndex,
     width:int   # of a range
 )->tuple: # height and width
     "Let a whole column end at the last row in use, and a whole row at the last column"
-    return self.last[0] if height == MAX_ROWS else height, self.last[1] if width == MAX_COLS else width
+    return (self.last[0] if height == MAX_ROWS else height,
+            self.last[1] if width == MAX_COLS else width)
 
 @patch
 def windows(self:CellIndex,
@@ -109,7 +122,8 @@ def windows(self:CellIndex,
     "Numbers of the cells of many ranges; raises `SheetError` where they are too many to hold"
     if cut: height, width = self.clip(height, width)
     if len(tops) * height * width > _MAX_CELLS:
-        raise SheetError(f"{len(tops):,} ranges of {height:,} x {width:,} cells are too much to read")
+        raise SheetError(f"{len(tops):,} ranges of {height:,} x {width:,} cells are "
+                         "too much to read")
     rows, cols = np.asarray(tops)[:, None, None], np.asarray(lefts)[:, None, None]
     return self.of(sheet, rows + np.arange(height)[:, None], cols + np.arange(width))
 
@@ -117,16 +131,20 @@ def windows(self:CellIndex,
 class _Links:
     "Edges of a graph, found by the end where they begin"
     def __init__(self, source, target, n):
-        self.target, self.count = target[np.argsort(source, kind='stable')], np.bincount(source, minlength=n)
+        self.target, self.count = (target[np.argsort(source, kind='stable')],
+                                   np.bincount(source, minlength=n))
         self.start = np.cumsum(self.count) - self.count
     def of(self, nodes): # where the edges of these nodes lead
         count = self.count[nodes]
         before = np.cumsum(count) - count
-        return self.target[np.repeat(self.start[nodes] - before, count) + np.arange(count.sum())]
+        return self.target[np.repeat(self.start[nodes] - before, count)
+                           + np.arange(count.sum())]
 
-def _distinct(tops, lefts): # distinct ranges: the first formula that sees each, and which one each formula sees
+# distinct ranges: the first formula that sees each, and which one each formula sees
+def _distinct(tops, lefts):
     key = _key(tops, lefts)
-    if (key == key[0]).all(): return np.zeros(1, dtype=np.int64), np.zeros(len(key), dtype=np.int64)
+    if (key == key[0]).all():
+        return np.zeros(1, dtype=np.int64), np.zeros(len(key), dtype=np.int64)
     _, first, which = np.unique(key, return_index=True, return_inverse=True)
     return first, which.reshape(-1)
 
@@ -134,21 +152,26 @@ def _distinct(tops, lefts): # distinct ranges: the first formula that sees each,
 class _Graph:
     "What must be computed before what: formulas, and the windows through which they see each other"
     def __init__(self, index, groups, given):
-        self.index, self.groups, self.sizes = index, groups, [len(g.rows) for g in groups]
+        self.index, self.groups, self.sizes = (index,
+                                               groups, [len(g.rows) for g in groups])
         ends = np.cumsum([0] + self.sizes)
-        self.first, self.n = ends[:-1], int(ends[-1])     # number of each group's first formula, and of all formulas
-        self.group = np.repeat(np.arange(len(groups)), np.array(self.sizes, dtype=np.int64))
+        # number of each group's first formula, and of all formulas
+        self.first, self.n = ends[:-1], int(ends[-1])
+        self.group = np.repeat(np.arange(len(groups)),
+                               np.array(self.sizes, dtype=np.int64))
         self.owner = np.full(index.n, -1, dtype=np.int64) # formula that fills a cell
         for k, g in enumerate(groups):
             ids = self.outputs(g)
-            self.owner[ids.reshape(-1)] = np.repeat(self.first[k] + np.arange(len(ids)), ids[0].size)
+            self.owner[ids.reshape(-1)] = np.repeat(self.first[k] + np.arange(len(ids)),
+                                                    ids[0].size)
         self.owner[given] = self.owner[0] = -1
         self.source = self.target = np.zeros(0, dtype=np.int64)
         self.nodes = self.n
         self._add_windows()
         self._add_dynamic()
 
-    def outputs(self, g): return self.index.windows(g.sheet, g.rows, g.cols, *g.size) # cells that formulas fill
+    # cells that formulas fill
+    def outputs(self, g): return self.index.windows(g.sheet, g.rows, g.cols, *g.size)
     def formula(self, f): # -> its group, its number there
         k = self.group[f]
         return self.groups[k], f - self.first[k]
@@ -158,34 +181,62 @@ class _Graph:
 def _add_windows(self:_Graph):
     sources, targets, read, links = [self.source], [self.target], 0, 0
     for first, g in zip(self.first, self.groups):
-        for tops, lefts, w in zip(g.tops, g.lefts, g.windows):
+        for tops, lefts, heights, w in zip(g.tops, g.lefts, g.heights, g.windows):
             if not w.read: continue
+            if w.grows:
+                read += self._add_growing(w, heights, first, sources, targets)
+                _enough(read, _MAX_READ, f"{g.address()}: formulas up to here read {read:,} cells")
+                continue
             where, which = _distinct(tops, lefts)
             read += len(where) * math.prod(self.index.clip(w.height, w.width))
-            _enough(read, _MAX_READ, f"{g.address()}: formulas up to here read {read:,} cells")
-            try: cells = self.index.windows(w.sheet, tops[where], lefts[where], w.height, w.width)
+            _enough(read, _MAX_READ,
+                    f"{g.address()}: formulas up to here read {read:,} cells")
+            try:
+                cells = self.index.windows(w.sheet,
+                                           tops[where], lefts[where], w.height, w.width)
             except SheetError as e: raise SheetError(f"{g.address()}: {e}") from None
             owners = self.owner[cells.reshape(len(where), -1)]
             window, at = np.nonzero(owners >= 0)
             if not len(window): continue
             links += len(window)
-            _enough(links, _MAX_LINKS, f"{g.address()}: formulas up to here see {links:,} results of formulas")
+            _enough(links, _MAX_LINKS, f"{g.address()}: formulas up to here see "
+                                       f"{links:,} results of formulas")
             sources += [owners[window, at], self.nodes + which]
             targets += [self.nodes + window, first + np.arange(len(which))]
             self.nodes += len(where)
     self.source, self.target = np.concatenate(sources), np.concatenate(targets)
 
+# %% ../../nbs/sheets/10c_order.ipynb #10corder9a
+@patch
+# a chain of nodes; returns how many cells they show
+def _add_growing(self:_Graph, w, heights, first, sources, targets):
+    sizes, which = np.unique(heights, return_inverse=True)
+    top, left = w.grows
+    shown = self.index.windows(w.sheet, [top], [left], int(sizes[-1]), 1)
+    owners = self.owner[shown.reshape(-1)]
+    at = np.flatnonzero(owners >= 0)
+    if len(at):
+        nodes = self.nodes + np.arange(len(sizes))
+        sources += [owners[at], nodes[:-1], nodes[which.reshape(-1)]]
+        targets += [nodes[np.searchsorted(sizes, at + 1)], nodes[1:],
+                    first + np.arange(len(heights))]
+        self.nodes += len(sizes)
+    return len(owners)
+
 # %% ../../nbs/sheets/10c_order.ipynb #46bac3da
 def _dynamic_sheets(tree): # sheets on which a formula may look anywhere
     found = set()
     for node in walk(tree):
-        if isinstance(node, Call) and node.name == 'OFFSET' or isinstance(node, Chain) and node.ops[0] in ' :':
+        if isinstance(node, Call) and node.name == 'OFFSET' or isinstance(
+            node, Chain) and node.ops[0] in ' :':
             found |= {n.sheet for n in walk(node) if isinstance(n, Window)}
     return found
 
 @patch
-def _after(self:_Graph, nodes): # mask of the nodes that these lead to, themselves included
-    links, found = _Links(self.source, self.target, self.nodes), np.zeros(self.nodes, dtype=bool)
+# mask of the nodes that these lead to, themselves included
+def _after(self:_Graph, nodes):
+    links, found = _Links(self.source, self.target,
+                          self.nodes), np.zeros(self.nodes, dtype=bool)
     while len(nodes):
         found[nodes] = True
         nodes = np.unique(links.of(nodes))
@@ -193,18 +244,22 @@ def _after(self:_Graph, nodes): # mask of the nodes that these lead to, themselv
     return found
 
 @patch
-def _add_dynamic(self:_Graph): # a node between all that may be looked at and the formulas that look
+# a node between all that may be looked at and the formulas that look
+def _add_dynamic(self:_Graph):
     work = 0
     for k, g in enumerate(self.groups):
         sheets = _dynamic_sheets(g.tree)
         if not sheets: continue
         work += self.nodes + len(self.source)
-        _enough(work, _MAX_LINKS, f"{g.address()}: formulas up to here may look anywhere, at {work:,} places")
+        _enough(work, _MAX_LINKS, f"{g.address()}: formulas up to here may look "
+                                  f"anywhere, at {work:,} places")
         mine = np.arange(self.first[k], self.first[k] + self.sizes[k])
         seen = np.array([g.sheet in sheets for g in self.groups])[self.group]
         before = np.flatnonzero(seen & ~self._after(mine)[:self.n])
-        self.source = np.concatenate([self.source, before, np.full(len(mine), self.nodes)])
-        self.target = np.concatenate([self.target, np.full(len(before), self.nodes), mine])
+        self.source = np.concatenate([self.source,
+                                      before, np.full(len(mine), self.nodes)])
+        self.target = np.concatenate([self.target,
+                                      np.full(len(before), self.nodes), mine])
         self.nodes += 1
 
 # %% ../../nbs/sheets/10c_order.ipynb #b2a07757
@@ -213,9 +268,12 @@ class _Waiting:
     def __init__(self, graph):
         self.graph, self.links = graph, _Links(graph.source, graph.target, graph.nodes)
         self.missing = np.bincount(graph.target, minlength=graph.nodes)
-        self.ready, self.n_ready = [[] for _ in graph.groups], np.zeros(len(graph.groups), dtype=np.int64)
+        self.ready, self.n_ready = ([[] for _ in graph.groups],
+                                    np.zeros(len(graph.groups), dtype=np.int64))
         self.arrive(np.flatnonzero(self.missing == 0))
-    def arrive(self, nodes): # nodes that wait no more: formulas are kept until they are taken, windows pass it on
+    # nodes that wait no more: formulas are kept until they are taken, windows pass it
+    # on
+    def arrive(self, nodes):
         while len(nodes):
             formulas = nodes[nodes < self.graph.n]
             for k in np.unique(self.graph.group[formulas]):
@@ -227,7 +285,8 @@ class _Waiting:
         self.missing[hit] -= times
         return hit[self.missing[hit] == 0]
     def take(self, k): # the formulas of a group that wait no more
-        formulas, self.ready[k], self.n_ready[k] = np.sort(np.concatenate(self.ready[k])), [], 0
+        formulas, self.ready[k], self.n_ready[
+            k] = np.sort(np.concatenate(self.ready[k])), [], 0
         self.arrive(self.freed_by(formulas))
         return formulas
 
@@ -235,21 +294,27 @@ class _Waiting:
 def _schedule(graph): # list of (group, numbers of its formulas), in order
     waiting, left, steps = _Waiting(graph), np.array(graph.sizes), []
     while left.any():
-        if not waiting.n_ready.any(): raise SheetError(_circle(graph, waiting.missing > 0))
+        if not waiting.n_ready.any():
+            raise SheetError(_circle(graph, waiting.missing > 0))
         whole = np.flatnonzero((waiting.n_ready == left) & (left > 0))
         k = int(whole[0]) if len(whole) else int(waiting.n_ready.argmax())
         formulas = waiting.take(k)
         left[k] -= len(formulas)
         steps.append((k, formulas - graph.first[k]))
-        _enough(len(steps), _MAX_STEPS, f"{graph.groups[k].address()}: {len(steps):,} steps lead to here, each waits for the one before")
+        _enough(len(steps), _MAX_STEPS, f"{graph.groups[k].address()}: {len(steps):,} "
+                                        "steps lead to here, each waits for the one "
+                                        "before")
     return steps
 
-def _circle(graph, stuck): # names the cells of a circle: go back from node to node until one is met again
-    back, node, seen = _Links(graph.target, graph.source, graph.nodes), int(np.flatnonzero(stuck[:graph.n])[0]), {}
+# names the cells of a circle: go back from node to node until one is met again
+def _circle(graph, stuck):
+    back, node, seen = _Links(graph.target, graph.source,
+                              graph.nodes), int(np.flatnonzero(stuck[:graph.n])[0]), {}
     while node not in seen:
         seen[node] = len(seen)
         node = next(int(p) for p in back.of(np.array([node])) if stuck[p])
     circle = [f for f in list(seen)[seen[node]:] if f < graph.n][::-1]
     names = [g.address(i) for g, i in map(graph.formula, circle)]
     more = f' and {len(names) - 8} more' if len(names) > 8 else ''
-    return f"these cells wait for each other in a circle: {' -> '.join(names[:8])}{more}"
+    return (
+        f"these cells wait for each other in a circle: {' -> '.join(names[:8])}{more}")

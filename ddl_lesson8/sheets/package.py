@@ -21,10 +21,12 @@ from .address import SheetError, need
 # %% ../../nbs/sheets/02_package.ipynb #1422427f
 _OLE = b'\xd0\xcf\x11\xe0' # how old Office files and encrypted new ones begin
 BROKEN = (ElementTree.ParseError, expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
-          ValueError, LookupError, struct.error, OverflowError, MemoryError) # what readers of archives and XML raise when the bytes are wrong
+          # what readers of archives and XML raise when the bytes are wrong
+          ValueError, LookupError, struct.error, OverflowError, MemoryError)
 
 def _why_ole(content):
-    if 'EncryptedPackage'.encode('utf-16-le') in content: return 'is protected with a password; save it without one'
+    if 'EncryptedPackage'.encode('utf-16-le') in content:
+        return 'is protected with a password; save it without one'
     return 'is in the old .xls format; save it as .xlsx'
 
 def _first_bytes(path): # or an error that says why there are none
@@ -34,25 +36,31 @@ def _first_bytes(path): # or an error that says why there are none
         need(path.is_file(), f"{path}: is no file that could hold a workbook")
         with path.open('rb') as f:
             head = f.read(8)
-            if head.startswith(_OLE): raise SheetError(f"{path}: {_why_ole(head + f.read(1 << 22))}")
+            if head.startswith(_OLE):
+                raise SheetError(f"{path}: {_why_ole(head + f.read(1 << 22))}")
     except (OSError, ValueError) as e:
         if isinstance(e, SheetError): raise
-        raise SheetError(f"{path}: cannot be read ({getattr(e, 'strerror', None) or e})") from None
+        raise SheetError(
+            f"{path}: cannot be read ({getattr(e, 'strerror', None) or e})") from None
     return head
 
 # %% ../../nbs/sheets/02_package.ipynb #43a35c30
-def _directory(f): # bytes that the list of parts takes, by the two records at the end of an archive
+# bytes that the list of parts takes, by the two records at the end of an archive
+def _directory(f):
     size = f.seek(0, 2)
     tail = f.seek(max(0, size - 65_633)) and f.read() or (f.seek(0), f.read())[1]
     at = tail.rfind(b'PK\5\6')
     if at < 0 or at + 22 > len(tail): return 0
     most = struct.unpack_from('<L', tail, at + 12)[0]
-    if at >= 76 and tail[at - 20:at - 16] == b'PK\6\7': most = max(most % 0xFFFFFFFF, struct.unpack_from('<Q', tail, at - 36)[0])
+    if at >= 76 and tail[at - 20:at - 16] == b'PK\6\7':
+        most = max(most % 0xFFFFFFFF, struct.unpack_from('<Q', tail, at - 36)[0])
     return most
 
 # %% ../../nbs/sheets/02_package.ipynb #67af8d1e
-MAX_PARTS, _MAX_PART, _MAX_ALL = 20_000, 128 << 20, 1 << 30 # parts of an archive; bytes of one that is read; of all
-MAX_RATIO, SMALL_PART = 300, 8 << 20 # a part over SMALL_PART may unpack to at most so many times its packed size
+# parts of an archive; bytes of one that is read; of all
+MAX_PARTS, _MAX_PART, _MAX_ALL = 20_000, 128 << 20, 1 << 30
+# a part over SMALL_PART may unpack to at most so many times its packed size
+MAX_RATIO, SMALL_PART = 300, 8 << 20
 MAX_DEPTH, MAX_ELEMENTS = 64, 4_000_000 # XML elements inside each other; in one part
 _MAX_TREE = 400_000 # elements of a part that is kept as a whole
 
@@ -60,7 +68,8 @@ _MAX_TREE = 400_000 # elements of a part that is kept as a whole
 MAIN = '{http://schemas.openxmlformats.org/spreadsheetml/2006/main}'
 REL = '{http://schemas.openxmlformats.org/officeDocument/2006/relationships}'
 _OOXML = '{http://purl.oclc.org/ooxml/'
-STRICT = _OOXML + 'spreadsheetml/main}', _OOXML + 'officeDocument/relationships}' # of the strict form of the format
+# of the strict form of the format
+STRICT = _OOXML + 'spreadsheetml/main}', _OOXML + 'officeDocument/relationships}'
 _USUAL = dict(zip(STRICT, (MAIN, REL)))
 
 class Guard:
@@ -70,14 +79,21 @@ class Guard:
         self.depth, self.left = self.depth + 1, self.left - 1
         if self.depth > MAX_DEPTH or self.left < 0: self.refuse()
     def refuse(self):
-        if self.depth > MAX_DEPTH: raise SheetError(f"its XML has more than {MAX_DEPTH} elements inside each other")
+        if self.depth > MAX_DEPTH:
+            raise SheetError(f"its XML has more than {MAX_DEPTH} elements inside each "
+                             "other")
         raise SheetError("its XML has too many elements")
     def close(self): self.depth -= 1
-    def doctype(self, *_): raise SheetError('its XML defines a document type, which no spreadsheet program writes')
+    def doctype(self, *_):
+        raise SheetError('its XML defines a document type, which no spreadsheet '
+                         'program writes')
 
 class _Tree(ElementTree.TreeBuilder):
     "Builds a tree, within limits"
-    def __init__(self): super().__init__(); self.guard = Guard(_MAX_TREE); self.doctype = self.guard.doctype
+    def __init__(self):
+        super().__init__()
+        self.guard = Guard(_MAX_TREE)
+        self.doctype = self.guard.doctype
     def start(self, tag, attrs): self.guard.open(); return super().start(tag, attrs)
     def end(self, tag): self.guard.close(); return super().end(tag)
 
@@ -106,7 +122,8 @@ class Link(NamedTuple): # from one part to another
     target: str    # a part, or an address outside
     outside: bool
 
-_REL_TYPES = ('http://schemas.openxmlformats.org/officeDocument/2006/relationships/', 'http://purl.oclc.org/ooxml/officeDocument/relationships/')
+_REL_TYPES = ('http://schemas.openxmlformats.org/officeDocument/2006/relationships/',
+              'http://purl.oclc.org/ooxml/officeDocument/relationships/')
 
 def link_kind(type): # 'worksheet' of a type that the format knows, else the whole of it
     return next((type.removeprefix(t) for t in _REL_TYPES if type.startswith(t)), type)
@@ -114,12 +131,14 @@ def link_kind(type): # 'worksheet' of a type that the format knows, else the who
 # %% ../../nbs/sheets/02_package.ipynb #da619686
 class Package:
     "The archive of a workbook, open and checked"
-    def __init__(self, path, data=None): # data: the bytes, where they are not on the disk
+    # data: the bytes, where they are not on the disk
+    def __init__(self, path, data=None):
         self.path, self.zip = Path(path), None
         try:
             if data is None: need(_first_bytes(self.path), f"{path}: is empty")
             file = io.BytesIO(data) if data is not None else self.path.open('rb')
-        except OSError as e: raise SheetError(f"{path}: cannot be read ({e.strerror})") from None
+        except OSError as e:
+            raise SheetError(f"{path}: cannot be read ({e.strerror})") from None
         try: self._open(file)
         except BaseException: file.close(); raise
         self.file = file
@@ -131,36 +150,49 @@ class Package:
 
     def _open(self, file):
         self.sane(file.read(2) == b'PK', 'is not a workbook (.xlsx)')
-        self.sane(_directory(file) <= MAX_PARTS << 9, f"lists more parts than the {MAX_PARTS:,} that are read")
+        self.sane(_directory(file) <= MAX_PARTS << 9,
+                  f"lists more parts than the {MAX_PARTS:,} that are read")
         file.seek(0)
         try: self.zip = zipfile.ZipFile(file)
-        except BROKEN as e: raise SheetError(f"{self.path}: is damaged or cut off; copy or save it again ({e})") from None
+        except BROKEN as e:
+            raise SheetError(f"{self.path}: is damaged or cut off; copy or save it "
+                             f"again ({e})") from None
         self.parts = {}
         self._check(self.zip.infolist())
         self.main = self._main()
 
 # %% ../../nbs/sheets/02_package.ipynb #0e663688
 @patch
-def _check(self:Package, infos): # sizes, names and passwords, before anything is unpacked
-    self.sane(len(infos) <= MAX_PARTS, f"holds {len(infos):,} parts; at most {MAX_PARTS:,} are read")
+# sizes, names and passwords, before anything is unpacked
+def _check(self:Package, infos):
+    self.sane(len(infos) <= MAX_PARTS,
+              f"holds {len(infos):,} parts; at most {MAX_PARTS:,} are read")
     size = sum(i.file_size for i in infos)
-    self.sane(size <= _MAX_ALL, f"unpacks to {size / 2**20:,.0f} MiB; at most {_MAX_ALL >> 20:,} are read")
+    self.sane(size <= _MAX_ALL, f"unpacks to {size / 2**20:,.0f} MiB; at most "
+                                f"{_MAX_ALL >> 20:,} are read")
     for i in infos:
         name = i.filename.replace('\\', '/')
-        outside = name.startswith('/') or '..' in name.split('/') or ':' in name or '\0' in i.orig_filename
+        outside = (name.startswith('/') or '..' in name.split('/')
+                   or ':' in name or '\0' in i.orig_filename)
         self.sane(not outside, f"its part {name!r} points outside the file")
-        self.sane(not i.flag_bits & 1, 'is protected with a password; save it without one')
+        self.sane(not i.flag_bits & 1,
+                  'is protected with a password; save it without one')
         times = i.file_size / max(1, i.compress_size)
-        self.sane(i.file_size <= SMALL_PART or times <= MAX_RATIO, f"its part {name!r} unpacks to {times:,.0f} times its size")
+        self.sane(i.file_size <= SMALL_PART or times <= MAX_RATIO,
+                  f"its part {name!r} unpacks to {times:,.0f} times its size")
         self.sane(name.lower() not in self.parts, f"holds the part {name!r} twice")
         self.parts[name.lower()] = i
 
 @patch
-def _main(self:Package): # the name of the main part; another name than the usual is allowed, and seen in the wild
-    found = [k.target for k in self.links('').values() if k.kind == 'officeDocument' and not k.outside]
+# the name of the main part; another name than the usual is allowed, and seen in the
+# wild
+def _main(self:Package):
+    found = [k.target for k in self.links('').values() if k.kind == 'officeDocument'
+             and not k.outside]
     main = (found or ['xl/workbook.xml'])[0]
     if main.endswith('.xml') and self.has(main): return main
-    advice = '; save it as .xlsx' if self.has('xl/workbook.bin') or self.has('mimetype') else ''
+    advice = ('; save it as .xlsx' if self.has('xl/workbook.bin')
+              or self.has('mimetype') else '')
     raise SheetError(f"{self.path}: is not a workbook (.xlsx){advice}")
 
 # %% ../../nbs/sheets/02_package.ipynb #45cef023
@@ -168,17 +200,21 @@ def _main(self:Package): # the name of the main part; another name than the usua
 def read(self:Package, part): # the bytes of a part
     info = self.parts.get(part.lower())
     self.sane(info, f"is damaged ({part} is missing)")
-    size = f"its part {part!r} has {info.file_size / 2**20:,.0f} MiB; at most {_MAX_PART >> 20} are read"
+    size = (f"its part {part!r} has {info.file_size / 2**20:,.0f} MiB; at most "
+            f"{_MAX_PART >> 20} are read")
     self.sane(info.file_size <= _MAX_PART, size)
     try: return self.zip.read(info)
-    except BROKEN as e: raise SheetError(f"{self.path}: is damaged or cut off inside {part} ({e})") from None
+    except BROKEN as e:
+        raise SheetError(
+            f"{self.path}: is damaged or cut off inside {part} ({e})") from None
 
 @patch
 def tree(self:Package, part): # its XML
     data = self.read(part)
     try: return parse_xml(data)
     except SheetError as e: raise SheetError(f"{self.path}: {part}: {e}") from None
-    except BROKEN as e: raise SheetError(f"{self.path}: is damaged inside {part} ({e})") from None
+    except BROKEN as e:
+        raise SheetError(f"{self.path}: is damaged inside {part} ({e})") from None
 
 @patch
 def links(self:Package, part): # `Link` by its Id
@@ -187,24 +223,32 @@ def links(self:Package, part): # `Link` by its Id
     if not self.has(rels): return {}
     found = {}
     for r in self.tree(rels):
-        target, outside = unquote(r.get('Target', '')), r.get('TargetMode') == 'External'
-        if not outside: target = posixpath.normpath(posixpath.join('/', above, target)).lstrip('/')
+        target, outside = (unquote(r.get('Target', '')),
+                           r.get('TargetMode') == 'External')
+        if not outside:
+            target = posixpath.normpath(posixpath.join('/', above, target)).lstrip('/')
         found[r.get('Id')] = Link(link_kind(r.get('Type', '')), target, outside)
     return found
 
 @patch
-def copy(self:Package, new): # bytes of the same archive with other contents of some parts; equal contents give equal bytes
+# bytes of the same archive with other contents of some parts; equal contents give equal
+# bytes
+def copy(self:Package, new):
     out = io.BytesIO()
     with zipfile.ZipFile(out, 'w') as z:
         z.comment = self.zip.comment
         for part, info in self.parts.items():
-            item = zipfile.ZipInfo(info.filename, max(info.date_time, (1980, 1, 1, 0, 0, 0)))
-            item.external_attr, item.create_system = info.external_attr, info.create_system
-            z.writestr(item, new[part] if part in new else self.read(info.filename), info.compress_type)
+            item = zipfile.ZipInfo(info.filename,
+                                   max(info.date_time, (1980, 1, 1, 0, 0, 0)))
+            item.external_attr, item.create_system = (info.external_attr,
+                                                      info.create_system)
+            z.writestr(item, new[part] if part in new else self.read(info.filename),
+                       info.compress_type)
     return out.getvalue()
 
 # %% ../../nbs/sheets/02_package.ipynb #58295ead
-_PREFIX, _OLD = '.ddl8-', 3600 # how our unfinished files are called; seconds after which one is a leftover
+# how our unfinished files are called; seconds after which one is a leftover
+_PREFIX, _OLD = '.ddl8-', 3600
 
 def writable(path): # raise before any work when the target cannot be written
     path = Path(path)
@@ -213,12 +257,15 @@ def writable(path): # raise before any work when the target cannot be written
         need(folder.is_dir(), f"{path}: there is no folder {folder}")
         need(not path.is_dir(), f"{path}: is a folder; give the name of a file")
         need(not path.exists() or path.is_file(), f"{path}: is no ordinary file")
-        locked = path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK))
+        locked = path.exists() and not (path.stat().st_mode & 0o222
+                                        and os.access(path, os.W_OK))
         home = path.resolve().parent
-        need(home.is_dir(), f"{path}: is a link into a folder that does not exist, {home}")
+        need(home.is_dir(),
+             f"{path}: is a link into a folder that does not exist, {home}")
     except (OSError, ValueError, RuntimeError) as e:
         if isinstance(e, SheetError): raise
-        raise SheetError(f"{path}: cannot be written ({getattr(e, 'strerror', None) or e})") from None
+        raise SheetError(f"{path}: cannot be written "
+                         f"({getattr(e, 'strerror', None) or e})") from None
     need(not locked, f"{path}: is read-only; choose another name or allow writing")
     need(os.access(home, os.W_OK), f"{path}: the folder {home} is read-only")
 
@@ -240,13 +287,16 @@ def _sync(folder): # make the rename last; Windows has no such thing
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 
 def _umask(): # what a new file may not allow
-    probe = Path('/proc/self/status') # the way to ask without changing it for other threads
+    # the way to ask without changing it for other threads
+    probe = Path('/proc/self/status')
     try: return int(re.search(r'^Umask:\s*(\d+)', probe.read_text(), re.M)[1], 8)
     except (OSError, TypeError): return 0o022
 
 # %% ../../nbs/sheets/02_package.ipynb #b20b9a3c
 @contextmanager
-def replacing(path): # gives a function that takes the bytes; the old file stays until they are complete on the disk
+# gives a function that takes the bytes; the old file stays until they are complete on
+# the disk
+def replacing(path):
     path = Path(path)
     writable(path)
     target, name = path.resolve(), None
@@ -258,15 +308,18 @@ def replacing(path): # gives a function that takes the bytes; the old file stays
                 f.write(data)
                 f.flush()
                 os.fsync(f.fileno())
-                mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
+                mode = (stat.S_IMODE(target.stat().st_mode)
+                        if target.exists() else 0o666 & ~_umask())
                 f.close()
                 os.chmod(name, mode)
                 os.replace(name, target)
                 _sync(target.parent)
             yield put
     except OSError as e:
-        why = 'the disk is full' if e.errno in _FULL else f'{e.strerror or e}; is it open in another program?'
-        raise SheetError(f"{path}: cannot be written ({why}); nothing was replaced") from None
+        why = ('the disk is full' if e.errno in _FULL
+               else f'{e.strerror or e}; is it open in another program?')
+        raise SheetError(
+            f"{path}: cannot be written ({why}); nothing was replaced") from None
     finally:
         if name and os.path.exists(name): os.unlink(name)
 

@@ -15,82 +15,93 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from .formulas import Call, Chain
+from .formulas import Call, Chain, walk
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
+from .totals import TOTALS
+from .mathematics import running_sum
 from .groups import in_cell
-from .windows import CutOff, Group, Window
-from .order import CellIndex, _Graph, _Links, _distinct, _dynamic_sheets, _schedule, _spread
+from .windows import CutOff, Group, Running, Window
+from .order import (CellIndex, _Graph, _Links,
+                                      _distinct, _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
 from .keep import _Seen, keep_step
-from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts, all_finite, build, cat_cells,
-                                       common_shape)
+from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts,
+                                       all_finite, build, cat_cells, common_shape)
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
-# %% ../../nbs/sheets/11_plan.ipynb #24a154b9
-def _is_run(flat): return len(flat) > 0 and flat[-1] - flat[0] == len(flat) - 1 and bool((np.diff(flat) == 1).all())
+# %% ../../nbs/sheets/11_plan.ipynb #8e13bc1f
+def _is_run(flat): # one piece without gaps?
+    return (len(flat) > 0 and flat[-1] - flat[0] == len(flat) - 1
+            and bool((np.diff(flat) == 1).all()))
 
+def _pieces(flat, starts): # slots -> segments, what to pick from each, order of all that
+    if _is_run(flat):
+        ends = np.searchsorted(starts, flat[[0, -1]], side='right') - 1
+        if ends[0] == ends[1]: # the one that needs no search for each slot
+            first = int(flat[0] - starts[ends[0]])
+            return [int(ends[0])], [range(first, first + len(flat))], None
+    segment = np.searchsorted(starts, flat, side='right') - 1
+    segments = np.unique(segment).tolist()
+    if len(segments) == 1: return segments, [flat - starts[segments[0]]], None
+    parts, order, before = [], np.empty(len(flat), dtype=np.int64), 0
+    for s in segments:
+        mine = segment == s
+        local, which = np.unique(flat[mine] - starts[s], return_inverse=True)
+        parts.append(local)
+        order[mine] = before + which.reshape(-1)
+        before += len(local)
+    return segments, parts, order
+
+# %% ../../nbs/sheets/11_plan.ipynb #4a9d73ae
 class _Reader:
     "Reads many ranges of one size from the store"
-    def __init__(self, slots, starts): # slots (ranges, height, width); starts: slot where each segment begins
-        self.shape, flat = slots.shape, slots.reshape(-1)
-        if _is_run(flat):
-            k, last = (np.searchsorted(starts, flat[[0, -1]], side='right') - 1).tolist()
-            self.segments, self.order, self.on_device, self.runs = [k], None, {}, [True]
-            self.parts = [range(int(flat[0] - starts[k]), int(flat[-1] - starts[k]) + 1)]
-            if k == last: return
-        segment = np.searchsorted(starts, flat, side='right') - 1
-        self.segments = np.unique(segment).tolist()
-        self.parts, self.order, self.on_device = [], None, {} # what to pick from each segment; order of all that
-        if len(self.segments) == 1: self.parts.append(flat - starts[self.segments[0]])
-        else: self._cut(flat, segment, starts)
-        self.runs = [_is_run(p) for p in self.parts] # one piece without gaps?
+    def __init__(self, slots, starts): # (ranges, height, width); where segments begin
+        self.shape, self.on_device = slots.shape, {}
+        self.segments, self.parts, self.order = _pieces(slots.reshape(-1), starts)
+        self.runs = [isinstance(p, range) or _is_run(p) for p in self.parts]
 
-    def held(self): return sum(len(p) for p in self.parts if not isinstance(p, range)) + (self.order is not None) * math.prod(self.shape)
+    def held(self): # numbers of places that are kept
+        kept = sum(len(p) for p in self.parts if not isinstance(p, range))
+        return kept + (self.order is not None) * math.prod(self.shape)
 
-    def _cut(self, flat, segment, starts): # several segments: what to pick, each value once
-        self.order, before = np.empty(len(flat), dtype=np.int64), 0
-        for s in self.segments:
-            mine = segment == s
-            local, which = np.unique(flat[mine] - starts[s], return_inverse=True)
-            self.parts.append(local)
-            self.order[mine] = before + which.reshape(-1)
-            before += len(local)
+    def _index(self, k, device): # part k, or the order where k is None, on the device
+        if (device, k) not in self.on_device:
+            places = self.order if k is None else self.parts[k]
+            with torch.inference_mode(False): # what is kept must be good for training
+                self.on_device[device, k] = torch.as_tensor(places, device=device)
+        return self.on_device[device, k]
 
-# %% ../../nbs/sheets/11_plan.ipynb #d08e0b56
-@patch
-def _index(self:_Reader, k, device): # of part k, or of the order where k is None, as a tensor on the device
-    if (device, k) not in self.on_device:
-        with torch.inference_mode(False): # what is kept must be good for training too
-            self.on_device[device, k] = torch.as_tensor(self.order if k is None else self.parts[k], device=device)
-    return self.on_device[device, k]
+    def _pick(self, k, t): # part k of a segment
+        part = self.parts[k]
+        if self.runs[k]: return t.narrow(-1, int(part[0]), len(part))
+        return t.index_select(-1, self._index(k, t.device))
 
-@patch
-def _pick(self:_Reader, k, t): # part k of a segment
-    part = self.parts[k]
-    return t.narrow(-1, int(part[0]), len(part)) if self.runs[k] else t.index_select(-1, self._index(k, t.device))
+    def _join(self, parts): # tensors (..., n) -> (..., ranges, height, width)
+        t = parts[0]
+        if len(parts) > 1:
+            lead = common_shape(*(t.shape[:-1] for t in parts))
+            t = torch.cat([t.expand(lead + t.shape[-1:]) for t in parts], -1)
+        if self.order is not None: t = t.index_select(-1, self._index(None, t.device))
+        return t.reshape(t.shape[:-1] + self.shape)
 
-@patch
-def _join(self:_Reader, parts): # tensors (..., n) -> (..., ranges, height, width)
-    if len(parts) > 1:
-        lead = common_shape(*(t.shape[:-1] for t in parts))
-        parts = [torch.cat([t.expand(lead + t.shape[-1:]) for t in parts], -1)]
-    t = parts[0] if self.order is None else parts[0].index_select(-1, self._index(None, parts[0].device))
-    return t.reshape(t.shape[:-1] + self.shape)
-
-@patch
-def read(self:_Reader, store): # -> `Cells` (..., ranges, height, width)
-    parts = [store[s] for s in self.segments]
-    num = self._join([self._pick(k, p.num) for k, p in enumerate(parts)])
-    if all(p.kind is None for p in parts): return Cells(num, ref=True)
-    kind = self._join([self._pick(k, p.full_kind()) for k, p in enumerate(parts)])
-    return Cells(num, kind, True, next((p.texts for p in parts if p.texts), None)).plain()
+    def read(self, store): # -> `Cells` (..., ranges, height, width)
+        parts = [store[s] for s in self.segments]
+        num = self._join([self._pick(k, p.num) for k, p in enumerate(parts)])
+        if all(p.kind is None for p in parts): return Cells(num, ref=True)
+        kinds = [torch.zeros(p.num.shape[-1:], dtype=torch.int8, device=p.num.device)
+                 if p.kind is None else p.full_kind() for p in parts]
+        kind = self._join([self._pick(k, t) for k, t in enumerate(kinds)])
+        texts = next((p.texts for p in parts if p.texts), None)
+        return Cells(num, kind, True, texts).plain()
 
 # %% ../../nbs/sheets/11_plan.ipynb #1d8d52ea
 class _Layout:
     "At which slot of the store the value of each cell stands; slot 0 is the blank cell"
-    def __init__(self, n): self.slot, self.starts, self.end = np.zeros(n, dtype=np.int64), [], 0
-    def add(self, ids, mine=slice(None)): # a segment of these cells; of those that count, if not of all
+    def __init__(self, n):
+        self.slot, self.starts, self.end = np.zeros(n, dtype=np.int64), [], 0
+    # a segment of these cells; of those that count, if not of all
+    def add(self, ids, mine=slice(None)):
         self.starts.append(self.end)
         self.slot[ids[mine]] = (self.end + np.arange(len(ids)))[mine]
         self.end += len(ids)
@@ -99,16 +110,20 @@ class _Step:
     "Formulas that are computed at once, and how they read what they see"
     def __init__(self, group, plan):
         self.group, self.plan, self.singles, self.contractions = group, plan, None, {}
-        self.agrees = self.engine = self.sees = None # for formulas that keep their results
+        # for formulas that keep their results
+        self.agrees = self.engine = self.sees = None
         with in_cell(plan.path, group.sheet, group.rows[0], group.cols[0]):
-            self.readers = {j: plan.reader(w.sheet, group.tops[j], group.lefts[j], w.height, w.width, w.cut)
+            self.readers = {j: plan.reader(w.sheet, group.tops[j], group.lefts[j],
+                                           group.height(j), w.width, w.cut)
                             for j, w in enumerate(group.windows) if w.read}
         self.needs = {s for r in self.readers.values() for s in r.segments}
         self.dynamic = bool(_dynamic_sheets(group.tree))
-        self.vast = any(w.read and not w.cut and (w.height == MAX_ROWS or w.width == MAX_COLS) for w in group.windows)
+        self.vast = any(w.read and not w.cut and (w.height == MAX_ROWS or w.width
+                                                  == MAX_COLS) for w in group.windows)
     def split(self): # the same, one by one
         if self.singles is None:
-            self.singles = [_Step(self.group.take(np.array([i])), self.plan) for i in range(len(self.group.rows))]
+            self.singles = [_Step(self.group.take(np.array([i])), self.plan)
+                            for i in range(len(self.group.rows))]
         return self.singles
     def seen(self, run): # what the formulas see, and what the file holds there
         if self.sees is None: self.sees = _Seen(self, run)
@@ -122,18 +137,22 @@ class Plan:
     "The order of computation for one choice of cells that are given"
     def __init__(self,
         path,           # of the workbook, for messages
-        constants:dict, # number of each cell that holds a constant, by (sheet, row, column)
+        # number of each cell that holds a constant, by (sheet, row, column)
+        constants:dict,
         groups:list,    # of `Group`
         given:tuple     # of `Area`: what comes from outside
     ):  # raises `SheetError` where formulas wait for each other
         self.path, self.given, self.readers = path, tuple(given), {}
         by_sheet = _by_sheet(constants)
-        places = [(s, r, c) for s, (r, c, _) in by_sheet.items()] + [(a.sheet, *_area_cells(a)) for a in given]
-        self.index = CellIndex(places + [(g.sheet, *_spread(g.rows, g.cols, *g.size)) for g in groups])
+        places = ([(s, r, c) for s, (r, c, _) in by_sheet.items()]
+                  + [(a.sheet, *_area_cells(a)) for a in given])
+        self.index = CellIndex(places + [(g.sheet, *_spread(g.rows, g.cols, *g.size))
+                                         for g in groups])
         ids = [self.index.of(a.sheet, *_area_cells(a)).reshape(-1) for a in given]
         taken = np.zeros(self.index.n, dtype=bool)
         taken[np.concatenate(ids + [np.zeros(0, dtype=np.int64)])] = True
         groups, self.given_ids, self.after = self._not_given(groups, taken), ids, None
+        self.are_totals = None
         try: graph = _Graph(self.index, groups, np.flatnonzero(taken))
         except SheetError as e: raise SheetError(f"{path}: {e}") from None
         self.layout = _Layout(self.index.n)
@@ -146,14 +165,17 @@ def _area_cells(a): return _spread([a.top], [a.left], *a.shape)
 
 def _by_sheet(constants): # -> rows, columns and numbers, as arrays, by sheet
     found = {}
-    for (sheet, row, col), k in constants.items(): found.setdefault(sheet, []).append((row, col, k))
+    for (sheet, row, col), k in constants.items():
+        found.setdefault(sheet, []).append((row, col, k))
     return {sheet: np.array(places).T for sheet, places in found.items()}
 
 @patch
-def _not_given(self:Plan, groups, taken): # the formulas of which not every cell is given
+# the formulas of which not every cell is given
+def _not_given(self:Plan, groups, taken):
     kept = []
     for g in groups:
-        ids = self.index.windows(g.sheet, g.rows, g.cols, *g.size).reshape(len(g.rows), -1)
+        ids = self.index.windows(g.sheet, g.rows,
+                                 g.cols, *g.size).reshape(len(g.rows), -1)
         kept.append(g.take(np.flatnonzero(~taken[ids].all(1))))
     return [g for g in kept if len(g.rows)]
 
@@ -163,9 +185,10 @@ def downstream(self:Plan)->np.ndarray: # bool for each cell by its number
     "Which cells depend on what is given?"
     if self.after is None:
         none = np.zeros((0, 0), dtype=np.int64)
-        given = [Group(a.sheet, None, 'normal', a.shape, np.array([a.top]), np.array([a.left]), none, none, [])
-                 for a in self.given]
-        graph = _Graph(self.index, [s.group for s in self.steps] + given, np.zeros(0, dtype=np.int64))
+        given = [Group(a.sheet, None, 'normal', a.shape, np.array([a.top]),
+                       np.array([a.left]), none, none, [], none) for a in self.given]
+        graph = _Graph(self.index, [s.group for s in self.steps] + given,
+                       np.zeros(0, dtype=np.int64))
         n = graph.first[len(self.steps)] if given else graph.n
         after = graph._after(np.arange(n, graph.n))
         self.after = (graph.owner >= 0) & after[graph.owner]
@@ -177,7 +200,8 @@ def origins(self:Plan,
     failed # numbers of cells that could not be computed
 )->list: # those on which the cell depends
     "Which of these cells does another depend on?"
-    graph = _Graph(self.index, [s.group for s in self.steps], np.zeros(0, dtype=np.int64))
+    graph = _Graph(self.index, [s.group for s in self.steps],
+                   np.zeros(0, dtype=np.int64))
     back = _Links(graph.target, graph.source, graph.nodes)
     found, nodes = np.zeros(graph.nodes, dtype=bool), graph.owner[[cell]]
     nodes = nodes[nodes >= 0]
@@ -189,8 +213,10 @@ def origins(self:Plan,
 
 # %% ../../nbs/sheets/11_plan.ipynb #0aa4b74e
 @patch
-def _place_constants(self:Plan, by_sheet, replaced): # the first segment: a blank cell, then what is not replaced
-    ids = np.concatenate([[0]] + [self.index.of(s, r, c) for s, (r, c, _) in by_sheet.items()])
+# the first segment: a blank cell, then what is not replaced
+def _place_constants(self:Plan, by_sheet, replaced):
+    ids = np.concatenate([[0]] + [self.index.of(s, r, c)
+                                  for s, (r, c, _) in by_sheet.items()])
     numbers = np.concatenate([[-1]] + [k for _, _, k in by_sheet.values()])
     replaced[0] = False
     keep = ~replaced[ids]
@@ -210,9 +236,12 @@ def _place_steps(self:Plan, graph): # a segment for each step
     for g in blocks:
         self.steps.append(_Step(g, self))
         readers = self.steps[-1].readers.values()
-        held, read = held + sum(r.held() for r in readers), read + sum(math.prod(r.shape) for r in readers)
-        _enough(held, _MAX_HELD, f"{self.path}: {g.address()}: formulas up to here read {held:,} scattered cells")
-        _enough(read, _MAX_READ, f"{self.path}: {g.address()}: formulas up to here read {read:,} cells")
+        held, read = (held + sum(r.held() for r in readers),
+                      read + sum(math.prod(r.shape) for r in readers))
+        _enough(held, _MAX_HELD, f"{self.path}: {g.address()}: formulas up to here "
+                                 f"read {held:,} scattered cells")
+        _enough(read, _MAX_READ,
+                f"{self.path}: {g.address()}: formulas up to here read {read:,} cells")
 
 # %% ../../nbs/sheets/11_plan.ipynb #c2bbccda
 @patch
@@ -225,8 +254,10 @@ def reader(self:Plan,
     cut:bool=True     # let whole columns and rows end at the last cell in use?
 ): # with `segments`, and `read(store)` that returns `Cells`; of one range where all are the same
     "Prepare to read many ranges"
-    if len(tops) > 1 and (tops == tops[0]).all() and (lefts == lefts[0]).all(): tops, lefts = tops[:1], lefts[:1]
-    return _Reader(self.layout.slot[self.index.windows(sheet, tops, lefts, height, width, cut)], self.layout.starts)
+    if len(tops) > 1 and (tops == tops[0]).all() and (lefts == lefts[0]).all():
+        tops, lefts = tops[:1], lefts[:1]
+    return _Reader(self.layout.slot[self.index.windows(sheet, tops, lefts, height,
+                                                       width, cut)], self.layout.starts)
 
 @patch
 def cells_reader(self:Plan,
@@ -241,7 +272,8 @@ def area_reader(self:Plan,
 ): # as `reader`, made once
     "Prepare to read one range"
     if area not in self.readers:
-        self.readers[area] = self.reader(area.sheet, np.array([area.top]), np.array([area.left]), *area.shape)
+        self.readers[area] = self.reader(area.sheet, np.array([area.top]),
+                                         np.array([area.left]), *area.shape)
     return self.readers[area]
 
 @patch
@@ -254,29 +286,37 @@ def wanted(self:Plan,
         s = todo.pop() - self.first_step
         if s < 0 or s in found: continue
         found.add(s)
-        todo |= set(range(s + self.first_step)) if self.steps[s].dynamic else self.steps[s].needs
+        todo |= (set(range(s + self.first_step))
+                 if self.steps[s].dynamic else self.steps[s].needs)
     return sorted(found)
 
 # %% ../../nbs/sheets/11_plan.ipynb #85692fab
 @dataclass
 class Run:
     "One forward pass"
-    store: list           # `Cells` of each segment, (..., n); None while it is not computed
+    # `Cells` of each segment, (..., n); None while it is not computed
+    store: list
     like: torch.Tensor    # gives dtype and device
     batch: tuple = ()     # the batch dimensions of all inputs together
     seed: int = 0         # of random cells
     first: int = 0        # number of the first element of the batch
     known: dict = field(default_factory=dict) # constants of formulas, as `Cells`
     texts: Texts = field(default_factory=Texts) # the table of texts
-    saved: object = None  # function of sheet, row, column: number and kind that the file holds there, None where unknown
-    spilled: set = field(default_factory=set) # (sheet, row, column) of formulas whose spilled range others name
+    sheets: dict = field(default_factory=dict) # `SheetData` by name
+    # function of sheet, row, column: number and kind that the file holds there, None
+    # where unknown
+    saved: object = None
+    # (sheet, row, column) of formulas whose spilled range others name
+    spilled: set = field(default_factory=set)
     strict: bool = True   # raise what cannot be computed?
-    failed: dict = field(default_factory=dict) # message by (sheet, row, column) of what could not be computed
+    # message by (sheet, row, column) of what could not be computed
+    failed: dict = field(default_factory=dict)
 
 # %% ../../nbs/sheets/11_plan.ipynb #790a2c28
 def random_numbers(
     seed:int, # any whole number
-    *where    # whole numbers or arrays of them: each combination has a number of its own
+    # whole numbers or arrays of them: each combination has a number of its own
+    *where
 )->np.ndarray: # float64, from 0 to below 1, at steps of 2**-24, so that float32 holds them too
     "Random numbers that depend on nothing but the arguments"
     state = np.array([seed % 2**64], dtype=np.uint64)
@@ -295,63 +335,108 @@ class _Sight(Context):
     "What the formulas of one step see"
     def __init__(self, step, run):
         g = step.group
-        super().__init__(run.like, torch.from_numpy(g.rows), torch.from_numpy(g.cols), FUNCTIONS, run.texts)
-        self.step, self.run, self.known, self.seen, self.draws, self.lost = step, run, run.known, {}, 0, bool(run.failed)
+        super().__init__(run.like, torch.from_numpy(g.rows),
+                         torch.from_numpy(g.cols), FUNCTIONS, run.texts)
+        self.step, self.run, self.known, self.seen, self.draws, self.lost = (
+            step, run, run.known, {}, 0, bool(run.failed))
     def random(self, shape): # (formulas, 1, 1), with the batch in front
         g, self.draws = self.step.group, self.draws + 1
-        batch = np.arange(math.prod(self.run.batch)).reshape(self.run.batch + (1,)) + self.run.first
-        u = random_numbers(self.run.seed, zlib.crc32(g.sheet.encode()), self.draws, batch, g.rows, g.cols)
+        batch = (np.arange(math.prod(self.run.batch)).reshape(self.run.batch + (1,))
+                 + self.run.first)
+        u = random_numbers(self.run.seed, zlib.crc32(g.sheet.encode()),
+                           self.draws, batch, g.rows, g.cols)
         return torch.from_numpy(u).to(self.like)[..., None, None]
     def leaf(self, node): # the values of a window
-        if node.index not in self.seen: self.seen[node.index] = self.step.readers[node.index].read(self.run.store)
+        if node.index not in self.seen:
+            self.seen[node.index] = self.step.readers[node.index].read(self.run.store)
         return self.seen[node.index]
     def position(self, node): # the place of a window
         g, device = self.step.group, self.like.device
-        top, left = (torch.from_numpy(t[node.index]).to(device) for t in (g.tops, g.lefts))
-        return Place(node.sheet, top, left, torch.full_like(top, node.height), torch.full_like(top, node.width))
+        top, left = (torch.from_numpy(t[node.index]).to(device)
+                     for t in (g.tops, g.lefts))
+        return Place(node.sheet, top, left, torch.full_like(top, node.height),
+                     torch.full_like(top, node.width))
     def shortcut(self, node, array):
+        if isinstance(node, Running): return self._running(node.window)
         if not isinstance(node, CutOff): return _contract(self, node, array)
         w, clip = node.window, self.step.plan.index.clip
-        return self.constant(float(w.height * w.width - math.prod(clip(w.height, w.width))))
+        return self.constant(float(w.height * w.width
+                                   - math.prod(clip(w.height, w.width))))
+    def _running(self, window): # sums of all pieces of a column at once
+        heights = torch.from_numpy(self.step.group.heights[window.index])
+        return running_sum(self.leaf(window), heights.to(self.like.device), self.lost)
 
 # %% ../../nbs/sheets/11_plan.ipynb #e0d37646
 @patch
 def read(self:_Sight, place):
     height, width = place.sizes()
     plan, bad = self.step.plan, place.bad()
-    top, left = np.broadcast_arrays(*(torch.where(bad, 1, t).cpu().numpy() for t in (place.top, place.left)))
+    top, left = np.broadcast_arrays(*(torch.where(bad, 1, t).cpu().numpy()
+                                      for t in (place.top, place.left)))
     if bad.all():
         fault = torch.full(top.shape + (1, 1), REF, device=self.like.device)
         return build(self.like.new_zeros(top.shape + (1, 1)), fault)
-    cells = plan.index.windows(place.sheet, top.reshape(-1), left.reshape(-1), height, width, cut=False)
+    cells = plan.index.windows(place.sheet, top.reshape(-1),
+                               left.reshape(-1), height, width, cut=False)
     reader = _Reader(plan.layout.slot[cells], plan.layout.starts)
     self._check_known(reader)
     x = reader.read(self.run.store)
     if top.ndim > 1: x = _each_its_own(x, top.shape)
     if not bad.any(): return x
     fault = bad[..., None, None]
-    return Cells(torch.where(fault, float(REF), x.num), torch.where(fault, FAULT, x.full_kind()), True, x.texts)
+    return Cells(torch.where(fault, float(REF), x.num),
+                 torch.where(fault, FAULT, x.full_kind()), True, x.texts)
 
-def _each_its_own(x, shape): # (..., batch * formulas, h, w): of each element of the batch, what it looks at itself
+# (..., batch * formulas, h, w): of each element of the batch, what it looks at itself
+def _each_its_own(x, shape):
     lead, n, own = x.num.shape[:-3], shape[-1], x.num.shape[-2:]
     if not lead: return x.map(lambda t: t.reshape(shape + own))
     if lead != shape[:-1]: raise OneByOne
     batch = int(np.prod(lead))
     every = torch.arange(batch)
-    return x.map(lambda t: t.reshape((batch, batch, n) + own)[every, every].reshape(shape + own))
+    return x.map(lambda t: t.reshape((batch, batch, n)
+                                     + own)[every, every].reshape(shape + own))
 
 @patch
 def _check_known(self:_Sight, reader): # is all computed that a range shows?
-    plan, late = self.step.plan, [s for s in reader.segments if self.run.store[s] is None]
+    plan, late = self.step.plan, [s for s in reader.segments
+                                  if self.run.store[s] is None]
     if late:
         raise SheetError(f"it looks at {plan.steps[late[0] - plan.first_step].group.address()}, which is not computed "
                          "before it; use a fixed range instead of one that is computed")
 
+# %% ../../nbs/sheets/11_plan.ipynb #51a05763
+@patch
+def totals(self:Plan)->np.ndarray: # bool for each cell by its number
+    "Which cells are totals themselves?"
+    if self.are_totals is None:
+        self.are_totals = np.zeros(self.index.n, dtype=bool)
+        for s in self.steps:
+            tree = s.group.kept.tree if s.group.kept else s.group.tree
+            if tree is not None and {n.name for n in walk(tree) if isinstance(n, Call)} & set(TOTALS):
+                self.are_totals[s.first_ids()] = True
+    return self.are_totals
+
+@patch
+def left_out(self:_Sight, place, size, hidden, nested): # as in `Context`
+    plan, data = self.step.plan, self.run.sheets.get(place.sheet)
+    top, left = np.broadcast_arrays(place.top.cpu().numpy(), place.left.cpu().numpy())
+    if (top == top.flat[0]).all() and (left == left.flat[0]).all(): top, left = top.flat[:1], left.flat[:1]
+    rows = top[..., None, None] + np.arange(size[0])[:, None]
+    cols = left[..., None, None] + np.arange(size[1])
+    gone = data.hidden if data and hidden == 'all' else data.filtered if data and hidden == 'filtered' else ()
+    out = np.broadcast_to(np.isin(rows, list(gone)), np.broadcast_shapes(rows.shape, cols.shape))
+    if nested: out = out | plan.totals()[plan.index.of(place.sheet, rows, cols)]
+    return torch.from_numpy(out.copy()).to(self.like.device) if out.any() else None
+
 # %% ../../nbs/sheets/11_plan.ipynb #17b25cf5
-def _product_of_windows(node, array): # the two ranges of SUMPRODUCT(a, b), or SUM(a*b) in an array formula
+# the two ranges of SUMPRODUCT(a, b), or SUM(a*b) in an array formula
+def _product_of_windows(node, array):
     if not isinstance(node, Call) or node.name not in ('SUMPRODUCT', 'SUM'): return None
     inner = node.args[0] if len(node.args) == 1 else None
-    if isinstance(inner, Chain) and inner.ops == ('*',) and (array or node.name == 'SUMPRODUCT'): pair = inner.terms
+    if isinstance(inner, Chain) and inner.ops == (
+        '*',) and (array or node.name == 'SUMPRODUCT'):
+        pair = inner.terms
     elif node.name == 'SUMPRODUCT' and len(node.args) == 2: pair = node.args
     else: return None
     if not all(isinstance(w, Window) and w.read for w in pair): return None
@@ -361,13 +446,34 @@ def _product_of_windows(node, array): # the two ranges of SUMPRODUCT(a, b), or S
 def _line(values): # first, number and distance of equally spaced numbers, or None
     values = np.unique(values)
     gaps = np.unique(np.diff(values))
-    return (int(values[0]), len(values), int(gaps[0]) if len(gaps) else 1) if len(gaps) < 2 else None
+    return (int(values[0]), len(values), int(gaps[0])
+            if len(gaps) else 1) if len(gaps) < 2 else None
 
-def _grid(tops, lefts): # the same for rows and columns, if the ranges fill a regular grid
+# the same for rows and columns, if the ranges fill a regular grid
+def _grid(tops, lefts):
     rows, cols = _line(tops), _line(lefts)
     return (rows, cols) if rows and cols and rows[1] * cols[1] == len(tops) else None
 
-# %% ../../nbs/sheets/11_plan.ipynb #3d66730e
+# %% ../../nbs/sheets/11_plan.ipynb #e831411b
+_MAX_TAPS = 32   # cells of a kernel; larger ones are better off with PyTorch's
+_PIECE = 600_000 # numbers that are laid out at a time
+
+def _slide(x, kernel, stride=(1, 1)): # (images, H, W), (kernels, h, w)
+    "Products of kernels with all windows of images, (images, kernels, places)"
+    taps, (down, right) = math.prod(kernel.shape[1:]), stride
+    if x.device.type != 'cpu' or taps > _MAX_TAPS:
+        return F.conv2d(x[:, None], kernel[:, None], stride=stride).flatten(-2)
+    rows, cols = (n - k + 1 for n, k in zip(x.shape[-2:], kernel.shape[-2:])) # stride 1
+    corners = np.ndindex(*kernel.shape[-2:])
+    views = [x[:, i:i + rows:down, j:j + cols:right] for i, j in corners]
+    n = max(1, _PIECE // (taps * max(1, views[0][0].numel())))
+    def some(*views): # of some images
+        seen = torch.stack(views).flatten(1) # (taps, images * places)
+        out = kernel.flatten(1) @ seen
+        return out.view(len(kernel), len(views[0]), -1).transpose(0, 1)
+    return torch.cat([some(*part) for part in zip(*(v.split(n) for v in views))])
+
+# %% ../../nbs/sheets/11_plan.ipynb #828d8b15
 class _Side(NamedTuple):
     "One of two windows that are multiplied"
     window: Window
@@ -376,36 +482,41 @@ class _Side(NamedTuple):
     which: np.ndarray # range that each formula sees
 
 class _Contraction:
-    "Products of every kernel with every range of an image, and which of them each formula wants"
+    "Products of every kernel with every range of an image, in the formulas' order"
     def __init__(self, plan, image, kernel): # two sides
-        self.n, at = len(kernel.tops) * len(image.tops), kernel.which * len(image.tops) + image.which
+        at = kernel.which * len(image.tops) + image.which
+        in_order = np.array_equal(at, np.arange(len(kernel.tops) * len(image.tops)))
         with torch.inference_mode(False):
-            self.order = None if np.array_equal(at, np.arange(self.n)) else torch.from_numpy(at)
-        w, grid, self.image = image.window, _grid(image.tops, image.lefts), None
-        self.kernel = plan.reader(kernel.window.sheet, kernel.tops, kernel.lefts, w.height, w.width, w.cut)
-        height, width = plan.index.clip(w.height, w.width) if w.cut else (w.height, w.width)
-        if grid and len(image.tops) > 1 and grid[0][2] <= height and grid[1][2] <= width: # no gaps between the ranges
-            (top, n_rows, down), (left, n_cols, right) = grid
-            self.stride, size = (down, right), ((n_rows - 1) * down + height, (n_cols - 1) * right + width)
-            self.image = plan.reader(w.sheet, np.array([top]), np.array([left]), *size)
-        else: self.ranges = plan.reader(w.sheet, image.tops, image.lefts, w.height, w.width, w.cut)
+            self.order = None if in_order else torch.from_numpy(at)
+        w, grid, self.stride = image.window, _grid(image.tops, image.lefts), None
+        size = plan.index.clip(w.height, w.width) if w.cut else (w.height, w.width)
+        def reader(side): return plan.reader(side.window.sheet, side.tops, side.lefts,
+                                             w.height, w.width, w.cut)
+        self.kernel, steps = reader(kernel), grid and (grid[0][2], grid[1][2])
+        touch = grid and steps[0] <= size[0] and steps[1] <= size[1]
+        if len(image.tops) < 2 or not touch: self.image = reader(image); return
+        self.stride, first = steps, [np.array([line[0]]) for line in grid]
+        whole = [(line[1] - 1) * line[2] + n for line, n in zip(grid, size)]
+        self.image = plan.reader(w.sheet, *first, *whole)
 
-    def compute(self, store): # `Cells` (..., formulas, 1, 1), or None where something is no number
-        kernel, x = self.kernel.read(store), (self.image or self.ranges).read(store)
+    def compute(self, store): # (..., formulas, 1, 1); None where one is no number
+        kernel, x = self.kernel.read(store), self.image.read(store)
         if not (_numeric(kernel) and _numeric(x)): return None
-        if self.image and kernel.num.dim() > 3: return None # a batch of kernels
-        out = self._convolve(x.num, kernel.num) if self.image else _all_products(x.num, kernel.num)
+        kernel, x = kernel.num, x.num
+        if self.stride is None: out = _all_products(x, kernel)
+        elif kernel.dim() > 3: return None # a batch of kernels
+        else:
+            out = _slide(x.reshape((-1,) + x.shape[-2:]), kernel, self.stride)
+            out = out.reshape(x.shape[:-3] + (-1,))
         if self.order is not None: out = out.index_select(-1, self.order.to(out.device))
         return Cells(out[..., None, None]) if all_finite(out) else None
 
-    def _convolve(self, x, kernel): # (..., 1, height, width), (kernels, h, w) -> (..., kernels * places)
-        out = F.conv2d(x.reshape((-1, 1) + x.shape[-2:]), kernel[:, None], stride=self.stride)
-        return out.reshape(x.shape[:-3] + (-1,))
-
 # %% ../../nbs/sheets/11_plan.ipynb #2c7d8e17
-def _numeric(x): return x.kind is None or bool(((x.kind == NUMBER) | (x.kind == BLANK)).all())
+def _numeric(x):
+    return x.kind is None or bool(((x.kind == NUMBER) | (x.kind == BLANK)).all())
 
-def _all_products(x, kernel): # (..., ranges, h, w), (..., kernels, h, w) -> (..., kernels * ranges)
+# (..., ranges, h, w), (..., kernels, h, w) -> (..., kernels * ranges)
+def _all_products(x, kernel):
     return (kernel.flatten(-2) @ x.flatten(-2).mT).flatten(-2)
 
 def _contraction(step, pair): # None where there are many more pairs than formulas
@@ -422,23 +533,29 @@ def _contract(sight, node, array): # the shortcut of a step
     if pair is None: return None
     step, key = sight.step, tuple(w.index for w in pair)
     if key not in step.contractions: step.contractions[key] = _contraction(step, pair)
-    return step.contractions[key].compute(sight.run.store) if step.contractions[key] else None
+    return (step.contractions[key].compute(sight.run.store)
+            if step.contractions[key] else None)
 
 # %% ../../nbs/sheets/11_plan.ipynb #5f6f9e8d
-def _fit_size(x, size, spills, fixed=True): # to the rows and columns that a formula fills
+# to the rows and columns that a formula fills
+def _fit_size(x, size, spills, fixed=True):
     (height, width), (rows, cols) = size, x.size[-2:]
     if (rows, cols) == (height, width): return x
-    if spills and not fixed and rows <= height and cols <= width: # it spills less far: the rest is blank
+    # it spills less far: the rest is blank
+    if spills and not fixed and rows <= height and cols <= width:
         grow = 0, width - cols, 0, height - rows
-        return Cells(F.pad(x.num.expand(x.size), grow), F.pad(x.full_kind(), grow, value=BLANK), texts=x.texts)
+        return Cells(F.pad(x.num.expand(x.size), grow),
+                     F.pad(x.full_kind(), grow, value=BLANK), texts=x.texts)
     if spills:
-        raise SheetError(f"its result has {rows} x {cols} cells now, and had {height} x {width} "
-                         "when the file was saved")
+        raise SheetError(f"its result has {rows} x {cols} cells now, and had {height} "
+                         f"x {width} " "when the file was saved")
     if size == (1, 1): return x.map(lambda t: t[..., :1, :1])
     x = x.map(lambda t: t[..., :height if rows > 1 else 1, :width if cols > 1 else 1])
-    missing = 0, 0 if cols == 1 else max(0, width - cols), 0, 0 if rows == 1 else max(0, height - rows)
+    missing = (0, 0 if cols == 1 else max(0, width - cols),
+               0, 0 if rows == 1 else max(0, height - rows))
     if any(missing):
-        x = Cells(F.pad(x.num.expand(x.size), missing, value=NA), F.pad(x.full_kind(), missing, value=FAULT), texts=x.texts)
+        x = Cells(F.pad(x.num.expand(x.size), missing, value=NA),
+                  F.pad(x.full_kind(), missing, value=FAULT), texts=x.texts)
     return x.map(lambda t: t.expand(t.shape[:-2] + (height, width)))
 
 # %% ../../nbs/sheets/11_plan.ipynb #dae980e5
@@ -454,28 +571,35 @@ def compute_step(
         if run.strict: raise
         return keep_step(step, run, str(e))
 
-def _compute(step, run): # raises `SheetError` with the address of one that cannot be computed
+# raises `SheetError` with the address of one that cannot be computed
+def _compute(step, run):
     g = step.group
     array = g.kind in ('array', 'dynamic')
     with in_cell(step.plan.path, g.sheet, g.rows[0], g.cols[0]):
         try:
             if step.vast and len(g.rows) > 1: raise OneByOne # a million cells each
             x = _no_blanks(evaluate(g.tree, _Sight(step, run), array, array))
-            fixed = run.strict or (g.sheet, int(g.rows[0]), int(g.cols[0])) in run.spilled
+            fixed = run.strict or (g.sheet, int(g.rows[0]),
+                                   int(g.cols[0])) in run.spilled
             x = _fit_size(x, g.size, g.kind == 'dynamic', fixed)
         except OneByOne: return _one_by_one(step, run)
-        except NeedsCells: raise SheetError('a range that lies at several places at once is not supported') from None
+        except NeedsCells:
+            raise SheetError('a range that lies at several places at once is not '
+                             'supported') from None
     n = len(g.rows)
-    x = x.plain().map(lambda t: t.expand(t.shape[:-3] + (n,) + t.shape[-2:]).flatten(-3))
+    x = x.plain().map(lambda t: t.expand(t.shape[:-3]
+                                         + (n,) + t.shape[-2:]).flatten(-3))
     return Cells(x.num, x.kind, texts=x.texts).plain()
 
 def _no_blanks(x): # no formula gives a blank
     if x.kind is None: return x
-    return Cells(x.num, torch.where(x.kind == BLANK, NUMBER, x.kind).to(torch.int8), texts=x.texts).plain()
+    return Cells(x.num, torch.where(x.kind == BLANK, NUMBER, x.kind).to(torch.int8),
+                 texts=x.texts).plain()
 
 # %% ../../nbs/sheets/11_plan.ipynb #d5036999
 def _one_by_one(step, run): # formulas, or for one formula the elements of the batch
-    if len(step.group.rows) > 1: return _side_by_side([compute_step(s, run) for s in step.split()])
+    if len(step.group.rows) > 1:
+        return _side_by_side([compute_step(s, run) for s in step.split()])
     if not run.batch: raise SheetError('its ranges have no size')
     parts = [compute_step(step, _element(run, at)) for at in np.ndindex(run.batch)]
     stacked = cat_cells([p.map(lambda t: t[None]) for p in parts], -2)
@@ -484,7 +608,9 @@ def _one_by_one(step, run): # formulas, or for one formula the elements of the b
 def _element(run, at): # the pass of one element of the batch
     one = lambda t: t.expand(run.batch + t.shape[-1:])[at]
     number = int(np.ravel_multi_index(at, run.batch))
-    return replace(run, batch=(), first=number, store=[None if x is None else x.map(one) for x in run.store])
+    return replace(run, batch=(), first=number,
+                   store=[None if x is None else x.map(one) for x in run.store])
 
 def _side_by_side(parts): # segments -> one segment
-    return cat_cells([p.map(lambda t: t[..., None, :]) for p in parts], -1).map(lambda t: t[..., 0, :]).plain()
+    return cat_cells([p.map(lambda t: t[..., None, :]) for p in parts],
+                     -1).map(lambda t: t[..., 0, :]).plain()

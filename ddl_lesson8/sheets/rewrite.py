@@ -11,25 +11,31 @@ __all__ = ['rewrite_xlsx']
 import math, re
 from pathlib import Path
 from xml.parsers import expat
-from .address import MAX_COLS, MAX_ROWS, SheetError, cell_name, need, quote_sheet
+from .address import (MAX_COLS, MAX_ROWS,
+                                        SheetError, cell_name, need, quote_sheet)
 from .package import Package, replacing
-from .xlsx import Cell, ErrorValue, Walk, check_text, escape_text, read_package, sheet_parts
+from .xlsx import (Cell, ErrorValue, Walk,
+                                     check_text, escape_text, read_package, sheet_parts)
 
 # %% ../../nbs/sheets/02c_rewrite.ipynb #2c0c9360
 def _escaped(text): # as it stands between two tags, in plain ASCII
-    text = escape_text(text).replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
+    text = escape_text(text).replace('&',
+                                     '&amp;').replace('<', '&lt;').replace('>', '&gt;')
     return text.encode('ascii', 'xmlcharrefreplace')
 
-def _written(value, is_formula, p): # (type or None, XML) of a value; p is the prefix of the tags
+# (type or None, XML) of a value; p is the prefix of the tags
+def _written(value, is_formula, p):
     v = lambda text: b'<%bv>%b</%bv>' % (p, text, p)
     if value is None: return None, b''
     if isinstance(value, bool): return b'b', v(b'%d' % value)
     if isinstance(value, ErrorValue): return b'e', v(_escaped(value))
     if isinstance(value, str):
         if is_formula: return b'str', v(_escaped(value))
-        return b'inlineStr', b'<%bis><%bt xml:space="preserve">%b</%bt></%bis>' % (p, p, _escaped(value), p, p)
+        return b'inlineStr', b'<%bis><%bt xml:space="preserve">%b</%bt></%bis>' % (
+            p, p, _escaped(value), p, p)
     if not math.isfinite(value): raise ValueError(f'{value} cannot stand in a cell')
-    return None, v(repr(int(value) if value == int(value) and abs(value) < 1e15 else float(value)).encode())
+    return None, v(repr(int(value) if value == int(value)
+                        and abs(value) < 1e15 else float(value)).encode())
 
 # %% ../../nbs/sheets/02c_rewrite.ipynb #617c0e6a
 _TAG = re.compile(rb'''<([^\s:/>]+:)?[^\s:/>]+(?:[^>"']|"[^"]*"|'[^']*')*>''')
@@ -39,7 +45,8 @@ def _tag(data, start): # the tag that begins here, and whether it closes itself
     tag = _TAG.match(data, start)
     return tag, tag[0].endswith(b'/>')
 
-def _after(data, start, here): # the end of an element; here is where its end tag begins, if it has one
+# the end of an element; here is where its end tag begins, if it has one
+def _after(data, start, here):
     tag, alone = _tag(data, start)
     return tag.end() if alone else data.index(b'>', here) + 1
 
@@ -48,34 +55,41 @@ def _closing(tag): return b'</' + tag[1:].split(None, 1)[0].rstrip(b'/>') + b'>'
 def _new_cell(data, raw, value): # the bytes of a cell with another value
     tag = _TAG.match(data, raw.start)
     kind, xml = _written(value, raw.f_attrs is not None, tag[1] or b'')
-    head = _TYPE.sub(b'', tag[0].rstrip(b'>').rstrip(b'/').rstrip()) + (b' t="%b"' % kind if kind else b'')
-    kept = [data[s[0]:_after(data, *s)] if s else b'' for s in (raw.f_span, raw.ext_span)]
+    head = (_TYPE.sub(b'', tag[0].rstrip(b'>').rstrip(b'/').rstrip())
+            + (b' t="%b"' % kind if kind else b''))
+    kept = [data[s[0]:_after(data, *s)] if s else b''
+            for s in (raw.f_span, raw.ext_span)]
     return head + b'>' + kept[0] + xml + kept[1] + _closing(tag[0])
 
 # %% ../../nbs/sheets/02c_rewrite.ipynb #756db814
-def _open_up(data, start, here, inner): # (start, end, bytes) that put something at the end of an element
+# (start, end, bytes) that put something at the end of an element
+def _open_up(data, start, here, inner):
     tag, alone = _tag(data, start)
     if not alone: return here, here, inner
     return start, tag.end(), tag[0][:-2] + b'>' + inner + _closing(tag[0])
 
-def _insertions(data, walk, cells, new): # edits for cells that are not in the file: {(row, column): value}
+# edits for cells that are not in the file: {(row, column): value}
+def _insertions(data, walk, cells, new):
     p, edits, rows = _TAG.match(data, walk.data[0])[1] or b'', [], {}
     for at, value in sorted(new.items()):
         kind, xml = _written(value, False, p)
         t = b' t="%b"' % kind if kind else b''
-        rows.setdefault(at[0], []).append((at[1], b'<%bc r="%b"%b>%b</%bc>' % (p, cell_name(*at).encode(), t, xml, p)))
+        rows.setdefault(at[0], []).append((
+            at[1], b'<%bc r="%b"%b>%b</%bc>' % (p, cell_name(*at).encode(), t, xml, p)))
     places, last, own = {r[0]: r for r in reversed(walk.rows)}, [], {}
     for row, col, start in cells: own.setdefault(row, []).append((col, start))
     for row, found in rows.items():
         if row in places: edits += _into_row(data, places[row], own.get(row, []), found)
         else:
             before = next((r[1] for r in walk.rows if r[0] > row), None)
-            xml = b'<%brow r="%d">%b</%brow>' % (p, row, b''.join(x for _, x in found), p)
+            xml = b'<%brow r="%d">%b</%brow>' % (p,
+                                                 row, b''.join(x for _, x in found), p)
             if before is None: last.append(xml)
             else: edits.append((before, before, xml))
     return edits + ([_open_up(data, *walk.data, b''.join(last))] if last else [])
 
-def _into_row(data, place, own, cells): # edits that put cells into a row of the file, between its own
+# edits that put cells into a row of the file, between its own
+def _into_row(data, place, own, cells):
     edits, last = [], []
     for col, xml in cells:
         before = next((start for c, start in own if c > col), None)
@@ -84,24 +98,30 @@ def _into_row(data, place, own, cells): # edits that put cells into a row of the
     return edits + ([_open_up(data, *place[1:], b''.join(last))] if last else [])
 
 # %% ../../nbs/sheets/02c_rewrite.ipynb #72916c0a
-def _edited(data, changes, where): # bytes of a sheet with other values: {(row, column): value}
-    need(data[:2] not in (b'\xff\xfe', b'\xfe\xff'), f"{where} is written in UTF-16; save it again in Excel")
+# bytes of a sheet with other values: {(row, column): value}
+def _edited(data, changes, where):
+    need(data[:2] not in (b'\xff\xfe', b'\xfe\xff'),
+         f"{where} is written in UTF-16; save it again in Excel")
     cells, edits, new = [], [], dict(changes)
     def take(raw):
         cells.append((raw.row, raw.col, raw.start))
         if (raw.row, raw.col) not in changes: return
-        need((raw.row, raw.col) in new, f'cell {cell_name(raw.row, raw.col)} stands there twice')
+        need((raw.row, raw.col) in new,
+             f'cell {cell_name(raw.row, raw.col)} stands there twice')
         value = new.pop((raw.row, raw.col))
-        edits.append((raw.start, _after(data, raw.start, raw.end), _new_cell(data, raw, value)))
+        edits.append((raw.start, _after(data, raw.start, raw.end),
+                      _new_cell(data, raw, value)))
     walk = Walk(take)
     try:
         walk.run(data)
         new = {at: v for at, v in new.items() if v is not None}
         need(not new or walk.data, 'there is no room for cells')
         if new: edits += _insertions(data, walk, cells, new)
-    except (expat.ExpatError, ValueError) as e: raise SheetError(f"{where}: {e}") from None
+    except (expat.ExpatError, ValueError) as e:
+        raise SheetError(f"{where}: {e}") from None
     parts, last = [], 0
-    for start, end, xml in sorted(edits, key=lambda e: e[:2]): # stable: new cells of one gap stay in order
+    # stable: new cells of one gap stay in order
+    for start, end, xml in sorted(edits, key=lambda e: e[:2]):
         parts += [data[last:start], xml]
         last = end
     return b''.join(parts + [data[last:]])
@@ -109,25 +129,34 @@ def _edited(data, changes, where): # bytes of a sheet with other values: {(row, 
 # %% ../../nbs/sheets/02c_rewrite.ipynb #b3253054
 def _read_as(cells, values): # the cells with other values, as they must read
     number = lambda v: v if v is None or isinstance(v, (str, bool)) else float(v)
-    found = cells | {at: cells.get(at, Cell())._replace(value=number(v)) for at, v in values.items()}
-    return {at: c for at, c in found.items() if c.value is not None or c.formula is not None}
+    found = cells | {at: cells.get(at, Cell())._replace(value=number(v))
+                     for at, v in values.items()}
+    return {at: c for at, c in found.items() if c.value is not None
+            or c.formula is not None}
 
-def _check_copy(old, data, target, by_sheet): # raise unless the copy reads as the source, but for the new values
+# raise unless the copy reads as the source, but for the new values
+def _check_copy(old, data, target, by_sheet):
     failed = f"{target}: the new workbook is not whole, so nothing was replaced"
     try:
         with Package(target, data) as copy: now = read_package(copy)
-    except SheetError as e: raise SheetError(f"{failed} ({str(e).removeprefix(f'{target}: ')})") from None
+    except SheetError as e:
+        raise SheetError(f"{failed} ({str(e).removeprefix(f'{target}: ')})") from None
     for name, sheet in old.sheets.items():
-        want, got = _read_as(sheet.cells, by_sheet.get(name, {})), now.sheets[name].cells
-        wrong = min((at for at in want.keys() | got.keys() if want.get(at) != got.get(at)), default=None)
-        need(wrong is None, wrong and f"{failed} ({quote_sheet(name)}!{cell_name(*wrong)} would be lost)")
+        want, got = (_read_as(sheet.cells, by_sheet.get(name, {})),
+                     now.sheets[name].cells)
+        wrong = min((at for at in want.keys() | got.keys()
+                     if want.get(at) != got.get(at)), default=None)
+        need(wrong is None, wrong
+             and f"{failed} ({quote_sheet(name)}!{cell_name(*wrong)} would be lost)")
 
 def _by_sheet(source, values): # new values by sheet and place, checked
     found = {}
     for (sheet, row, col), value in values.items():
         where = f"{source}: {quote_sheet(sheet)}!{cell_name(row, col)}"
-        need(1 <= row <= MAX_ROWS and 1 <= col <= MAX_COLS, f"{where} lies outside a sheet")
-        need(not isinstance(value, float) or math.isfinite(value), f"{where}: {value} cannot stand in a cell")
+        need(1 <= row <= MAX_ROWS and 1 <= col <= MAX_COLS,
+             f"{where} lies outside a sheet")
+        need(not isinstance(value, float) or math.isfinite(value),
+             f"{where}: {value} cannot stand in a cell")
         if isinstance(value, str): check_text(value, where)
         found.setdefault(sheet, {})[row, col] = value
     return found
@@ -135,17 +164,24 @@ def _by_sheet(source, values): # new values by sheet and place, checked
 # %% ../../nbs/sheets/02c_rewrite.ipynb #2d8f5fb3
 def rewrite_xlsx(
     source:str|Path, # a workbook
-    target:str|Path, # where the copy goes; may be the same file, which is replaced when the copy is whole
-    values:dict      # new value by (sheet, row, column): a number, text, bool, `ErrorValue`, or None for no value
+    # where the copy goes; may be the same file, which is replaced when the copy is
+    # whole
+    target:str|Path,
+    # new value by (sheet, row, column): a number, text, bool, `ErrorValue`, or None for
+    # no value
+    values:dict
 )->Path: # the copy
     "Copy a workbook with other values in some cells; formulas and everything else stay as they are"
     by_sheet = _by_sheet(source, values)
     with replacing(target) as put, Package(source) as package:
         old = read_package(package)
-        parts = {name: part for name, what, part in sheet_parts(package)[2] if what == 'worksheet'}
+        parts = {name: part for name, what, part in sheet_parts(package)[2]
+                 if what == 'worksheet'}
         for sheet in by_sheet:
-            package.sane(sheet in parts, f"has no sheet {sheet!r}; its sheets are {', '.join(map(repr, parts))}")
-        new = {parts[s].lower(): _edited(package.read(parts[s]), by_sheet[s], f"{source}: sheet {s!r}") for s in by_sheet}
+            package.sane(sheet in parts, f"has no sheet {sheet!r}; its sheets are "
+                                         f"{', '.join(map(repr, parts))}")
+        new = {parts[s].lower(): _edited(package.read(parts[s]), by_sheet[s],
+                                         f"{source}: sheet {s!r}") for s in by_sheet}
         data = package.copy(new)
         _check_copy(old, data, target, by_sheet)
         put(data)

@@ -92,6 +92,16 @@ def _rank(x, values, ascending=None):
     return build(better.sum(-1).to(xn.dtype) + 1,
                  _first(xf, None if fault is None else fault[..., None], uf, _code(absent, NA)))
 
+@STATISTICS('MODE MODE.SNGL', 'r*', 1)
+def _mode(*args): # the number that stands there most often; of several, the first
+    num, mask, fault = _pool(args)
+    order, x = _sorted(num, mask).detach(), num.detach().contiguous()
+    often = torch.searchsorted(order, x, right=True) - torch.searchsorted(order, x)
+    most = torch.where(mask, often, 0).max(-1, keepdim=True)
+    few = most.values < 2
+    found = num.gather(-1, most.indices).squeeze(-1)
+    return _scalar(torch.where(few.squeeze(-1), 0., found), _first(fault, _code(few, NA)))
+
 # %% ../../nbs/sheets/07b_statistics.ipynb #fe1a56a0
 def _moments(a, b): # sums of squares and products around the means
     x, y, mask, fault = _pairs(a, b)

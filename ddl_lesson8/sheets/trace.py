@@ -23,7 +23,8 @@ def op_name(
     if node.op != 'call_function': return ''
     if node.target is operator.getitem: return 'getitem'
     packet = getattr(node.target, 'overloadpacket', None)
-    return packet.__name__ if packet is not None else getattr(node.target, '__name__', str(node.target))
+    return (packet.__name__ if packet is not None
+            else getattr(node.target, '__name__', str(node.target)))
 
 # %% ../../nbs/sheets/21_trace.ipynb #b439860e
 def arguments(
@@ -38,7 +39,8 @@ def arguments(
 def _call_of(node): # the call of the innermost layer that an operation belongs to
     return next(reversed((node.meta.get('nn_module_stack') or {'': ('', '')}).items()))
 
-def layer_of(node): # (path, class name) of the innermost layer that an operation belongs to
+# (path, class name) of the innermost layer that an operation belongs to
+def layer_of(node):
     stack = list((node.meta.get('nn_module_stack') or {}).values())
     if not stack: return '', ''
     path, kind = stack[-1]
@@ -47,7 +49,8 @@ def layer_of(node): # (path, class name) of the innermost layer that an operatio
 
 # %% ../../nbs/sheets/21_trace.ipynb #a54bb545
 _SHOWN = {'scaled_dot_product_attention': 'attention', 'addmm': 'linear', 'baddbmm': 'linear', 'matmul': 'product',
-          'mm': 'product', 'bmm': 'product', 'index_select': 'rows', 'index': 'rows'} # in plain words
+          # in plain words
+          'mm': 'product', 'bmm': 'product', 'index_select': 'rows', 'index': 'rows'}
 
 # %% ../../nbs/sheets/21_trace.ipynb #b5b4ce61
 @dataclass
@@ -56,7 +59,8 @@ class Trace:
     nodes: list       # in the order of computation
     output: object    # the node whose result the model gives
     inputs: list      # names of the nodes where the tensors of `x` come in
-    tensors: dict     # name of a node -> (key in the `state_dict`, or '' for a constant; tensor)
+    # name of a node -> (key in the `state_dict`, or '' for a constant; tensor)
+    tensors: dict
     leaves: set       # paths of layers without layers inside
     last: dict        # call of a layer -> the last operation that computes in it
 
@@ -70,39 +74,53 @@ class Trace:
         return f'{path} {kind if whole else _SHOWN.get(name, name)}'.strip()
 
     def __repr__(self)->str:
-        rows = [(n.name, op_name(n), ' '.join(layer_of(n))) for n in self.nodes if n.op == 'call_function']
+        rows = [(n.name, op_name(n), ' '.join(layer_of(n)))
+                for n in self.nodes if n.op == 'call_function']
         return '\n'.join('  '.join(t.ljust(24) for t in row).rstrip() for row in rows)
 
 # %% ../../nbs/sheets/21_trace.ipynb #a496ca6b
 def _named(path, kind): return f'layer {path} {kind}'.replace('  ', ' ').strip()
 
-def _shown(values): return ', '.join(f'{tuple(v.shape)} of {v.dtype}' for v in values if isinstance(v, torch.Tensor))
+def _shown(values):
+    return ', '.join(f'{tuple(v.shape)} of {v.dtype}'
+                     for v in values if isinstance(v, torch.Tensor))
 
 def _watched(model, running): # note which layer runs, and what it was given
-    def begin(path, kind): return lambda layer, given: running.append((path, kind, given))
+    def begin(path, kind):
+        return lambda layer, given: running.append((path, kind, given))
     def end(layer, given, out): running.pop()
     for path, layer in model.named_modules():
         yield layer.register_forward_pre_hook(begin(path, type(layer).__name__))
         yield layer.register_forward_hook(end)
 
-def answer(model, values): # what PyTorch gives; on copies, because a layer may work in place
+# what PyTorch gives first, and whether there is more; on copies, because a layer may
+# work in place
+def answer(model, values):
     running, watched = [], copy.deepcopy(model)
     hooks = list(_watched(watched, running))
     try: y = watched(*[v.clone() for v in values])
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as e:
-        path, kind, given = running[-1] if running else ('', type(model).__name__, values)
-        raise SheetError(f"{_named(path, kind)}: does not take {_shown(given) or 'this'}: {e}") from e
+    except (RuntimeError, ValueError, TypeError,
+            IndexError, KeyError, AttributeError) as e:
+        path, kind, given = (running[-1] if running
+                             else ('', type(model).__name__, values))
+        raise SheetError(f"{_named(path, kind)}: does not take "
+                         f"{_shown(given) or 'this'}: {e}") from e
     finally:
         for hook in hooks: hook.remove()
-    if not isinstance(y, torch.Tensor):
-        raise SheetError(f"the model gives a {type(y).__name__}; only one tensor can be written: return that one")
-    return y
+    several = isinstance(y, (tuple, list)) and len(y) > 0
+    first = y[0] if several else y # an LSTM gives its state too
+    if not isinstance(first, torch.Tensor):
+        raise SheetError(f"the model gives a {type(y).__name__}; only one tensor can "
+                         "be written: return that one, or put it first in a tuple")
+    return first, several
 
 # %% ../../nbs/sheets/21_trace.ipynb #e829bf15
 def _exported(model, values):
-    with warnings.catch_warnings(), redirect_stderr(io.StringIO()): # it prints the graph of what it refuses
+    # it prints the graph of what it refuses
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter('ignore') # of PyTorch's own code, about its own code
-        try: return torch.export.export(model, tuple(v.clone() for v in values)) # one tensor given twice is two inputs
+        # one tensor given twice is two inputs
+        try: return torch.export.export(model, tuple(v.clone() for v in values))
         except Exception as e: # whatever a stranger's `forward` makes the tracer raise
             why = str(e).strip().split('\n')[0][:200] or type(e).__name__
             raise SheetError(f"the model cannot be traced by torch.export: {why}; "
@@ -112,24 +130,32 @@ def _exported(model, values):
 @functools.cache
 def _rules(): return torch.export.default_decompositions() # takes a second, so once
 
-def _out_of_place(node): # call `relu` instead of `relu_` where nobody needs the old value; was it possible?
+# call `relu` instead of `relu_` where nobody needs the old value; was it possible?
+def _out_of_place(node):
     name, first = op_name(node), node.args[0]
-    alone = len(first.users) == 1 and (first.op == 'placeholder' or op_name(first) in _MAKES_NEW)
+    alone = len(first.users) == 1 and (first.op == 'placeholder'
+                                       or op_name(first) in _MAKES_NEW)
     packet = getattr(torch.ops.aten, name[:-1], None)
-    if not alone or packet is None or not hasattr(packet, node.target._overloadname): return False
+    if not alone or packet is None or not hasattr(packet, node.target._overloadname):
+        return False
     node.target = getattr(packet, node.target._overloadname)
     return True
 
-_MAKES_NEW = {'conv1d', 'conv2d', 'linear', 'batch_norm', 'layer_norm', 'group_norm', 'relu', 'silu', 'add', 'mul', 'max_pool2d'}
+_MAKES_NEW = {'conv1d', 'conv2d', 'linear', 'batch_norm',
+              'layer_norm', 'group_norm', 'relu', 'silu', 'add', 'mul', 'max_pool2d'}
 
-def _in_place(node): return op_name(node).endswith('_') and not op_name(node).endswith('__')
+def _in_place(node):
+    return op_name(node).endswith('_') and not op_name(node).endswith('__')
 
-def _taken_apart(program, known): # until only known operations are left, or no rule helps
+# until only known operations are left, or no rule helps
+def _taken_apart(program, known):
     marked = [n for n in program.graph.nodes if op_name(n) and _in_place(n)]
     good = all([_out_of_place(n) for n in marked])
-    unknown = {n.target for n in program.graph.nodes if op_name(n) not in known and op_name(n) not in ('', 'getitem')}
+    unknown = {n.target for n in program.graph.nodes if op_name(n) not in known
+               and op_name(n) not in ('', 'getitem')}
     if good and not any(hasattr(t, '_schema') for t in unknown): return program
-    rules = {op: rule for op, rule in _rules().items() if op.overloadpacket.__name__ not in known}
+    rules = {op: rule for op, rule in _rules().items()
+             if op.overloadpacket.__name__ not in known}
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         return program.run_decompositions(rules)
@@ -165,6 +191,7 @@ def trace(
     result = next(n for n in nodes if n.op == 'output').args[0]
     wanted = program.graph_signature.user_outputs
     output = next(n for n in result if getattr(n, 'name', None) == wanted[0])
-    leaves = {path for path, layer in model.named_modules(remove_duplicate=False) if not list(layer.children())}
+    leaves = {path for path, layer in model.named_modules(remove_duplicate=False)
+              if not list(layer.children())}
     last = {_call_of(n): n for n in nodes if op_name(n) not in ('', 'getitem', *silent)}
     return Trace(nodes, output, inputs, tensors, leaves, last)

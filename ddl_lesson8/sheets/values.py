@@ -17,18 +17,25 @@ from .formulas import Fault
 
 # %% ../../nbs/sheets/04_values.ipynb #a8355b99
 NUMBER, TEXT, LOGICAL, BLANK, FAULT = range(5) # what a cell can be
-FAULTS = ('#NULL!', '#DIV/0!', '#VALUE!', '#REF!', '#NAME?', '#NUM!', '#N/A', '#SPILL!', '#CALC!', '#FIELD!',
-          '#GETTING_DATA', '#LOST!')
+FAULTS = ('#NULL!', '#DIV/0!', '#VALUE!', '#REF!', '#NAME?',
+          '#NUM!', '#N/A', '#SPILL!', '#CALC!', '#FIELD!', '#GETTING_DATA', '#LOST!')
 NULL, DIV0, VALUE, REF, NAME, NUM, NA = range(1, 8) # an error's number; 0 is none
-LOST = len(FAULTS) # what could not be computed: no error that Excel knows, and no function may pass over it
+# what could not be computed: no error that Excel knows, and no function may pass over
+# it
+LOST = len(FAULTS)
 
 # %% ../../nbs/sheets/04_values.ipynb #68080a22
-_ALPHABET = {c: chr(i + 1) for i, c in enumerate('0123456789 !"#$%&()*,./:;?@[\\]^_`{|}~+<=>')} | {"'": None, '-': None}
-_ALPHABET, _LATE = str.maketrans(_ALPHABET), str.maketrans({"'": '\U0010fffe', '-': '\U0010ffff'})
+_ALPHABET = {c: chr(i + 1) for i, c in enumerate(
+    '0123456789 !"#$%&()*,./:;?@[\\]^_`{|}~+<=>')} | {"'": None, '-': None}
+_ALPHABET, _LATE = (str.maketrans(_ALPHABET),
+                    str.maketrans({"'": '\U0010fffe', '-': '\U0010ffff'}))
 
-def _sort_key(text): # Excel's order: digits, signs, letters; ' and - put a text behind one that is equal otherwise
+# Excel's order: digits, signs, letters; ' and - put a text behind one that is equal
+# otherwise
+def _sort_key(text):
     folded = text.casefold()
-    plain = ''.join(c for c in unicodedata.normalize('NFKD', folded) if not unicodedata.combining(c))
+    plain = ''.join(c for c in unicodedata.normalize('NFKD', folded)
+                    if not unicodedata.combining(c))
     return plain.translate(_ALPHABET), folded.translate(_LATE)
 
 class Texts:
@@ -41,7 +48,9 @@ class Texts:
     def id(self, text:str)->int: # number of a text
         "Look a text up, or add it"
         if text not in self.ids:
-            if self.borrowed: self.texts, self.ids, self.borrowed = self.texts[:], self.ids.copy(), False
+            if self.borrowed:
+                self.texts, self.ids, self.borrowed = (self.texts[:],
+                                                       self.ids.copy(), False)
             self.ids[text] = len(self.texts)
             self.texts.append(text)
         return self.ids[text]
@@ -63,8 +72,10 @@ def common_shape(
     first = tuple(shapes[0])
     if all(tuple(s) == first for s in shapes[1:]): return first
     n = max(map(len, shapes))
-    sizes = [set(k) - {1} for k in zip(*((1,) * (n - len(s)) + tuple(s) for s in shapes))]
-    if any(len(k) > 1 for k in sizes): raise ValueError(f'shapes that do not fit: {shapes}')
+    sizes = [set(k) - {1}
+             for k in zip(*((1,) * (n - len(s)) + tuple(s) for s in shapes))]
+    if any(len(k) > 1 for k in sizes):
+        raise ValueError(f'shapes that do not fit: {shapes}')
     return tuple(next(iter(k), 1) for k in sizes)
 
 # %% ../../nbs/sheets/04_values.ipynb #f2bf02bf
@@ -74,32 +85,39 @@ class Cells:
     def __init__(self,
         num:torch.Tensor,             # (..., formulas, rows, columns)
         kind:torch.Tensor|None=None,  # int8, broadcasts with `num`; None: all numbers
-        ref:bool=False,               # read from cells? Functions such as SUM treat those differently
+        # read from cells? Functions such as SUM treat those differently
+        ref:bool=False,
         texts:Texts|None=None         # the table of the texts among them
     ): self.num, self.kind, self.ref, self.texts = num, kind, ref, texts
     def __repr__(self)->str: return f'Cells{self.size}'
     @property
     def size(self)->tuple: # (..., formulas, rows, columns)
         "The shape to which both tensors broadcast"
-        if self.kind is None or self.kind.shape == self.num.shape: return tuple(self.num.shape)
+        if self.kind is None or self.kind.shape == self.num.shape:
+            return tuple(self.num.shape)
         return common_shape(self.num.shape, self.kind.shape)
     def plain(self)->'Cells': # the same values
         "Leave `kind` out where all are numbers"
-        return Cells(self.num, ref=self.ref) if self.kind is not None and not self.kind.any() else self
+        return (Cells(self.num, ref=self.ref) if self.kind is not None
+                and not self.kind.any() else self)
     def map(self,
         fn # function of a tensor that moves or drops elements
     )->'Cells': # values of the new shape
         "Change the shape of both tensors"
         size = self.size
         if self.kind is None: return Cells(fn(self.num), ref=self.ref)
-        return Cells(fn(self.num.expand(size)), fn(self.kind.expand(size)), self.ref, self.texts)
+        return Cells(fn(self.num.expand(size)),
+                     fn(self.kind.expand(size)), self.ref, self.texts)
     def full_kind(self)->torch.Tensor: # of shape `size`
         "What each value is"
-        return torch.zeros_like(self.num, dtype=torch.int8) if self.kind is None else self.kind.expand(self.size)
+        return (torch.zeros_like(self.num, dtype=torch.int8)
+                if self.kind is None else self.kind.expand(self.size))
 
 # %% ../../nbs/sheets/04_values.ipynb #4847f8e8
 def encode(
-    value,      # number, text, truth value, None, or an error such as '#N/A' as a `Fault` or an `ErrorValue`
+    # number, text, truth value, None, or an error such as '#N/A' as a `Fault` or an
+    # `ErrorValue`
+    value,
     texts:Texts # the table in which a text gets its number
 )->tuple: # its number and its kind
     "A Python value as number and kind"
@@ -119,7 +137,8 @@ def decode(
 ): # a float, str, bool, None, or `Fault`
     "Number and kind as a Python value"
     num = float(num.detach() if isinstance(num, torch.Tensor) else num)
-    return {NUMBER: lambda: num, TEXT: lambda: texts.texts[int(num)], LOGICAL: lambda: bool(num), BLANK: lambda: None,
+    return {NUMBER: lambda: num, TEXT: lambda: texts.texts[int(num)],
+            LOGICAL: lambda: bool(num), BLANK: lambda: None,
             FAULT: lambda: Fault(FAULTS[int(num) - 1])}[int(kind)]()
 
 # %% ../../nbs/sheets/04_values.ipynb #c1b7b1dc
@@ -133,12 +152,15 @@ def from_rows(
     texts = texts or Texts()
     pairs = [[encode(v, texts) for v in row] for row in rows]
     num = like.new_tensor([[p[0] for p in row] for row in pairs])[None]
-    kind = torch.tensor([[p[1] for p in row] for row in pairs], dtype=torch.int8, device=like.device)[None]
+    kind = torch.tensor([[p[1] for p in row] for row in pairs],
+                        dtype=torch.int8, device=like.device)[None]
     return Cells(num, kind, ref, texts).plain()
 
 # %% ../../nbs/sheets/04_values.ipynb #e6674b98
-_NUMERIC = re.compile(r'\s*[-+]?\s*\$?\s*(\d+(,\d{3})*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?\s*')
-_DAY = re.compile(r'\s*(?:(\d{4})[-/](\d\d?)[-/](\d\d?)|(\d\d?)[-/](\d\d?)[-/](\d{4}))\s*')
+_NUMERIC = re.compile(
+    r'\s*[-+]?\s*\$?\s*(\d+(,\d{3})*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?\s*')
+_DAY = re.compile(
+    r'\s*(?:(\d{4})[-/](\d\d?)[-/](\d\d?)|(\d\d?)[-/](\d\d?)[-/](\d{4}))\s*')
 
 def _parse(text): # the number that a text reads as, or None
     if not _NUMERIC.fullmatch(text): return _parse_day(text)
@@ -163,7 +185,8 @@ def _first(*faults): # of several errors the first counts
 def _any(mask): return mask is not None and bool(mask.any())
 
 # %% ../../nbs/sheets/04_values.ipynb #4d357893
-def _by_text(num, mask, texts, fn): # replace the texts under a mask by what a Python function makes of them
+# replace the texts under a mask by what a Python function makes of them
+def _by_text(num, mask, texts, fn):
     num, mask = torch.broadcast_tensors(num, mask)
     out = num.detach().clone()
     ids, where = num.detach()[mask].unique(return_inverse=True)
@@ -179,9 +202,11 @@ def numbers_of(
     fault, text = x.kind == FAULT, x.kind == TEXT
     num, codes = x.num, None
     if _any(text):
-        read = _by_text(num, text, x.texts, lambda t: math.nan if _parse(t) is None else _parse(t))
+        read = _by_text(num, text, x.texts, lambda t: math.nan
+                        if _parse(t) is None else _parse(t))
         bad = text & read.isnan()
-        num, codes = torch.where(text, read.nan_to_num(0.), num), bad.to(torch.int8) * VALUE
+        num, codes = torch.where(text, read.nan_to_num(0.),
+                                 num), bad.to(torch.int8) * VALUE
     if _any(fault):
         codes = _first(torch.where(fault, x.num.detach(), 0.).to(torch.int8), codes)
         num = torch.where(fault, 0., num)
@@ -195,14 +220,16 @@ def build(
 )->Cells: # the values
     "Put results and errors together"
     if not _any(fault):
-        return Cells(num, None if kind == NUMBER else torch.full((1, 1, 1), kind, dtype=torch.int8, device=num.device))
+        return Cells(num, None if kind == NUMBER else torch.full(
+            (1, 1, 1), kind, dtype=torch.int8, device=num.device))
     num = torch.where(fault > 0, fault.to(num.dtype), num)
     return Cells(num, torch.where(fault > 0, FAULT, kind).to(torch.int8))
 
 def _with_fault(x, fault): # errors over a value
     if not _any(fault): return x
     return Cells(torch.where(fault > 0, fault.to(x.num.dtype), x.num),
-                 torch.where(fault > 0, FAULT, x.kind if x.kind is not None else 0).to(torch.int8), x.ref, x.texts)
+                 torch.where(fault > 0, FAULT, x.kind if x.kind is not None
+                             else 0).to(torch.int8), x.ref, x.texts)
 
 # %% ../../nbs/sheets/04_values.ipynb #71c28baa
 def _pad(x, rows, cols): # to a size, with #N/A where there is nothing
@@ -210,7 +237,8 @@ def _pad(x, rows, cols): # to a size, with #N/A where there is nothing
     grow = (0, 0 if c == 1 else cols - c, 0, 0 if r == 1 else rows - r)
     if not any(grow): return x
     pad = torch.nn.functional.pad
-    return Cells(pad(x.num.expand(x.size), grow, value=NA), pad(x.full_kind(), grow, value=FAULT), texts=x.texts)
+    return Cells(pad(x.num.expand(x.size), grow, value=NA),
+                 pad(x.full_kind(), grow, value=FAULT), texts=x.texts)
 
 # %% ../../nbs/sheets/04_values.ipynb #1737f126
 def align(
@@ -231,11 +259,13 @@ def all_finite(
 # %% ../../nbs/sheets/04_values.ipynb #ee4f0a6f
 _MAX_GROWN = 30_000_000 # numbers that a column and a row may become
 
-def _check_growth(nums): # a column of 30,000 times a row of 30,000 would fill the memory
+# a column of 30,000 times a row of 30,000 would fill the memory
+def _check_growth(nums):
     if len(nums) < 2 or nums[0].shape == nums[1].shape: return
     n = math.prod(common_shape(*(t.shape for t in nums)))
     if n > _MAX_GROWN and n > 4 * max(t.numel() for t in nums):
-        raise SheetError(f"a column and a row that become {n:,} numbers; at most {_MAX_GROWN:,} are computed")
+        raise SheetError(f"a column and a row that become {n:,} numbers; at most "
+                         f"{_MAX_GROWN:,} are computed")
 
 def elementwise(
     fn,            # function of tensors
@@ -261,21 +291,27 @@ def _code(mask, code): return mask.to(torch.int8) * code
 def _power_fault(a, b): # 0^0 and 0^-1 are errors in Excel
     return _code((a == 0) & (b == 0), NUM) + _code((a == 0) & (b < 0), DIV0)
 
-def _odd_root(a, b): # where is this an odd root of a number below zero, such as (-8)^(1/3)?
+# where is this an odd root of a number below zero, such as (-8)^(1/3)?
+def _odd_root(a, b):
     n = 1 / torch.where(b == 0, 1., b)
-    return (a < 0) & (b != b.round()) & ((n - n.round()).abs() < 1e-9 * n.abs()) & (n.round() % 2 != 0)
+    return (a < 0) & (b != b.round()) & ((n - n.round()).abs() < 1e-9
+                                         * n.abs()) & (n.round() % 2 != 0)
 
 def _power(a, b): # the exponent is almost always 2
     if b.numel() == 1 and not b.requires_grad and b.item() == 2: return a * a
-    steep = (a.detach() == 0) & (b.detach() < 1) if a.requires_grad else None # as in `_flat` below
+    # as in `_flat` below
+    steep = (a.detach() == 0) & (b.detach() < 1) if a.requires_grad else None
     if _any(steep): return torch.where(steep, 0., _power(torch.where(steep, 1., a), b))
     odd = _odd_root(a.detach(), b.detach())
-    return torch.where(odd, -1., 1.) * torch.where(odd, -a, a) ** b if _any(odd) else a ** b
+    return torch.where(odd, -1., 1.) * torch.where(odd,
+                                                   -a, a) ** b if _any(odd) else a ** b
 
-ARITHMETIC = {
-    '+': lambda a, b: elementwise(torch.add, a, b), '-': lambda a, b: elementwise(torch.sub, a, b),
-    '*': lambda a, b: elementwise(torch.mul, a, b), '^': lambda a, b: elementwise(_power, a, b, check=_power_fault),
-    '/': lambda a, b: elementwise(torch.div, a, b, check=lambda a, b: _code(b == 0, DIV0))}
+ARITHMETIC = {'+': lambda a, b: elementwise(torch.add, a, b),
+              '-': lambda a, b: elementwise(torch.sub, a, b),
+              '*': lambda a, b: elementwise(torch.mul, a, b),
+              '^': lambda a, b: elementwise(_power, a, b, check=_power_fault),
+              '/': lambda a, b: elementwise(torch.div, a,
+                                            b, check=lambda a, b: _code(b == 0, DIV0))}
 
 # %% ../../nbs/sheets/04_values.ipynb #c6c3d719
 def _keys(x): # what is compared first (0 number, 1 text, 2 truth value), and then
@@ -283,18 +319,22 @@ def _keys(x): # what is compared first (0 number, 1 text, 2 truth value), and th
     text = kind == TEXT
     num = x.num.detach().expand(x.size)
     if _any(text):
-        num = torch.where(text, x.texts.ranks(num)[torch.where(text, num, 0).long()], num)
+        num = torch.where(text, x.texts.ranks(num)[torch.where(text, num, 0).long()],
+                          num)
     return kind, num
 
-def _fill_blank(kind, num, other): # a blank becomes what it is compared with; an empty text is the first of all
+# a blank becomes what it is compared with; an empty text is the first of all
+def _fill_blank(kind, num, other):
     blank = kind == BLANK
     if not _any(blank): return kind, num
-    kind, num, other = torch.broadcast_tensors(kind, num, torch.where(other == BLANK, NUMBER, other).to(num.dtype))
-    return torch.where(blank, other.to(torch.int8), kind), torch.where(blank & (other == TEXT), 0., num)
+    kind, num, other = torch.broadcast_tensors(
+        kind, num, torch.where(other == BLANK, NUMBER, other).to(num.dtype))
+    return torch.where(blank, other.to(torch.int8),
+                       kind), torch.where(blank & (other == TEXT), 0., num)
 
 def _faults(*values): # of values that need not be numbers
-    return _first(*(None if v.kind is None else torch.where(v.kind == FAULT, v.num.detach(), 0.).to(torch.int8)
-                    for v in values))
+    return _first(*(None if v.kind is None else torch.where(
+        v.kind == FAULT, v.num.detach(), 0.).to(torch.int8) for v in values))
 
 def _broken(*ranges): # error numbers of references such as #REF!, which go through
     return _first(*(_faults(x) for x in ranges if not x.ref and x.size[-2:] == (1, 1)))
@@ -302,33 +342,44 @@ def _broken(*ranges): # error numbers of references such as #REF!, which go thro
 # %% ../../nbs/sheets/04_values.ipynb #fc3eb6e5
 def _round15(x): # to 15 significant digits
     scale = 10. ** (14 - torch.floor(torch.log10(torch.where(x == 0, 1., x.abs()))))
-    return torch.where(scale.isfinite() & (x * scale).isfinite(), torch.round(x * scale), x)
+    return torch.where(scale.isfinite() & (x * scale).isfinite(),
+                       torch.round(x * scale), x)
 
 def _snap(a, b): # numbers that are equal to 15 digits become equal
     if a.dtype != torch.float64: return a, b
     near = ((a - b).abs() < 1e-13 * a.abs()) & (a != b)
-    return (a, torch.where(near & (_round15(a) == _round15(b)), a, b)) if _any(near) else (a, b)
+    return (a, torch.where(near & (_round15(a) == _round15(b)),
+                           a, b)) if _any(near) else (a, b)
 
-def _last_sum(op, a, b): # a last + or - whose terms cancel to 15 digits gives exactly 0, in the formula's own result only
+# a last + or - whose terms cancel to 15 digits gives exactly 0, in the formula's own
+# result only
+def _last_sum(op, a, b):
     out = operate(op, a, b)
-    if out.num.dtype != torch.float64 or out.kind is not None and not _any(out.kind == NUMBER): return out
+    if out.num.dtype != torch.float64 or out.kind is not None and not _any(
+        out.kind == NUMBER):
+        return out
     (x, _), (y, _) = map(numbers_of, align(a, b))
     x, y = torch.broadcast_tensors(x.detach(), y.detach() if op == '-' else -y.detach())
     zero = (torch.eq(*_snap(x, y)) & (x != y)) if x.shape == out.num.shape else None
     if not _any(zero): return out
-    return Cells(torch.where(zero, out.num - out.num.detach(), out.num), out.kind, out.ref, out.texts)
+    return Cells(torch.where(zero, out.num - out.num.detach(), out.num),
+                 out.kind, out.ref, out.texts)
 
-_COMPARE = {'=': torch.eq, '<>': torch.ne, '<': torch.lt, '>': torch.gt, '<=': torch.le, '>=': torch.ge}
+_COMPARE = {'=': torch.eq, '<>': torch.ne, '<': torch.lt,
+            '>': torch.gt, '<=': torch.le, '>=': torch.ge}
 
 def _compare(op, a, b):
     a, b = align(a, b)
     if a.kind is None and b.kind is None:
-        return build(_COMPARE[op](*_snap(a.num.detach(), b.num.detach())).to(a.num.dtype), None, LOGICAL)
+        return build(_COMPARE[op](*_snap(a.num.detach(), b.num.detach())).to(
+            a.num.dtype), None, LOGICAL)
     (ka, na), (kb, nb) = _keys(a), _keys(b)
     (ka, na), (kb, nb) = _fill_blank(ka, na, kb), _fill_blank(kb, nb, ka)
     na, nb = _snap(na, nb)
-    sign = torch.where(ka == kb, torch.sign(na - nb), torch.sign((ka - kb).to(na.dtype)))
-    return build(_COMPARE[op](sign, torch.zeros_like(sign)).to(na.dtype), _faults(a, b), LOGICAL)
+    sign = torch.where(ka == kb, torch.sign(na - nb),
+                       torch.sign((ka - kb).to(na.dtype)))
+    return build(_COMPARE[op](sign, torch.zeros_like(sign)).to(na.dtype),
+                 _faults(a, b), LOGICAL)
 
 # %% ../../nbs/sheets/04_values.ipynb #11c4ea0b
 def as_text(
@@ -341,24 +392,32 @@ def as_text(
     if value == 0: return '0'
     digits, exponent = f'{abs(value):.14E}'.split('E')
     digits, n = digits.replace('.', '').rstrip('0'), int(exponent)
-    if 0 <= n < 20: whole, rest, end = digits[:n + 1].ljust(n + 1, '0'), digits[n + 1:], ''
-    elif n < 0 and len(digits) - n < 20: whole, rest, end = '0', '0' * (-n - 1) + digits, ''
+    if 0 <= n < 20:
+        whole, rest, end = digits[:n + 1].ljust(n + 1, '0'), digits[n + 1:], ''
+    elif n < 0 and len(digits) - n < 20:
+        whole, rest, end = '0', '0' * (-n - 1) + digits, ''
     else: whole, rest, end = digits[0], digits[1:], f'E{n:+03d}'
     return ('-' if value < 0 else '') + whole + ('.' + rest if rest else '') + end
 
 # %% ../../nbs/sheets/04_values.ipynb #67645922
-def _by_element(texts, fn, *values): # a Python function of decoded values, element by element; for texts
+# a Python function of decoded values, element by element; for texts
+def _by_element(texts, fn, *values):
     sized = common_shape(*(v.size for v in align(*values)))
     flat = lambda t: t.detach().expand(sized).flatten().tolist()
-    columns = [[decode(n, k, texts) for n, k in zip(flat(v.num), flat(v.full_kind()))] for v in align(*values)]
+    columns = [[decode(n, k, texts) for n, k in zip(flat(v.num), flat(v.full_kind()))]
+               for v in align(*values)]
     def one(*args):
         out = next((a for a in args if isinstance(a, Fault)), None) or fn(*args)
-        return Fault('#VALUE!') if isinstance(out, str) and len(out) > MAX_TEXT else out # as Excel
+        # as Excel
+        return Fault('#VALUE!') if isinstance(out, str) and len(out) > MAX_TEXT else out
     pairs = [encode(one(*row), texts) for row in zip(*columns)]
     num = values[0].num.new_tensor([p[0] for p in pairs]).reshape(sized)
-    return Cells(num, torch.tensor([p[1] for p in pairs], dtype=torch.int8, device=num.device).reshape(sized), texts=texts).plain()
+    return Cells(num, torch.tensor([p[1] for p in pairs],
+                                   dtype=torch.int8, device=num.device).reshape(sized),
+                 texts=texts).plain()
 
-def _join(a, b, texts): return _by_element(texts, lambda a, b: as_text(a) + as_text(b), a, b)
+def _join(a, b, texts):
+    return _by_element(texts, lambda a, b: as_text(a) + as_text(b), a, b)
 
 # %% ../../nbs/sheets/04_values.ipynb #29dd7258
 def operate(
@@ -368,7 +427,8 @@ def operate(
     texts:Texts|None=None # where a new text gets its number
 )->Cells: # the result
     "Compute with an operator between two values"
-    return ARITHMETIC[op](a, b) if op in ARITHMETIC else _join(a, b, texts) if op == '&' else _compare(op, a, b)
+    return (ARITHMETIC[op](a, b) if op in ARITHMETIC
+            else _join(a, b, texts) if op == '&' else _compare(op, a, b))
 
 # %% ../../nbs/sheets/04_values.ipynb #1b37070b
 def cat_cells(
@@ -379,27 +439,35 @@ def cat_cells(
     lead = common_shape(*(p.size[:-2] for p in parts))
     grow = lambda t, p: t.expand(lead + p.size[-2:])
     num = torch.cat([grow(p.num, p) for p in parts], dim)
-    if all(p.kind is None for p in parts): return Cells(num, ref=any(p.ref for p in parts))
+    if all(p.kind is None for p in parts):
+        return Cells(num, ref=any(p.ref for p in parts))
     texts = next((p.texts for p in parts if p.texts is not None), None)
-    return Cells(num, torch.cat([grow(p.full_kind(), p) for p in parts], dim), any(p.ref for p in parts), texts)
+    return Cells(num, torch.cat([grow(p.full_kind(), p) for p in parts], dim),
+                 any(p.ref for p in parts), texts)
 
 # %% ../../nbs/sheets/04_values.ipynb #bfb6e85f
 class Function(NamedTuple):
     "A function of the spreadsheet"
-    fn: object  # takes and returns `Cells`; with `raw`, the context, the trees of the arguments and two flags
+    # takes and returns `Cells`; with `raw`, the context, the trees of the arguments and
+    # two flags
+    fn: object
     letters: str # what it wants
     least: int  # number of arguments
     most: int
     context: bool # does it want the `Context` first?
     raw: bool   # does it want trees instead of values?
-    picks: bool = False # does it pick one of its arguments, so that what stands in the others does not matter?
+    # does it pick one of its arguments, so that what stands in the others does not
+    # matter?
+    picks: bool = False
 
 # %% ../../nbs/sheets/04_values.ipynb #1b284088
 class Functions(dict):
     "A family of functions, a `Function` by name; calling it adds one"
     def __call__(self,
         names:str,       # one or more names, with blanks between
-        letters:str='',  # v, r, a or p for each argument; a star at the end repeats the last letter, two stars the last two
+        # v, r, a or p for each argument; a star at the end repeats the last letter, two
+        # stars the last two
+        letters:str='',
         least:int|None=None, # fewest arguments; all of them when None
         context:bool=False, # give it the `Context` first
         raw:bool=False,  # give it the context, trees, and the flags of `evaluate`
@@ -410,7 +478,8 @@ class Functions(dict):
         most = 255 if letters.endswith('*') else len(plain)
         def register(fn):
             for name in names.split():
-                self[name] = Function(fn, letters, len(plain) if least is None else least, most, context, raw, picks)
+                self[name] = Function(fn, letters, len(plain) if least is None
+                                      else least, most, context, raw, picks)
             return fn
         return register
 

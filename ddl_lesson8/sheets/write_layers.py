@@ -13,14 +13,16 @@ from itertools import product
 import torch
 from .address import SheetError
 from .canvas import DOWN, Act, block_shape
-from .write_ops import ranges, write_matmul, write_softmax, writes
+from .write_ops import (WRITERS, ranges, write_matmul,
+                                             write_softmax, writes)
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #98a5121c
 def _picture(w, x, n): # cells as (batch, channels, height, width)
     cells = w.cells(x)
     if n == 1: cells = cells.unsqueeze(-2)
     if x.value.ndim == n + 1: cells = cells.unsqueeze(0)
-    if cells.ndim != 4: raise SheetError(f"wants a picture or a signal, not {tuple(x.value.shape)}")
+    if cells.ndim != 4:
+        raise SheetError(f"wants a picture or a signal, not {tuple(x.value.shape)}")
     return cells
 
 def _lies_flat(cells): # is each channel a rectangle, the right way round?
@@ -28,74 +30,92 @@ def _lies_flat(cells): # is each channel a rectangle, the right way round?
     wanted = cells[..., :1, :1] + torch.arange(h).view(-1, 1) * DOWN + torch.arange(wd)
     return bool((cells == wanted).all() and (cells > 0).all())
 
-def picture(w, x, n): # the same, each channel a rectangle; laid out anew where it is not
+# the same, each channel a rectangle; laid out anew where it is not
+def picture(w, x, n):
     cells = _picture(w, x, n)
     if _lies_flat(cells): return cells
     w.gather(x, f'{x.name}: as a picture')
     return _picture(w, x, n)
 
-def sizes(v, n, other): # a size for rows and one for columns; a signal has `other` for its only row
+# a size for rows and one for columns; a signal has `other` for its only row
+def sizes(v, n, other):
     v = [v] * n if isinstance(v, int) else list(v) * (n if len(v) == 1 else 1)
     return tuple(v) if n == 2 else (other, v[0])
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #2e722606
-def _window(i, size, kernel, stride, pad, dilation=1): # (position in the kernel, in the picture) of the cells inside
-    return [(a, i * stride - pad + a * dilation) for a in range(kernel) if 0 <= i * stride - pad + a * dilation < size]
+# (position in the kernel, in the picture) of the cells inside
+def _window(i, size, kernel, stride, pad, dilation=1):
+    return [(a, i * stride - pad + a * dilation)
+            for a in range(kernel) if 0 <= i * stride - pad + a * dilation < size]
 
-def _spread(i, size, kernel, stride, pad, dilation=1): # the same for a transposed convolution
-    return [(a, (i + pad - a * dilation) // stride) for a in range(kernel)
-            if not (i + pad - a * dilation) % stride and 0 <= (i + pad - a * dilation) // stride < size]
+# the same for a transposed convolution
+def _spread(i, size, kernel, stride, pad, dilation=1):
+    return [(a, (i + pad - a * dilation) // stride)
+            for a in range(kernel) if not (i + pad - a * dilation) % stride
+            and 0 <= (i + pad - a * dilation) // stride < size]
 
 def _place_kernels(w, op, n, pitch, channel): # weights, and biases level with them
     weight, bias = op.args['weight'], op.args['bias']
     level = dict(pitch=pitch) if n == 2 else {}
     w.place(weight, f'{op.label} kernels', **level)
     if bias is not None and bias.key:
-        w.place(bias, 'bias', **(dict(shape=(-1, 1, 1), **level) if n == 2 else dict(vertical=True)))
+        w.place(bias, 'bias',
+                **(dict(shape=(-1, 1, 1), **level) if n == 2 else dict(vertical=True)))
 
 def _terms(w, xs, ws, rows, cols, dense): # window times kernel, for one input channel
     if not rows or not cols: return []
     if dense:
         window = w.area(xs[rows[0][1]][cols[0][1]], xs[rows[-1][1]][cols[-1][1]])
-        return [f'SUMPRODUCT({window},{w.area(ws[rows[0][0]][cols[0][0]], ws[rows[-1][0]][cols[-1][0]])})']
+        kernel = w.area(ws[rows[0][0]][cols[0][0]], ws[rows[-1][0]][cols[-1][0]])
+        return [f'SUMPRODUCT({window},{kernel})']
     return [f'{w.ref(xs[r][k])}*{w.ref(ws[a][b])}' for a, r in rows for b, k in cols]
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #8ee66f4b
-def _convolve(w, op, n, x, ws, rows, cols, groups, dense): # rows[i], cols[j]: the window of an output cell
+# rows[i], cols[j]: the window of an output cell
+def _convolve(w, op, n, x, ws, rows, cols, groups, dense):
     out, bias = op.value, op.args['bias']
     lead, height, width = len(x), len(rows), len(cols)
     n_out = out.shape[-n - 1]
-    biases = [''] * n_out if bias is None else ['+' + t for t in w.texts(bias, (n_out,))[0]]
+    biases = [''] * n_out if bias is None else ['+' + t
+                                                for t in w.texts(bias, (n_out,))[0]]
     flat, xs, texts = dense and _lies_flat(ws), x.tolist(), []
     kernels, per, n_in = ws.tolist(), n_out // groups, x.shape[1] // groups
     for b in range(lead):
         for o in range(n_out):
             pairs = [(xs[b][o // per * n_in + c], kernels[o][c]) for c in range(n_in)]
-            texts += ['+'.join(t for x1, w1 in pairs for t in _terms(w, x1, w1, r, k, flat)) + biases[o] for r in rows for k in cols]
+            texts += ['+'.join(t for x1, w1 in pairs
+                               for t in _terms(w, x1, w1, r, k, flat)) + biases[o]
+                      for r in rows for k in cols]
     return [t.removeprefix('+') or '0' for t in texts]
 
 def _same_padding(padding, kernel, dilation): # zeros before the picture
     if padding == 'valid': return (0, 0)
-    return tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation)) if padding == 'same' else padding
+    return (tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation))
+            if padding == 'same' else padding)
 
 @writes('conv1d', 'conv2d')
 def _write_conv(w, op):
     n, args = int(op.name[4]), op.args
     x = picture(w, args['input'], n)
     shape, (height, width) = args['weight'].value.shape, (1, *op.value.shape[-n:])[-2:]
-    pitch = max(shape[1] * (shape[2] + 1), height + 1) if n == 2 else None # rows from one output channel to the next
+    # rows from one output channel to the next
+    pitch = max(shape[1] * (shape[2] + 1), height + 1) if n == 2 else None
     _place_kernels(w, op, n, pitch, 0)
     ws = w.cells(args['weight'])
     ws = ws.unsqueeze(-2) if n == 1 else ws
-    kernel, stride, dilation = ws.shape[2:], sizes(args['stride'], n, 1), sizes(args['dilation'], n, 1)
+    kernel, stride, dilation = ws.shape[2:], sizes(args['stride'],
+                                                   n, 1), sizes(args['dilation'], n, 1)
     padding = args['padding']
-    padding = _same_padding(padding, kernel, dilation) if isinstance(padding, str) else sizes(padding, n, 0)
-    rows, cols = ([_window(i, size, k, s, p, d) for i in range(count)] for count, size, k, s, p, d in
-                  zip((height, width), x.shape[2:], kernel, stride, padding, dilation))
+    padding = (_same_padding(padding, kernel, dilation)
+               if isinstance(padding, str) else sizes(padding, n, 0))
+    rows, cols = ([_window(i, size, k, s, p, d) for i in range(count)]
+                  for count, size, k, s, p, d in zip((height, width), x.shape[2:],
+                                                     kernel, stride, padding, dilation))
     texts = _convolve(w, op, n, x, ws, rows, cols, args['groups'], dilation == (1, 1))
     flat = len(block_shape(op.value.shape)) == 3 and n == 2
     one = not args['bias'] and len(x[0]) // args['groups'] == 1
-    return w.new(op.value, texts, op.label, 'atom' if one and dilation == (1, 1) else 'sum', **(dict(pitch=pitch) if flat else {}))
+    return w.new(op.value, texts, op.label, 'atom' if one and dilation == (1, 1)
+                 else 'sum', **(dict(pitch=pitch) if flat else {}))
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #47746c62
 @writes('conv_transpose1d', 'conv_transpose2d')
@@ -104,27 +124,33 @@ def _write_transposed(w, op):
     x = picture(w, args['input'], n)
     weight, groups = args['weight'], args['groups']
     height, width = (1, *op.value.shape[-n:])[-2:]
-    pitch = max(weight.value.shape[1] * (weight.value.shape[2] + 1), height + 1) if n == 2 else None
+    pitch = max(weight.value.shape[1] * (weight.value.shape[2] + 1),
+                height + 1) if n == 2 else None
     _place_kernels(w, op, n, pitch, 1)
     ws = w.cells(weight)
     ws = ws.unsqueeze(-2) if n == 1 else ws
     per = ws.shape[0] // groups # (in, out of a group, ...) -> (out, in of a group, ...)
-    ws = ws.view(groups, per, *ws.shape[1:]).transpose(1, 2).reshape(-1, per, *ws.shape[2:])
+    ws = ws.view(groups,
+                 per, *ws.shape[1:]).transpose(1, 2).reshape(-1, per, *ws.shape[2:])
     stride, dilation = sizes(args['stride'], n, 1), sizes(args['dilation'], n, 1)
-    rows, cols = ([_spread(i, size, k, s, p, d) for i in range(count)] for count, size, k, s, p, d in
-                  zip((height, width), x.shape[2:], ws.shape[2:], stride, sizes(args['padding'], n, 0), dilation))
+    rows, cols = ([_spread(i, size, k, s, p, d) for i in range(count)]
+                  for count, size, k, s, p, d in zip((height, width), x.shape[
+        2:], ws.shape[2:], stride, sizes(args['padding'], n, 0), dilation))
     texts = _convolve(w, op, n, x, ws, rows, cols, groups, False)
     flat = len(block_shape(op.value.shape)) == 3 and n == 2
-    return w.new(op.value, texts, op.label, 'sum', **(dict(pitch=pitch) if flat else {}))
+    return w.new(op.value, texts, op.label, 'sum',
+                 **(dict(pitch=pitch) if flat else {}))
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #e502929c
-def _pooled(w, op, x, windows, formula, n, kind='atom'): # windows: (rows, cols) for each output cell; formula(text, i, j)
+# windows: (rows, cols) for each output cell; formula(text, i, j)
+def _pooled(w, op, x, windows, formula, n, kind='atom'):
     xs, texts = x.reshape(-1, *x.shape[-2:]).tolist(), []
     for plane in xs:
         for (i, rows), (j, cols) in windows:
-            dense = rows[-1] - rows[0] + 1 == len(rows) and cols[-1] - cols[0] + 1 == len(cols)
-            area = w.area(plane[rows[0]][cols[0]], plane[rows[-1]][cols[-1]]) if dense else ','.join(
-                w.ref(plane[r][c]) for r in rows for c in cols)
+            dense = (rows[-1] - rows[0] + 1 == len(rows)
+                     and cols[-1] - cols[0] + 1 == len(cols))
+            area = (w.area(plane[rows[0]][cols[0]], plane[rows[-1]][cols[-1]]) if dense
+                    else ','.join(w.ref(plane[r][c]) for r in rows for c in cols))
             texts.append(formula(area, i, j))
     value = op.value[0] if isinstance(op.value, (tuple, list)) else op.value
     like = w.layout(op.args['self']) if n == 2 else {}
@@ -132,16 +158,20 @@ def _pooled(w, op, x, windows, formula, n, kind='atom'): # windows: (rows, cols)
 
 def _all(rows, cols): return [(r, c) for r in enumerate(rows) for c in enumerate(cols)]
 
-@writes('max_pool1d', 'max_pool2d', 'max_pool2d_with_indices', 'max_pool1d_with_indices')
+@writes('max_pool1d', 'max_pool2d', 'max_pool2d_with_indices',
+        'max_pool1d_with_indices')
 def _write_max_pool(w, op):
     n, args = 2 if '2d' in op.name else 1, op.args
-    x, value = picture(w, args['self'], n), op.value[0] if isinstance(op.value, (tuple, list)) else op.value
+    x, value = (picture(w, args['self'], n), op.value[0]
+                if isinstance(op.value, (tuple, list)) else op.value)
     kernel = sizes(args['kernel_size'], n, 1)
     stride = sizes(args['stride'] or args['kernel_size'], n, 1)
     pad, dilation = sizes(args['padding'], n, 0), sizes(args['dilation'], n, 1)
-    if not value.isfinite().all(): raise SheetError('gives inf or nan, which no cell can hold')
-    rows, cols = ([[r for _, r in _window(i, size, k, s, p, d)] for i in range(count)] for count, size, k, s, p, d in
-                  zip((1, *value.shape[-n:])[-2:], x.shape[2:], kernel, stride, pad, dilation))
+    if not value.isfinite().all():
+        raise SheetError('gives inf or nan, which no cell can hold')
+    rows, cols = ([[r for _, r in _window(i, size, k, s, p, d)] for i in range(count)]
+                  for count, size, k, s, p, d in zip(
+        (1, *value.shape[-n:])[-2:], x.shape[2:], kernel, stride, pad, dilation))
     out = _pooled(w, op, x, _all(rows, cols), lambda area, i, j: f'MAX({area})', n)
     return (out, None) if isinstance(op.value, (tuple, list)) else out
 
@@ -158,24 +188,31 @@ def _write_avg_pool(w, op):
     def cell(area, i, j):
         top, left, seen = i * sh - ph, j * sw - pw, len(rows[i]) * len(cols[j])
         padded = (min(top + kh, h + ph) - top) * (min(left + kw, wd + pw) - left)
-        count = args.get('divisor_override') or (padded if args['count_include_pad'] else seen)
+        count = (args.get('divisor_override')
+                 or (padded if args['count_include_pad'] else seen))
         return f'AVERAGE({area})' if count == seen else f'SUM({area})/{count}'
     return _pooled(w, op, x, _all(rows, cols), cell, n, 'product')
 
-def _bins(size, out): return [list(range(i * size // out, -(-(i + 1) * size // out))) for i in range(out)]
+def _bins(size, out):
+    return [list(range(i * size // out, -(-(i + 1) * size // out))) for i in range(out)]
 
-@writes('adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_max_pool1d', 'adaptive_max_pool2d')
+@writes('adaptive_avg_pool1d', 'adaptive_avg_pool2d',
+        'adaptive_max_pool1d', 'adaptive_max_pool2d')
 def _write_adaptive(w, op):
     n, fn = 2 if '2d' in op.name else 1, 'MAX' if 'max' in op.name else 'AVERAGE'
-    x, value = picture(w, op.args['self'], n), op.value[0] if isinstance(op.value, (tuple, list)) else op.value
-    rows, cols = (_bins(size, out) for size, out in zip(x.shape[2:], (1, *value.shape[-n:])[-2:]))
+    x, value = (picture(w, op.args['self'], n),
+                op.value[0] if isinstance(op.value, (tuple, list)) else op.value)
+    rows, cols = (_bins(size, out)
+                  for size, out in zip(x.shape[2:], (1, *value.shape[-n:])[-2:]))
     out = _pooled(w, op, x, _all(rows, cols), lambda area, i, j: f'{fn}({area})', n)
     return (out, None) if isinstance(op.value, (tuple, list)) else out
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #b9029539
-def _scaled(w, op, x, mean, variance, weight, bias, kind='sum'): # the formula that all norms share; all broadcast to x
+# the formula that all norms share; all broadcast to x
+def _scaled(w, op, x, mean, variance, weight, bias, kind='sum'):
     shape, eps = tuple(op.value.shape), w.const(op.args['eps'])
-    parts = [w.texts(a, shape)[0] if a is not None else None for a in (x, mean, variance, weight, bias)]
+    parts = [w.texts(a, shape)[0] if a is not None else None
+             for a in (x, mean, variance, weight, bias)]
     texts = []
     for k in range(op.value.numel()):
         a, m, v, s, t = (p and p[k] for p in parts)
@@ -183,44 +220,57 @@ def _scaled(w, op, x, mean, variance, weight, bias, kind='sum'): # the formula t
         texts.append((f'{text}*{s}' if s else text) + (f'+{t}' if t else ''))
     return w.new(op.value, texts, op.label, 'sum', **w.layout(x))
 
-def _along(act, cells, shape): return None if act is None else Act(act.value.view(shape), cells.view(shape), key=act.key)
+def _along(act, cells, shape):
+    return None if act is None else Act(act.value.view(shape),
+                                        cells.view(shape), key=act.key)
 
 @writes('batch_norm', '_native_batch_norm_legit_no_training')
 def _write_batch_norm(w, op):
     args, x = op.args, op.args['input']
     if args.get('training') or args['running_mean'] is None:
-        raise SheetError('keeps no running mean (track_running_stats=False), so it has no fixed formula')
+        raise SheetError('keeps no running mean (track_running_stats=False), so it has '
+                         'no fixed formula')
     flat, block = x.value.ndim == 2, block_shape(x.value.shape)
     w.cells(x)
-    place = w.layout(x) if len(block) == 3 and block == tuple(x.value.shape[1:]) or flat else {}
+    place = (w.layout(x) if len(block) == 3 and block == tuple(x.value.shape[1:])
+             or flat else {})
     def put(key, label):
         act = args[key]
         if act is None: return None
-        w.place(act, label, **place) if flat else w.place(act, label, shape=(-1, 1, 1), **place)
+        w.place(act, label,
+                **place) if flat else w.place(act, label, shape=(-1, 1, 1), **place)
         return _along(act, w.cells(act), (-1,) + (1,) * (x.value.ndim - 2))
-    mean, variance = put('running_mean', f'{op.label} mean'), put('running_var', 'variance')
-    return _scaled(w, op, x, mean, variance, put('weight', 'weight'), put('bias', 'bias'))
+    mean, variance = (put('running_mean', f'{op.label} mean'),
+                      put('running_var', 'variance'))
+    return _scaled(w, op, x, mean, variance, put('weight', 'weight'),
+                   put('bias', 'bias'))
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #5b8c4926
-def _statistics(w, op, x, groups, shape, upright=False): # mean and variance of groups of cells, each a block
+# mean and variance of groups of cells, each a block
+def _statistics(w, op, x, groups, shape, upright=False):
     values = x.value.reshape(groups.shape)
     def block(formula, value, what):
         texts = [formula.format(r) for r in ranges(w, groups)]
         act = w.settle(w.new(value, texts, f'{op.label} {what}', vertical=upright))
         return Act(value.view(shape), act.cells.view(shape))
-    return block('AVERAGE({})', values.mean(1), 'mean'), block('VAR.P({})', values.var(1, correction=0), 'variance')
+    return block('AVERAGE({})', values.mean(1),
+                 'mean'), block('VAR.P({})', values.var(1, correction=0), 'variance')
 
 @writes('layer_norm', 'native_layer_norm')
 def _write_layer_norm(w, op):
     x, own = op.args['input'], op.args['normalized_shape']
     kept = x.value.shape[:x.value.ndim - len(own)]
-    first = op._replace(value=op.value[0]) if isinstance(op.value, (tuple, list)) else op
-    groups, upright = w.cells(x).reshape(math.prod(kept), -1), bool(w.layout(x).get('vertical'))
-    mean, variance = _statistics(w, op, x, groups, (*kept, *[1] * len(own)), not upright and len(own) == 1)
+    first = (op._replace(value=op.value[0]) if isinstance(op.value, (tuple, list))
+             else op)
+    groups, upright = w.cells(x).reshape(math.prod(kept),
+                                         -1), bool(w.layout(x).get('vertical'))
+    mean, variance = _statistics(w, op, x, groups, (*kept, *[1] * len(own)),
+                                 not upright and len(own) == 1)
     lying = dict(vertical=True) if upright else {}
     def put(key):
         act = op.args[key]
-        if act is not None and act.key: w.place(act, f'{op.label} {key}', **(lying if act.value.ndim < 3 else {}))
+        if act is not None and act.key:
+            w.place(act, f'{op.label} {key}', **(lying if act.value.ndim < 3 else {}))
         return act
     out = _scaled(w, first, x, mean, variance, put('weight'), put('bias'))
     return (out, None, None) if isinstance(op.value, (tuple, list)) else out
@@ -251,6 +301,28 @@ def _write_instance_norm(w, op):
     if not op.args['use_input_stats']: return _write_batch_norm(w, op)
     return _write_grouped(w, op, op.args['input'].value.shape[1])
 
+# %% ../../nbs/sheets/22b_write_layers.ipynb #78e44777
+@writes('bilinear')
+def _write_bilinear(w, op):
+    a, b, weight, bias = (op.args[k] for k in ('input1', 'input2', 'weight', 'bias'))
+    value = a.value.unsqueeze(-1) * b.value.unsqueeze(-2)
+    def names(act, dim): # how the products refer to it
+        cells = w.cells(act).unsqueeze(dim).expand(value.shape)
+        return map(w.ref, cells.flatten().tolist())
+    texts = [f'{x}*{y}' for x, y in zip(names(a, -1), names(b, -2))]
+    pairs = w.new(value.flatten(-2), texts, f'{op.label} products', 'product')
+    if weight.key:
+        w.place(weight, f'{op.label} weights', (len(weight.value), value[0].numel()))
+    flat = Act(weight.value.flatten(1), w.cells(weight).flatten(1), name=weight.name)
+    args = dict(input=w.settle(pairs), weight=flat, bias=bias)
+    return WRITERS['linear'](w, op._replace(name='linear', args=args))
+
+@writes('conv3d', 'conv_transpose3d', 'max_pool3d', 'max_pool3d_with_indices',
+        'avg_pool3d', 'adaptive_max_pool3d', 'adaptive_avg_pool3d')
+def _refuse_volume(w, op):
+    raise SheetError('slides through a volume of three dimensions, and a sheet shows '
+                     'pictures and signals; use the layer of two dimensions on slices')
+
 # %% ../../nbs/sheets/22b_write_layers.ipynb #c9fc1ebe
 def _switch(w): # one cell for the whole model: is it training?
     if w.train is None:
@@ -263,15 +335,20 @@ def _write_dropout(w, op):
     x = op.args['input']
     if not op.args['p']: return x
     w.cells(x)
-    p = w.sheet.put(float(op.args['p']), f'{op.label} rate', scale=False, fmt='0.00').ref(absolute=True)
+    p = w.sheet.put(float(op.args['p']), f'{op.label} rate',
+                    scale=False, fmt='0.00').ref(absolute=True)
     train, shape = _switch(w).ref(absolute=True), block_shape(x.value.shape)
     layout = w.layout(x)
-    whole = op.name == 'feature_dropout' and x.value.ndim > 2 # a random number for each channel instead of each cell
+    # a random number for each channel instead of each cell
+    whole = op.name == 'feature_dropout' and x.value.ndim > 2
     few = (*shape[:-2], 1, 1) if whole else shape
     u = w.formula(few, lambda *i: 'RAND()', 'random numbers', **layout)
-    mask = w.formula(few, lambda *i: f'IF({u.ref(*i)}>{p},1,0)', 'mask', **dict(layout, fmt='0'))
-    index = [tuple(k if n > 1 else 0 for k, n in zip(i, few)) for i in product(*map(range, shape))]
-    texts = [f'IF({train}=1,IF({mask.ref(*i)}=1,{t}/(1-{p}),0),{t})' for i, t in zip(index, w.texts(x, tuple(x.value.shape))[0])]
+    mask = w.formula(few, lambda *i: f'IF({u.ref(*i)}>{p},1,0)',
+                     'mask', **dict(layout, fmt='0'))
+    index = [tuple(k if n > 1 else 0 for k, n in zip(i, few))
+             for i in product(*map(range, shape))]
+    texts = [f'IF({train}=1,IF({mask.ref(*i)}=1,{t}/(1-{p}),0),{t})'
+             for i, t in zip(index, w.texts(x, tuple(x.value.shape))[0])]
     return w.new(op.value, texts, op.label, **layout)
 
 # %% ../../nbs/sheets/22b_write_layers.ipynb #ac2a35d8
@@ -282,9 +359,11 @@ def _write_attention(w, op):
     if op.args.get('enable_gqa'): raise SheetError('enable_gqa has no formula here')
     for act in (q, k, v): w.cells(act)
     turned = Act(k.value.mT, k.cells.mT, name=k.name, layout=k.layout)
-    scores = write_matmul(w, q, turned, q.value @ k.value.mT * scale, f'{op.label} scores', scale)
+    scores = write_matmul(w, q, turned, q.value @ k.value.mT * scale,
+                          f'{op.label} scores', scale)
     scores = _masked(w, op, w.settle(scores), scale)
-    shares = w.settle(write_softmax(w, scores, -1, scores.value.softmax(-1), f'{op.label} shares'))
+    shares = w.settle(write_softmax(w, scores,
+                                    -1, scores.value.softmax(-1), f'{op.label} shares'))
     return write_matmul(w, shares, v, op.value, op.label)
 
 def _masked(w, op, scores, scale): # what a query must not see
@@ -294,14 +373,18 @@ def _masked(w, op, scores, scale): # what a query must not see
     if mask is None: return scores
     if not mask.constant: return _added(w, op, scores, mask)
     seen = mask.value if mask.value.dtype == torch.bool else mask.value > -math.inf
-    if mask.value.dtype != torch.bool and mask.value[seen].any(): scores = _added(w, op, scores, mask)
+    if mask.value.dtype != torch.bool and mask.value[seen].any():
+        scores = _added(w, op, scores, mask)
     hidden = w.literal(-math.inf, None)
-    return Act(scores.value.masked_fill(~seen, -math.inf), scores.cells.masked_fill(~seen, hidden), name=scores.name)
+    return Act(scores.value.masked_fill(~seen, -math.inf),
+               scores.cells.masked_fill(~seen, hidden), name=scores.name)
 
 def _added(w, op, scores, mask): # a mask with numbers in it is added
-    if mask.value.dtype == torch.bool: raise SheetError('a computed mask of attention has no formula here')
+    if mask.value.dtype == torch.bool:
+        raise SheetError('a computed mask of attention has no formula here')
     finite = mask.value.nan_to_num(neginf=0.) if mask.constant else mask.value
     plus = mask if not mask.constant else Act(finite)
     names, more = (w.texts(a, tuple(scores.value.shape))[0] for a in (scores, plus))
     texts = [f'{a}+{b}' for a, b in zip(names, more)]
-    return w.settle(w.new(scores.value + finite, texts, f'{op.label} masked scores', 'sum', **w.layout(scores)))
+    return w.settle(w.new(scores.value + finite, texts,
+                          f'{op.label} masked scores', 'sum', **w.layout(scores)))

@@ -16,11 +16,14 @@ from .canvas import DOWN, Act, cover, layout_of
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #224ca774
 _SIGMOID = 'IF({self}<0,EXP({self})/(1+EXP({self})),1/(1+EXP(-{self})))'
-_BELOW, _ABOVE = '2*ATANH(EXP({self})/(2+EXP({self})))', '2*ATANH(EXP(-{self})/(2+EXP(-{self})))' # ln(1 + e^x), ln(1 + e^-x)
+# ln(1 + e^x), ln(1 + e^-x)
+_BELOW, _ABOVE = ('2*ATANH(EXP({self})/(2+EXP({self})))',
+                  '2*ATANH(EXP(-{self})/(2+EXP(-{self})))')
 _SOFTPLUS = 'IF({self}<0,' + _BELOW + ',{self}+' + _ABOVE + ')'
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #b3c5f45b
-ACTIVATION_FORMULAS = { # operation -> formula; names in braces are arguments of the operation
+# operation -> formula; names in braces are arguments of the operation
+ACTIVATION_FORMULAS = {
     'relu': 'MAX(0,{self})', 'relu6': 'MIN(6,MAX(0,{self}))',
     'leaky_relu': 'IF({self}>0,{self},{negative_slope}*{self})', 'prelu': 'IF({self}>0,{self},{weight}*{self})',
     'elu': 'IF({self}>0,{self},{alpha}*(EXP({self})-1))', 'celu': 'IF({self}>0,{self},{alpha}*(EXP({self}/{alpha})-1))',
@@ -34,18 +37,23 @@ ACTIVATION_FORMULAS = { # operation -> formula; names in braces are arguments of
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #826320c6
 _ARITHMETIC = {
-    'add': '{self}+{other}', 'sub': '{self}-{other}', 'rsub': '{other}-{self}', 'mul': '{self}*{other}',
-    'div': '{self}/{other}', 'neg': '-{self}', 'pow': '{self}^{exponent}', 'square': '{self}^2', 'reciprocal': '1/{self}',
-    'abs': 'ABS({self})', 'exp': 'EXP({self})', 'log': 'LN({self})', 'log2': 'LOG({self},2)', 'log10': 'LOG10({self})',
-    'log1p': 'LN(1+{self})', 'expm1': 'EXP({self})-1', 'sqrt': 'SQRT({self})', 'rsqrt': '1/SQRT({self})',
-    'sin': 'SIN({self})', 'cos': 'COS({self})', 'tan': 'TAN({self})', 'atan': 'ATAN({self})', 'sinh': 'SINH({self})',
-    'cosh': 'COSH({self})', 'sign': 'SIGN({self})', 'floor': 'INT({self})', 'trunc': 'TRUNC({self})',
-    'erf': '2*NORM.DIST({self}*SQRT(2),0,1,TRUE)-1', 'maximum': 'MAX({self},{other})', 'minimum': 'MIN({self},{other})',
-    'clamp': 'MIN({max},MAX({min},{self}))', 'clamp_min': 'MAX({min},{self})', 'clamp_max': 'MIN({max},{self})',
-    'eq': 'IF({self}={other},1,0)', 'ne': 'IF({self}<>{other},1,0)', 'gt': 'IF({self}>{other},1,0)',
-    'ge': 'IF({self}>={other},1,0)', 'lt': 'IF({self}<{other},1,0)', 'le': 'IF({self}<={other},1,0)',
-    'logical_not': 'IF({self}=0,1,0)', 'where': 'IF({condition}=1,{self},{other})',
-    'masked_fill': 'IF({mask}=1,{value},{self})', 'lerp': '{self}+{weight}*({end}-{self})'}
+    'add': '{self}+{other}', 'sub': '{self}-{other}', 'rsub': '{other}-{self}',
+    'mul': '{self}*{other}', 'div': '{self}/{other}', 'neg': '-{self}',
+    'pow': '{self}^{exponent}', 'square': '{self}^2', 'reciprocal': '1/{self}',
+    'abs': 'ABS({self})', 'exp': 'EXP({self})', 'log': 'LN({self})',
+    'log2': 'LOG({self},2)', 'log10': 'LOG10({self})', 'log1p': 'LN(1+{self})',
+    'expm1': 'EXP({self})-1', 'sqrt': 'SQRT({self})', 'rsqrt': '1/SQRT({self})',
+    'sin': 'SIN({self})', 'cos': 'COS({self})', 'tan': 'TAN({self})',
+    'atan': 'ATAN({self})', 'sinh': 'SINH({self})', 'cosh': 'COSH({self})',
+    'sign': 'SIGN({self})', 'floor': 'INT({self})', 'trunc': 'TRUNC({self})',
+    'erf': '2*NORM.DIST({self}*SQRT(2),0,1,TRUE)-1', 'maximum': 'MAX({self},{other})',
+    'minimum': 'MIN({self},{other})', 'clamp': 'MIN({max},MAX({min},{self}))',
+    'clamp_min': 'MAX({min},{self})', 'clamp_max': 'MIN({max},{self})',
+    'eq': 'IF({self}={other},1,0)', 'ne': 'IF({self}<>{other},1,0)',
+    'gt': 'IF({self}>{other},1,0)', 'ge': 'IF({self}>={other},1,0)',
+    'lt': 'IF({self}<{other},1,0)', 'le': 'IF({self}<={other},1,0)', 'logical_not':
+        'IF({self}=0,1,0)', 'where': 'IF({condition}=1,{self},{other})', 'masked_fill':
+        'IF({mask}=1,{value},{self})', 'lerp': '{self}+{weight}*({end}-{self})'}
 FORMULAS = ACTIVATION_FORMULAS | _ARITHMETIC
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #945c9a91
@@ -65,11 +73,13 @@ def _selu(args):
 
 def _added(args, sign):
     if args.get('alpha', 1) != 1: return '{self}' + sign + '{alpha}*{other}'
-    return '{self}' if args['other'] == 0 and not isinstance(args['other'], Act) else '{self}' + sign + '{other}'
+    return ('{self}' if args['other'] == 0 and not isinstance(args['other'], Act)
+            else '{self}' + sign + '{other}')
 
 def _divided(args):
     mode = args.get('rounding_mode')
-    return {None: '{self}/{other}', 'floor': 'INT({self}/{other})', 'trunc': 'TRUNC({self}/{other})'}[mode]
+    return {None: '{self}/{other}', 'floor': 'INT({self}/{other})',
+            'trunc': 'TRUNC({self}/{other})'}[mode]
 
 def _clamped(args):
     if args['min'] is None: return FORMULAS['clamp_max']
@@ -79,24 +89,32 @@ def _elu(args):
     if args.get('scale', 1) == 1 == args.get('input_scale', 1): return FORMULAS['elu']
     return '{scale}*IF({self}>0,{self},{alpha}*(EXP({input_scale}*{self})-1))'
 
-_VARIANTS = {'softplus': _softplus, 'gelu': _gelu, 'selu': _selu, 'div': _divided, 'clamp': _clamped, 'elu': _elu,
+_VARIANTS = {'softplus': _softplus, 'gelu': _gelu,
+             'selu': _selu, 'div': _divided, 'clamp': _clamped, 'elu': _elu,
              'add': lambda a: _added(a, '+'), 'sub': lambda a: _added(a, '-')}
 
-def formula_of(name, args): # the formula of an operation with these arguments; may add constants to them
+# the formula of an operation with these arguments; may add constants to them
+def formula_of(name, args):
     return _VARIANTS[name](args) if name in _VARIANTS else FORMULAS[name]
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #063a468b
-_KINDS = dict(add='sum', sub='sum', rsub='sum', expm1='sum', erf='sum', lerp='sum', mul='product', div='product',
-              reciprocal='product', rsqrt='product', silu='product', gelu='product', mish='product',
-              hardswish='product', selu='product', neg='loose', pow='loose', square='loose')
-_TAKES = {('add', 'self'): 'atom product sum', ('add', 'other'): 'atom product', ('sub', 'self'): 'atom product sum',
-          ('sub', 'other'): 'atom product', ('mul', 'self'): 'atom product', ('div', 'self'): 'atom product'}
+_KINDS = dict(add='sum', sub='sum', rsub='sum', expm1='sum', erf='sum', lerp='sum',
+              mul='product', div='product', reciprocal='product', rsqrt='product',
+              silu='product', gelu='product', mish='product', hardswish='product',
+              selu='product', neg='loose', pow='loose', square='loose')
+_TAKES = {('add', 'self'): 'atom product sum', ('add', 'other'): 'atom product',
+          ('sub', 'self'): 'atom product sum', ('sub', 'other'): 'atom product',
+          ('mul', 'self'): 'atom product', ('div', 'self'): 'atom product'}
 
-def _free(formula, name): # does the argument stand between parentheses or commas, wherever it stands?
-    return len(re.findall(r'(?<=[(,])\{%s\}(?=[,)])' % name, formula)) == formula.count('{%s}' % name)
+# does the argument stand between parentheses or commas, wherever it stands?
+def _free(formula, name):
+    return (len(re.findall(r'(?<=[(,])\{%s\}(?=[,)])' % name, formula))
+            == formula.count('{%s}' % name))
 
 def _fitted(text, kind, op, formula, name): # in parentheses where needed
-    if kind in _TAKES.get((op, name), 'atom').split() or _free(formula, name) or formula == '{self}': return text
+    if kind in _TAKES.get((op, name), 'atom').split() or _free(
+        formula, name) or formula == '{self}':
+        return text
     return f'({text})'
 
 def mentions(name, args): # how often each argument stands in the formula
@@ -116,14 +134,18 @@ class Op(NamedTuple):
 def write_elementwise(w, op): # any operation in `FORMULAS`
     args = dict(op.args)
     formula, shape = formula_of(op.name, args), tuple(op.value.shape)
-    if 'NORM.DIST' in formula: w.rtol = 1e-9 # the engine's error function has about 10 digits
-    if op.name == 'prelu': args['weight'] = _prelu_weight(w, args['weight'], args['self'].value.ndim, op.label)
+    # the engine's error function has about 10 digits
+    if 'NORM.DIST' in formula: w.rtol = 1e-9
+    if op.name == 'prelu':
+        args['weight'] = _prelu_weight(w, args['weight'],
+                                       args['self'].value.ndim, op.label)
     columns, fixed, like = {}, {}, None
     for name in set(re.findall(r'\{(\w+)\}', formula)):
         act = args[name]
         if not isinstance(act, Act):
             text = w.const(act)
-            fixed[name] = _fitted(text, 'loose' if text.startswith('-') else 'atom', op.name, formula, name)
+            fixed[name] = _fitted(text, 'loose' if text.startswith('-') else 'atom',
+                                  op.name, formula, name)
             continue
         texts, kind = w.texts(act, shape)
         columns[name] = [_fitted(t, kind, op.name, formula, name) for t in texts]
@@ -131,9 +153,11 @@ def write_elementwise(w, op): # any operation in `FORMULAS`
         if same and (like is None or name == 'self'): like = w.layout(act)
     rows = zip(*columns.values())
     texts = [formula.format(**fixed, **dict(zip(columns, row))) for row in rows]
-    kind = w.texts(args['self'], shape)[1] if formula == '{self}' else _KINDS.get(op.name, 'atom')
+    kind = (w.texts(args['self'], shape)[1] if formula == '{self}'
+            else _KINDS.get(op.name, 'atom'))
     out = w.new(op.value, texts, op.label, kind, **(like or {}))
-    if op.name == 'mul' and isinstance(args['other'], Act): out.factors = (args['self'], args['other'])
+    if op.name == 'mul' and isinstance(args['other'], Act):
+        out.factors = (args['self'], args['other'])
     return out
 
 def _prelu_weight(w, weight, ndim, label): # one slope, or one for each channel
@@ -155,27 +179,35 @@ MADE = set('''zeros ones full arange zeros_like ones_like full_like new_zeros ne
     linspace tril_indices triu_indices empty'''.split())
 _RESHAPES = {'view', '_unsafe_view', 'reshape'}
 
-def _as_cells(w, value): # numbers of cells in place of tensors; masks and indices that are constant stay
-    if isinstance(value, (list, tuple)): return type(value)(_as_cells(w, v) for v in value)
+# numbers of cells in place of tensors; masks and indices that are constant stay
+def _as_cells(w, value):
+    if isinstance(value, (list, tuple)):
+        return type(value)(_as_cells(w, v) for v in value)
     return w.cells(value).double() if isinstance(value, Act) else value
 
 def write_view(w, op, call): # `call(arguments)` runs PyTorch's function
     args = dict(op.args)
-    if 'value' in args and op.name in ('pad', 'constant_pad_nd', 'masked_fill'): # a number, or None for 0
-        number = args['value'].value.item() if isinstance(args['value'], Act) else args['value']
+    # a number, or None for 0
+    if 'value' in args and op.name in ('pad', 'constant_pad_nd', 'masked_fill'):
+        number = (args['value'].value.item() if isinstance(args['value'], Act)
+                  else args['value'])
         args['value'] = float(w.literal(number or 0, w._cell_for))
     for key in ('mask', 'condition', 'index', 'indices'):
         if key in args: args[key] = _plain(args[key])
     args = {k: _as_cells(w, v) for k, v in args.items()}
-    cells = args['self'].reshape(args[next(k for k in ('size', 'shape') if k in args)]) if op.name in _RESHAPES else call(args)
-    first = next((a for a in op.args.values() if isinstance(a, Act)), None) or next(
-        (a for v in op.args.values() if isinstance(v, (list, tuple)) for a in v if isinstance(a, Act)), None)
-    def one(value, cells): return Act(value, cells.round().long(), name=op.label, layout=_hint(w, first))
+    cells = (args['self'].reshape(args[next(k for k in ('size', 'shape') if k in args)])
+             if op.name in _RESHAPES else call(args))
+    first = (next((a for a in op.args.values() if isinstance(a, Act)), None)
+             or next((a for v in op.args.values() if isinstance(v, (list, tuple))
+                      for a in v if isinstance(a, Act)), None))
+    def one(value, cells):
+        return Act(value, cells.round().long(), name=op.label, layout=_hint(w, first))
     if isinstance(op.value, torch.Tensor): return one(op.value, cells)
     return [one(v, c) for v, c in zip(op.value, cells)]
 
 def _hint(w, act): # does it lie upright, where the cells alone do not tell?
-    return dict(vertical=True) if act is not None and w.layout(act).get('vertical') else {}
+    return (dict(vertical=True) if act is not None
+            and w.layout(act).get('vertical') else {})
 
 def _plain(value): # the values of constants
     if isinstance(value, (list, tuple)): return type(value)(_plain(v) for v in value)
@@ -198,35 +230,44 @@ def writes(
 def _dims(args, ndim): # dimensions to reduce, counted from 0
     dim = args.get('dim')
     if dim is None or dim == []: return list(range(ndim))
-    return sorted(d % ndim for d in (dim if isinstance(dim, (list, tuple)) else [dim])) if ndim else []
+    return (sorted(d % ndim for d in (dim if isinstance(dim, (list, tuple)) else [dim]))
+            if ndim else [])
 
 def _groups(cells, dims): # (what is kept, flattened) x (what is reduced, flattened)
     kept = [d for d in range(cells.ndim) if d not in dims]
-    return cells.permute(*kept, *dims).reshape(math.prod(cells.shape[d] for d in kept), -1)
+    return cells.permute(*kept, *dims).reshape(math.prod(cells.shape[d] for d in kept),
+                                               -1)
 
-def ranges(w, cells, drop=''): # one text for each row of cells; `drop`: a constant that does not count, such as '-INF'
+# one text for each row of cells; `drop`: a constant that does not count, such as '-INF'
+def ranges(w, cells, drop=''):
     skip = {-k for k, text in enumerate(w.literals) if text == drop}
     rows = [[c for c in row if c not in skip] for row in cells.tolist()]
     found = [[w.area(*r) for r in cover(row)] for row in rows]
-    if max(map(len, found)) > 200: raise SheetError('more than 200 pieces to sum up; its cells lie too far apart')
+    if max(map(len, found)) > 200:
+        raise SheetError('more than 200 pieces to sum up; its cells lie too far apart')
     return [','.join(f) for f in found]
 
 def reduce(w, op, formula, drop=''): # one formula for each group of cells
     x = op.args['self']
     dims, cells = _dims(op.args, x.value.ndim), w.cells(x)
     rows = _groups(cells, dims)
-    if len(cover(rows[0].tolist())) > 60: rows = _groups(w.gather(x, f'{op.label}: in order'), dims)
+    if len(cover(rows[0].tolist())) > 60:
+        rows = _groups(w.gather(x, f'{op.label}: in order'), dims)
     value = op.value[0] if isinstance(op.value, (tuple, list)) else op.value
     upright = x.value.ndim == 2 and dims == [1] and not layout_of(cells).get('vertical')
     texts = [formula.format(r=r) for r in ranges(w, rows, drop)]
-    return w.new(value, texts, op.label, **(dict(vertical=True) if upright and value.ndim == 1 else {}))
+    return w.new(value, texts, op.label,
+                 **(dict(vertical=True) if upright and value.ndim == 1 else {}))
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #6ec6f56e
-for _names, _formula, _drop in (('mean', 'AVERAGE({r})', ''), ('prod', 'PRODUCT({r})', ''),
-                                ('amax', 'MAX({r})', '-INF'), ('amin', 'MIN({r})', 'INF'), ('any', 'MAX({r})', ''),
-                                ('all', 'MIN({r})', '')):
+for _names, _formula, _drop in (('mean', 'AVERAGE({r})', ''),
+                                ('prod', 'PRODUCT({r})', ''),
+                                ('amax', 'MAX({r})', '-INF'),
+                                ('amin', 'MIN({r})', 'INF'),
+                                ('any', 'MAX({r})', ''), ('all', 'MIN({r})', '')):
     @writes(_names)
-    def _write_reduction(w, op, formula=_formula, drop=_drop): return reduce(w, op, formula, drop)
+    def _write_reduction(w, op, formula=_formula, drop=_drop):
+        return reduce(w, op, formula, drop)
 
 
 
@@ -235,12 +276,14 @@ for _names, _formula, _drop in (('mean', 'AVERAGE({r})', ''), ('prod', 'PRODUCT(
 def _write_sum(w, op):
     x, dims = op.args['self'], _dims(op.args, op.args['self'].value.ndim)
     if x.factors and x.texts is not None and len(dims) == 1:
-        (a, down), (b, other) = (lines(w, f, dims[0]) if f.value.shape == x.value.shape else (None, 'no') for f in x.factors)
+        (a, down), (b, other) = (lines(w, f, dims[0]) if f.value.shape == x.value.shape
+                                 else (None, 'no') for f in x.factors)
         if down == other and down != 'no':
             flat = [c.reshape(-1, c.shape[-1])[:, [0, -1]].tolist() for c in (a, b)]
             texts = [f'SUMPRODUCT({w.area(*p)},{w.area(*q)})' for p, q in zip(*flat)]
             upright = op.value.ndim == 1 and down is False
-            return w.new(op.value, texts, op.label, **(dict(vertical=True) if upright else {}))
+            return w.new(op.value, texts, op.label,
+                         **(dict(vertical=True) if upright else {}))
     w.settle(x)
     return reduce(w, op, 'SUM({r})')
 
@@ -249,22 +292,27 @@ def _write_sum(w, op):
 # %% ../../nbs/sheets/22_write_ops.ipynb #5ff31936
 @writes('max', 'min')
 def _write_extreme(w, op):
-    if 'other' in op.args: return write_elementwise(w, op._replace(name=op.name + 'imum'))
-    out = reduce(w, op, op.name.upper() + '({r})', '-INF' if op.name == 'max' else 'INF')
+    if 'other' in op.args:
+        return write_elementwise(w, op._replace(name=op.name + 'imum'))
+    out = reduce(w, op, op.name.upper() + '({r})',
+                 '-INF' if op.name == 'max' else 'INF')
     return (out, None) if isinstance(op.value, (tuple, list)) else out
 
 @writes('var', 'std', 'var_mean')
 def _write_variance(w, op):
     correction = op.args.get('correction', 1)
-    correction = 1 if correction is None and op.args.get('unbiased', True) else correction or 0
-    if correction not in (0, 1): raise SheetError(f"correction={correction}; only 0 and 1 have a formula")
+    correction = (1 if correction is None and op.args.get('unbiased', True)
+                  else correction or 0)
+    if correction not in (0, 1):
+        raise SheetError(f"correction={correction}; only 0 and 1 have a formula")
     name = ('STDEV.' if op.name == 'std' else 'VAR.') + 'PS'[int(correction)]
     return reduce(w, op, name + '({r})')
 
 @writes('linalg_vector_norm', 'norm')
 def _write_norm(w, op):
     power = next((op.args[k] for k in ('ord', 'p') if op.args.get(k) is not None), 2)
-    if power not in (1, 2): raise SheetError(f"a norm with power {power} has no formula; 1 and 2 have")
+    if power not in (1, 2):
+        raise SheetError(f"a norm with power {power} has no formula; 1 and 2 have")
     if power == 2: return reduce(w, op, 'SQRT(SUMSQ({r}))')
     return reduce(w, op, 'SUMPRODUCT(ABS({r}))')
 
@@ -274,9 +322,12 @@ def _write_norm(w, op):
 @writes('argmax')
 def _write_argmax(w, op):
     x, dims = op.args['self'], _dims(op.args, op.args['self'].value.ndim)
-    if op.args.get('dim') is None and x.value.ndim > 1: raise SheetError('argmax over all dimensions has no formula')
-    rows = [w.area(r[0], r[-1]) for r in _groups(lines(w, x, dims[0])[0], [x.value.ndim - 1]).tolist()]
-    return w.new(op.value, [f'MATCH(MAX({r}),{r},0)-1' for r in rows], op.label, 'sum', fmt='0')
+    if op.args.get('dim') is None and x.value.ndim > 1:
+        raise SheetError('argmax over all dimensions has no formula')
+    rows = [w.area(r[0], r[-1])
+            for r in _groups(lines(w, x, dims[0])[0], [x.value.ndim - 1]).tolist()]
+    return w.new(op.value, [f'MATCH(MAX({r}),{r},0)-1' for r in rows],
+                 op.label, 'sum', fmt='0')
 
 @writes('cumsum')
 def _write_cumsum(w, op):
@@ -284,9 +335,12 @@ def _write_cumsum(w, op):
     dim = op.args['dim'] % x.value.ndim
     cells = w.cells(x).movedim(dim, -1)
     flat = cells.reshape(-1, cells.shape[-1]).tolist()
-    texts = [','.join(w.area(*r) for r in cover(row[:k + 1])) for row in flat for k in range(len(row))]
-    place = torch.arange(x.value.numel()).view(cells.shape).movedim(-1, dim).flatten().tolist()
-    return w.new(op.value, [f'SUM({texts[k]})' for k in place], op.label, **layout_of(w.cells(x)))
+    texts = [','.join(w.area(*r) for r in cover(row[:k + 1]))
+             for row in flat for k in range(len(row))]
+    place = torch.arange(x.value.numel()).view(
+        cells.shape).movedim(-1, dim).flatten().tolist()
+    return w.new(op.value, [f'SUM({texts[k]})' for k in place],
+                 op.label, **layout_of(w.cells(x)))
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #f87008fd
 def lines(
@@ -298,22 +352,30 @@ def lines(
     "The cells of an activation as straight lines; they are laid out anew where they are not"
     cells = w.cells(act).movedim(dim, -1)
     found = _straight(cells)
-    if found != 'bent' and (upright is None or found in (upright, None)): return cells, found
+    if found != 'bent' and (upright is None or found in (upright, None)):
+        return cells, found
     own = dim % act.value.ndim == act.value.ndim - 1
-    down = own and act.value.ndim == 2 and len(act.value) == 1 if upright is None else upright
-    return w.gather(act, act.name if own else f'{act.name}: turned', None if own else cells, vertical=down), down
+    down = (own and act.value.ndim == 2 and len(act.value) == 1
+            if upright is None else upright)
+    return w.gather(act, act.name if own else f'{act.name}: turned',
+                    None if own else cells, vertical=down), down
 
-def _straight(cells): # do lines along the last dimension run down (True) or across (False)? None: one cell; or 'bent'
+# do lines along the last dimension run down (True) or across (False)? None: one cell;
+# or 'bent'
+def _straight(cells):
     if cells.shape[-1] < 2: return None if (cells > 0).all() else 'bent'
     step = (cells[..., 1:] - cells[..., :-1])
     if (cells <= 0).any(): return 'bent'
     return True if (step == DOWN).all() else False if (step == 1).all() else 'bent'
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #bbed8e94
-def products(w, a, b, scale=None, bias=None): # texts of a @ b.T for lines a (..., n, k) and b (..., m, k)
+# texts of a @ b.T for lines a (..., n, k) and b (..., m, k)
+def products(w, a, b, scale=None, bias=None):
     lead = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a, b = a.expand(*lead, *a.shape[-2:]), b.expand(*lead, *b.shape[-2:])
-    def ends(cells): return torch.stack((cells[..., 0], cells[..., -1]), -1).reshape(-1, cells.shape[-2], 2).tolist()
+    def ends(cells):
+        return torch.stack((cells[..., 0], cells[..., -1]),
+                           -1).reshape(-1, cells.shape[-2], 2).tolist()
     seen = {}
     def area(pair):
         key = tuple(pair)
@@ -321,16 +383,19 @@ def products(w, a, b, scale=None, bias=None): # texts of a @ b.T for lines a (..
         return seen[key]
     times = '' if scale is None else f'*{w.const(scale)}'
     plus = [''] * b.shape[-2] if bias is None else [f'+{t}' for t in bias]
-    return [f'SUMPRODUCT({area(p)},{area(q)}){times}{t}' for rows, cols in zip(ends(a), ends(b), strict=True)
+    return [f'SUMPRODUCT({area(p)},{area(q)}){times}{t}'
+            for rows, cols in zip(ends(a), ends(b), strict=True)
             for p in rows for q, t in zip(cols, plus, strict=True)]
 
-def write_matmul(w, a, b, value, label, scale=None): # a @ b, both `Act`s of at least two dimensions
+# a @ b, both `Act`s of at least two dimensions
+def write_matmul(w, a, b, value, label, scale=None):
     if a.key and a.cells is None: w.place(a, f'{label} {a.key.split(".")[-1]}')
     if b.key and b.cells is None:
         w.place(b, f'{label} {b.key.split(".")[-1]}', vertical=lines(w, a)[1] is False)
     left, down = lines(w, a)
     right, other = lines(w, b, -2, down)
-    if down is None and other is not None and a.value.shape[-1] > 1: left, down = lines(w, a, -1, other)
+    if down is None and other is not None and a.value.shape[-1] > 1:
+        left, down = lines(w, a, -1, other)
     texts = products(w, left, right, scale)
     layout = dict(vertical=True) if down and value.ndim == 2 else {}
     return w.new(value, texts, label, 'atom' if scale is None else 'product', **layout)
@@ -338,74 +403,95 @@ def write_matmul(w, a, b, value, label, scale=None): # a @ b, both `Act`s of at 
 # %% ../../nbs/sheets/22_write_ops.ipynb #af024d94
 @writes('matmul', 'mm', 'bmm', 'mv', 'dot')
 def _write_product(w, op):
-    a, b = op.args['self'], next(op.args[k] for k in ('other', 'mat2', 'vec', 'tensor') if k in op.args)
+    a, b = op.args['self'], next(op.args[k] for k in ('other', 'mat2', 'vec', 'tensor')
+                                 if k in op.args)
     def two(act, dim): # a vector as a matrix
         if act.value.ndim > 1: return act
-        return Act(act.value.unsqueeze(dim), w.cells(act).unsqueeze(dim), name=act.name, layout=act.layout)
+        return Act(act.value.unsqueeze(dim), w.cells(act).unsqueeze(dim),
+                   name=act.name, layout=act.layout)
     return write_matmul(w, two(a, 0), two(b, 1), op.value, op.label)
 
 @writes('linear', 'addmm', 'baddbmm')
 def _write_linear(w, op):
-    if op.name == 'linear': x, weight, bias = (op.args[k] for k in ('input', 'weight', 'bias'))
-    else: bias, x, weight = (op.args[k] for k in ('self', next(k for k in ('mat1', 'batch1') if k in op.args),
-                                                  next(k for k in ('mat2', 'batch2') if k in op.args)))
-    if any(op.args.get(k, 1) != 1 for k in ('alpha', 'beta')): raise SheetError('alpha and beta other than 1')
+    if op.name == 'linear':
+        x, weight, bias = (op.args[k] for k in ('input', 'weight', 'bias'))
+    else:
+        bias, x, weight = (op.args[k] for k in (
+            'self', next(k for k in ('mat1', 'batch1') if k in op.args),
+            next(k for k in ('mat2', 'batch2') if k in op.args)))
+    if any(op.args.get(k, 1) != 1 for k in ('alpha', 'beta')):
+        raise SheetError('alpha and beta other than 1')
     if op.name != 'linear':
         product = write_matmul(w, x, weight, op.value, op.label)
         more, kind = w.texts(bias, tuple(op.value.shape))
         fit = more if kind in ('atom', 'product') else [f'({t})' for t in more]
-        return w.new(op.value, [f'{t}+{m}' for t, m in zip(product.texts, fit)], op.label, 'sum', **product.layout)
+        return w.new(op.value, [f'{t}+{m}' for t, m in zip(product.texts, fit)],
+                     op.label, 'sum', **product.layout)
     left, down = lines(w, x)
     down = bool(down) if down is not None else bool(w.layout(x).get('vertical'))
     layout = dict(vertical=True) if down else {}
     own = weight.key and weight.cells is None
     ws = w.place(weight, f'{op.label} weights', **layout) if own else None
-    beside = (dict(below=ws) if down else dict(right_of=ws, vertical=True)) if ws else {}
+    beside = (dict(below=ws)
+              if down else dict(right_of=ws, vertical=True)) if ws else {}
     if bias is not None and bias.key: w.place(bias, 'bias', **beside)
     right, _ = lines(w, weight, -1, down if x.value.shape[-1] > 1 else None)
-    texts = products(w, left if left.ndim > 1 else left[None], right, None,
-                     None if bias is None else w.texts(bias, tuple(bias.value.shape))[0])
+    texts = products(w, left if left.ndim > 1 else left[None], right, None, None
+                     if bias is None else w.texts(bias, tuple(bias.value.shape))[0])
     if ws and down: layout['right_of'] = ws
     return w.new(op.value, texts, op.label, 'atom' if bias is None else 'sum', **layout)
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #5b56e8da
 def write_softmax(w, x, dim, value, label, log=False):
-    cells, out = w.cells(x).movedim(dim, -1), layout_of(w.cells(x), x.layout.get('vertical', False))
+    cells, out = w.cells(x).movedim(dim, -1), layout_of(w.cells(x),
+                                                        x.layout.get('vertical', False))
     masked = {-k for k, text in enumerate(w.literals) if text == '-INF'}
-    if _straight(cells) == 'bent' and not set(cells.flatten().tolist()) & masked: cells, _ = lines(w, x, dim)
+    if _straight(cells) == 'bent' and not set(cells.flatten().tolist()) & masked:
+        cells, _ = lines(w, x, dim)
     texts = []
     for row in cells.reshape(-1, cells.shape[-1]).tolist():
-        areas = [w.area(*r, absolute=True) for r in cover([c for c in row if c not in masked])]
+        areas = [w.area(*r, absolute=True)
+                 for r in cover([c for c in row if c not in masked])]
         top = f"MAX({','.join(areas)})"
         total = '+'.join(f'SUMPRODUCT(EXP({a}-{top}))' for a in areas)
         fit = f'({total})' if len(areas) > 1 else total
-        one = (lambda c: f'{w.ref(c)}-{top}-LN({total})') if log else (lambda c: f'EXP({w.ref(c)}-{top})/{fit}')
+        one = (lambda c: f'{w.ref(c)}-{top}-LN({total})') if log else (
+            lambda c: f'EXP({w.ref(c)}-{top})/{fit}')
         texts += ['0' if c in masked else one(c) for c in row]
-    order = torch.arange(value.numel()).view(cells.shape).movedim(-1, dim).flatten().tolist()
-    return w.new(value, [texts[k] for k in order], label, 'sum' if log else 'product', **out)
+    order = torch.arange(value.numel()).view(
+        cells.shape).movedim(-1, dim).flatten().tolist()
+    return w.new(value, [texts[k] for k in order],
+                 label, 'sum' if log else 'product', **out)
 
 @writes('softmax', '_softmax', '_safe_softmax')
-def _write_softmax(w, op): return write_softmax(w, op.args['self'], op.args['dim'], op.value, op.label)
+def _write_softmax(w, op):
+    return write_softmax(w, op.args['self'], op.args['dim'], op.value, op.label)
 
 @writes('log_softmax', '_log_softmax')
-def _write_log_softmax(w, op): return write_softmax(w, op.args['self'], op.args['dim'], op.value, op.label, log=True)
+def _write_log_softmax(w, op):
+    return write_softmax(w, op.args['self'], op.args['dim'],
+                         op.value, op.label, log=True)
 
 @writes('logsumexp')
 def _write_logsumexp(w, op):
     cells, _ = lines(w, op.args['self'], *_one(op.args['dim']))
     rows = [w.area(r[0], r[-1]) for r in cells.reshape(-1, cells.shape[-1]).tolist()]
-    return w.new(op.value, [f'MAX({r})+LN(SUMPRODUCT(EXP({r}-MAX({r}))))' for r in rows], op.label, 'sum')
+    return w.new(op.value, [f'MAX({r})+LN(SUMPRODUCT(EXP({r}-MAX({r}))))'
+                            for r in rows], op.label, 'sum')
 
 def _one(dim): # the only dimension
     dim = dim if isinstance(dim, (list, tuple)) else [dim]
-    if len(dim) > 1: raise SheetError('more than one dimension at once has no formula here')
+    if len(dim) > 1:
+        raise SheetError('more than one dimension at once has no formula here')
     return dim
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #92ff0b04
-def _look_up(w, op, table, dim, ids, layout=None): # the numbers of a table at the ids, along a dimension
+# the numbers of a table at the ids, along a dimension
+def _look_up(w, op, table, dim, ids, layout=None):
     if table.key and table.cells is None: w.place(table, f'{op.label} table')
     if ids.constant: # known places: these rows, and no formula
-        rows = w.cells(table).index_select(dim, ids.value.flatten().long() % table.value.shape[dim])
+        rows = w.cells(table).index_select(
+            dim, ids.value.flatten().long() % table.value.shape[dim])
         return Act(op.value, rows.reshape(op.value.shape), name=op.label)
     cells, _ = lines(w, table, dim) # (rest, rows)
     rest = cells.reshape(-1, cells.shape[-1])
@@ -414,7 +500,8 @@ def _look_up(w, op, table, dim, ids, layout=None): # the numbers of a table at t
     names = names if kind != 'loose' else [f'({t})' for t in names]
     before = math.prod(table.value.shape[:dim])
     after = len(columns) // before
-    texts = [f'INDEX({columns[a * after + c]},{i}+1)' for a in range(before) for i in names for c in range(after)]
+    texts = [f'INDEX({columns[a * after + c]},{i}+1)'
+             for a in range(before) for i in names for c in range(after)]
     return w.new(op.value, texts, op.label, **(layout or {}))
 
 
@@ -426,7 +513,8 @@ def _write_embedding(w, op):
     return _look_up(w, op, table, 0, ids)
 
 @writes('embedding_renorm')
-def _refuse_max_norm(w, op): raise SheetError('max_norm changes the weights while looking up; no formula can')
+def _refuse_max_norm(w, op):
+    raise SheetError('max_norm changes the weights while looking up; no formula can')
 
 @writes('index_select')
 def _write_index_select(w, op):
@@ -436,17 +524,21 @@ def _write_index_select(w, op):
 @writes('index')
 def _write_index(w, op):
     live = [k for k, i in enumerate(op.args['indices']) if i is not None]
-    if len(live) > 1: raise SheetError('two computed indices at once have no formula here')
+    if len(live) > 1:
+        raise SheetError('two computed indices at once have no formula here')
     return _look_up(w, op, op.args['self'], live[0], op.args['indices'][live[0]])
 
 @writes('gather')
 def _write_gather(w, op):
     x, index = op.args['self'], op.args['index']
     dim = op.args['dim'] % x.value.ndim
-    if any(a < b for k, (a, b) in enumerate(zip(index.value.shape, x.value.shape)) if k != dim):
+    if any(a < b for k, (a, b) in enumerate(zip(index.value.shape, x.value.shape))
+           if k != dim):
         raise SheetError('gather from a part of the rows has no formula here')
     cells, _ = lines(w, x, dim)
     columns = [w.area(r[0], r[-1]) for r in cells.reshape(-1, cells.shape[-1]).tolist()]
-    order = torch.arange(len(columns)).view(cells.shape[:-1]).unsqueeze(dim).expand(index.value.shape).flatten().tolist()
+    order = torch.arange(len(columns)).view(cells.shape[:-1]).unsqueeze(
+        dim).expand(index.value.shape).flatten().tolist()
     names, _ = w.texts(index, tuple(index.value.shape))
-    return w.new(op.value, [f'INDEX({columns[k]},{i}+1)' for k, i in zip(order, names)], op.label)
+    return w.new(op.value, [f'INDEX({columns[k]},{i}+1)' for k, i in zip(order, names)],
+                 op.label)

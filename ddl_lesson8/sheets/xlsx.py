@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.parsers import expat
 from fastcore.basics import patch
-from .address import MAX_COLS, MAX_FORMULA, MAX_ROWS, MAX_TEXT, SheetError
-from .address import cell_name, col_number, need, parse_area, quote_sheet, shift_formula
-from .package import BROKEN, MAIN, MAX_DEPTH, MAX_ELEMENTS, REL, STRICT, Guard, Package
+from .address import (MAX_COLS,
+                                        MAX_FORMULA, MAX_ROWS, MAX_TEXT, SheetError)
+from .address import (cell_name, col_number,
+                                        need, parse_area, quote_sheet, shift_formula)
+from .package import (BROKEN, MAIN, MAX_DEPTH,
+                                        MAX_ELEMENTS, REL, STRICT, Guard, Package)
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #2ced5716
 class ErrorValue(str):
@@ -27,10 +30,14 @@ class ErrorValue(str):
 
 class Cell(NamedTuple):
     "A cell that is not blank"
-    value: float|str|bool|ErrorValue|None = None # the constant, or the saved result of the formula
+    # the constant, or the saved result of the formula
+    value: float|str|bool|ErrorValue|None = None
     formula: str|None = None # without its equals sign
-    kind: str = 'value'      # 'value', 'normal', 'array', 'dynamic' (a spilled array) or 'table' (a what-if table)
-    ref: tuple|None = None   # first row, first column, last row, last column of an array formula
+    # 'value', 'normal', 'array', 'dynamic' (a spilled array) or 'table' (a what-if
+    # table)
+    kind: str = 'value'
+    # first row, first column, last row, last column of an array formula
+    ref: tuple|None = None
 
     @property
     def type(self)->str: # 'number', 'text', 'logical', 'error' or 'empty'
@@ -50,10 +57,12 @@ class Table(NamedTuple):
     "A named table of a sheet"
     name: str
     sheet: str
-    ref: tuple       # first row, first column, last row, last column; with header and totals
+    # first row, first column, last row, last column; with header and totals
+    ref: tuple
     columns: list    # names of the columns
     header_rows: int # 1, or 0 where the header is switched off
     totals_rows: int # 0 or 1
+    filtered: bool = False # does it show only some of its rows?
 
 class SolverSettings(NamedTuple):
     "What a sheet asks of Excel's Solver"
@@ -61,7 +70,8 @@ class SolverSettings(NamedTuple):
     adjustable: list    # the cells that may change, as ranges
     goal: str           # 'max', 'min' or 'value'
     value: float|None   # where the goal is a value
-    constraints: list   # (left, '<=' | '=' | '>=' | 'int' | 'bin' | 'dif', right or None)
+    # (left, '<=' | '=' | '>=' | 'int' | 'bin' | 'dif', right or None)
+    constraints: list
     nonnegative: bool   # must variables without a bound stay at 0 or above?
 
 @dataclass
@@ -69,6 +79,13 @@ class SheetData:
     "One sheet of a workbook"
     name: str
     cells: dict = field(default_factory=dict, repr=False) # `Cell` by (row, column)
+    hidden: set = field(default_factory=set, repr=False)  # numbers of rows that are not shown
+    filters: list = field(default_factory=list, repr=False) # edges of ranges that show only some of their rows
+
+    @property
+    def filtered(self)->set: # numbers of rows
+        "Hidden rows that a filter hides"
+        return {r for r in self.hidden if any(top < r <= bottom for top, _, bottom, _ in self.filters)}
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #d84ca6c8
 @dataclass
@@ -76,15 +93,20 @@ class XlsxFile:
     "A workbook, read; made by `read_xlsx`"
     path: Path
     sheets: dict = field(default_factory=dict)  # `SheetData` by name, in order
-    names: dict = field(default_factory=dict)   # formula of a defined name by (sheet or None, NAME)
+    # formula of a defined name by (sheet or None, NAME)
+    names: dict = field(default_factory=dict)
     tables: dict = field(default_factory=dict)  # `Table` by name
     solver: dict = field(default_factory=dict)  # `SolverSettings` by sheet
-    solver_trouble: dict = field(default_factory=dict) # what is wrong with damaged ones, by sheet
-    date1904: bool = False                      # are days counted from 1904 instead of 1900?
+    # what is wrong with damaged ones, by sheet
+    solver_trouble: dict = field(default_factory=dict)
+    # are days counted from 1904 instead of 1900?
+    date1904: bool = False
     active_sheet: str|None = None               # the sheet that Excel shows first
-    outside: dict = field(default_factory=dict) # the other workbook that a formula needs, by (sheet, row, column)
+    # the other workbook that a formula needs, by (sheet, row, column)
+    outside: dict = field(default_factory=dict)
     def __repr__(self)->str:
-        n = sum(c.formula is not None for s in self.sheets.values() for c in s.cells.values())
+        n = sum(c.formula is not None for s in self.sheets.values()
+                for c in s.cells.values())
         return f"{self.path.name}: {', '.join(self.sheets)}; {n:,} formulas"
 
     def cells(self,
@@ -92,7 +114,8 @@ class XlsxFile:
     )->dict: # `Cell` by (row, column)
         "All cells of a sheet that are not blank"
         names = ', '.join(map(repr, self.sheets))
-        need(sheet in self.sheets, f"{self.path}: has no sheet {sheet!r}; its sheets are {names}")
+        need(sheet in self.sheets,
+             f"{self.path}: has no sheet {sheet!r}; its sheets are {names}")
         return self.sheets[sheet].cells
 
     def cell(self,
@@ -105,10 +128,14 @@ class XlsxFile:
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #f62e6e09
 _TAGS = {space.strip('{') + tag: tag for space in (MAIN, STRICT[0])
-         for tag in ('sheetData', 'row', 'c', 'f', 'v', 'is', 't', 'rPh', 'extLst', 'si')}
+         for tag in ('sheetData', 'row', 'c',
+                     'f', 'v', 'is', 't', 'rPh', 'extLst', 'si',
+                     'autoFilter', 'filterColumn')}
 
 @dataclass(slots=True)
-class Raw: # a cell as it stands in the file; `start`, `end` and the spans are positions in its bytes
+# a cell as it stands in the file; `start`, `end` and the spans are positions in its
+# bytes
+class Raw:
     row: int
     col: int
     attrs: dict
@@ -128,7 +155,8 @@ def _address(at): # 'B3' -> (3, 2)
     found = _ADDRESS.fullmatch(at)
     if not found: raise SheetError(f'its cell {at[:20]!r} has no address')
     row, col = int(found[2]), _column(found[1])
-    if not (1 <= row <= MAX_ROWS and col <= MAX_COLS): raise SheetError(f'its cell {at} lies outside a sheet')
+    if not (1 <= row <= MAX_ROWS and col <= MAX_COLS):
+        raise SheetError(f'its cell {at} lies outside a sheet')
     return row, col
 
 def check_root(tag, wanted): # is this part what its place in the archive says?
@@ -136,19 +164,24 @@ def check_root(tag, wanted): # is this part what its place in the archive says?
     need(tag in known, f'it is no {wanted!r}, but a {tag[-40:]!r}')
 
 def whole(text, what): # a whole number as the format writes one
-    need(re.fullmatch('[0-9]{1,9}', text), f'{what} is {text[:20]!r}, which is no number')
+    need(re.fullmatch('[0-9]{1,9}', text),
+         f'{what} is {text[:20]!r}, which is no number')
     return int(text)
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #559afab6
 class Walk:
     "Walks through the XML of a sheet: hands each cell to `take`, and keeps the places of rows"
     def __init__(self, take):
-        self.take, self.guard, self.parser = take, Guard(MAX_ELEMENTS), expat.ParserCreate(namespace_separator='}')
+        self.take, self.guard, self.parser = take, Guard(
+            MAX_ELEMENTS), expat.ParserCreate(namespace_separator='}')
         p = self.parser
-        p.buffer_text, p.StartElementHandler, p.EndElementHandler = True, self.start, self.end
-        p.CharacterDataHandler, p.StartDoctypeDeclHandler = self.text, self.guard.doctype
+        p.buffer_text, p.StartElementHandler, p.EndElementHandler = (
+            True, self.start, self.end)
+        p.CharacterDataHandler, p.StartDoctypeDeclHandler = (
+            self.text, self.guard.doctype)
         self.rows, self.row, self.col, self.cell, self.words = [], 0, 0, None, None
         self.data, self.skip, self.in_row = None, 0, False
+        self.hidden, self.filter, self.filters = set(), None, []
 
     def run(self, data): # bytes
         self.parser.Parse(data, True)
@@ -170,20 +203,26 @@ class Walk:
         elif tag == 'sheetData':
             need(self.data is None, 'it has cells in two places')
             self.data = [self.parser.CurrentByteIndex, 0]
+        elif tag == 'autoFilter' and guard.depth == 2: self.filter = attrs.get('ref')
+        elif tag == 'filterColumn' and self.filter: self.filters, self.filter = [_place(self.filter)], None
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #21a4f51d
 @patch
 def open_row(self:Walk, attrs):
-    need(self.data and not self.data[1] and not self.in_row, 'a row stands where none can be')
+    need(self.data and not self.data[1] and not self.in_row,
+         'a row stands where none can be')
     at = attrs.get('r')
-    self.row, self.col, self.in_row = whole(at, 'the number of a row') if at else self.row + 1, 0, True
+    self.row, self.col, self.in_row = (whole(at, 'the number of a row')
+                                       if at else self.row + 1, 0, True)
     need(1 <= self.row <= MAX_ROWS, f'its row {self.row} lies outside a sheet')
     self.rows.append([self.row, self.parser.CurrentByteIndex, 0])
+    if attrs.get('hidden') in ('1', 'true'): self.hidden.add(self.row)
 
 @patch
 def open_cell(self:Walk, attrs):
     at = attrs.get('r')
-    if not self.in_row or self.cell is not None: raise SheetError(f'its cell {at} stands outside a row')
+    if not self.in_row or self.cell is not None:
+        raise SheetError(f'its cell {at} stands outside a row')
     row, self.col = _address(at) if at else (self.row, self.col + 1)
     if row != self.row: raise SheetError(f'its cell {at} stands in row {self.row}')
     if self.col > MAX_COLS: raise SheetError(f'its row {row} runs out of the sheet')
@@ -194,8 +233,10 @@ def inside(self:Walk, tag, attrs): # of a cell
     cell, here = self.cell, self.parser.CurrentByteIndex
     if tag in ('row', 'sheetData'): raise SheetError('a row stands inside a cell')
     if tag == 'v' or tag == 'f' or tag == 't' and not self.skip: self.words = []
-    twice = tag == 'f' and cell.f_attrs is not None or tag == 'v' and cell.value is not None or tag == 'is' and cell.inline is not None
-    if twice: raise SheetError(f'the cell {cell_name(cell.row, cell.col)} has two values')
+    twice = (tag == 'f' and cell.f_attrs is not None or tag == 'v'
+             and cell.value is not None or tag == 'is' and cell.inline is not None)
+    if twice:
+        raise SheetError(f'the cell {cell_name(cell.row, cell.col)} has two values')
     if tag == 'f': cell.f_attrs, cell.f_span = attrs, here
     elif tag == 'is': cell.inline = ''
     elif tag == 'rPh': self.skip += 1
@@ -213,10 +254,12 @@ def end(self:Walk, tag):
         cell.end, self.cell = here, None
         self.take(cell)
     elif tag == 'v': cell.value = ''.join(self.words)
-    elif tag == 'f': cell.formula, cell.f_span = ''.join(self.words), (cell.f_span, here)
+    elif tag == 'f':
+        cell.formula, cell.f_span = ''.join(self.words), (cell.f_span, here)
     elif tag == 'extLst': cell.ext_span = (cell.ext_span, here)
     elif tag == 'rPh': self.skip -= 1
-    elif tag == 't' and not self.skip: cell.inline = (cell.inline or '') + ''.join(self.words)
+    elif tag == 't' and not self.skip:
+        cell.inline = (cell.inline or '') + ''.join(self.words)
     if tag in 'fvt': self.words = None
 
 @patch
@@ -233,8 +276,11 @@ def unescape(text): # what the letters of a file stand for
         text = _ESCAPE.sub(lambda m: chr(int(m[1], 16)), text)
         if re.search('[\ud800-\udfff]', text):
             try: text = text.encode('utf-16', 'surrogatepass').decode('utf-16')
-            except UnicodeDecodeError: raise SheetError(f'the text {ascii(text[:30])} holds half a character') from None
-    need(len(text) <= MAX_TEXT, f'a text has {len(text):,} characters; Excel allows {MAX_TEXT:,}')
+            except UnicodeDecodeError:
+                raise SheetError(
+                    f'the text {ascii(text[:30])} holds half a character') from None
+    need(len(text) <= MAX_TEXT,
+         f'a text has {len(text):,} characters; Excel allows {MAX_TEXT:,}')
     return text
 
 def escape_text(text): # as it stands in a file, before & and < are taken care of
@@ -242,9 +288,11 @@ def escape_text(text): # as it stands in a file, before & and < are taken care o
     return _NOT_XML.sub(lambda m: f'_x{ord(m[0]):04X}_', text)
 
 def check_text(text, where): # raise where a cell cannot hold it
-    need(len(text) <= MAX_TEXT, f"{where}: a text of {len(text):,} characters is longer than Excel's {MAX_TEXT:,}")
+    need(len(text) <= MAX_TEXT, f"{where}: a text of {len(text):,} characters is "
+                                f"longer than Excel's {MAX_TEXT:,}")
     odd = re.search('[\ud800-\udfff\ufffe\uffff]', text)
-    need(not odd, odd and f"{where}: the text {ascii(text[:30])} holds U+{ord(odd[0]):04X}, which is not a character")
+    need(not odd, odd and f"{where}: the text {ascii(text[:30])} holds "
+                          f"U+{ord(odd[0]):04X}, which is not a character")
 
 def _day(text, date1904): # a date in ISO form as the number that Excel counts with
     moment = datetime.fromisoformat(text.replace('Z', '')).replace(tzinfo=None)
@@ -254,7 +302,8 @@ def _day(text, date1904): # a date in ISO form as the number that Excel counts w
 
 def _number(text):
     value = float(text)
-    odd = '_' in text or not text.isascii() or text != text.strip() # Python reads these, other programs do not
+    # Python reads these, other programs do not
+    odd = '_' in text or not text.isascii() or text != text.strip()
     if odd or not math.isfinite(value): raise ValueError(f'{text[:30]!r} is no number')
     return value
 
@@ -264,13 +313,15 @@ _LOGICAL = {'1': True, 'true': True, '0': False, 'false': False}
 def _content(raw, strings, date1904): # the value of a cell
     kind, text = raw.attrs.get('t', 'n'), raw.value
     if kind == 'n' and text is not None: return _number(text) if text.strip() else None
-    if kind == 'inlineStr' or text is None and raw.inline is not None: return unescape(raw.inline or '')
+    if kind == 'inlineStr' or text is None and raw.inline is not None:
+        return unescape(raw.inline or '')
     if kind == 'str': return None if text is None else unescape(text)
     if text is None or not text.strip(): return None
     text = text.strip()
     if kind == 's':
         k = whole(text, 'the place of its text')
-        if k >= len(strings): raise ValueError(f'it refers to text {text} of {len(strings)}')
+        if k >= len(strings):
+            raise ValueError(f'it refers to text {text} of {len(strings)}')
         return strings[k]
     if kind == 'b' and text.lower() in _LOGICAL: return _LOGICAL[text.lower()]
     if kind == 'e' and text.startswith('#'): return ErrorValue(text[:40])
@@ -281,13 +332,15 @@ def _content(raw, strings, date1904): # the value of a cell
 MAX_NESTING = 128 # parentheses inside each other; Excel allows 64 functions
 
 def check_formula(text): # raise where no spreadsheet program would take it
-    need(len(text) <= 2 * MAX_FORMULA, f'its formula has {len(text):,} characters; Excel allows {MAX_FORMULA:,}')
+    need(len(text) <= 2 * MAX_FORMULA,
+         f'its formula has {len(text):,} characters; Excel allows {MAX_FORMULA:,}')
     if text.count('(') <= MAX_NESTING: return text
     depth = most = 0
     for sign in re.sub(r'"[^"]*"', '', text):
         depth += (sign == '(') - (sign == ')')
         most = max(most, depth)
-    need(most <= MAX_NESTING, f'its formula has {most:,} parentheses inside each other; at most {MAX_NESTING} are read')
+    need(most <= MAX_NESTING, f'its formula has {most:,} parentheses inside each '
+                              f'other; at most {MAX_NESTING} are read')
     return text
 
 def _place(text): # 'A1:B2' -> its four edges
@@ -297,27 +350,32 @@ def _place(text): # 'A1:B2' -> its four edges
 class _Cells:
     "Makes `Cell`s of what the walk hands over"
     def __init__(self, strings, date1904, dynamic, budget):
-        self.strings, self.date1904, self.dynamic, self.budget = strings, date1904, dynamic, budget
+        self.strings, self.date1904, self.dynamic, self.budget = (
+            strings, date1904, dynamic, budget)
         self.cells, self.shared, self.waiting = {}, {}, []
 
     def take(self, raw):
         at = raw.row, raw.col
         self.budget.left -= 1
         try:
-            if self.budget.left < 0: raise SheetError(f'the workbook has more than {_MAX_CELLS:,} cells')
+            if self.budget.left < 0:
+                raise SheetError(f'the workbook has more than {_MAX_CELLS:,} cells')
             if at in self.cells: raise SheetError('it stands there twice')
             value = _content(raw, self.strings, self.date1904)
             if raw.f_attrs is None:
                 if value is not None: self.cells[at] = Cell(value)
             else: self.add_formula(raw, at, value)
-        except (ValueError, OverflowError) as e: raise SheetError(f'cell {cell_name(*at)} is damaged: {e}') from None
+        except (ValueError, OverflowError) as e:
+            raise SheetError(f'cell {cell_name(*at)} is damaged: {e}') from None
 
     def add_formula(self, raw, at, value):
         a = raw.f_attrs
         kind = a.get('t', 'normal')
         if kind == 'shared': return self.add_shared(raw, at, value)
         ref = _place(a['ref']) if a.get('ref') else (*at, *at)
-        if kind == 'dataTable': self.cells[at] = Cell(value, f"TABLE({a.get('r1', '')},{a.get('r2', '')})", 'table', ref)
+        if kind == 'dataTable':
+            self.cells[at] = Cell(value, f"TABLE({a.get('r1', '')},{a.get('r2', '')})",
+                                  'table', ref)
         else:
             text = check_formula((raw.formula or '').strip().removeprefix('='))
             if kind != 'array': ref, kind = None, 'normal'
@@ -342,14 +400,16 @@ def add_shared(self:_Cells, raw, at, value): # the first may stand below its cop
 def copy(self:_Cells, key, at):
     text, row, col = self.shared[key]
     self.budget.letters -= len(text)
-    need(self.budget.letters >= 0, f'the copies of shared formulas have more than {_MAX_COPIED:,} letters')
+    need(self.budget.letters >= 0,
+         f'the copies of shared formulas have more than {_MAX_COPIED:,} letters')
     return shift_formula(text, at[0] - row, at[1] - col)
 
 @patch
 def done(self:_Cells): # the cells, with the copies whose first came later
     for key, at in self.waiting:
         if key not in self.shared:
-            raise SheetError(f"cell {cell_name(*at)} is damaged: it shares the formula number {key}, which is missing")
+            raise SheetError(f"cell {cell_name(*at)} is damaged: it shares the formula "
+                             f"number {key}, which is missing")
         self.cells[at] = self.cells[at]._replace(formula=self.copy(key, at))
     return self.cells
 
@@ -362,10 +422,11 @@ class _Budget:
     "Counts the cells of all sheets"
     def __init__(self): self.left, self.letters = _MAX_CELLS, _MAX_COPIED
 
-def _read_cells(data, reader, where): # bytes of a sheet -> `Cell` by (row, column)
+def _read_sheet(name, data, reader, where): # bytes of a sheet -> `SheetData`
+    walk = Walk(reader.take)
     try:
-        Walk(reader.take).run(data)
-        return reader.done()
+        walk.run(data)
+        return SheetData(name, reader.done(), walk.hidden, walk.filters)
     except SheetError as e: raise SheetError(f"{where}: {e}") from None
     except BROKEN as e: raise SheetError(f"{where} is damaged ({e})") from None
 
@@ -375,8 +436,10 @@ class _Strings:
     def __init__(self):
         self.guard, p = Guard(MAX_ELEMENTS), expat.ParserCreate(namespace_separator='}')
         self.parser, self.found, self.text, self.words, self.skip = p, [], None, None, 0
-        p.buffer_text, p.StartElementHandler, p.EndElementHandler = True, self.start, self.end
-        p.CharacterDataHandler, p.StartDoctypeDeclHandler = self.letters, self.guard.doctype
+        p.buffer_text, p.StartElementHandler, p.EndElementHandler = (
+            True, self.start, self.end)
+        p.CharacterDataHandler, p.StartDoctypeDeclHandler = (
+            self.letters, self.guard.doctype)
 
     def letters(self, words):
         if self.words is not None: self.words.append(words)
@@ -388,10 +451,12 @@ class _Strings:
         need(self.words is None, 'an element stands inside a text')
         if tag == 'si':
             need(self.text is None, 'a text stands inside a text')
-            need(len(self.found) < _MAX_STRINGS, f'it has more than {_MAX_STRINGS:,} texts')
+            need(len(self.found) < _MAX_STRINGS,
+                 f'it has more than {_MAX_STRINGS:,} texts')
             self.text = []
         elif tag == 'rPh': self.skip += 1
-        elif tag == 't' and self.text is not None and not self.skip: self.words = self.text
+        elif tag == 't' and self.text is not None and not self.skip:
+            self.words = self.text
 
     def end(self, tag):
         self.guard.close()
@@ -406,39 +471,50 @@ def _read_strings(package, parts): # the list of texts of a workbook
     if not parts: return []
     data, walk = package.read(parts[0]), _Strings()
     try: walk.parser.Parse(data, True)
-    except SheetError as e: raise SheetError(f"{package.path}: {parts[0]}: {e}") from None
-    except BROKEN as e: raise SheetError(f"{package.path}: is damaged inside {parts[0]} ({e})") from None
+    except SheetError as e:
+        raise SheetError(f"{package.path}: {parts[0]}: {e}") from None
+    except BROKEN as e:
+        raise SheetError(
+            f"{package.path}: is damaged inside {parts[0]} ({e})") from None
     return walk.found
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #c7d150ce
-_GOALS, _RELATIONS = {1: 'max', 2: 'min', 3: 'value'}, {1: '<=', 2: '=', 3: '>=', 4: 'int', 5: 'bin', 6: 'dif'}
+_GOALS, _RELATIONS = {1: 'max', 2: 'min', 3: 'value'}, {1: '<=', 2: '=', 3: '>=',
+                                                        4: 'int', 5: 'bin', 6: 'dif'}
 _LIST = re.compile(r"(?:'(?:[^']|'')*'|[^,'])+")
 
 def _constraint(names, n): # (left, relation, right)
     relation = _RELATIONS.get(int(_number(names.get(f'rel{n}', '0'))))
-    left, right = (names.get(f'{side}{n}', '').removeprefix('=') for side in ('lhs', 'rhs'))
+    left, right = (names.get(f'{side}{n}', '').removeprefix('=')
+                   for side in ('lhs', 'rhs'))
     if not relation or not left: raise ValueError(f'its constraint {n} is incomplete')
     return left, relation, right if relation in ('<=', '=', '>=') else None
 
-def _solver(names): # `SolverSettings` from the names of a sheet, without their 'solver_'
+# `SolverSettings` from the names of a sheet, without their 'solver_'
+def _solver(names):
     goal = _GOALS.get(int(_number(names.get('typ', '2'))))
     if not goal: raise ValueError(f"its goal is {names['typ']!r}; known are 1 to 3")
     n = int(_number(names.get('num', '0')))
     if n > len(names): raise ValueError(f'it counts {n} constraints')
-    adjustable = [t.strip() for t in _LIST.findall(names.get('adj', '').removeprefix('='))]
+    adjustable = [t.strip()
+                  for t in _LIST.findall(names.get('adj', '').removeprefix('='))]
     value = _number(names.get('val', '0')) if goal == 'value' else None
     constraints = [_constraint(names, k) for k in range(1, n + 1)]
-    return SolverSettings(names.get('opt'), adjustable, goal, value, constraints, names.get('neg', '1') != '2')
+    return SolverSettings(names.get('opt'), adjustable,
+                          goal, value, constraints, names.get('neg', '1') != '2')
 
 def _read_solver(file): # settings of each sheet that has some
     found = {}
     for (sheet, name), text in file.names.items():
-        if name.startswith('SOLVER_'): found.setdefault(sheet or file.active_sheet, {})[name[7:].lower()] = text.strip()
+        if name.startswith('SOLVER_'):
+            found.setdefault(sheet or file.active_sheet,
+                             {})[name[7:].lower()] = text.strip()
     for sheet, names in found.items():
         if not {'opt', 'adj'} & set(names): continue
         try: file.solver[sheet] = _solver(names)
         except ValueError as e: # the numbers of the workbook stand without them
-            file.solver_trouble[sheet] = f"{file.path}: the Solver settings of sheet {sheet!r} are damaged: {e}"
+            file.solver_trouble[sheet] = (
+                f"{file.path}: the Solver settings of sheet {sheet!r} are damaged: {e}")
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #a19d8266
 _LINK = re.compile(r'''"(?:[^"]|"")*"|'[^'\[]{0,300}\[([^\]]{1,300})\](?:[^']|''){0,300}'!'''
@@ -446,16 +522,20 @@ _LINK = re.compile(r'''"(?:[^"]|"")*"|'[^'\[]{0,300}\[([^\]]{1,300})\](?:[^']|''
 
 _WORD = re.compile(r'(?<![\w.\\?])[\w.\\?]+(?![\w.(!])') # what may be a defined name
 
-def _needs(formula, outer): # what another workbook a formula needs, or None; `outer`: names that need one
+# what another workbook a formula needs, or None; `outer`: names that need one
+def _needs(formula, outer):
     if '[' in formula:
         for m in _LINK.finditer(formula):
-            if (m[1] or m[2] or '0') != '0': return m[1] or m[2] # 0 is the workbook itself
+            # 0 is the workbook itself
+            if (m[1] or m[2] or '0') != '0': return m[1] or m[2]
     if not outer: return None
     plain = re.sub(r'"(?:[^"]|"")*"', '', formula).upper()
     return next((outer[w[0]] for w in _WORD.finditer(plain) if w[0] in outer), None)
 
-def _find_outside(file, targets): # the other workbook that a formula needs, by (sheet, row, column)
-    outer = {name: _needs(text, {}) for (_, name), text in file.names.items() if '[' in text}
+# the other workbook that a formula needs, by (sheet, row, column)
+def _find_outside(file, targets):
+    outer = {name: _needs(text, {}) for (_, name), text in file.names.items()
+             if '[' in text}
     outer = {n: k for n, k in outer.items() if k and not n.startswith('_XLNM.')}
     for sheet in file.sheets.values():
         for at, cell in sheet.cells.items():
@@ -472,13 +552,16 @@ def _refuse_outside(file): # raise where a formula needs a file that is not here
                          "file; copy the numbers into this one, or break the link in Excel (Data, Edit Links)")
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #5eae8dc3
-def _dynamic(package, parts): # which numbers of the attribute `cm` mark a spilled array?
+# which numbers of the attribute `cm` mark a spilled array?
+def _dynamic(package, parts):
     if not parts: return set()
     root = package.tree(parts[0])
     types = [t.get('name') for t in root.iter(MAIN + 'metadataType')]
     marks = root.find(MAIN + 'cellMetadata')
-    kinds = [[rc.get('t', '0') for rc in bk] for bk in (marks if marks is not None else ())]
-    is_array = lambda t: re.fullmatch('[0-9]{1,9}', t) and 0 < int(t) <= len(types) and types[int(t) - 1] == 'XLDAPR'
+    kinds = [[rc.get('t', '0') for rc in bk]
+             for bk in (marks if marks is not None else ())]
+    is_array = (lambda t: re.fullmatch('[0-9]{1,9}', t)
+                and 0 < int(t) <= len(types) and types[int(t) - 1] == 'XLDAPR')
     return {str(n) for n, ts in enumerate(kinds, 1) if any(map(is_array, ts))}
 
 def _read_table(package, part, sheet): # a `Table`
@@ -486,19 +569,29 @@ def _read_table(package, part, sheet): # a `Table`
     try:
         columns = [unescape(c.get('name')) for c in t.iter(MAIN + 'tableColumn')]
         ref = _place(t.get('ref', ''))
-        need(len(columns) == ref[3] - ref[1] + 1, f"{len(columns)} columns in {t.get('ref')}")
-        rows = [whole(t.get(f'{k}RowCount', d), f'the number of its {k} rows') for k, d in (('header', '1'), ('totals', '0'))]
-        need(max(rows) <= 1 and sum(rows) <= ref[2] - ref[0] + 1, f"{rows[0]} header and {rows[1]} totals rows in {t.get('ref')}")
-        return Table(t.get('displayName') or t.get('name'), sheet, ref, columns, *rows)
+        need(len(columns) == ref[3] - ref[1] + 1,
+             f"{len(columns)} columns in {t.get('ref')}")
+        rows = [whole(t.get(f'{k}RowCount', d), f'the number of its {k} rows')
+                for k, d in (('header', '1'), ('totals', '0'))]
+        need(max(rows) <= 1 and sum(rows) <= ref[2] - ref[0] + 1,
+             f"{rows[0]} header and {rows[1]} totals rows in {t.get('ref')}")
+        filtered = t.find(f'{MAIN}autoFilter/{MAIN}filterColumn') is not None
+        return Table(t.get('displayName') or t.get('name'), sheet, ref, columns, *rows,
+                     filtered)
     except (ValueError, TypeError) as e:
-        raise SheetError(f"{package.path}: a table of sheet {sheet!r} is damaged ({e})") from None
+        raise SheetError(
+            f"{package.path}: a table of sheet {sheet!r} is damaged ({e})") from None
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #19866dd9
-def sheet_parts(package): # (root of the main part, its links, [(name, kind, part)] of all sheets)
+# (root of the main part, its links, [(name, kind, part)] of all sheets)
+def sheet_parts(package):
     root, links = package.tree(package.main), package.links(package.main)
-    package.sane(root.tag == MAIN + 'workbook', f'its main part is no workbook, but a {root.tag[-40:]!r}')
-    rows = [(s.get('name'), links.get(s.get(REL + 'id'))) for s in root.iter(MAIN + 'sheet')]
-    for name, link in rows: package.sane(name and link, f"is damaged (sheet {name!r} has no part)")
+    package.sane(root.tag == MAIN + 'workbook',
+                 f'its main part is no workbook, but a {root.tag[-40:]!r}')
+    rows = [(s.get('name'), links.get(s.get(REL + 'id')))
+            for s in root.iter(MAIN + 'sheet')]
+    for name, link in rows:
+        package.sane(name and link, f"is damaged (sheet {name!r} has no part)")
     names = [name.lower() for name, _ in rows]
     package.sane(len(set(names)) == len(names), 'is damaged (two sheets have one name)')
     return root, links, [(name, link.kind, link.target) for name, link in rows]
@@ -506,10 +599,14 @@ def sheet_parts(package): # (root of the main part, its links, [(name, kind, par
 def _names(package, root, sheets): # defined names by (sheet or None, NAME)
     found = {}
     for n in root.iter(MAIN + 'definedName'):
-        local, name, text = n.get('localSheetId', ''), n.get('name', ''), (n.text or '').strip().removeprefix('=')
-        sheet = sheets[int(local)][0] if re.fullmatch('[0-9]{1,5}', local) and int(local) < len(sheets) else None
+        local, name, text = (n.get('localSheetId', ''), n.get('name', ''),
+                             (n.text or '').strip().removeprefix('='))
+        sheet = (sheets[int(local)][0] if re.fullmatch('[0-9]{1,5}', local)
+                 and int(local) < len(sheets) else None)
         try: check_formula(text)
-        except SheetError as e: raise SheetError(f"{package.path}: the defined name {name!r} is damaged: {e}") from None
+        except SheetError as e:
+            raise SheetError(f"{package.path}: the defined name {name!r} is damaged: "
+                             f"{e}") from None
         if name: found[sheet, name.upper()] = text
     return found
 
@@ -518,8 +615,11 @@ def _flag(root, tag, name): # is an attribute of the main part switched on?
     return node is not None and node.get(name) in ('1', 'true')
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #fceae161
-def _targets(package, root, links): # the other workbooks that this one refers to, in order
-    parts = [links[r.get(REL + 'id')].target for r in root.iter(MAIN + 'externalReference') if r.get(REL + 'id') in links]
+# the other workbooks that this one refers to, in order
+def _targets(package, root, links):
+    parts = [links[r.get(REL + 'id')].target
+             for r in root.iter(MAIN + 'externalReference')
+             if r.get(REL + 'id') in links]
     outside = lambda p: [x.target for x in package.links(p).values() if x.outside]
     return [(outside(p) or [p])[0] for p in parts]
 
@@ -527,20 +627,26 @@ def _active(file, root, sheets): # name of the sheet that Excel shows first
     view = root.find(f'{MAIN}bookViews/{MAIN}workbookView')
     tab = view.get('activeTab', '0') if view is not None else '0'
     at = int(tab) if re.fullmatch('[0-9]{1,5}', tab) else 0
-    return ([n for n, what, _ in sheets[at:at + 1] if what == 'worksheet'] or list(file.sheets))[0]
+    return ([n for n, what, _ in sheets[at:at + 1] if what == 'worksheet']
+            or list(file.sheets))[0]
 
 def read_package(package): # `XlsxFile` of an open archive
     root, links, sheets = sheet_parts(package)
     kind = lambda k: [x.target for x in links.values() if x.kind == k]
-    file = XlsxFile(package.path, names=_names(package, root, sheets), date1904=_flag(root, 'workbookPr', 'date1904'))
+    file = XlsxFile(package.path, names=_names(package, root, sheets),
+                    date1904=_flag(root, 'workbookPr', 'date1904'))
     strings, budget = _read_strings(package, kind('sharedStrings')), _Budget()
     dynamic = _dynamic(package, kind('sheetMetadata'))
     for name, what, part in sheets:
         if what != 'worksheet': continue # a chart sheet has no cells
         reader = _Cells(strings, file.date1904, dynamic, budget)
-        file.sheets[name] = SheetData(name, _read_cells(package.read(part), reader, f"{package.path}: sheet {name!r}"))
-        for t in (_read_table(package, x.target, name) for x in package.links(part).values() if x.kind == 'table'):
+        sheet = _read_sheet(name, package.read(part), reader,
+                            f"{package.path}: sheet {name!r}")
+        for t in (_read_table(package, x.target, name)
+                  for x in package.links(part).values() if x.kind == 'table'):
             file.tables[t.name] = t
+            if t.filtered: sheet.filters.append(t.ref)
+        file.sheets[name] = sheet
     package.sane(file.sheets, 'has no sheet with cells')
     file.active_sheet = _active(file, root, sheets)
     _read_solver(file)
@@ -550,7 +656,8 @@ def read_package(package): # `XlsxFile` of an open archive
 # %% ../../nbs/sheets/02b_xlsx.ipynb #26067420
 def read_xlsx(
     path:str|Path, # a workbook, .xlsx or .xlsm
-    outside:str='refuse' # formulas that need another workbook: 'refuse', or 'keep' their saved values
+    # formulas that need another workbook: 'refuse', or 'keep' their saved values
+    outside:str='refuse'
 )->XlsxFile: # sheets, names, tables and settings of the Solver
     "Read all of a workbook that a computation needs; raises `SheetError` naming the file, the sheet and the cell"
     with Package(path) as package: file = read_package(package)

@@ -17,34 +17,13 @@ from ..data.read_ratings import ratings_from_table
 from ..data.scan import scan_ratings
 from .disk import DiskData
 from .learner import load_learner
-from .rating_learner import Memory, range_for
+from .memory import DiskMemory
+from .rating_learner import range_for
 
 # %% ../../nbs/train/08_command.ipynb #7ec5e2e8
 _SMALL_FILE = 200_000_000 # bytes; larger files are scanned
 
 def _chapter(name): return importlib.import_module(f'ddl_lesson8.{name}')
-
-def memory_of_scan(
-    scanned # from `scan_ratings`
-)->Memory: # what a recommender keeps of its ratings
-    "Count and group ratings on disk a piece at a time"
-    u, i, r = scanned.tensors()
-    n_u, n_i = scanned.n_users, scanned.n_items
-    counts = {k: torch.zeros(n, dtype=torch.int64) for k, n in (('user', n_u), ('item', n_i))}
-    pieces = [slice(k, k + 2**22) for k in range(0, len(r), 2**22)]
-    for p in pieces:
-        counts['user'] += u[p].bincount(minlength=n_u)
-        counts['item'] += i[p].bincount(minlength=n_i)
-    starts = torch.cat([torch.zeros(1, dtype=torch.int64), counts['user'].cumsum(0)])
-    items, at = torch.empty(len(r), dtype=torch.int32), starts[:-1].clone()
-    for p in pieces: # each user's items go behind those of the piece before
-        order = u[p].argsort(stable=True)
-        user, n = u[p][order].long(), u[p].bincount(minlength=n_u)
-        inside = torch.arange(len(user)) - (n.cumsum(0) - n)[user]
-        items[at[user] + inside] = i[p][order]
-        at += n
-    mean = sum(r[p].double().sum().item() for p in pieces) / len(r)
-    return Memory(mean, r.min().item(), r.max().item(), counts['user'] > 0, counts['item'] > 0, starts, items, torch.ones(len(r), dtype=torch.bool))
 
 # %% ../../nbs/train/08_command.ipynb #662a199d
 def scanned_learner(
@@ -59,7 +38,7 @@ def scanned_learner(
 ): # a `CollabLearner`, not trained yet
     "A dot product with biases for ratings on disk"
     collab, Vocab = _chapter('collab'), _chapter('embeddings').Vocab
-    memory = memory_of_scan(scanned)
+    memory = DiskMemory.of(scanned)
     step = (memory.high - memory.low) / 10 or 1.
     config = dict(kind='dot', n_factors=int(n_factors), p=None, order=None, negatives=None, emb_szs=None, layers=[],
                   y_range=(memory.low - step / 2, memory.high + step / 2) if y_range is None else range_for(y_range, torch.tensor([memory.low, memory.high])))
@@ -205,6 +184,7 @@ def recommend_main(
         if kind not in ('.csv', '.jsonl', '.parquet'): raise ValueError(f"--out ends with .csv, .jsonl or .parquet, not {kind!r}")
         learn = load_learner(path/'model.pt' if path.is_dir() else path, device='cuda' if torch.cuda.is_available() else 'cpu')
         if not hasattr(learn, 'memory'): raise ValueError(f"{path} holds no model of ratings")
+        if isinstance(learn.memory, DiskMemory) and not learn.memory.folder.exists(): learn.memory.folder = path/'columns' # the model folder was moved
         if a.users: rows = learn.find_rows([l.strip() for l in Path(a.users).read_text(encoding='utf-8').splitlines() if l.strip()], 'user')
         else: rows = learn.memory.user.nonzero()[:, 0]
         lists = (_lists(learn, part, a) for part in rows.split(a.batch))

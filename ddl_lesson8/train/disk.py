@@ -10,6 +10,7 @@ __all__ = ['DiskData']
 # %% ../../nbs/train/04_disk.ipynb #93b223c2
 from collections.abc import Sequence
 import torch
+from fastcore.basics import patch
 from ..data.scan import ScannedRatings
 from .batches import Data
 
@@ -70,7 +71,7 @@ class DiskData(Data):
     ):
         if block_rows < 1: raise ValueError(f"a block needs at least one row, not {block_rows}")
         valid = scanned.tensors('valid') if scanned.manifest['rows']['valid'] else None
-        self.device, self.block_rows = torch.device(device or 'cpu'), int(block_rows)
+        self.scanned, self.device, self.block_rows, self.blocks = scanned, torch.device(device or 'cpu'), int(block_rows), {}
         super().__init__(scanned.tensors('train'), valid, batch_size, valid_batch_size)
 
     def to(self,
@@ -91,9 +92,38 @@ class DiskData(Data):
         "Batches of nearly equal size, in the order of `seed` and `epoch`"
         return _BlockOrder(len(self.train[0]), self.n_batches, self.block_rows, seed, epoch)
 
-    def batch(self,
-        rows:torch.Tensor # row numbers
-    )->tuple: # of tensors on the device: inputs first, target last; ids as int64
-        "Some of the training rows"
-        read = [t[rows.cpu()] for t in self.train]
-        return tuple((t if t.is_floating_point() else t.long()).to(self.device) for t in read)
+# %% ../../nbs/train/04_disk.ipynb #52da21c7
+@patch
+def batch(self:DiskData,
+    rows:torch.Tensor # row numbers
+)->tuple: # of tensors on the device: inputs first, target last; ids as int64
+    "Some of the training rows"
+    rows = rows.cpu()
+    first = rows // self.block_rows
+    numbers = first[:1].tolist() if len(rows) and bool((first == first[0]).all()) else first.unique().tolist()
+    if len(numbers) == 1: found = [t[rows - numbers[0] * self.block_rows] for t in self._block(numbers[0])]
+    elif len(numbers) > 8: found = [t[rows] for t in self.train]
+    else:
+        found = [t.new_empty(len(rows)) for t in self.train]
+        for k in numbers:
+            here = (first == k).nonzero()[:, 0]
+            for out, t in zip(found, self._block(k)): out[here] = t[rows[here] - k * self.block_rows]
+    return tuple((t if t.is_floating_point() else t.long()).to(self.device) for t in found)
+
+@patch
+def _block(self:DiskData, k): # its columns, in memory
+    if k not in self.blocks:
+        while len(self.blocks) > 1: del self.blocks[next(iter(self.blocks))]
+        columns = [self.scanned.read(c, k * self.block_rows, self.block_rows) for c in ('user', 'item', 'rating')]
+        self.blocks[k] = [torch.from_numpy(c) for c in columns]
+    return self.blocks[k]
+
+@patch
+def valid_pieces(self:DiskData): # tuples of users, items and ratings, in order
+    "The validation rows, a piece at a time"
+    for piece in self.scanned.pieces(('user', 'item', 'rating'), 'valid', 2**18): yield tuple(map(torch.from_numpy, piece))
+
+@patch
+def facts(self:DiskData)->dict: # file -> checksum
+    "What tells these rows from others: the checksums of all columns"
+    return self.scanned.manifest['checksums']

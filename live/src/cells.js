@@ -20,7 +20,7 @@ export function reads(formula, sheet, sheetIndex) { // the areas that a formula 
   }))
 }
 
-const VOLATILE = /\b(RAND|RANDBETWEEN|RANDARRAY|NOW|TODAY|INDIRECT|OFFSET)\s*\(/
+export const VOLATILE = /\b(RAND|RANDBETWEEN|RANDARRAY|NOW|TODAY|INDIRECT|OFFSET)\s*\(/
 
 export class Dependents { // which formulas change when cells change
   constructor(doc) {

@@ -1,15 +1,10 @@
 // <digit-reader src="live/digit.json">: a canvas tied to the input cells of a workbook, and the cells behind it as pictures.
 import { ask } from './client.js'
-import { Batch, Dependents, area, isFormula, name, shown } from './cells.js'
+import { Batch, area, isFormula, name, shown } from './cells.js'
+import { el } from './el.js'
 import { DigitReader } from './stub.js'
 import css from './draw.css'
 
-const el = (tag, props = {}, ...children) => {
-  const node = Object.assign(document.createElement(tag), props)
-  for (const [k, v] of Object.entries(props.aria ?? {})) node.setAttribute(k, v)
-  node.append(...children)
-  return node
-}
 let count = 0
 const RED = [248, 105, 107]
 
@@ -22,23 +17,20 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
     this.cells = new Map(this.sheet.cells.map(c => [name(c[0], c[1]), c]))
     this.values = new Map(this.sheet.cells.map(c => [name(c[0], c[1]), c.length > 4 ? c[4] : c[3]]))
     this.canvasArea = area(doc.digit.input)
-    this.dependents = new Dependents(doc)
-    await ask('open', { key: this.key, doc, bytes })
-    await ask('edit', { key: this.key, edits: [], cells: [] }) // the first evaluation is the slow one
+    await ask('open', { key: this.key, doc, bytes, sheet: this.k })
+    await this.setMany({}) // the first evaluation is the slow one
     this._build()
     this._show()
   }
 
   // the same handle as a live sheet's
-  async get(at) { const { top, left } = area(at); return (await ask('exact', { key: this.key, cells: [[this.k, top, left]] }))[0] }
+  async get(at) { const { top, left } = area(at); return (await ask('exact', { key: this.key, cells: [[top, left]] }))[0] }
   async set(at, value) { return this.setMany({ [at]: Number(value) }) }
   async inputs() { return [...this._at(this.canvasArea)] }
   async setMany(entries) {
-    const edits = Object.entries(entries).map(([at, v]) => { this.values.set(at, v); const c = this.cells.get(at); return [this.k, c[0], c[1], v] })
-    const behind = this.dependents.of(edits).filter(([k]) => k === this.k)
-    const values = await ask('edit', { key: this.key, edits, cells: behind })
-    behind.forEach(([, r, c], i) => this.values.set(name(r, c), values[i]))
-    this._show()
+    const edits = Object.entries(entries).map(([at, v]) => { this.values.set(at, v); const [row, column] = this.cells.get(at); return [row, column, v] })
+    for (const [at, value] of await ask('edit', { key: this.key, edits })) this.values.set(at, value)
+    if (this.pad) this._show()
   }
 
   *_at({ top, left, bottom, right }) { for (let r = top; r <= bottom; r++) for (let c = left; c <= right; c++) yield name(r, c) }

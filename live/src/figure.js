@@ -1,9 +1,9 @@
 // Loaded when a reader opens a figure: Vega draws the description that the book saved, with the browser's own sliders and lists.
 import { parse, View, Error as ERRORS } from 'vega'
 import { LiveFigure } from './stub.js'
+import { el } from './el.js'
 import css from './figure.css'
 
-const el = (tag, props = {}, ...children) => { const node = Object.assign(document.createElement(tag), props); node.append(...children); return node }
 const quiet = part => { part.aria = false; for (const k of ['marks', 'axes']) part[k]?.forEach(quiet); if (part.title?.text) part.title.aria = false } // not a thousand squares, one picture
 const NARROW = 560 // below that, the pictures of a figure stand under each other
 

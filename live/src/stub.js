@@ -1,7 +1,7 @@
 // All that a page loads before a click: the picture, a button, and the handle for programs. The rest comes when one of them is used.
+import { el } from './el.js'
 import css from './stub.css'
 
-const el = (tag, props, ...children) => { const node = Object.assign(document.createElement(tag), props); node.append(...children); return node }
 
 const fetched = async (url, how) => { const r = await fetch(url); if (!r.ok) throw new Error(`${url.pathname} is missing (${r.status})`); return r[how]() }
 

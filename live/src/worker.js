@@ -1,16 +1,19 @@
 // One engine for all live sheets of a page, away from the page's own thread.
+import { Dependents, name } from './cells.js'
 import { start, open, edit, read, exact } from './engine.js'
 
-const models = new Map()
+const books = new Map() // key -> the workbook, which formulas follow from which cells, and the sheet that is shown
 let ready
 
 const tasks = {
   start: ({ wasm }) => { ready ??= start(wasm); return ready.then(() => true) },
-  open: ({ key, doc, bytes }) => { models.set(key, open(doc, bytes)); return true },
-  edit: ({ key, edits, cells }) => { edit(models.get(key), edits); return cells.map(at => read(models.get(key), ...at)) },
-  read: ({ key, cells }) => cells.map(at => read(models.get(key), ...at)),
-  exact: ({ key, cells }) => exact(models.get(key), cells),
-  close: ({ key }) => { models.get(key)?.free(); models.delete(key) },
+  open: ({ key, doc, bytes, sheet }) => { books.set(key, { model: open(doc, bytes), dependents: new Dependents(doc), sheet }) },
+  edit: ({ key, edits }) => { // cells of the shown sheet, [row, column, content]; then address and value of each of its formulas behind them
+    const { model, dependents, sheet } = books.get(key), places = edits.map(([r, c, content]) => [sheet, r, c, content])
+    edit(model, places)
+    return dependents.of(places).filter(([k]) => k === sheet).map(([k, r, c]) => [name(r, c), read(model, k, r, c)])
+  },
+  exact: ({ key, cells }) => { const { model, sheet } = books.get(key); return exact(model, cells.map(([r, c]) => [sheet, r, c])) },
 }
 
 self.onmessage = async ({ data: { id, task, ...rest } }) => {

@@ -1,0 +1,78 @@
+"Training from disk: memory that does not grow with the rows, lists that equal those in memory, faults that are named"
+import os, subprocess, sys
+from pathlib import Path
+import pytest, torch
+pl, np = pytest.importorskip('polars'), pytest.importorskip('numpy')
+from ddl_lesson8.collab import collab_learner
+from ddl_lesson8.data.rated import rated_items
+from ddl_lesson8.data.ratings import Ratings
+from ddl_lesson8.data.scan import scan_ratings
+from ddl_lesson8.train.disk import DiskData
+from ddl_lesson8.train.learner import load_learner
+from ddl_lesson8.train.memory import DiskMemory, Memory
+
+PEAK = """
+import sys
+from ddl_lesson8.collab import collab_learner
+from ddl_lesson8.data.scan import ScannedRatings
+learn = collab_learner(ScannedRatings(sys.argv[1]), n_factors=4, batch_size=65536, device='cpu', progress=False)
+learn.fit_one_cycle(1)
+print(next(int(line.split()[1]) // 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))""" # ru_maxrss counts the parent, too
+
+def rows(n, seed=0, users=20_000, items=2_000):
+    g = np.random.default_rng(seed)
+    return pl.DataFrame(dict(user=np.r_[np.arange(users), g.integers(0, users, n - users)], item=np.r_[np.arange(users) % items, g.integers(0, items, n - users)],
+                             rating=g.integers(1, 6, n).astype(np.float32)))
+
+@pytest.fixture
+def scanned(tmp_path):
+    rows(60_000).write_parquet(tmp_path/'r.parquet')
+    return scan_ratings(tmp_path/'r.parquet', duplicates='keep')
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_training_takes_no_more_memory_for_more_rows(tmp_path):
+    peak = {}
+    for n in (3_000_000, 12_000_000): # their columns are 36 and 144 MB, their pairs as whole numbers 24 and 96
+        rows(n).write_parquet(tmp_path/f'{n}.parquet')
+        scan = scan_ratings(tmp_path/f'{n}.parquet', duplicates='keep')
+        env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get('PYTHONPATH', '')]))
+        done = subprocess.run([sys.executable, '-c', PEAK, str(scan.folder)], env=env, capture_output=True, text=True, check=True)
+        peak[n] = int(done.stdout)
+    assert peak[12_000_000] - peak[3_000_000] < 60, peak
+
+def test_lists_on_disk_are_those_in_memory(scanned):
+    def part(p): return Ratings(*(t.long() for t in scanned.tensors(p)[:2]), scanned.column('rating', p), scanned.users, scanned.items)
+    here, there = Memory.of(part('train'), part('valid')), DiskMemory.of(scanned)
+    assert rated_items(scanned, most=7_000)[1].tolist() == here.items.tolist()
+    for name in ('starts', 'items', 'trained', 'user', 'item'): assert torch.equal(getattr(here, name), getattr(there, name)), name
+    assert (here.low, here.high) == (there.low, there.high) and here.mean == pytest.approx(there.mean)
+
+def test_a_file_names_other_ratings(scanned, tmp_path):
+    learn = collab_learner(scanned, n_factors=2, device='cpu', progress=False)
+    learn.fit(1)
+    learn.save(tmp_path/'l')
+    rows(60_000, seed=1).write_parquet(tmp_path/'r.parquet')
+    scan_ratings(tmp_path/'r.parquet', duplicates='keep')
+    again = load_learner(tmp_path/'l', device='cpu')
+    assert again.predict('5', '7') == learn.predict('5', '7')
+    with pytest.raises(ValueError, match='other ratings'): again.memory.seen(5)
+
+def test_judging_by_pieces_is_judging_all_at_once(scanned, monkeypatch):
+    metrics = dict(mae=torch.nn.functional.l1_loss)
+    learn = collab_learner(scanned, n_factors=2, device='cpu', progress=False, metrics=metrics, lr=.1)
+    learn.fit(1)
+    whole = learn.validate(scanned.tensors('valid'))
+    assert learn.validate() == pytest.approx(whole)
+    pieces = list(learn.data.valid_pieces())[0]
+    monkeypatch.setattr(DiskData, 'valid_pieces', lambda self: zip(*(t.split(701) for t in pieces)))
+    assert learn.validate() == pytest.approx(whole, rel=1e-5)
+
+def test_a_scan_of_an_older_kind_is_made_again(scanned, tmp_path):
+    manifest = scanned.folder/'manifest.json'
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"version": 2', '"version": 1'))
+    assert scan_ratings(tmp_path/'r.parquet', duplicates='keep').manifest['version'] == 2
+
+def test_nothing_to_train_on_is_said(tmp_path):
+    pl.DataFrame(dict(user=[1], item=[1], rating=[3.])).write_parquet(tmp_path/'r.parquet')
+    with pytest.raises(ValueError, match='smaller share'): collab_learner(scan_ratings(tmp_path/'r.parquet', valid=.999999), device='cpu')
