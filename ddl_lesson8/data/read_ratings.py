@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/read_ratings.html.md"""
 __all__ = ['ratings_from_table']
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #650485ca
-import csv, io, math, re, unicodedata
+import csv, io, math, re, sys, unicodedata, warnings
 from dataclasses import replace
 from datetime import date, datetime, time as clock, timezone
 from numbers import Integral, Real
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 import torch
-from .frames import warn_caller
 from .ratings import Ratings
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #819fb050
@@ -98,9 +97,14 @@ def _by_place(names, roles)->dict: # the first three columns
         if len(names) <= place:
             raise ValueError(f"the table has {len(names)} columns {names}: no column {place + 1} for the {role}; "
                              f"name it with `{role}=`")
-    warn_caller(f"the columns {names[:3]} are taken as user, item and rating, by their place: name them with user=, item= "
+    _notice(f"the columns {names[:3]} are taken as user, item and rating, by their place: name them with user=, item= "
             "and rating= if that is wrong")
     return dict(zip(roles, names))
+
+def _notice(text:str): # a warning at the line outside this library
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get('__name__', '').startswith('ddl_lesson8'): level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #4b785c75
 class _Coded(NamedTuple):
