@@ -6,7 +6,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/collab.html.md"""
 
 # %% auto #0
 __all__ = ['DotProduct', 'sigmoid_range', 'in_range', 'as_vocab', 'EmbeddingDotBias', 'emb_sz_rule', 'get_emb_sz', 'EmbeddingNN',
-           'CombinedModel', 'collab_learner']
+           'CombinedModel', 'whole_number', 'collab_learner']
 
 # %% ../nbs/03_collab.ipynb #5d4567b3
 from importlib import import_module
@@ -289,11 +289,13 @@ class CollabLearner(RatingLearner):
 _USUAL = dict(dot=(1024, .008, .4), network=(1024, .008, 1.5), combined=(1024, .008, .8),
               bpr=(1024, .01, .5), softmax=(8192, .03, .2)) # batch size, learning rate, weight decay
 
+def whole_number(n, name): # refuse what is none, or less than 1
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1: raise ValueError(f"{name}={n!r}: a whole number, 1 at least")
+
 def _order(loss, negatives): # None for stars
     if loss not in ('mse', 'bpr', 'softmax'): raise ValueError(f"loss={loss!r}: choose 'mse', 'bpr' or 'softmax'")
     if loss == 'mse' and negatives: raise ValueError("negatives are for loss='bpr' and loss='softmax'")
-    if negatives is not None and (isinstance(negatives, bool) or not isinstance(negatives, Integral) or negatives < 1):
-        raise ValueError(f"negatives={negatives!r}: a whole number of items, 1 at least, or None")
+    if negatives is not None: whole_number(negatives, 'negatives')
     return None if loss == 'mse' else loss
 
 def _warn_of_one_value(rating): # stars that are all the same
@@ -332,6 +334,7 @@ def collab_learner(
 )->CollabLearner: # not trained yet
     "A learner that predicts ratings, or orders items, ready to fit (claim C7)"
     order = _order(loss, negatives)
+    whole_number(n_factors, 'n_factors')
     kind = _kind(use_nn, metadata, order, layers, emb_szs, p)
     if isinstance(data, ScannedRatings):
         settings = dict(batch_size=batch_size, lr=lr, wd=wd)

@@ -224,6 +224,7 @@ def recommend(self:CollabLearner,
 @patch
 def _suggest(self:CollabLearner, user, n, exclude_seen, unknown, allowed, diversity)->Suggestions:
     rating = self.predict(user, unknown=unknown)
+    if rating[allowed].isnan().any(): raise ValueError("a prediction is NaN, so no list can be made: the weights are spoiled")
     rating[~allowed] = -torch.inf
     if exclude_seen: rating[self.seen(user)] = -torch.inf
     if diversity:

@@ -130,7 +130,7 @@ def tabular_learner(
     parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
     net = {k: kwargs.pop(k) for k in list(kwargs) if k in inspect.signature(TabularModel).parameters}
     if net.get('y_range') and prep.y_kind == 'number': _check_range(net['y_range'], [p[-1] for p in parts if p])
-    if prep.y_kind == 'number' and loss_func is None and not net.get('y_range'):
+    if prep.y_kind == 'number' and _by_distance(loss_func) and not net.get('y_range'):
         net = dict(y_scale=_mean_and_spread(parts[0][-1], y_names)) | net
     act = net.pop('act_cls', None)
     if prep.y_kind == 'class' and len(prep.y_classes) < 2: raise ValueError(f"the target {y_names[0]!r} has one class only, {prep.y_classes[0]!r}: there is nothing to tell apart")
@@ -150,11 +150,17 @@ def _act_config(act): # class and settings of an activation; `act_args` is None 
     whole = getattr(nn, cls.__name__, None) is cls and repr(cls(**args)) == repr(act)
     return dict(act=cls.__name__, act_args=args if whole else None)
 
+def _by_distance(loss): # does it ask how far numbers are apart?
+    names = 'mse_loss l1_loss smooth_l1_loss huber_loss'.split()
+    return (loss is None or isinstance(loss, (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss))
+            or loss in [getattr(nn.functional, n) for n in names])
+
 def _mean_and_spread(y, names): # of each target in training; a spread of 1 where it is always the same
     y = y.double()
     spread = y.std(0, correction=0)
     spread = torch.where(spread > 0, spread, 1.).tolist()
-    for name, s in zip(names, spread):
+    for name, s, largest in zip(names, spread, y.abs().amax(0).tolist()):
+        if largest > 1e15: raise ValueError(f"the target '{name}' goes to {largest:.3g}, too large to be squared in float32: divide it")
         if s < .01: warn_caller(f"the target '{name}' varies by {s:.2g} only, too little for the optimiser to see: multiply it by {10**-math.floor(math.log10(s)):g}")
     return y.mean(0).tolist(), spread
 

@@ -116,21 +116,21 @@ def pairs_of(
 
 # %% ../../nbs/train/07_rating_learner.ipynb #866a001d
 def bpr_loss(
-    model:nn.Module,   # with a method `score`
+    model:nn.Module,   # a dot product with `tables` and a method `score`
     user:torch.Tensor, # rows of users, (batch,)
     item:torch.Tensor, # what each has chosen, (batch,)
     negatives:int=1,   # random other items for each, of which the one with the highest score counts
     chosen:torch.Tensor|None=None # pairs that nobody is asked about, as numbers user * len(items) + item, rising
 )->torch.Tensor: # one number
     "How far, softly, the chosen item stands above another (Rendle and others, 2009), the strongest of a few (Zhang and others, 2013)"
-    n = len(model.items)
-    other = torch.randint(n, (negatives, len(item)), device=item.device)
-    with torch.no_grad():
-        wrong = other == item
-        if chosen is not None:
-            pairs = user * n + other
-            wrong |= chosen[torch.searchsorted(chosen, pairs).clamp(max=len(chosen) - 1)] == pairs
-        score, at = model.score(user.expand_as(other), other).masked_fill(wrong, -torch.inf).max(0)
+    u_weight, i_weight, _, i_bias = (t.detach() for t in model.tables())
+    other = torch.randint(len(i_weight), (negatives, len(item)), device=item.device)
+    rows = i_weight.index_select(0, other.flatten()).view(*other.shape, -1)
+    score, wrong = torch.einsum('nbk,bk->nb', rows, u_weight[user]) + i_bias[other], other == item
+    if chosen is not None:
+        pairs = user * len(i_weight) + other
+        wrong |= chosen[torch.searchsorted(chosen, pairs).clamp(max=len(chosen) - 1)] == pairs
+    score, at = score.masked_fill(wrong, -torch.inf).max(0)
     gap = model.score(user, item) - model.score(user, other.gather(0, at[None])[0])
     fair = score > -torch.inf # is there one that the person has not chosen?
     return -(nn.functional.logsigmoid(gap) * fair).sum() / fair.sum().clamp(min=1)

@@ -128,6 +128,8 @@ class TabularModel(nn.Module):
         self.n_emb, self.n_cont = sum(size for _, size in emb_szs), n_cont
         self.bn_cont = nn.BatchNorm1d(n_cont) if bn_cont else None
         if y_range and y_scale: raise ValueError("y_range and y_scale both say how large an answer is: choose one")
+        if y_scale and [len(part) for part in y_scale] != [out_sz] * 2:
+            raise ValueError(f"y_scale is a list of means and one of spreads, {out_sz} each, not {y_scale}")
         last = [SigmoidRange(*y_range)] if y_range else [OutputScale(*y_scale)] if y_scale else []
         n_in = self.n_emb + n_cont
         linear = tabular_layers(n_in, out_sz, list(layers), ps, use_bn, bn_final, act_cls, lin_first)
