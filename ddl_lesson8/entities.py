@@ -20,7 +20,7 @@ from .tabular import tabular_learner
 import_extra('sklearn') # says what to install where it is missing
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 # %% ../nbs/06c_entities.ipynb #e60993c2
 def _named_table(
@@ -60,7 +60,7 @@ def _checked(self:EntityEmbedding, X, y=None, reset=False):
     checked = validate_data(self, X, *(() if y is None else (y,)), reset=reset, skip_check_array=frame,
                             **({} if frame else dict(dtype=None)))
     X, y = checked if isinstance(checked, tuple) else (checked, None)
-    return _named_table(X), None if y is None else np.asarray(y).ravel() if np.ndim(y) < 2 else np.asarray(y)[:, 0]
+    return _named_table(X), None if y is None else column_or_1d(y)
 
 # %% ../nbs/06c_entities.ipynb #a7df4107
 @patch

@@ -348,3 +348,8 @@ def test_exercises(check):
 
 def test_every_checker_is_tried():
     assert {n for n in vars(checks_conv) if n.startswith('check_') and n not in ('check_exercise', 'check_sheet_thin_line')} == set(RIGHT) == set(WRONG)
+
+
+def test_a_dilated_window_that_sees_its_last_cell_is_pooled(): # counted by hand: the first window is at -1 and 1, the last at 0 and 2
+    x = torch.arange(4.).reshape(1, 1, 2, 2)
+    assert max_pool2d(x, 2, 1, padding=1, dilation=2).tolist() == [[[[3., 2.], [1., 0.]]]]

@@ -16,8 +16,8 @@ def torchrun(tmp_path, n, restarts=1, ok=True, **job): # gloo's own threads may 
     assert (done.returncode == 0) == ok, done.stderr[-3000:]
     return json.loads(out.read_text()) if ok else done.stderr
 
-def alone(kind, dtype=torch.float64, epochs=3):
-    l = make(kind, dtype)
+def alone(kind, dtype=torch.float64, epochs=3, lazy=False):
+    l = make(kind, dtype, lazy=lazy)
     l.fit_one_cycle(epochs)
     return result(l)
 
@@ -29,11 +29,19 @@ def close(a, b, tol):
 @pytest.mark.parametrize('kind', ['stars', 'table']) # the table has dropout and batch norm
 @pytest.mark.parametrize('n, dtype, tol', [(2, 'float64', 1e-12), (3, 'float64', 1e-12), (2, 'float32', 1e-5)])
 def test_many_processes_equal_one(tmp_path, kind, n, dtype, tol):
-    close(torchrun(tmp_path, n, kind=kind, dtype=dtype), alone(kind, getattr(torch, dtype)), tol if dtype == 'float64' else 1e-4)
+    close(torchrun(tmp_path, n, kind=kind, dtype=dtype), alone(kind, getattr(torch, dtype)), tol)
 
-@pytest.mark.parametrize('n, shard', [(2, 'auto'), (4, 2)])
-def test_tables_in_parts_equal_one_process(tmp_path, n, shard):
-    close(torchrun(tmp_path, n, kind='stars', shard=shard, cut=True), alone('stars'), 1e-12)
+@pytest.mark.parametrize('n, dtype, tol', [(2, 'float64', 1e-12), (3, 'float64', 1e-12), (2, 'float32', 1e-5)])
+@pytest.mark.parametrize('lazy', [False, True])
+def test_touched_rows_alone_give_the_same(tmp_path, n, dtype, tol, lazy): # with dropout
+    close(torchrun(tmp_path, n, kind='wide', dtype=dtype, touched=True, lazy=lazy), alone('wide', getattr(torch, dtype), lazy=lazy), tol)
+
+@pytest.mark.parametrize('kind, n, shard', [('stars', 2, 'auto'), ('wide', 2, 'auto'), ('wide', 3, 3), ('wide', 4, 2)])
+def test_tables_in_parts_equal_one_process(tmp_path, kind, n, shard):
+    close(torchrun(tmp_path, n, kind=kind, shard=shard, cut=True), alone(kind), 1e-12)
+
+def test_lazy_updates_of_cut_tables_are_refused(tmp_path):
+    assert 'leave out shard' in torchrun(tmp_path, 2, ok=False, kind='wide', shard=2, cut=True, lazy=True)
 
 def test_one_checkpoint_loads_with_any_number_of_processes(tmp_path):
     whole, file = alone('stars'), str(tmp_path/'a.pt')
@@ -57,13 +65,15 @@ def test_a_process_with_something_else_is_named(tmp_path, change, words):
 
 def test_a_batch_smaller_than_the_team_is_refused(tmp_path):
     from ddl_lesson8.train.team import Team
-    team = object.__new__(Team); team.n_parts, team.part = 4, 0
+    team = object.__new__(Team); team.world, team.rank = 4, 0
     with pytest.raises(ValueError, match='larger batch_size'): team.rows(torch.arange(3))
 
 def test_the_plan_counts_by_hand(): # right: (30 + 20) rows of 4 numbers and a bias, four bytes each
     from ddl_lesson8.train.distributed import plan
     p = plan(30, 20, 4, 1000, 100)
-    assert (p.weights, p.gradients, p.averages, p.rows, p.summed, p.sent, p.steps) == (1000, 1000, 2000, 12_000, 0, 0, 10)
-    assert plan(30, 20, 4, 1000, 100, world=2).sent == 1000 and plan(30, 20, 4, 1000, 100, world=4).sent == 1500
-    assert plan(30, 20, 4, 1000, 100, world=2, shards=2).weights == 500 and plan(30, 20, 4, 1000, 100, world=2, shards=2).sent == 100 * 2 * 5 * 4
+    assert (p.weights, p.gradients, p.averages, p.rows, p.sent, p.steps) == (1000, 1000, 2000, 12_000, 0, 10)
+    assert plan(30, 20, 4, 1000, 100, world=2).sent == 1000 and plan(30, 20, 4, 1000, 100, world=4).sent == 1500 # most rows are touched: whole gradients
+    assert plan(10**6, 10**6, 4, 1000, 2, world=2).sent == 2 * (8 + 20) # one row of each table: its number, five numbers
+    found = 30 * (1 - (29/30)**50) + 20 * (1 - (19/20)**50) # rows that 50 ratings touch; half of them lie with the other process
+    assert plan(30, 20, 4, 1000, 100, world=2, shards=2).weights == 500 and plan(30, 20, 4, 1000, 100, world=2, shards=2).sent == round(found / 2 * (8 + 2 * 20))
     with pytest.raises(ValueError, match='groups of 2'): plan(1, 1, 1, 1, 1, world=3, shards=2)

@@ -19,3 +19,11 @@ def test_names_unknown_values_and_seeds():
     np.testing.assert_array_equal(clone(e).fit(t, t['sales']).transform(t), z)
     new = e.transform(t.assign(shop='shop 9999'))
     assert (new[:, :3] == new[0, :3]).all() and (new[:, 3:] == z[:, 3:]).all()
+
+
+def test_a_target_of_two_columns_is_refused():
+    t = planted_shops(0, n_shops=16, keep=.05).table()
+    two = np.stack([t['sales'], t['sales']], 1)
+    with pytest.raises(ValueError, match='1d array'): EntityEmbedding(epochs=1).fit(t.drop(columns='sales'), two)
+    e = EntityEmbedding(cat_names=['shop'], cont_names=['promotion'], epochs=1)
+    np.testing.assert_array_equal(e.fit_transform(t, two[:, :1]), e.fit_transform(t, two[:, 0]))

@@ -159,3 +159,44 @@ def test_a_text_that_doubles_ends_where_excel_ends_it(make):
 def test_a_column_times_a_row_is_refused(make):
     path = make('<row r="1"><c r="B1"><v>1</v></c><c r="C1"><f t="array" ref="C1:C1">SUM(A1:A30000*TRANSPOSE(A1:A30000))</f><v>1</v></c></row>')
     with pytest.raises(SheetError, match='data!C1: a column and a row that become 900,000,000 numbers'): timed(lambda: SheetModule.load(path, unknown='refuse')())
+
+
+MUCH = {'an array': dict(A1='SUM(SEQUENCE(30000,30000))'), 'a made array': dict(A1='SUM(MAKEARRAY(100000,1000,LAMBDA(r,c,r*c)))'),
+        'places that move': {f'A{i}': f'SUM(OFFSET(C1,0,0,600000,50+B{i}))' for i in range(1, 60)},
+        'arrays in each formula': {f'A{i}': f'SUM(SEQUENCE(5000,5000)+{i})' for i in range(1, 600)}}
+
+
+@pytest.mark.parametrize('what', MUCH)
+def test_too_much_work_is_refused_while_it_is_computed(make, what):
+    path = make(cells(**MUCH[what]))
+    module = timed(lambda: SheetModule.load(path, [], max_work=1e9))
+    with pytest.raises(SheetError, match=r'data!A\d+: .*(at once|allow more with max_work)'): timed(module)
+
+
+def test_the_work_that_is_allowed_can_be_chosen(make):
+    n = 2000
+    path = make(cells(**{f'A{i}': i for i in range(1, n + 1)}, **{f'B{i}': f'MATCH(A{i},A$1:A${n},0)' for i in range(1, n + 1)}))
+    for most in (1e6, 1e9):
+        module = SheetModule.load(path, [], max_work=most)
+        if most == 1e6:
+            with pytest.raises(SheetError, match='make more than'): module()
+            assert module.values('A1') == 1.
+        else: assert module().values(f'B1:B{n}') == [[float(i)] for i in range(1, n + 1)]
+    batch = torch.arange(1., n + 1)[None, :, None].expand(1000, n, 1)
+    with pytest.raises(SheetError, match='smaller batch'): timed(lambda: module({f'A1:A{n}': batch}))
+
+
+def test_many_pairs_are_computed_in_parts(make, monkeypatch): # right: the same in one piece
+    from ddl_lesson8.sheets import plan
+    path = make(cells(**{f'A{i}': i % 17 for i in range(1, 101)}, **{f'B{i}': f'COUNTIF(A$1:A$100,A{i})+A{i}/7' for i in range(1, 101)}))
+    x = {'A1:A100': torch.arange(300.).reshape(3, 100, 1) % 13}
+    whole = SheetModule.load(path, [])
+    monkeypatch.setattr(plan, '_MANY', 900)
+    parts = SheetModule.load(path, [])
+    assert torch.equal(whole()['B1:B100'], parts()['B1:B100']) and torch.equal(whole(x)['B1:B100'], parts(x)['B1:B100'])
+
+
+def test_unique_of_many_is_fast(make): # right: the numbers that are there
+    path = make(cells(A1='SUM(UNIQUE(SEQUENCE(100000)))', A2='SUM(UNIQUE(MOD(SEQUENCE(20000),7)))', A3='SUM(UNIQUE(SEQUENCE(5),FALSE,TRUE))'))
+    sheets = timed(SheetModule.load(path, []))
+    assert [sheets.values(f'A{i}') for i in (1, 2, 3)] == [100000 * 100001 / 2, 21., 15.]

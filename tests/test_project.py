@@ -2,7 +2,8 @@
 import ast, json, os, re, subprocess, sys, tomllib
 from configparser import ConfigParser
 from pathlib import Path
-import pytest
+import pytest, torch
+from ddl_lesson8.book.claims import agreement, paired
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
@@ -228,3 +229,13 @@ def test_the_version_stands_in_the_citation_too():
     parser = ConfigParser(delimiters=['='])
     parser.read(ROOT/'settings.ini', encoding='utf-8')
     assert f"version: {parser['DEFAULT']['version']}\n" in (ROOT/'CITATION.cff').read_text(encoding='utf-8')
+
+
+def test_a_result_agrees_relative_to_the_largest_number_of_the_first():
+    assert agreement(scratch=torch.tensor([0., 100.]), pytorch=torch.tensor([0., 100.001]), tol=1e-4).rows[1][-1] == pytest.approx(1e-5, rel=1e-2)
+    with pytest.raises(AssertionError, match='pytorch differs from scratch'):
+        agreement(scratch=torch.tensor([0., 100.]), pytorch=torch.tensor([0., 101.]), tol=1e-4)
+
+
+def test_a_tie_is_no_win():
+    assert paired([1, 2, 3], [2, 2, 2]).wins == 1

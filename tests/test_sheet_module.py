@@ -263,7 +263,7 @@ def small(path, cells, names=(), **kwargs): return SheetModule.load(write(path, 
 
 def test_a_circle_names_its_cells(tmp_path):
     cells = {(1, 1): F('B1+1'), (1, 2): F('SUM(C1:C2)'), (2, 3): F('A1*2'), (5, 5): F('A1')}
-    with pytest.raises(SheetError) as e: small(tmp_path/'c.xlsx', cells)()
+    with pytest.raises(SheetError) as e: small(tmp_path/'c.xlsx', cells, unknown='refuse')
     assert all(c in str(e.value) for c in ('c.xlsx', 'A1', 'B1', 'C2')) and 'E5' not in str(e.value)
     assert small(tmp_path/'d.xlsx', {(1, 1): F('IF(TRUE,1,B1)'), (1, 2): F('2')})['s!A1'].item() == 1
 
@@ -814,3 +814,44 @@ def test_a_text_that_is_made_does_not_change_a_text_that_is_kept(tmp_path):
     rewrite_xlsx(tmp_path/'t.xlsx', tmp_path/'t.xlsx', {('s', 1, 2): 'ab', ('s', 2, 2): 'found', ('s', 3, 2): 'found'})
     m = SheetModule.load(tmp_path/'t.xlsx')
     for x in (1, 2): assert m({'A1': torch.tensor(float(x))}).values('B1:B3') == [[f'a{x}'], ['found'], ['found']]
+
+
+def circle_book(path, calc=''):
+    "B1 = A1 + B2 / 2 and B2 = B1 / 2: the numbers settle at 4/3 and 2/3 of A1; C1 looks at them, D1 does not"
+    write(path, {'s': {(1, 1): 3., (1, 2): F('A1+B2/2', 'B1'), (2, 2): F('B1/2', 'B2'), (1, 3): F('10*B2', 'C1'), (1, 4): F('2*A1', 'D1')}})
+    from ddl_lesson8.sheets.rewrite import rewrite_xlsx
+    rewrite_xlsx(path, path, {('s', 1, 2): 4., ('s', 2, 2): 2., ('s', 1, 3): 20., ('s', 1, 4): 6.})
+    parts = {}
+    with zipfile.ZipFile(path) as z: parts = {i.filename: z.read(i) for i in z.infolist()}
+    parts['xl/workbook.xml'] = parts['xl/workbook.xml'].replace(b'</workbook>', f'{calc}</workbook>'.encode())
+    with zipfile.ZipFile(path, 'w') as z:
+        for name, data in parts.items(): z.writestr(name, data)
+    return path
+
+
+def test_a_circle_that_the_workbook_iterates_is_iterated(tmp_path):
+    m = SheetModule.load(circle_book(tmp_path/'c.xlsx', '<calcPr iterate="1" iterateCount="50" iterateDelta="1E-9"/>'))
+    assert m.how('B1') == 'tensor' and m.frozen == [] and m.values('B1:B2') == [[4.], [2.]]
+    x = torch.tensor(6., dtype=DOUBLE, requires_grad=True)
+    out = m({'A1': x})['C1']
+    assert out.item() == pytest.approx(40) and torch.autograd.grad(out, x)[0].item() == pytest.approx(20 / 3)
+    assert torch.allclose(m({'A1': torch.tensor([3., 6., 12.])})['B1'], torch.tensor([4., 8., 16.], dtype=DOUBLE))
+    few = SheetModule.load(circle_book(tmp_path/'f.xlsx', '<calcPr iterate="true" iterateCount="1"/>'))
+    assert few({'A1': torch.tensor(6.)}).values('B1:B2') == [[7.], [3.5]] # one round from the saved values, B1 first
+
+
+def test_a_circle_that_the_workbook_does_not_iterate_keeps_its_results(tmp_path):
+    m = SheetModule.load(circle_book(tmp_path/'c.xlsx', '<calcPr iterate="0"/>'))
+    assert m.values('B1:B2') == [[4.], [2.]] and m.how('B2') == 'frozen' and [f.cell for f in m.frozen] == ['s!B1', 's!B2']
+    out = m({'A1': torch.tensor(6.)})
+    assert out['D1'].item() == 12
+    for cell in ('B1', 'B2', 'C1'):
+        with pytest.raises(SheetError, match='circle: s!B'): out[cell]
+    assert m({'B2': torch.tensor(1.)})['B1'].item() == 3.5 # given, it is no circle any more
+    with pytest.raises(SheetError, match='circle: s!B'): SheetModule.load(m.path, unknown='refuse')
+
+
+def test_a_batch_of_places_looks_into_cells_that_are_the_same_for_all(tmp_path):
+    cells = {(r, 1): 10. * r for r in (1, 2, 3)} | {(1, 2): 0., (1, 3): F('OFFSET(A1,B1,0)'), (2, 3): F('SUM(OFFSET(A1,B1,0,2,1))')}
+    m = small(tmp_path/'p.xlsx', cells)
+    assert m({'B1': torch.tensor([0., 1., 2.])})['C1:C2'][..., 0].tolist() == [[10, 30], [20, 50], [30, 30]]

@@ -186,3 +186,8 @@ def test_a_table_has_one_line_of_headings_and_words_to_the_left():
     polish.tidy_tables(page)
     assert [[c.get_text() for c in row.find_all('th')] for row in page.select('thead tr')] == [['step', 'who', 'loss']]
     assert [c.get_text() for c in page.select('.words')] == ['step', 'who', 'Ann', 'Bob']
+
+
+def test_a_signature_has_short_names():
+    given = 'def Fit(data:ddl_lesson8.train.batches.Data|None, net:torch.nn.modules.module.Module, path:str|pathlib.Path, loss:function=mse_loss)->None'
+    assert polish.clean_signature(given, 'Fit') == 'class Fit(data:Data|None, net:nn.Module, path:str|Path, loss=mse_loss)'

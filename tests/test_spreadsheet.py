@@ -1,9 +1,10 @@
 "Sheets, blocks, formulas and errors of the spreadsheet module"
 import contextlib, os, random, re, shutil, tempfile, zipfile
 from pathlib import Path
-import pytest, torch
+import openpyxl, pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
+from openpyxl.worksheet.formula import ArrayFormula
 from ddl_lesson8.sheets.address import Area, SheetError, cell_name, col_name, col_number, parse_area, quote_sheet, shift_formula
 from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.check import Check, crosscheck, read_range
@@ -301,7 +302,6 @@ def test_saved_file_shows_results_and_colours(small):
     path, x, y = small
     cells = open_workbook(path).cells('my sheet')
     assert cells[y.at(1, 2)] == Cell(10., 'C4*2', 'normal')
-    import openpyxl
     ws = openpyxl.load_workbook(path)['my sheet']
     assert len(ws.conditional_formatting) == 2 and not ws.sheet_view.showGridLines and ws.column_dimensions['A'].width > 3
     assert openpyxl.load_workbook(path, data_only=True)['my sheet']['G4'].value == 10
@@ -540,3 +540,18 @@ def test_nothing_compared_is_not_agreement(small):
 def test_engine_names_a_missing_sheet(small):
     with pytest.raises(SheetError, match="has no sheet 'nope'"): Engine(small[0]).change({'nope!A1': 1})
     assert Engine(small[0]).cell('other', 2, 3).value == 2 and cell_name(2, 3) == 'C2'
+
+
+def test_the_row_of_a_softmax_stays_where_it_is_when_its_formula_is_copied(sheet):
+    x = sheet.put(torch.ones(2, 3), 'x', at='A2')
+    p = sheet.softmax(x, 'p', at='F2')
+    texts = [c for cells in (sheet.cells,) for c in map(str, cells.values()) if 'EXP' in c]
+    assert texts and all('$A$' in t for t in texts)
+
+
+def test_cells_that_an_array_formula_fills_are_computed(tmp_path):
+    wb = openpyxl.Workbook()
+    wb.active.append([1, 2, 3])
+    wb.active['A2'] = ArrayFormula('A2:C2', '=A1:C1*2')
+    wb.save(tmp_path/'array.xlsx')
+    assert crosscheck(tmp_path/'array.xlsx', [Check('y', 'Sheet!A2:C2', by_hand=torch.tensor([[2., 4., 6.]], dtype=DOUBLE))])

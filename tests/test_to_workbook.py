@@ -1,11 +1,14 @@
 "Models as workbooks: every kind of layer against PyTorch, refusals, and the way back"
 import copy, math
 from collections import OrderedDict
+from types import SimpleNamespace
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings, strategies as st
 from torch import nn
 from ddl_lesson8.sheets.address import SheetError
+from ddl_lesson8.sheets.book import Book
+from ddl_lesson8.sheets.canvas import Canvas
 from ddl_lesson8.sheets.engine import Engine
 from ddl_lesson8.sheets.check import read_range
 from ddl_lesson8.sheets.from_model import to_workbook
@@ -448,3 +451,10 @@ def test_the_prediction_is_the_label_of_the_largest_output(tmp_path, largest):
     engine = Engine(made.path)
     said = [engine.cell('model', *made.prediction.at(k)).value for k in range(2)]
     assert said == [['red', 'green', 'blue'][largest]] * 2
+
+
+@pytest.mark.parametrize('n, named', [(79, True), (80, False)]) # Excel takes 8,192 characters; a range costs its text and some of the sheet's
+def test_a_name_for_too_many_ranges_is_left_out(n, named):
+    canvas = SimpleNamespace(book=Book())
+    Canvas.define(canvas, 'many', SimpleNamespace(ranges=['x' * 95] * n))
+    assert ('many' in canvas.book.names) == named

@@ -36,11 +36,13 @@ def signature_blocks(soup)->list:
 
 
 def clean_signature(text:str, name:str)->str:
-    "A signature as a person would write it: a class as a class, nothing about NoneType"
+    "A signature as a person would write it: a class as a class, types by their short names, nothing about NoneType"
     text = re.sub(r':\s*NoneType\b', '', text)
     text = re.sub(r'=<factory>', '', text)
     text = text.replace('(*args, **kwargs)', '').replace('(\n    args:VAR_POSITIONAL,\n    kwargs:VAR_KEYWORD\n)', '')
-    if name[:1].isupper() and '.' not in name: text = re.sub(r'^def ', 'class ', text)
+    text = re.sub(r'\bddl_lesson8\.(?:\w+\.)+|\bpathlib\.|\bpandas\.core\.\w+\.', '', text)
+    text = re.sub(r'\btorch\.nn\.modules\.\w+\.', 'nn.', text).replace(':function=', '=')
+    if name[:1].isupper() and '.' not in name: text = re.sub(r'^def ', 'class ', text).replace(')->None', ')')
     return text.strip()
 
 
@@ -192,6 +194,7 @@ def figures_as_files(soup, name:str, site:Path):
         (site/path).write_bytes(data)
         img['src'] = depth(name) + path.as_posix()
         if not img.get('width'): img['width'], img['height'] = picture.width, picture.height
+        if picture.width > 2 * picture.height: img['class'] = [*img.get('class', []), 'broad']  # scrolls on a phone, where it would be too small
     for img in soup.select('main img'): img['loading'] = 'lazy'
 
 

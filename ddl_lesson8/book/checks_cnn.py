@@ -8,11 +8,14 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/checks_cnn.html.md"""
 __all__ = []
 
 # %% ../../nbs/book/04_checks_cnn.ipynb #0d187386
-import itertools, math
+import itertools, math, tempfile
+from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
 from ..cnn import edge_family, summary
+from ..draw import reader_workbook
+from ..sheets.xlsx import open_workbook
 
 # %% ../../nbs/book/04_checks_cnn.ipynb #a58921ab
 def check_multiplications(my_multiplications):
@@ -108,3 +111,21 @@ def check_dead(my_dead):
     assert not torch.equal(got, torch.tensor([False, True, True, False])), 'the other way round: those are alive'
     assert not got[1] and not got[2], 'one answer above 0, anywhere, is enough to be alive'
     assert got.tolist() == [True, False, False, True], 'channels 0 and 3 never answer'
+
+# %% ../../nbs/book/04_checks_cnn.ipynb #c11e0002
+def check_sheet_other_digit(book):
+    "In the workbook that reads digits, one weight is another, and the seven is read as another digit"
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = reader_workbook(Path(folder)/'digit.xlsx')
+        cells = open_workbook(fresh.path).sheets[fresh.output.sheet.name].cells
+    sheet, (picture,), (scores,) = fresh.output.sheet.name, fresh.input.areas, fresh.output.areas
+    numbers = {at: c.value for at, c in cells.items() if c.formula is None and isinstance(c.value, (int, float))}
+    changed = [at for at, value in numbers.items() if book.cell(sheet, *at).value != value]
+    drawn = [(r, c) for r, c in changed if picture.top <= r <= picture.bottom and picture.left <= c <= picture.right]
+    assert not drawn, 'the picture is another one now: leave the seven as it is, and change a weight'
+    assert changed, 'nothing has changed yet'
+    assert len(changed) == 1, f'{len(changed)} numbers have changed; one is enough'
+    rows = range(scores.top, scores.bottom + 1)
+    shares = [book.cell(sheet, r, c).value for r in rows for c in range(scores.left, scores.right + 1)]
+    best = max(range(10), key=lambda k: shares[k])
+    assert best != 7, f'it still reads a seven, with a share of {shares[7]:.0%}'

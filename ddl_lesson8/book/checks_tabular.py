@@ -67,21 +67,39 @@ def check_importance(my_importance):
     new = lambda: torch.Generator().manual_seed(0)
     x = torch.randn(200, 3, generator=new())
     y, before = 2 * x[:, 0] + 3 * x[:, 2] + 1, x.clone()
-    predict = lambda x: 2 * x[:, 0] + 3 * x[:, 2]
+    seen = []
+    def predict(x):
+        seen.append(x)
+        return 2 * x[:, 0] + 3 * x[:, 2]
     found = [float(my_importance(predict, x, y, j, new())) for j in range(3)]
     assert torch.equal(x, before), 'the table itself was shuffled; shuffle a copy'
     assert not any(abs(found[1] - f) < 1e-9 for f in (1., 1 / 200)), 'that is the error after; by how much did it grow?'
     assert abs(found[1]) < 1e-6, f'nothing depends on column 1, so shuffling it changes nothing; you say {found[1]:.3g}'
     assert found[0] > 0 and found[2] > 0, 'the error grows when a useful column is shuffled: after minus before'
     assert found[0] > 1 and found[2] > 1, 'too little: are the errors squared, and was the column shuffled?'
+    assert all(torch.equal(s.sort(0).values, x.sort(0).values) for s in seen), 'the column got other values; shuffle it, so that its own stay'
     moved = x[torch.randperm(200, generator=new()), 0]
     right = (4 * (moved - x[:, 0])**2).mean().item()
-    gone = (4 * x[:, 0]**2).mean().item(), (4 * (x[:, 0].mean() - x[:, 0])**2).mean().item()
-    assert not any(abs(found[0] - g) < 1e-4 for g in gone), 'the column was replaced by one number; shuffle it, so that its values stay'
     assert .5 * right < found[0] < 2 * right, f'shuffling column 0 costs about {right:.1f} here, not {found[0]:.1f}'
     assert found[2] > found[0], 'column 2 has the larger weight, so it matters more'
     both = [float(my_importance(lambda x: x[:, 0] * x[:, 1], x, x[:, 0] * x[:, 1], j, new())) for j in (0, 1)]
     assert min(both) > 0.5, 'rows were shuffled as a whole; one column only, the others stay in place'
+
+# %% ../../nbs/book/04_checks_tabular.ipynb #pd000001
+def check_partial_dependence(my_partial_dependence):
+    "The mean prediction with one column set to each value"
+    x = torch.tensor([[1., 10, 0], [2, 20, 0], [6, 60, 1]])
+    before, predict = x.clone(), lambda x: x[:, 0] * x[:, 2] + x[:, 1]
+    found = my_partial_dependence(predict, x, 2, [0., 1., 3.])
+    assert torch.equal(x, before), 'the table itself was changed; change a copy'
+    assert len(found) == 3, 'one number for each of the values'
+    found = [torch.as_tensor(f) for f in found]
+    assert all(f.numel() == 1 for f in found), 'the mean over all rows: one number for each value'
+    found = [float(f) for f in found]
+    assert found == [30., 33., 39.], f'with the last column set to 0, 1 and 3 the means are 30, 33 and 39, not {found}'
+    bent = my_partial_dependence(lambda x: (x[:, 0] * x[:, 2]).square(), x, 2, [1.])
+    assert float(bent[0]) != 9, 'that is the answer for the mean row; take the mean of the answers'
+    assert abs(float(bent[0]) - 41 / 3) < 1e-5, 'each row is predicted by itself, then comes the mean'
 
 # %% ../../nbs/book/04_checks_tabular.ipynb #8d39102b
 def check_map_likeness(my_map_likeness):

@@ -154,7 +154,8 @@ def receptive_figure(
 
 # %% ../../nbs/book/03c_figures.ipynb #fig19
 def schedule_figure(
-    fig # its picture, a matplotlib figure
+    fig,              # its picture, a matplotlib figure
+    largest:float=.01 # the largest rate at the start, .001 to .1
 )->LiveFigure:
     "The one-cycle schedule of [`one_cycle`](../train/schedule.html#one_cycle), with its numbers in your hand"
     def half(start, end, pct): return f'({end} + ({start} - {end}) * (1 + cos(PI * {pct})) / 2)'
@@ -162,7 +163,7 @@ def schedule_figure(
         return f'({p} < rise ? {half(low, high, f"({p} / rise)")} : {half(high, end, f"(({p} - rise) / (1 - rise))")})'
     rate, momentum = lambda p: curve(p, '(largest / div)', 'largest', '(largest / 1e5)'), lambda p: curve(p, '.95', '.85', '.95')
     moves = [(f'@{k}:pointermove', "clamp(round(invert('across', x(group())) * 100), 0, 100)") for k in ('rate', 'momentum')]
-    signals = [_slider('largest', .01, .001, .1, 'largest rate', .001), _slider('rise', .25, .05, .95, 'share that rises', .05),
+    signals = [_slider('largest', largest, .001, .1, 'largest rate', .001), _slider('rise', .25, .05, .95, 'share that rises', .05),
                _slider('div', 25, 1, 100, 'starts at the largest rate divided by'), _slider('moment', 25, 0, 100, 'moment, % of the training', on=moves),
                _is('lr', rate('(moment / 100)')), _is('mom', momentum('(moment / 100)'))]
     points = dict(name='points', transform=[dict(type='sequence', start=0, stop=201, **{'as': 'i'})] + [

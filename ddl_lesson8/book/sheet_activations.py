@@ -11,8 +11,8 @@ __all__ = []
 import torch
 import torch.nn.functional as F
 from ..activations import ACTIVATIONS, binary_cross_entropy_with_logits, cross_entropy, identity, l1_loss, mse_loss, softmax
+from .charts import bar_chart, line_chart
 from ..sheets.check import Check
-from ..sheets.book import Sheet
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #d35254cd
 _FORMULAS = dict( # {x} is the cell of the input
@@ -26,34 +26,11 @@ _CHARTS = {'levels off on both sides': ('sigmoid', 'tanh', 'hardsigmoid', 'hardt
            'relatives of ReLU': ('relu', 'leaky_relu', 'elu', 'selu', 'softplus'),
            'dips before it rises': ('gelu', 'silu', 'mish', 'hardswish'), 'identity and ReLU6': ('identity', 'relu6')}
 
-# %% ../../nbs/book/05_sheet_activations.ipynb #d0c4a4f7
-def _line_chart(ws, title, x, ys): # curves over the inputs; the labels stand outside, not where the axes cross
-    from openpyxl.chart import Reference, ScatterChart, Series
-    chart = ScatterChart(style=2, scatterStyle='lineMarker')
-    chart.title, chart.width, chart.height, chart.x_axis.title, chart.y_axis.title = title, 14, 9, 'input', 'output'
-    chart.x_axis.delete = chart.y_axis.delete = False
-    chart.x_axis.tickLblPos = chart.y_axis.tickLblPos = 'low'
-    chart.x_axis.scaling.min, chart.x_axis.scaling.max, chart.legend.position = -6, 6, 'b'
-    chart.x_axis.number_format = chart.y_axis.number_format = '0'
-    where = Reference(ws, min_col=x.col, min_row=x.row, max_row=x.box.bottom)
-    for y, color in zip(ys, ('0072B2', 'D55E00', '009E73', 'CC79A7', 'E69F00')):
-        line = Series(Reference(ws, min_col=y.col, min_row=y.row, max_row=y.box.bottom), where, title=y.label)
-        line.marker.symbol, line.smooth, stroke = 'none', False, line.graphicalProperties.line
-        stroke.solidFill, stroke.width = color, 30_000
-        chart.series.append(line)
-    return chart
-
-class _ChartSheet(Sheet): # a sheet that also draws line charts
-    charts = ()
-    def _write(self, ws, styles):
-        super()._write(ws, styles)
-        for title, x, ys, row, col in self.charts: ws.add_chart(_line_chart(ws, title, x, ys), ws.cell(row, col).coordinate)
-
 # %% ../../nbs/book/05_sheet_activations.ipynb #2b6be4e2
 def _curves_sheet(book):
     x = torch.linspace(-6, 6, 49, dtype=torch.float64)
     about = 'Each activation as a formula over a range of inputs, with charts; change an input'
-    sheet = book.sheets['activations'] = _ChartSheet(book, 'activations', 100, about, 26, None)
+    sheet = book.sheet('activations', about=about)
     column = sheet.put(x, 'x', at='A33', fmt='0.00', vertical=True, scale=False)
     blocks, checks = {}, []
     for name, formula in _FORMULAS.items():
@@ -61,8 +38,8 @@ def _curves_sheet(book):
         blocks[name] = sheet.formula(x.shape, lambda i: formula.format(x=column.ref(i)), name, fmt='0.00', vertical=True, scale=scale)
         loose = 1e-9 if name == 'gelu' else None # spreadsheet engines compute ERF to about ten digits
         checks.append(Check(name, blocks[name], rtol=loose, from_scratch=ACTIVATIONS[name](x), PyTorch=getattr(F, name, identity)(x)))
-    sheet.charts = [(title, column, [blocks[n] for n in names], 3 + 14 * (i // 2), 1 + 18 * (i % 2))
-                    for i, (title, names) in enumerate(_CHARTS.items())]
+    for (title, names), at in zip(_CHARTS.items(), ('A3', 'S3', 'A17', 'S17')):
+        line_chart(sheet, at, title, column, [blocks[n] for n in names], span=(-6, 6))
     return checks
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #5783dc31
@@ -78,6 +55,7 @@ def _losses_sheet(book):
     exps = sheet.formula((3, 4), lambda i, j: f'EXP({scores.ref(i, j)}-{top.ref(i)})', 'EXP(score - largest)', right_of=top, fmt='0.000')
     share = sheet.formula((3, 4), lambda i, j: f'{exps.ref(i, j)}/SUM({row(exps, i)})', 'softmax: divided by the sum', right_of=exps, fmt='0.000')
     each = sheet.formula((3,), lambda i: f'-LN(INDEX({row(share, i)},{target.ref(i)}+1))', '-LN(share)', right_of=share, fmt='0.000', vertical=True)
+    bar_chart(sheet, 'A12', 'the loss of each row', each, axes=('row', '-LN(share)'))
     loss = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})', 'cross-entropy', right_of=each, fmt='0.0000', scale=False)
     safe = sheet.cross_entropy(scores, target, label='in one formula', right_of=loss, fmt='0.0000', scale=False)
     checks = [Check('EXP(score - largest)', exps, from_scratch=(x - x.amax(1, keepdim=True)).exp()),

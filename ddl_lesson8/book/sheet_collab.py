@@ -11,6 +11,7 @@ __all__ = []
 import math
 import torch
 from torch import nn
+from .charts import bar_chart
 from ..collab import EmbeddingDotBias
 from ..data.ratings import planted_ratings
 from ..sheets.book import Check
@@ -54,14 +55,20 @@ def collab_sheet(
     s.text('A1', 'Films down, people across: a dot product of factors plus two biases, squeezed into a range', 'title')
     ends = (.5, 'lowest', 'B4'), (5.5, 'highest', 'E4')
     low, high = (s.put(x, w, at=at, fmt='0.0', scale=False) for x, w, at in ends)
-    s.put(films, 'film', at='A17', vertical=True)
+    named = s.put(films, 'film', at='A17', vertical=True)
     factors = [s.put(x, f'factors of {w}', at=at, fmt='0.0', scale='signed')
                for x, w, at in ((i, 'films', 'B17'), (u.T, 'people', 'I7'))]
     biases = [s.put(x, w, at=at, fmt='0.0', scale='signed', vertical=x is bi)
               for x, w, at in ((bi, 'biases', 'G17'), (bu, 'biases of people', 'I14'))]
-    s.put([p.replace('person ', 'P') for p in people], 'person', at='I4')
+    numbered = s.put([p.replace('person ', 'P') for p in people], 'person', at='I4')
     stars = s.put(table.T, 'ratings; blank where there is none', at='I17', fmt='0;;')
-    return ratings_sheet_errors(s, stars, _sheet_predictions(s, low, high, factors, biases), table, model)
+    guess = _sheet_predictions(s, low, high, factors, biases)
+    checks = ratings_sheet_errors(s, stars, guess, table, model)
+    by = {c.where.label: c.where for c in checks}
+    for at, what, names in (('BH15', 'film', named), ('AO37', 'person', numbered)):
+        title = f'error of each {what}'
+        bar_chart(s, at, title, by[title], names, size=(20, 10))
+    return checks
 
 def _sheet_predictions(s, low, high, factors, biases): # a block of formulas
     lo, hi = (b.ref(absolute=True) for b in (low, high))

@@ -10,6 +10,7 @@ __all__ = []
 # %% ../../nbs/book/05_sheet_conv.ipynb #6097b492
 import torch
 import torch.nn.functional as F
+from .charts import bar_chart
 from ..conv import conv2d, edge_kernels
 from ..pooling import max_pool2d
 from ..data.digits import draw_seven, make_digits
@@ -90,7 +91,8 @@ def conv_sheet(
     s = book.sheet('convolutions', zoom=50, cell=35, about=about, freeze='A4')
     s.text('A1', 'A convolutional network: change a pixel, a kernel, a filter or a dense weight, and watch what follows on its right', 'title')
     blocks, formulas = _conv_blocks(s, *inputs)
-    s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')
+    digits = s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')
+    bar_chart(s, 'CQ43', 'what the network reads', formulas[-1], digits, axes=('digit', 'share'))
     s.note('CQ41', 'The dense weights were trained on drawn digits; the filters of conv2 are random.')
     s.note('BQ2', "25 columns as on the lecture's sheet, where 24 fit: the last window reads a blank column.")
     names = ('picture', 'kernels', 'filters', 'dense'), ('kernels in use', 'conv1', 'conv2', 'max pool', 'scores', 'softmax')

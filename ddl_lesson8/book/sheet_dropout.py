@@ -10,8 +10,10 @@ __all__ = []
 # %% ../../nbs/book/05_sheet_dropout.ipynb #01768f7c
 import torch
 import torch.nn.functional as F
+from .charts import bar_chart
 from ..data.digits import draw_seven
 from ..dropout import dropout
+from ..sheets.address import cell_name
 from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_dropout.ipynb #0fa3935e
@@ -56,7 +58,11 @@ def _blocks(sheet, x, first, second):
     label = 'as libraries do: divided by 1 - rate, and off when not training'
     pool = sheet.max_pool2d(d.out, label='max pool of map x mask', right_of=d.out)
     scaled = sheet.formula(maps.shape, library, label, right_of=pool)
-    return p, train, maps, d, pool, scaled, _counts(sheet, d.mask, maps, d.out, scaled)
+    counts = _counts(sheet, d.mask, maps, d.out, scaled)
+    below = cell_name(pool.box.bottom + 3, pool.box.left)
+    title = 'means: 1 map, 2 map x mask, 3 library'
+    bar_chart(sheet, below, title, counts[3], size=(9, 8))
+    return p, train, maps, d, pool, scaled, counts
 
 # %% ../../nbs/book/05_sheet_dropout.ipynb #a3be0da1
 def dropout_sheet(

@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0003
 import math
+from collections import Counter
 import torch
 from .address import SheetError
 from .evaluate import OneByOne, evaluate
@@ -17,7 +18,7 @@ from .lookup import take
 from .values import BLANK, FAULT, VALUE, Cells, Functions, align, cat_cells, numbers_of
 from .values import _keys
 from .logic import _truth
-from .lookup import _number
+from .lookup import _left_out, _number
 from .mathematics import _problem
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0006
@@ -25,6 +26,8 @@ ARRAYS = Functions() # arrays that spill, and functions of LAMBDA
 
 @ARRAYS('SEQUENCE', 'vvvv', 1, context=True)
 def _sequence(ctx, rows, cols=None, start=None, step=None):
+    args = (rows, cols, start, step)
+    rows, cols, start, step = (None if x is None or _left_out(x) else x for x in args)
     r, c = int(_number(rows, 1)), int(_number(cols, 1))
     if r < 1 or c < 1: return ctx.constant(Fault('#CALC!'))
     (a, _), (b, _) = (numbers_of(x or ctx.constant(1)) for x in (start, step))
@@ -89,7 +92,8 @@ def _unique(x, across=None, once=None):
     kind, num = (t.detach().expand(x.size) for t in _keys(x))
     _for_all(Cells(num))
     rows = [tuple(zip(k, v)) for k, v in zip(kind.reshape(x.size[-2:]).tolist(), num.reshape(x.size[-2:]).tolist())]
-    at = [i for i, r in enumerate(rows) if (rows.count(r) == 1 if once else rows.index(r) == i)]
+    times, first = Counter(rows), dict(zip(reversed(rows), reversed(range(len(rows)))))
+    at = [i for i, r in enumerate(rows) if (times[r] == 1 if once else first[r] == i)]
     return _turned(_rows(x, at), turn) if at else _problem(x, 9) # #CALC!
 
 def _part(drop): # TAKE and DROP
@@ -177,6 +181,7 @@ ARRAYS('BYCOL', 'aa', raw=True)(_by(-1))
 def _makearray(ctx, args, array, whole):
     params, body = _function_of(args[2], 2)
     r, c = (int(_number(v, 1)) for v in _one_formula(ctx, args[:2]))
+    if r < 1 or c < 1: return ctx.constant(Fault('#VALUE!'))
     at = torch.arange(r * c, device=ctx.like.device)
     row, col = ((k + 1).to(ctx.like)[:, None, None] for k in (at // c, at % c))
     return _put_back(ctx, _call_with(ctx, params, body, [Cells(row), Cells(col)]), r * c, (r, c))

@@ -131,8 +131,13 @@ def _by_module(file, notes): # the same by our own module; without the cells tha
 # %% ../../nbs/sheets/25_audit.ipynb #a216a067
 _UNKNOWN = ('#NAME?', '#N/IMPL!', '#ERROR!') # the engine's words for a function that it does not know
 
+def _as_saved(e): # new errors stand in a file under the name of an old one
+    return '#VALUE!' if e in ('#CALC!', '#SPILL!') else e
+
 def _agree(a, b): # two results
     if a in (None, '') and b in (None, ''): return True
+    if isinstance(a, ErrorValue) and isinstance(b, ErrorValue):
+        return _as_saved(a) == _as_saved(b)
     numbers = [isinstance(v, (int, float)) and not isinstance(v, bool) for v in (a, b)]
     if all(numbers): return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-11)
     return type(a) is type(b) and a == b

@@ -64,6 +64,7 @@ class Sheet(LayerGrid):
         super().__init__(book, name, cell)
         self.zoom, self.about, self.freeze = zoom, about, freeze
         self.widths, self.lists = {}, []
+        self.charts = [] # (function of openpyxl's worksheet that makes one, address)
 
     def width(self,
         cols:str, # for example 'A' or 'B:D'
@@ -87,6 +88,7 @@ class Sheet(LayerGrid):
         _frame(self, ws)
         _write_lists(self.lists, ws)
         _color(self.scales, ws)
+        for make, at in self.charts: ws.add_chart(make(ws), at)
         view, rows = ws.sheet_view, ws.sheet_format
         view.zoomScale, view.showGridLines, ws.freeze_panes = (
             self.zoom, False, self.freeze)

@@ -13,7 +13,7 @@ import torch
 from .address import SheetError
 from .evaluate import Place, evaluate, is_range, locate
 from .formulas import Fault
-from .values import (BLANK, DIV0, FAULT, FAULTS, LOGICAL, NUMBER, TEXT, VALUE, Cells, Functions, Texts, cat_cells,
+from .values import (BLANK, DIV0, FAULT, FAULTS, LOGICAL, NUMBER, TEXT, VALUE, Cells, Functions, Texts, align, cat_cells,
                                        decode, encode)
 from .values import _any, _broken, _by_text, _code, _COMPARE, _first, _keys, _parse, _snap, _with_fault
 from .mathematics import _differ, _finite, _first_along, _in_order, _problem, _scalar
@@ -87,11 +87,15 @@ def _where(values, condition): # (..., n, cells): which cells fit to each formul
         out |= fits & (want == w) & (what == k)
     return out
 
-def _each(fn, condition): # a condition may itself be an array: one result for each
-    r, c = condition.size[-2:]
-    if (r, c) == (1, 1): return fn(condition)
-    rows = [cat_cells([fn(condition.map(lambda t: t[..., i:i + 1, j:j + 1])) for j in range(c)], -1) for i in range(r)]
-    return cat_cells(rows, -2)
+def _each(fn, *conditions): # conditions may be arrays: one result for each of their places
+    conditions = align(*conditions)
+    r, c = (max(x.size[k] for x in conditions) for k in (-2, -1))
+    if (r, c) == (1, 1): return fn(*conditions)
+    def at(x, i, j): # a single row or column counts for all
+        i, j = min(i, x.size[-2] - 1), min(j, x.size[-1] - 1)
+        return x.map(lambda t: t[..., i:i + 1, j:j + 1])
+    one = lambda i, j: fn(*(at(x, i, j) for x in conditions))
+    return cat_cells([cat_cells([one(i, j) for j in range(c)], -1) for i in range(r)], -2)
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #ba671ea9
 @CONDITIONS('COUNTIF', 'rv')
@@ -99,17 +103,18 @@ def _countif(values, condition):
     n = _each(lambda c: _scalar(_where(values, c).sum(-1).to(values.num.dtype)), condition)
     return _with_fault(n, _broken(values))
 
-def _all_fit(pairs): # every range has its condition
+def _all_fit(ranges, conditions): # every range has its condition
     mask = None
-    for values, condition in zip(pairs[::2], pairs[1::2]):
+    for values, condition in zip(ranges, conditions):
         w = _where(values, condition); mask = w if mask is None else mask & w
     return mask
 
 @CONDITIONS('COUNTIFS', 'rv**')
 def _countifs(*pairs):
-    fault = _broken(*pairs[::2])
-    if len(pairs) % 2 or _differ(*pairs[::2]): return _with_fault(_problem(pairs[0], VALUE), fault)
-    return _with_fault(_scalar(_all_fit(pairs).sum(-1).to(pairs[0].num.dtype)), fault)
+    ranges, fault = pairs[::2], _broken(*pairs[::2])
+    if len(pairs) % 2 or _differ(*ranges): return _with_fault(_problem(pairs[0], VALUE), fault)
+    count = lambda *c: _scalar(_all_fit(ranges, c).sum(-1).to(pairs[0].num.dtype))
+    return _with_fault(_each(count, *pairs[1::2]), fault)
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #e10f43bc
 def _masked(values, mask): # the numbers of a range under a mask, and the first error among them
@@ -120,9 +125,11 @@ def _masked(values, mask): # the numbers of a range under a mask, and the first 
 
 def _conditional(finish):
     def compute(values, *pairs):
-        fault = _broken(values, *pairs[::2])
-        if len(pairs) % 2 or _differ(values, *pairs[::2]): return _with_fault(_problem(values, VALUE), fault)
-        return _with_fault(finish(*_masked(values, _all_fit(pairs))), fault)
+        ranges, fault = pairs[::2], _broken(values, *pairs[::2])
+        if len(pairs) % 2 or _differ(values, *ranges):
+            return _with_fault(_problem(values, VALUE), fault)
+        one = lambda *c: finish(*_masked(values, _all_fit(ranges, c)))
+        return _with_fault(_each(one, *pairs[1::2]), fault)
     return compute
 
 def _mean_if(num, mask, fault):

@@ -9,8 +9,9 @@ __all__ = []
 
 # %% ../../nbs/sheets/08_finance.ipynb #08fi0003
 import torch
-from .mathematics import _pieces, _pool, _scalar
-from .values import NUM, Functions, elementwise
+from .address import SheetError
+from .mathematics import _pool, _scalar, _without_truths
+from .values import DIV0, NUM, Functions, elementwise, numbers_of
 from .values import _code
 
 # %% ../../nbs/sheets/08_finance.ipynb #08fi0006
@@ -36,20 +37,25 @@ def _nper(rate, pmt, pv, fv, due):
     many = torch.log((p - fv * r) / (p + pv * r)) / torch.log1p(r)
     return torch.where(small, -(pv + fv) / torch.where(small, pmt, 1.), many)
 
-_no_periods = lambda rate, n, *rest: _code(n == 0, NUM)
-FINANCE('FV', 'vvvvv', 3, context=True)(_with_defaults(_fv))
+_no_loan = lambda rate, n, *rest: _code((n == 0) | (rate <= -1), NUM)
+_lost_at_once = lambda rate, n, *rest: _code((rate == -1) & (n < 0), DIV0)
+FINANCE('FV', 'vvvvv', 3, context=True)(_with_defaults(_fv, _lost_at_once))
 FINANCE('PV', 'vvvvv', 3, context=True)(_with_defaults(_pv))
-FINANCE('PMT', 'vvvvv', 3, context=True)(_with_defaults(_pmt, _no_periods))
+FINANCE('PMT', 'vvvvv', 3, context=True)(_with_defaults(_pmt, _no_loan))
 FINANCE('NPER', 'vvvvv', 3, context=True)(_with_defaults(_nper))
-FINANCE('SLN', 'vvv')(lambda cost, salvage, life: elementwise(lambda c, s, n: (c - s) / n, cost, salvage, life))
-FINANCE('EFFECT', 'vv')(lambda rate, n: elementwise(lambda r, n: (1 + r / n.floor()) ** n.floor() - 1, rate, n,
-                                                    check=lambda r, n: _code((r <= 0) | (n < 1), NUM)));
+FINANCE('SLN', 'vvv')(lambda *args: elementwise(
+    lambda cost, salvage, life: (cost - salvage) / life, *args,
+    check=lambda cost, salvage, life: _code(life == 0, DIV0)))
+FINANCE('EFFECT', 'vv')(lambda *args: elementwise(
+    lambda r, n: (1 + r / n.floor()) ** n.floor() - 1, *_without_truths(*args),
+    check=lambda r, n: _code((r <= 0) | (n < 1), NUM)));
 
 # %% ../../nbs/sheets/08_finance.ipynb #08fi0008
 @FINANCE('NPV', 'vr*', 2)
 def _npv(rate, *args):
     num, mask, fault = _pool(args)
-    (r, _, rf), = _pieces([rate])
+    if rate.size[-2:] != (1, 1): raise SheetError('NPV with several rates at once')
+    r, rf = (None if t is None else t.flatten(-2) for t in numbers_of(rate))
     period = mask.cumsum(-1)
     total = torch.where(mask, num / (1 + r) ** period, 0.).sum(-1)
     fault = fault if rf is None else rf if fault is None else torch.where(rf > 0, rf, fault)

@@ -48,6 +48,9 @@ def in_cell(
         raise SheetError(f"{path}: {address(sheet, row, col)}: its parts lie too deep "
                          "inside each other") from None
     except (MemoryError, RuntimeError) as e:
+        if 'must match the size' in str(e):
+            raise SheetError(f"{path}: {address(sheet, row, col)}: its arrays have sizes "
+                             "that do not fit") from None
         # PyTorch says it in a RuntimeError
         if not isinstance(e, MemoryError) and 'allocate memory' not in str(e): raise
         raise SheetError(f"{path}: {address(sheet, row, col)}: it needs more memory "

@@ -73,7 +73,7 @@ class _Seen:
         g, plan = step.group, step.plan
         n = len(g.rows)
         cells = [plan.index.windows(w.sheet, g.tops[j], g.lefts[j], g.height(j), w.width, w.cut).reshape(n, -1)
-                 for j, w in enumerate(g.windows)]
+                 for j, w in enumerate(g.windows) if w.read]
         if (g.kept and g.kept.blind) or step.dynamic: # it may see anything: whatever is given counts
             cells += [np.broadcast_to(ids, (n, len(ids))) for ids in plan.given_ids]
         self.cells = np.concatenate(cells + [np.zeros((n, 0), dtype=np.int64)], 1)
@@ -186,6 +186,16 @@ def keep_step(
     like = run.like
     out = Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device), texts=run.texts).plain()
     return _guard(step, run, out, x)
+
+def saved_step(
+    step, # of a plan
+    run   # of the same plan
+)->Cells: # the step's segment, (..., n)
+    "What the file holds in the cells of a step; 0 where it holds nothing"
+    cells = [run.saved(*c) or (0., NUMBER) for own in _own_cells(step.group) for c in own]
+    num, kind = (np.array(t) for t in zip(*cells))
+    kind = torch.from_numpy(np.where(kind == BLANK, NUMBER, kind).astype(np.int8))
+    return Cells(torch.from_numpy(num).to(run.like), kind.to(run.like.device), texts=run.texts).plain()
 
 def _why_lost(step, i, unsaved): # the sentence for a formula
     g = step.group

@@ -10,11 +10,12 @@ __all__ = []
 # %% ../../nbs/sheets/07_lookup.ipynb #63d78a61
 import math, re
 import torch
+from .address import SheetError
 from .evaluate import Faulty, OneByOne
 from .formulas import Fault
 from .values import (BLANK, FAULT, NA, NUMBER, REF, TEXT, VALUE, Cells, Functions, align, build, common_shape,
                                        numbers_of)
-from .values import _any, _code, _faults, _first, _keys, _snap, _with_fault
+from .values import _any, _broken, _code, _faults, _first, _keys, _snap, _with_fault
 from .evaluate import _index_numbers
 from .mathematics import _problem
 from .logic import _truth, choose
@@ -68,9 +69,11 @@ def _at_edge(mask, last): # first or last position where a mask holds, and does 
 def _nearest(values, x, below, last=False): # next smaller or next larger item, in any order (as XMATCH)
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
     nv, nx = _snap(nv, nx)
-    fits = (kv == kx) & ((nv <= nx) if below else (nv >= nx))
-    distance = torch.where(fits, (nv - nx).abs(), math.inf)
-    return _at_edge(fits & (distance == distance.amin(-1, keepdim=True)), last)
+    beyond = kv < kx if below else kv > kx # texts lie above numbers, truth values above texts
+    fits = (kv == kx) & ((nv <= nx) if below else (nv >= nx)) | beyond & (kv < BLANK)
+    best = lambda mask, key: mask & (key == torch.where(mask, key, math.inf).amin(-1, keepdim=True))
+    fits = best(fits, (kv - kx).abs().to(nv.dtype))
+    return _at_edge(best(fits, torch.where(kv == kx, (nv - nx).abs(), -nv if below else nv)), last)
 
 def _sorted_match(values, x, falling=False): # in ascending order: the last that is not larger (as MATCH)
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
@@ -122,8 +125,9 @@ def _is_line(values): return 1 in values.size[-2:]
 def _match(x, values, mode=None):
     how = _number(mode, 1)
     if not _is_line(values): return _problem(x, NA)
-    if how == 0: return _position(*_at_edge(_same(values, x, True), False), x)
-    return _position(*_sorted_match(values, x, falling=how < 0), x)
+    broken = _broken(values)
+    if how == 0: return _position(*_at_edge(_same(values, x, True), False), x, broken)
+    return _position(*_sorted_match(values, x, falling=how < 0), x, broken)
 
 # %% ../../nbs/sheets/07_lookup.ipynb #1b038dec
 def _halve_across(values, x, how, falling): # the binary search of XMATCH, which takes texts for larger than numbers
@@ -144,7 +148,8 @@ def _halve_across(values, x, how, falling): # the binary search of XMATCH, which
 
 def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for them
     how, way = _number(mode, 0), _number(search, 1)
-    if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2):
+    if how == 3: raise SheetError('a lookup by a regular expression')
+    if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2) or how == abs(way) == 2:
         raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8, device=x.num.device))
     if abs(way) == 2 and how != 2: return _halve_across(values, x, how, way < 0)
     last = way < 0
@@ -185,7 +190,8 @@ def _table_lookup(upright):
         first = table.map(lambda t: t[..., :, :1] if upright else t[..., :1, :])
         at, found = _sorted_match(first, x) if near else _at_edge(_same(first, x, True), False)
         size = cols if upright else rows
-        fault = _first(_faults(x), fault, _code(k < 1, VALUE) + _code(k > size, REF), _code(~found, NA))
+        outside = _code(k < 1, VALUE) + _code(k > size, REF)
+        fault = _first(_faults(x), fault, _code(~found, NA), outside)
         inside = (k - 1).clamp(0, size - 1)
         return _with_fault(take(table, at * cols + inside if upright else inside * cols + at), fault)
     return compute
@@ -199,8 +205,9 @@ def _lookup(x, values, results=None):
     if results is None:
         upright = rows >= cols
         results = values.map(lambda t: t[..., :, -1:] if upright else t[..., -1:, :])
-        values = values.map(lambda t: t[..., :, :1] if upright else t[..., :1, :])
-    if not _is_line(values) or not _is_line(results) or max(results.size[-2:]) < max(values.size[-2:]):
+    if not _is_line(values):
+        values = values.map(lambda t: t[..., :, :1] if rows >= cols else t[..., :1, :])
+    if not _is_line(results) or max(results.size[-2:]) < max(values.size[-2:]):
         return _problem(x, NA)
     at, found = _sorted_match(values, x)
     return _with_fault(take(results, at), _first(_faults(x), _code(~found, NA)))
@@ -213,7 +220,7 @@ def _index(x, row, col=None, area=None):
     r, c = _index_numbers((rows, cols), rn.detach().trunc().long(), None if cn is None else cn.detach().trunc().long())
     an, af = (None, None) if area is None else numbers_of(area)
     far = (r > rows) | (c > cols) if an is None else (r > rows) | (c > cols) | (an.detach().trunc() != 1)
-    fault = _first(rf, cf, af, _code((r < 0) | (c < 0), VALUE), _code(far, REF))
+    fault = _first(_broken(x), rf, cf, af, _code((r < 0) | (c < 0), VALUE), _code(far, REF))
     r, c = (torch.where((t < 0) | (t > n) | (fault > 0), 1, t) for t, n in ((r, rows), (c, cols)))
     whole_row, whole_col = (_split_by((t == 0).to(torch.int8), bool) for t in (c, r))
     device = r.device

@@ -10,9 +10,9 @@ __all__ = []
 # %% ../../nbs/sheets/06_mathematics.ipynb #2c266ac0
 import math
 import torch
-from .values import (DIV0, FAULT, LOGICAL, LOST, NA, NUM, NUMBER, VALUE, Cells, Functions, all_finite, build, common_shape,
+from .values import (BLANK, DIV0, FAULT, LOGICAL, LOST, NA, NUM, NUMBER, VALUE, Cells, Functions, all_finite, build, common_shape,
                                        elementwise, numbers_of)
-from .values import _any, _code, _first, _power, _power_fault, _with_fault
+from .values import _any, _code, _first, _power, _power_fault, _round15, _with_fault
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #43f12973
 MATHEMATICS = Functions() # sums, products, rounding, exponentials, matrices
@@ -223,10 +223,13 @@ def _log_fault(x, base): return _code((x > 0) & (base == 1), DIV0) + _code((x <=
 
 _binary('LOG', _log, _log_fault, default=10)
 
+def _without_truths(*args): # some functions take no truth values
+    wrong = lambda x: _code(x.kind == LOGICAL, VALUE)
+    return [x if x.kind is None else _with_fault(x, wrong(x)) for x in args]
+
 @MATHEMATICS('QUOTIENT', 'vv')
-def _quotient(*args): # takes no truth values
-    args = [x if x.kind is None else _with_fault(x, _code(x.kind == LOGICAL, VALUE)) for x in args]
-    return elementwise(lambda n, d: torch.trunc(n / d), *args, check=lambda n, d: _code(d == 0, DIV0))
+def _quotient(*args):
+    return elementwise(lambda n, d: torch.trunc(n / d), *_without_truths(*args), check=lambda n, d: _code(d == 0, DIV0))
 
 MATHEMATICS('PI', '', context=True)(lambda ctx: ctx.constant(math.pi));
 
@@ -253,12 +256,21 @@ _binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor(
 # %% ../../nbs/sheets/06_mathematics.ipynb #06ce0001
 def _multiple(x, step, fn): # step * fn(x / step); a quotient that is whole but for rounding is whole
     q = x / torch.where(step == 0, 1., step)
-    return torch.where(step == 0, 0., fn(torch.where(_is_whole(q), q.round(), q)) * step)
+    whole = _is_whole(q) if q.dtype != torch.float64 else _round15(q) == q.round()
+    return torch.where(step == 0, 0., fn(torch.where(whole, q.round(), q)) * step)
 
 _binary('CEILING', lambda x, s: _multiple(x, s, torch.ceil), lambda x, s: _code((x > 0) & (s < 0), NUM))
 _binary('FLOOR', lambda x, s: _multiple(x, s, torch.floor),
         lambda x, s: _code((x > 0) & (s < 0), NUM) + _code((s == 0) & (x != 0), DIV0))
-_binary('MROUND', lambda x, s: _multiple(x, s, lambda q: torch.floor(q + 0.5 + _slack(q))), lambda x, s: _code(x * s < 0, NUM))
+
+@MATHEMATICS('MROUND', 'vv')
+def _mround(*args): # an argument that is left out is #N/A
+    def absent(x): return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
+    if any(map(absent, args)): return _problem(args[0], NA)
+    near = lambda q: torch.floor(q + 0.5 + _slack(q))
+    return elementwise(lambda x, s: _multiple(x, s, near), *_without_truths(*args),
+                       check=lambda x, s: _code(x * s < 0, NUM))
+
 _binary('CEILING.PRECISE ISO.CEILING', lambda x, s: _multiple(x, s.abs(), torch.ceil), default=1)
 _binary('FLOOR.PRECISE', lambda x, s: _multiple(x, s.abs(), torch.floor), default=1)
 

@@ -23,8 +23,9 @@ from .groups import (CLOCK, RANDOM, Names, Unread, address, calls_in, check_supp
                                        read_families, unsupported)
 from .windows import Kept, bind_family, merge_groups
 from .keep import engine_agrees
+from .work import MAX_WORK, Work
 from .fit import Fitting
-from .plan import Plan, Run, compute_step
+from .plan import Plan, Run, compute_steps
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area
 from .xlsx import ErrorValue, read_xlsx
 from .rewrite import rewrite_xlsx
@@ -125,7 +126,8 @@ class SheetModule(Fitting, nn.Module):
         dtype=torch.float64, # of all numbers
         rand='frozen',       # as in `load`
         seed=0,              # of the random numbers
-        unknown='keep'       # as in `load`
+        unknown='keep',      # as in `load`
+        max_work=MAX_WORK    # as in `load`
     ):
         super().__init__()
         if unknown not in ('keep', 'refuse'): raise SheetError(f"unknown={unknown!r}: use 'keep' or 'refuse'")
@@ -136,7 +138,7 @@ class SheetModule(Fitting, nn.Module):
         self.source = Path(file.path).absolute()
         self.names, self.stamp = Names(file), _stamp(self.source)
         self.plans, self.areas, self.solver_trouble, self.texts = {}, {}, dict(file.solver_trouble), Texts()
-        self.unknown = unknown
+        self.unknown, self.max_work = unknown, max_work
         sorted_out = [self._sort_out(f) for f in read_families(file, unknown == 'refuse')]
         if unknown == 'refuse': check_supported(file.path, [f for f, kept in sorted_out if kept is None])
         self.groups = list(merge_groups(g for f, kept in sorted_out for g in self._bind(f, kept)))
@@ -151,12 +153,13 @@ class SheetModule(Fitting, nn.Module):
         dtype=torch.float64, # of all numbers; `torch.float32` is the other choice
         rand='frozen',       # random cells: 'frozen' keeps saved results, 'seed' draws, 'fed' wants them as inputs
         seed=0,              # of the random numbers
-        unknown='keep'       # formulas that are not computed here: 'keep' their saved results, or 'refuse' the workbook
+        unknown='keep',      # formulas that are not computed here: 'keep' their saved results, or 'refuse' the workbook
+        max_work=MAX_WORK    # numbers that one pass may make; more are refused
     )->'SheetModule': # with one `nn.Parameter` for each range
         "Read a workbook; `how` and `frozen` say what is not computed here"
         if not isinstance(path, (str, Path)): raise SheetError(f"a workbook is named by its path, not by {path!r}")
         file = read_xlsx(path, outside='refuse' if unknown == 'refuse' else 'keep')
-        return cls(file, parameters, dtype, rand, seed, unknown)
+        return cls(file, parameters, dtype, rand, seed, unknown, max_work)
 
 # %% ../../nbs/sheets/12_module.ipynb #c8497c87
 @patch
@@ -368,7 +371,8 @@ def plan(self:SheetModule, given): # the order of computation when these areas a
     given = (*self.areas.values(), *given)
     if given not in self.plans:
         if len(self.plans) == _MAX_PLANS: self.plans.pop(next(iter(self.plans)))
-        self.plans[given] = Plan(self.path, self.constants, self.groups, given)
+        self.plans[given] = Plan(self.path, self.constants, self.groups, given,
+                                 self.file.iterate or self.unknown)
     return self.plans[given]
 
 @patch
@@ -408,7 +412,7 @@ def forward(self:SheetModule,
     run = self._start_run(plan, [getattr(self, k).flatten() for k in self.areas] + tensors)
     steps = range(len(plan.steps)) if want is None else plan.wanted(self.find(want)[0])
     self._check_fed([plan.steps[k].group for k in steps])
-    for k in steps: run.store[plan.first_step + k] = compute_step(plan.steps[k], run)
+    compute_steps(plan, steps, run)
     return Sheets(self, plan, run.store, run.failed)
 
 # %% ../../nbs/sheets/12_module.ipynb #421d1725
@@ -430,7 +434,8 @@ def _start_run(self:SheetModule, plan, given): # a store with the constants and 
     texts = Texts(self.texts) # texts that are made in this pass go with it
     store = [Cells(num, kind, texts=texts)] + [Cells(t) for t in given] + [None] * len(plan.steps)
     return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts, saved=self._saved,
-               sheets=self.file.sheets, strict=self.unknown == 'refuse', spilled=self.names.spilled)
+               sheets=self.file.sheets, strict=self.unknown == 'refuse', spilled=self.names.spilled,
+               work=Work(self.path, self.max_work))
 
 @patch
 def _saved(self:SheetModule, sheet, row, col): # number and kind that the file holds in a cell; None where no result was saved

@@ -284,18 +284,53 @@ class _Waiting:
         hit, times = np.unique(self.links.of(done), return_counts=True)
         self.missing[hit] -= times
         return hit[self.missing[hit] == 0]
+    def open(self, ring): # the nodes of a circle wait no more, and let others go on
+        self.missing[ring] = 0
+        hit, times = np.unique(self.links.of(ring), return_counts=True)
+        hit, times = (t[~np.isin(hit, ring)] for t in (hit, times))
+        self.missing[hit] -= times
+        self.arrive(hit[self.missing[hit] == 0])
     def take(self, k): # the formulas of a group that wait no more
         formulas, self.ready[k], self.n_ready[
             k] = np.sort(np.concatenate(self.ready[k])), [], 0
         self.arrive(self.freed_by(formulas))
         return formulas
 
+# %% ../../nbs/sheets/10c_order.ipynb #3bc14055
+def _ring(graph, stuck): # mask of the nodes of one circle that waits for no other
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    inside = stuck[graph.source] & stuck[graph.target]
+    ends = graph.source[inside], graph.target[inside]
+    links = coo_array((np.ones(len(ends[0])), ends), (graph.nodes, graph.nodes))
+    label = connected_components(links, connection='strong')[1]
+    before, after = label[ends[0]], label[ends[1]]
+    waits = np.zeros(graph.nodes, dtype=bool) # by label
+    waits[after[before != after]] = True
+    free = np.flatnonzero(stuck & ~waits[label])
+    return label == label[free[0]]
+
+def _as_excel_goes(graph, formulas): # sheet by sheet, row by row
+    sheets = list(dict.fromkeys(g.sheet for g in graph.groups))
+    def place(f):
+        g, i = graph.formula(f)
+        return sheets.index(g.sheet), int(g.rows[i]), int(g.cols[i])
+    return sorted(formulas.tolist(), key=place)
+
 # %% ../../nbs/sheets/10c_order.ipynb #2d4c430c
-def _schedule(graph): # list of (group, numbers of its formulas), in order
+def _schedule(graph, circles=None): # list of (group, numbers of its formulas), in order
     waiting, left, steps = _Waiting(graph), np.array(graph.sizes), []
     while left.any():
         if not waiting.n_ready.any():
-            raise SheetError(_circle(graph, waiting.missing > 0))
+            ring = _ring(graph, waiting.missing > 0)
+            if circles is None: raise SheetError(_circle(graph, ring))
+            formulas = _as_excel_goes(graph, np.flatnonzero(ring[:graph.n]))
+            circles.append((len(steps), len(steps) + len(formulas), _circle(graph, ring)))
+            waiting.open(np.flatnonzero(ring))
+            for f in formulas:
+                left[graph.group[f]] -= 1
+                steps.append((graph.group[f], np.array([f - graph.first[graph.group[f]]])))
+            continue
         whole = np.flatnonzero((waiting.n_ready == left) & (left > 0))
         k = int(whole[0]) if len(whole) else int(waiting.n_ready.argmax())
         formulas = waiting.take(k)

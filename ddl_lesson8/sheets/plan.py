@@ -15,18 +15,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from .formulas import Call, Chain, walk
+from .formulas import Array, Call, Chain, children, walk
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
 from .totals import TOTALS
 from .mathematics import running_sum
 from .groups import in_cell
-from .windows import CutOff, Group, Running, Window
+from .work import TooMuchWork, Watch, Work
+from .windows import CutOff, Group, Kept, Running, Window
 from .order import (CellIndex, _Graph, _Links,
                                       _distinct, _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
-from .keep import _Seen, keep_step
-from .values import (BLANK, FAULT, NA, NUMBER, REF, Cells, Texts,
+from .keep import _Seen, keep_step, saved_step
+from .values import (BLANK, FAULT, LOST, NA, NUMBER, REF, Cells, Texts,
                                        all_finite, build, cat_cells, common_shape)
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
@@ -112,6 +113,7 @@ class _Step:
         self.group, self.plan, self.singles, self.contractions = group, plan, None, {}
         # for formulas that keep their results
         self.agrees = self.engine = self.sees = None
+        self.pairs, self.parts = None, {} # how many numbers it makes; itself in parts
         with in_cell(plan.path, group.sheet, group.rows[0], group.cols[0]):
             self.readers = {j: plan.reader(w.sheet, group.tops[j], group.lefts[j],
                                            group.height(j), w.width, w.cut)
@@ -140,8 +142,12 @@ class Plan:
         # number of each cell that holds a constant, by (sheet, row, column)
         constants:dict,
         groups:list,    # of `Group`
-        given:tuple     # of `Area`: what comes from outside
+        given:tuple,    # of `Area`: what comes from outside
+        # formulas that wait for each other: 'refuse', 'keep' their saved results, or
+        # go round: most rounds, and the change at which they end
+        rings='refuse'
     ):  # raises `SheetError` where formulas wait for each other
+        self.rings = rings
         self.path, self.given, self.readers = path, tuple(given), {}
         by_sheet = _by_sheet(constants)
         places = ([(s, r, c) for s, (r, c, _) in by_sheet.items()]
@@ -223,13 +229,23 @@ def _place_constants(self:Plan, by_sheet, replaced):
     self.constants = numbers[keep]
     self.layout.add(ids[keep])
 
+_MAX_ROUNDS = 200_000 # formulas of a circle times its rounds
+
 @patch
 def _place_steps(self:Plan, graph): # a segment for each step
     self.first_step, blocks = len(self.layout.starts), []
-    try: order = _schedule(graph)
+    circles = None if self.rings == 'refuse' else []
+    try: order = _schedule(graph, circles)
     except SheetError as e: raise SheetError(f"{self.path}: {e}") from None
+    self.circles = {first: (stop, why) for first, stop, why in circles or ()}
+    for first, (stop, why) in self.circles.items() if self.rings != 'keep' else ():
+        _enough((stop - first) * self.rings[0], _MAX_ROUNDS,
+                f"{self.path}: {why}: {stop - first:,} cells, {self.rings[0]:,} times")
     for k, formulas in order:
         blocks.append(graph.groups[k].take(formulas))
+        why = next((w for a, (b, w) in self.circles.items() if a < len(blocks) <= b), None)
+        if why and self.rings == 'keep':
+            blocks[-1] = replace(blocks[-1], kept=Kept(why, None))
         ids = graph.outputs(blocks[-1]).reshape(-1)
         self.layout.add(ids, graph.owner[ids] >= 0)
     self.layout.starts, self.steps, held, read = np.array(self.layout.starts), [], 0, 0
@@ -311,6 +327,7 @@ class Run:
     strict: bool = True   # raise what cannot be computed?
     # message by (sheet, row, column) of what could not be computed
     failed: dict = field(default_factory=dict)
+    work: Work = field(default_factory=lambda: Work('')) # what is left of it
 
 # %% ../../nbs/sheets/11_plan.ipynb #790a2c28
 def random_numbers(
@@ -376,6 +393,7 @@ def read(self:_Sight, place):
     if bad.all():
         fault = torch.full(top.shape + (1, 1), REF, device=self.like.device)
         return build(self.like.new_zeros(top.shape + (1, 1)), fault)
+    self.run.work.spend(20 * top.size * height * width, self.step.group.address)
     cells = plan.index.windows(place.sheet, top.reshape(-1),
                                left.reshape(-1), height, width, cut=False)
     reader = _Reader(plan.layout.slot[cells], plan.layout.starts)
@@ -565,7 +583,8 @@ def compute_step(
 )->Cells: # the step's segment, (..., n)
     "Compute some formulas at once; what cannot be computed keeps its saved result, or is lost and noted in the run"
     if step.group.kept: return keep_step(step, run)
-    try: return _compute(step, run)
+    try: return _within_limits(step, run)
+    except TooMuchWork: raise
     except SheetError as e:
         if len(step.group.rows) > 1: return _one_by_one(step, run)
         if run.strict: raise
@@ -596,6 +615,43 @@ def _no_blanks(x): # no formula gives a blank
     return Cells(x.num, torch.where(x.kind == BLANK, NUMBER, x.kind).to(torch.int8),
                  texts=x.texts).plain()
 
+# %% ../../nbs/sheets/11_plan.ipynb #11plan-w1
+_SMALL, _MANY = 1_000_000, 50_000_000 # numbers of a step: not watched; computed in parts
+_GROW = set("""SEQUENCE MAKEARRAY RANDARRAY REDUCE SCAN MAP BYROW BYCOL OFFSET TRANSPOSE
+    TOCOL TOROW MMULT VSTACK HSTACK EXPAND REPT INDIRECT""".split())
+
+def _pairs(step, node, array): # -> places, cells of each, numbers of the largest operation
+    if isinstance(node, Running): return len(step.group.rows), 1, step.group.height(node.window.index)
+    if isinstance(node, Window):
+        if not node.read: return 1, 1, 1
+        n, height, width = step.readers[node.index].shape
+        return n, height * width, n * height * width
+    parts = [_pairs(step, c, array) for c in children(node)]
+    if not parts: return 1, len(node.rows) if isinstance(node, Array) else 1, 1
+    places, cells = (max(p[k] for p in parts) for k in (0, 1))
+    made = 0 if _product_of_windows(node, array) else places * sum(p[1] for p in parts)
+    return places, cells, max(made, *(p[2] for p in parts))
+
+def _within_limits(step, run): # computed in parts where it is much, and watched
+    g, n = step.group, len(step.group.rows)
+    if step.pairs is None:
+        grows = g.kind != 'normal' or any(isinstance(t, Call) and t.name in _GROW
+                                          for t in walk(g.tree))
+        step.pairs = _pairs(step, g.tree, g.kind != 'normal')[2], grows
+    lead = common_shape((), *(run.store[s].num.shape[:-1] for s in step.needs
+                              if run.store[s] is not None))
+    made = step.pairs[0] * math.prod(lead)
+    run.work.spend(made + n, g.address)
+    if made > _MANY and n > 1: return _in_parts(step, run, math.ceil(made / _MANY))
+    if made < _SMALL and not step.pairs[1]: return _compute(step, run)
+    with Watch(run.work, g.address): return _compute(step, run)
+
+def _in_parts(step, run, k): # some of the formulas at a time, so that memory suffices
+    if k not in step.parts:
+        step.parts[k] = [_Step(step.group.take(which), step.plan) for which in
+                         np.array_split(np.arange(len(step.group.rows)), k) if len(which)]
+    return _side_by_side([compute_step(s, run) for s in step.parts[k]])
+
 # %% ../../nbs/sheets/11_plan.ipynb #d5036999
 def _one_by_one(step, run): # formulas, or for one formula the elements of the batch
     if len(step.group.rows) > 1:
@@ -614,3 +670,44 @@ def _element(run, at): # the pass of one element of the batch
 def _side_by_side(parts): # segments -> one segment
     return cat_cells([p.map(lambda t: t[..., None, :]) for p in parts],
                      -1).map(lambda t: t[..., 0, :]).plain()
+
+# %% ../../nbs/sheets/11_plan.ipynb #5e80e25f
+def _change(old, new): # the largest change of a number; infinite where a kind changes
+    if not torch.equal(*torch.broadcast_tensors(old.full_kind(), new.full_kind())):
+        return math.inf
+    return float((new.num.detach() - old.num.detach()).abs().max())
+
+def _go_round(plan, first, run): # fill the store for the steps of a circle
+    stop, why = plan.circles[first]
+    steps, at = plan.steps[first:stop], plan.first_step + first
+    for i, s in enumerate(steps): run.store[at + i] = saved_step(s, run)
+    rounds, least = (1, 0.) if plan.rings == 'keep' else plan.rings
+    for _ in range(rounds):
+        changes = [0.]
+        for i, s in enumerate(steps):
+            old, run.store[at + i] = run.store[at + i], compute_step(s, run)
+            changes.append(_change(old, run.store[at + i]))
+        graph = torch.is_grad_enabled() and run.store[at].num.requires_grad
+        if max(changes) < least and not graph: break
+    if plan.rings == 'keep': _lose_together(steps, at, why, run)
+
+def _lose_together(steps, at, why, run): # where one is lost, all are
+    cells = [(s.group.sheet, int(s.group.rows[0]), int(s.group.cols[0])) for s in steps]
+    lost = next((run.failed[c] for c in cells if c in run.failed), None)
+    if lost is None: return
+    for i, c in enumerate(cells):
+        x = run.store[at + i]
+        run.store[at + i] = Cells(torch.full_like(x.num.detach(), LOST),
+                                  torch.full_like(x.full_kind(), FAULT), texts=x.texts)
+        run.failed.setdefault(c, lost)
+
+def compute_steps(
+    plan,  # a `Plan`
+    steps, # numbers of its steps, in order, with all that they need
+    run:Run # whose store they fill
+):
+    "Compute steps one after the other, and circles round by round"
+    for k in steps:
+        if k in plan.circles: _go_round(plan, k, run)
+        elif run.store[plan.first_step + k] is None:
+            run.store[plan.first_step + k] = compute_step(plan.steps[k], run)

@@ -11,7 +11,8 @@ __all__ = []
 import math
 import torch
 from .address import SheetError
-from .values import DIV0, NA, NUM, REF, VALUE, Cells, Functions, build, common_shape, elementwise, numbers_of
+from .evaluate import OneByOne
+from .values import BLANK, DIV0, NA, NUM, REF, VALUE, Cells, Functions, build, common_shape, elementwise, numbers_of
 from .values import _code, _first, _with_fault
 from .mathematics import (_count, _error, _finite, _no_pairs, _pairs, _pieces, _pool, _problem, _scalar, _sorted,
                                             _total, _unary_function)
@@ -234,10 +235,17 @@ def _least_squares(A, y): # by QR; equals the normal equations, and is exact to 
     return torch.linalg.solve_triangular(R, Q.mT @ y, upper=True), R
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #ca57fc7c
-@STATISTICS('LINEST', 'aavv', 1, context=True)
-def _linest(ctx, y, x=None, const=None, stats=None):
+def _switch(x, default): # a truth value that all formulas share; left out, it is the default
+    if x is None or not x.ref and x.kind is not None and bool((x.kind == BLANK).all()):
+        return default
+    found = _truth(x)[0].unique()
+    if len(found) > 1: raise OneByOne
+    return bool(found)
+
+@STATISTICS('LINEST', 'aavv', 1)
+def _linest(y, x=None, const=None, stats=None):
     if x is None: x = Cells(torch.arange(1., y.size[-2] * y.size[-1] + 1, dtype=y.num.dtype).reshape(y.size[-2:])[None])
-    const, stats = (bool(_truth(v or ctx.constant(d))[0].all()) for v, d in ((const, True), (stats, False)))
+    const, stats = _switch(const, True), _switch(stats, False)
     found = _design(y, x, const)
     if found is None: return _problem(y, VALUE if y.size[-2:] == x.size[-2:] else REF)
     A, t = found

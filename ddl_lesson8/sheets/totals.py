@@ -57,6 +57,8 @@ def _subtotal(ctx, args, array, whole):
     number = _one_number(args[0], ctx)
     if not (1 <= number <= 11 or 101 <= number <= 111): return ctx.constant(Fault('#VALUE!'))
     hidden = 'all' if number > 100 else 'filtered'
+    broken = next((a for a in args[1:] if isinstance(a, Fault)), None)
+    if broken: return ctx.constant(broken) # a reference to cells that are gone
     parts = [x for a in args[1:] for x in _counting(a, ctx, hidden, True, False)]
     return _total_of(ctx, _OF_CELLS[number % 100 - 1], parts)
 

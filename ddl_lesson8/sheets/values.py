@@ -160,7 +160,7 @@ def from_rows(
 _NUMERIC = re.compile(
     r'\s*[-+]?\s*\$?\s*(\d+(,\d{3})*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?\s*')
 _DAY = re.compile(
-    r'\s*(?:(\d{4})[-/](\d\d?)[-/](\d\d?)|(\d\d?)[-/](\d\d?)[-/](\d{4}))\s*')
+    r'(?:(\d{4})[-/](\d\d?)[-/](\d\d?)|(\d\d?)[-/](\d\d?)[-/](\d{4}))')
 
 def _parse(text): # the number that a text reads as, or None
     if not _NUMERIC.fullmatch(text): return _parse_day(text)

@@ -101,6 +101,7 @@ class XlsxFile:
     solver_trouble: dict = field(default_factory=dict)
     # are days counted from 1904 instead of 1900?
     date1904: bool = False
+    iterate: tuple|None = None # rounds and least change, where circles are computed
     active_sheet: str|None = None               # the sheet that Excel shows first
     # the other workbook that a formula needs, by (sheet, row, column)
     outside: dict = field(default_factory=dict)
@@ -295,8 +296,11 @@ def check_text(text, where): # raise where a cell cannot hold it
                           f"U+{ord(odd[0]):04X}, which is not a character")
 
 def _day(text, date1904): # a date in ISO form as the number that Excel counts with
+    first = datetime(1899, 12, 30)
+    if text[2:3] == ':': # only a time of the day
+        return (datetime.fromisoformat('1899-12-30T' + text) - first) / timedelta(days=1)
     moment = datetime.fromisoformat(text.replace('Z', '')).replace(tzinfo=None)
-    days = (moment - datetime(1899, 12, 30)) / timedelta(days=1)
+    days = (moment - first) / timedelta(days=1)
     if date1904: return days - 1462
     return days if days >= 61 else days - 1
 
@@ -630,6 +634,14 @@ def _active(file, root, sheets): # name of the sheet that Excel shows first
     return ([n for n, what, _ in sheets[at:at + 1] if what == 'worksheet']
             or list(file.sheets))[0]
 
+def _iterate(root): # rounds, and the change at which they end; None where no circle is computed
+    if not _flag(root, 'calcPr', 'iterate'): return None
+    node = root.find(MAIN + 'calcPr')
+    try: rounds, least = (float(node.get(f'iterate{k}', d)) for k, d in
+                          (('Count', '100'), ('Delta', '0.001')))
+    except ValueError: return None
+    return (int(min(rounds, 32767)), least) if rounds >= 1 else None
+
 def read_package(package): # `XlsxFile` of an open archive
     root, links, sheets = sheet_parts(package)
     kind = lambda k: [x.target for x in links.values() if x.kind == k]
@@ -648,7 +660,7 @@ def read_package(package): # `XlsxFile` of an open archive
             if t.filtered: sheet.filters.append(t.ref)
         file.sheets[name] = sheet
     package.sane(file.sheets, 'has no sheet with cells')
-    file.active_sheet = _active(file, root, sheets)
+    file.active_sheet, file.iterate = _active(file, root, sheets), _iterate(root)
     _read_solver(file)
     _find_outside(file, _targets(package, root, links))
     return file

@@ -116,7 +116,7 @@ class Learner:
         if self.team: loss = loss * self.team.share
         self.opt.zero_grad()
         self.scaler.scale(loss).backward()
-        if self.team: self.team.add_gradients(self.model.parameters())
+        if self.team: self.team.add_gradients(self.model.parameters(), getattr(self.opt, 'lazy', False))
         if self.clip:
             self.scaler.unscale_(self.opt)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
@@ -334,10 +334,10 @@ class Learner:
 
     def _join(self): # the other processes
         for t in (*self.model.parameters(), *self.model.buffers()): torch.distributed.broadcast(t.data, 0)
-        join_layers(self.model, self.team)
         if self.team.shards > 1:
             if self.clip: raise ValueError("clip does not go with cut tables yet: pass shard=None or clip=None")
             shard_tables(self.model, self.team)
+        join_layers(self.model, self.team)
 
     def _facts(self)->dict: # what all processes must have alike
         return dict(version=torch.__version__, seed=self.seed, **{'training data': self.data.facts()}, plan=str(asdict(self.plan)), epoch=self.epoch)
@@ -350,13 +350,12 @@ class Learner:
         "Outputs of the model in evaluation mode, computed in batches"
         was, pieces, n = self.model.training, [], len(inputs[0])
         size = self.data.valid_batch_size if self.data else 4096
-        parts = self.team.n_parts if self.team and n >= self.team.n_parts else 1
-        sizes = [len(p) for p in torch.empty(n, 0).tensor_split(parts)]
-        first = sum(sizes[:self.team.part]) if parts > 1 else 0
-        end = first + sizes[self.team.part] if parts > 1 else n
+        parts = self.team.world if self.team and n >= self.team.world else 1
+        sizes, part = [len(p) for p in torch.empty(n, 0).tensor_split(parts)], self.team.rank if parts > 1 else 0
+        own, pieces_each = slice(sum(sizes[:part]), sum(sizes[:part + 1])), -(-sizes[0] // size) # as many in each process: they ask each other
         self.model.eval()
         try:
-            for rows in zip(*[t[first:end].split(size) for t in inputs]):
+            for rows in zip(*[t[own].tensor_split(pieces_each) for t in inputs]):
                 with self.autocast(): out = self.forward(*[t.to(self.device) for t in rows])
                 pieces.append(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out)
         finally: self.model.train(was)

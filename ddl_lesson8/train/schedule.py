@@ -116,14 +116,14 @@ def lazy_adagrad(
     wd:float=0.,      # decoupled weight decay of the rows that a batch touches
     eps:float=1e-10   # added to the divisor
 )->torch.optim.Optimizer:
-    "Adagrad that moves the touched rows of tables only; pass it as `opt_func`. `ValueError` in a team of processes"
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        raise ValueError("lazy updates are for one process: sparse gradients are not added up in a team")
+    "Adagrad that moves the touched rows of tables only; pass it as `opt_func`. `ValueError` for tables cut over processes"
+    if any(hasattr(p, 'device_mesh') for p in model.parameters()): raise ValueError("lazy updates are for whole tables: leave out shard")
     for m in model.modules():
         if isinstance(m, nn.Embedding): m.sparse = True
     checks = torch.sparse.check_sparse_tensor_invariants
     if not checks.is_enabled(): checks.disable() # said aloud, or PyTorch warns at the first step
     opt = torch.optim.Adagrad([p for p in model.parameters() if p.requires_grad], lr, eps=eps, weight_decay=wd)
+    opt.lazy = True # gradients stay sparse between processes, too
     opt.register_step_pre_hook(_decay_touched)
     opt.register_step_post_hook(lambda opt, *args: [g.update(weight_decay=g.pop('kept')) for g in opt.param_groups] and None)
     return opt

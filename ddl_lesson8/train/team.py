@@ -13,6 +13,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import nn
+from fastcore.basics import patch
 
 # %% ../../nbs/train/00c_team.ipynb #1ce72e37
 class Team:
@@ -26,25 +27,23 @@ class Team:
         self.shards = self.world if shard == 'auto' else int(shard or 1)
         if self.shards < 1 or self.world % self.shards:
             raise ValueError(f"shard={shard}: {self.world} processes cannot be dealt into groups of {self.shards}")
-        self.n_parts, self.mesh, self.group = self.world // self.shards, None, None
+        self.mesh, self.sparse = None, set() # `sparse`: tables whose gradients hold the touched rows only
         if self.shards > 1:
-            shape = (self.n_parts, self.shards)
+            shape = (self.world // self.shards, self.shards)
             self.mesh = dist.device_mesh.init_device_mesh(device.type, shape, mesh_dim_names=('data', 'table'))
-            self.group = self.mesh['data'].get_group()
-        self.part = self.rank // self.shards
         self.window = 0, 0, 0 # rows of the batch that are mine: first, end, of how many
 
     def rows(self,
         rows:torch.Tensor # of a batch
     )->torch.Tensor: # my part of them
         "The part of a batch that this process computes"
-        if len(rows) < self.n_parts:
-            raise ValueError(f"a batch of {len(rows)} rows cannot be dealt to {self.n_parts} processes: take a larger batch_size, "
+        if len(rows) < self.world:
+            raise ValueError(f"a batch of {len(rows)} rows cannot be dealt to {self.world} processes: take a larger batch_size, "
                              "or fewer processes")
-        sizes = [len(p) for p in rows.tensor_split(self.n_parts)]
-        first = sum(sizes[:self.part])
-        self.window = first, first + sizes[self.part], len(rows)
-        return rows[first:first + sizes[self.part]]
+        sizes = [len(p) for p in rows.tensor_split(self.world)]
+        first = sum(sizes[:self.rank])
+        self.window = first, first + sizes[self.rank], len(rows)
+        return rows[first:first + sizes[self.rank]]
 
     @property
     def share(self)->float: # 0 to 1
@@ -55,83 +54,123 @@ class Team:
         x:torch.Tensor # one of each process, of one shape
     )->torch.Tensor: # the same in all processes
         "Sum over the parts of the batch, in place"
-        if self.n_parts > 1: dist.all_reduce(x, group=self.group)
+        dist.all_reduce(x)
         return x
-
-    def add_gradients(self,
-        params # parameters with gradients
-    ): # nothing
-        "Put the gradient of the whole batch into each parameter"
-        if self.n_parts == 1: return
-        params = [p for p in params if p.requires_grad]
-        for p in params:
-            if p.grad is None: p.grad = torch.zeros_like(p)
-        grads = [p.grad.to_local() if hasattr(p.grad, 'to_local') else p.grad for p in params]
-        for job in [dist.all_reduce(g, group=self.group, async_op=True) for g in grads]: job.wait()
 
     def gather(self,
         x:torch.Tensor, # (rows of mine, …)
         sizes:list      # rows of each part
     )->torch.Tensor: # (all rows, …)
         "Put the parts of all processes together"
-        if self.n_parts == 1: return x
         padded = x.new_zeros(max(sizes), *x.shape[1:])
         padded[:len(x)] = x
         parts = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(parts, padded.contiguous(), group=self.group)
+        dist.all_gather(parts, padded.contiguous())
         return torch.cat([p[:n] for p, n in zip(parts, sizes)])
 
-    def check_same(self,
-        facts:dict # name -> plain value: what all processes must have alike
-    ): # nothing
-        "Raise `RuntimeError` naming the process and the fact that differ; also when a process is silent"
-        if dist.get_backend() == 'gloo':
-            try: dist.monitored_barrier(timeout=self.timeout, wait_all_ranks=True)
-            except RuntimeError as e:
-                raise RuntimeError(f"a process is silent for {self.timeout.total_seconds():.0f} s; it may have failed, see its own "
-                                   f"message: {str(e).splitlines()[0]}") from None
-        all_facts = [None] * self.world
-        dist.all_gather_object(all_facts, facts)
-        for rank, other in enumerate(all_facts):
-            for name, value in all_facts[0].items():
-                if other.get(name) != value:
-                    raise RuntimeError(f"process {rank} has another {name} than process 0: {other.get(name)!r} and {value!r}. "
-                                       "All processes need the same script, data and seed")
+    def __repr__(self)->str: return f'process {self.rank} of {self.world}, tables in {self.shards}'
 
-    def alone_write(self,
-        write # function without arguments
-    ): # nothing
-        "Let process 0 write, and tell all whether it worked"
-        said = [None]
-        if self.rank == 0:
-            try: write()
-            except Exception as e: said = [(type(e).__name__, str(e))]
-        dist.broadcast_object_list(said)
-        if said[0]: raise OSError(f"process 0 could not write: {said[0][0]}: {said[0][1]}")
+# %% ../../nbs/train/00c_team.ipynb #3e8d9816
+@patch
+def check_same(self:Team,
+    facts:dict # name -> plain value: what all processes must have alike
+): # nothing
+    "Raise `RuntimeError` naming the process and the fact that differ; also when a process is silent"
+    if dist.get_backend() == 'gloo':
+        try: dist.monitored_barrier(timeout=self.timeout, wait_all_ranks=True)
+        except RuntimeError as e:
+            raise RuntimeError(f"a process is silent for {self.timeout.total_seconds():.0f} s; it may have failed, see its own "
+                               f"message: {str(e).splitlines()[0]}") from None
+    all_facts = [None] * self.world
+    dist.all_gather_object(all_facts, facts)
+    for rank, other in enumerate(all_facts):
+        for name, value in all_facts[0].items():
+            if other.get(name) != value:
+                raise RuntimeError(f"process {rank} has another {name} than process 0: {other.get(name)!r} and {value!r}. "
+                                   "All processes need the same script, data and seed")
 
-    def any(self,
-        flag:bool # of this process
-    )->bool: # the same in all processes
-        "Is it true for one of the processes?"
-        x = torch.tensor(float(flag))
-        if dist.get_backend() == 'nccl': x = x.cuda()
-        dist.all_reduce(x, op=dist.ReduceOp.MAX)
-        return bool(x)
+# %% ../../nbs/train/00c_team.ipynb #454b1c7f
+@patch
+def alone_write(self:Team,
+    write # function without arguments
+): # nothing
+    "Let process 0 write, and tell all whether it worked"
+    said = [None]
+    if self.rank == 0:
+        try: write()
+        except Exception as e: said = [(type(e).__name__, str(e))]
+    dist.broadcast_object_list(said)
+    if said[0]: raise OSError(f"process 0 could not write: {said[0][0]}: {said[0][1]}")
 
-    def __repr__(self)->str: return f'process {self.rank} of {self.world}, part {self.part} of {self.n_parts}, tables in {self.shards}'
+@patch
+def any(self:Team,
+    flag:bool # of this process
+)->bool: # the same in all processes
+    "Is it true for one of the processes?"
+    x = torch.tensor(float(flag))
+    if dist.get_backend() == 'nccl': x = x.cuda()
+    dist.all_reduce(x, op=dist.ReduceOp.MAX)
+    return bool(x)
+
+# %% ../../nbs/train/00c_team.ipynb #2e961b0b
+@patch
+def add_gradients(self:Team,
+    params,         # parameters with gradients
+    lazy:bool=False # leave gradients sparse? For optimisers that move touched rows only
+): # nothing
+    "Put the gradient of the whole batch into each parameter"
+    params = [p for p in params if p.requires_grad]
+    for p in params:
+        if p.grad is None: p.grad = _no_rows(p) if p in self.sparse else torch.zeros_like(p)
+    added, jobs = self._add_touched([p for p in params if p.grad.is_sparse], lazy), []
+    for p in params:
+        if p in added: continue
+        cut = hasattr(p, 'device_mesh')
+        if cut and self.world == self.shards: continue # its rows are here and nowhere else
+        group = self.mesh['data'].get_group() if cut else None # of those who own the same rows
+        jobs.append(dist.all_reduce(p.grad.to_local() if cut else p.grad, group=group, async_op=True))
+    for job in jobs: job.wait()
+
+def _no_rows(p): return torch.sparse_coo_tensor(torch.empty(1, 0, dtype=torch.int64, device=p.device), p.new_empty(0, *p.shape[1:]), p.shape)
+
+# %% ../../nbs/train/00c_team.ipynb #0ff4bf66
+@patch
+def _add_touched(self:Team, params, lazy)->set: # parameters with sparse gradients -> those whose rows were exchanged
+    if not params: return set()
+    grads, added = [p.grad.coalesce() for p in params], set()
+    counts = torch.tensor([g.indices().shape[1] for g in grads], device=params[0].device)
+    dist.all_reduce(counts, op=dist.ReduceOp.MAX)
+    for p, g, most in zip(params, grads, counts.tolist()):
+        stays = lazy or p not in self.sparse
+        if most * self.world > len(p) and not stays:
+            p.grad = g.to_dense()
+            continue
+        n, ids, rows = g.indices().shape[1], g.indices().new_full((self.world, most), -1), g.values().new_zeros(self.world, most, *p.shape[1:])
+        ids[self.rank, :n], rows[self.rank, :n] = g.indices()[0], g.values()
+        for x in (ids, rows): dist.all_gather(list(x), x[self.rank].clone())
+        there = ids >= 0
+        if stays: p.grad = torch.sparse_coo_tensor(ids[there][None], rows[there], p.shape).coalesce()
+        else: p.grad = torch.zeros_like(p).index_add_(0, ids[there], rows[there])
+        added.add(p)
+    return added
 
 # %% ../../nbs/train/00c_team.ipynb #ac529cdd
+_LARGE_TABLE = 2**16 # numbers; smaller ones are not worth the exchange
+
 def join_layers(
     model:nn.Module, # any module
-    team:Team        # that trains it
+    team:Team,       # that trains it
+    least:int=_LARGE_TABLE # numbers in the smallest table whose touched rows are exchanged
 ): # nothing
-    "Let dropout and batch norm compute as if one process had the whole batch"
-    if team.n_parts == 1: return
+    "Let dropout and batch norm compute as if one process had the whole batch, and large tables tell which rows were touched"
     for m in model.modules():
         if isinstance(m, nn.Dropout): m.forward = _joint_dropout(m, team)
         elif isinstance(m, nn.BatchNorm1d): m.forward = _joint_norm(m, team)
         elif isinstance(m, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
             raise NotImplementedError(f"{type(m).__name__} is not shared between processes yet: train this model in one process")
+        elif isinstance(m, nn.Embedding) and m.weight.numel() >= least and not m.sparse and not hasattr(m.weight, 'device_mesh'):
+            m.sparse = True
+            team.sparse.add(m.weight)
 
 # %% ../../nbs/train/00c_team.ipynb #89299a15
 def _joint_dropout(layer, team):
@@ -171,21 +210,45 @@ def _joint_norm(layer, team):
     return forward
 
 # %% ../../nbs/train/00c_team.ipynb #e73480ca
-_LARGE_TABLE = 2**20 # numbers; smaller ones are not worth the exchange
+_CUT_TABLE = 2**20 # numbers
 
 def shard_tables(
-    model:nn.Module,       # with `nn.Embedding` tables
-    team:Team,             # with more than one part of the tables
-    least:int=_LARGE_TABLE  # numbers in the smallest table that is cut
+    model:nn.Module,     # with `nn.Embedding` tables
+    team:Team,           # with more than one part of the tables
+    least:int=_CUT_TABLE # numbers in the smallest table that is cut
 )->list: # names of the tables that are cut
-    "Cut the large embedding tables by rows over the processes"
-    from torch.distributed.tensor import Replicate
-    from torch.distributed.tensor.parallel import RowwiseParallel, parallelize_module
-    large = [name for name, m in model.named_modules() if isinstance(m, nn.Embedding) and m.weight.numel() >= least]
-    plan = {name: RowwiseParallel(input_layouts=Replicate(), output_layouts=Replicate()) for name in large}
-    if plan: parallelize_module(model, team.mesh['table'], plan)
-    return large
+    "Cut the large embedding tables by rows over the processes; those with `padding_idx` or `max_norm` stay whole"
+    from torch.distributed.tensor import DTensor, Shard
+    found = []
+    for name, m in model.named_modules():
+        if not isinstance(m, nn.Embedding) or m.weight.numel() < least or m.padding_idx is not None or m.max_norm is not None: continue
+        mesh, each = team.mesh['table'], -(-m.num_embeddings // team.shards)
+        first, shape = mesh.get_local_rank() * each, m.weight.shape
+        own = DTensor.from_local(m.weight.detach()[first:first + each].clone(), mesh, [Shard(0)], run_check=False, shape=shape, stride=m.weight.stride())
+        m.weight = nn.Parameter(own, requires_grad=m.weight.requires_grad)
+        m.forward = _looked_up(m, mesh.get_group(), each, first)
+        found.append(name)
+    return found
 
+# %% ../../nbs/train/00c_team.ipynb #0cdbdc7a
+def _looked_up(layer, group, each, first): # forward of a table of which this process owns `each` rows from `first` on
+    from torch.distributed._functional_collectives import all_to_all_single_autograd
+    n = group.size()
+    def forward(ids):
+        mine, back = ids.reshape(-1).long().unique(return_inverse=True)
+        if len(mine) and not 0 <= int(mine[0]) <= int(mine[-1]) < layer.num_embeddings: raise IndexError(f"rows go from 0 to {layer.num_embeddings - 1}, not from {int(mine[0])} to {int(mine[-1])}")
+        ask = (mine // each).bincount(minlength=n)
+        give = torch.empty_like(ask)
+        dist.all_to_all_single(give, ask, group=group)
+        ask, give = ask.tolist(), give.tolist()
+        wanted = mine.new_empty(sum(give))
+        dist.all_to_all_single(wanted, mine, give, ask, group=group)
+        rows = layer.weight.to_local().index_select(0, wanted - first)
+        got = all_to_all_single_autograd(rows, ask, give, group)
+        return nn.functional.embedding(back.view(ids.shape), got)
+    return forward
+
+# %% ../../nbs/train/00c_team.ipynb #e327e35a
 def whole(
     x # a tensor, cut or not
 )->torch.Tensor: # an ordinary one
