@@ -1,5 +1,5 @@
 "What each process of test_distributed runs: train a small model and write what came out"
-import json, os, sys
+import json, os, sys, time
 import torch
 from torch import nn
 from ddl_lesson8.train.learner import Data, Learner, load_learner, seeded
@@ -33,6 +33,10 @@ if __name__ == '__main__':
     job, out = json.loads(sys.argv[1]), sys.argv[2]
     rank, torch_seed = int(os.environ['RANK']), job.get('seed_of_rank')
     calls = None
+    if job.get('silent'): # from the fifth batch on
+        def sleep(l):
+            if rank == job['silent'] and l.plan.done == 5: time.sleep(40)
+        calls = dict(before_batch=sleep)
     if job.get('die_at') is not None: # once: the first time that somebody gets there
         def die(l):
             if rank == job['who'] and l.recorder.losses is not None and l.plan.first_batch + l.plan.done == job['die_at'] and not os.path.exists(out + '.died'):
@@ -41,6 +45,7 @@ if __name__ == '__main__':
     import ddl_lesson8.train.learner as module, functools
     for name, function in (('cut', 'shard_tables'), ('touched', 'join_layers')): # also small tables
         if job.get(name): setattr(module, function, functools.partial(getattr(module, function), least=1))
+    if job.get('timeout'): module.find_team = functools.partial(module.find_team, timeout=job['timeout'])
     l = make(job['kind'], getattr(torch, job.get('dtype', 'float64')), seed=rank if job.get('other_seed') else 0, shard=job.get('shard'), calls=calls, lazy=job.get('lazy', False))
     if job.get('other_data') and rank == 1: l.data.train = (*l.data.train[:-1], l.data.train[-1] + 1)
     if job.get('load'): l.load(job['load']); l.resume()

@@ -50,10 +50,27 @@ def test_a_checkpoint_goes_on(table, tmp_path):
 
 @pytest.mark.parametrize('args, words', [
     (['nowhere.csv'], 'nothing at'), (['{t}', '--user', 'who'], "no column 'who'"), (['{t}', '--split', 'time'], '--timestamp'), (['{t}', '--resume'], '--checkpoint'),
-    (['{t}', '--model', 'table'], '--target'), (['{t}', '--valid', '1.5'], 'share'), (['{t}', '--epochs', '0'], 'at least one epoch'), (['{t}', '--model', 'network', '--scan'], '--model dot')])
+    (['{t}', '--model', 'table'], '--target'), (['{t}', '--valid', '1.5'], 'share'), (['{t}', '--user', 'item', '--item', 'item', '--scan'], 'three columns'), (['{t}', '--model', 'network', '--scan'], '--model dot')])
 def test_mistakes_end_with_2_and_a_sentence(args, words, table, tmp_path, capsys):
     assert train_main([a.format(t=table) for a in args] + ['--out', str(tmp_path/'m')]) == 2
     assert words in capsys.readouterr().err and not (tmp_path/'m'/'model.pt').exists()
+
+@pytest.mark.parametrize('args', [('--epochs', '0'), ('--epochs', '1.5'), ('--factors', '-3'), ('--batch', '0'), ('--lr', 'nan'), ('--lr', '0'), ('--seed', '-1'), ('--shard', 'x')])
+def test_numbers_out_of_range_are_named(args, table, tmp_path, capsys):
+    with pytest.raises(SystemExit) as e: train_main([str(table), '--out', str(tmp_path/'m'), *args])
+    assert e.value.code == 2 and args[0] in capsys.readouterr().err and not (tmp_path/'m').exists()
+
+@pytest.mark.parametrize('name, content', [('a.parquet', b'junk'), ('a.csv', b'user,item,rating\nJos\xe9,1,3\n'), ('a.csv', b'')])
+def test_a_file_that_is_no_table_is_named(name, content, tmp_path, capsys):
+    (tmp_path/name).write_bytes(content)
+    assert train_main([str(tmp_path/name), '--out', str(tmp_path/'m'), '--scan']) == 2
+    assert f'{name} cannot be read' in capsys.readouterr().err and os.listdir(tmp_path/'m') == []
+
+@pytest.mark.parametrize('content, words', [(b'', 'names no user'), (b'\xff\xfe', 'UTF-8'), ('\ufeffperson 1\n'.encode(), None)])
+def test_a_file_of_users(content, words, model, tmp_path, capsys):
+    (tmp_path/'u').write_bytes(content)
+    assert recommend_main([str(model), '--out', str(tmp_path/'l.csv'), '--users', str(tmp_path/'u')]) == (2 if words else 0)
+    assert (words or 'of 1 users') in capsys.readouterr().err and (tmp_path/'l.csv').exists() == (words is None)
 
 @pytest.mark.parametrize('kind', ['csv', 'jsonl', 'parquet'])
 def test_lists_are_those_of_the_learner(kind, model, tmp_path):
@@ -69,7 +86,7 @@ def test_lists_are_those_of_the_learner(kind, model, tmp_path):
         assert [r['item'] for r in mine] == [l.items[k] for k in right.topk(4).indices.tolist()][:len(mine)]
         assert [float(r['rating']) for r in mine] == pytest.approx(right.topk(len(mine)).values.tolist(), abs=1e-4)
 
-@pytest.mark.parametrize('args, words', [(['--out', 'x.txt'], '.csv'), (['--out', 'x.csv', '--top', '0'], 'from 1 up'), (['--out', 'x.csv', '--users', 'nobody.txt'], 'nobody.txt')])
+@pytest.mark.parametrize('args, words', [(['--out', 'x.txt'], '.csv'), (['--out', 'x.csv', '--users', 'nobody.txt'], 'nobody.txt')])
 def test_bad_orders_write_nothing(args, words, model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert recommend_main([str(model), *args]) == 2 and words in capsys.readouterr().err and os.listdir(tmp_path) == []

@@ -63,6 +63,9 @@ def test_a_killed_process_is_restarted_from_the_checkpoint(tmp_path, seed):
 def test_a_process_with_something_else_is_named(tmp_path, change, words):
     assert words in torchrun(tmp_path, 2, ok=False, kind='stars', **{change: True})
 
+def test_a_process_that_falls_silent_is_named(tmp_path):
+    assert 'process 0 of 3 waited in vain for process 1, see' in torchrun(tmp_path, 3, ok=False, kind='wide', touched=True, silent=1, timeout=8)
+
 def test_a_batch_smaller_than_the_team_is_refused(tmp_path):
     from ddl_lesson8.train.team import Team
     team = object.__new__(Team); team.world, team.rank = 4, 0

@@ -200,3 +200,14 @@ def test_unique_of_many_is_fast(make): # right: the numbers that are there
     path = make(cells(A1='SUM(UNIQUE(SEQUENCE(100000)))', A2='SUM(UNIQUE(MOD(SEQUENCE(20000),7)))', A3='SUM(UNIQUE(SEQUENCE(5),FALSE,TRUE))'))
     sheets = timed(SheetModule.load(path, []))
     assert [sheets.values(f'A{i}') for i in (1, 2, 3)] == [100000 * 100001 / 2, 21., 15.]
+
+
+def test_a_formula_that_keeps_the_engine_busy_keeps_its_saved_result(make, monkeypatch):
+    from ddl_lesson8.sheets import engine
+    monkeypatch.setattr(engine, '_ENGINE_SECONDS', 2)
+    path = make(cells(A1='COMBIN(1E15,B1)', B1=5e14, A2='WEIBULL.DIST(B2,2,3,TRUE)', B2=1., A3='B2*2'))
+    module = timed(lambda: SheetModule.load(path, []))
+    assert timed(lambda: module.how('A1')) == 'frozen' and module.values('A1') == 1.
+    sheets = timed(lambda: module({'B1': [[7.]], 'B2': [[3.]]}))
+    assert sheets.values('A3') == 6.
+    with pytest.raises(SheetError, match='data!A1 cannot be computed'): sheets.values('A1')

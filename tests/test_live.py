@@ -282,6 +282,18 @@ def test_a_pen_stroke_changes_the_bars(page):
     page.wait_for_function("document.querySelector('digit-reader').answer === 1")
 
 
+def test_a_digit_drawn_with_the_keyboard(page):
+    "Shift and an arrow draw a stroke; without Shift the pen only moves"
+    page.evaluate("async () => { const e = document.querySelector('digit-reader'); await e.open(); await e.clear(); e.pen = [14, 5]; e.pad.focus() }")
+    for _ in range(17): page.keyboard.press('Shift+ArrowDown')
+    page.wait_for_function("async () => { const e = document.querySelector('digit-reader'); return e.values.get((await e.inputs())[22 * 28 + 14]) > .9 }")
+    assert page.evaluate("document.querySelector('digit-reader').answer") == 1
+    ink = "(async () => { const e = document.querySelector('digit-reader'); return (await e.inputs()).reduce((sum, at) => sum + e.values.get(at), 0) })()"
+    before = page.evaluate(ink)
+    for _ in range(5): page.keyboard.press('ArrowRight')
+    assert page.evaluate(ink) == before > 10
+
+
 def test_the_notebook_widget_sends_edits_to_python_and_takes_them_back(page, site, tmp_path):
     "The widget's one file with a stand-in for the notebook's model: an edit in the page, an edit from Python, colours from Python"
     page.evaluate("""async doc => {

@@ -178,8 +178,8 @@ def verdict_html(
 def effects_html(
     rows:list # of a claim's evidence
 )->str: # a line for each effect; those of one unit share their scale
-    "The effects over seeds, as pictures: six open, the others folded"
-    with_effect = [r for r in rows if r.effect]
+    "The effects over seeds, as pictures: real data first, six open, the others folded"
+    with_effect = sorted((r for r in rows if r.effect), key=lambda r: r.planted)
     scale = {r.unit: max(reach(s.effect) for s in with_effect if s.unit == r.unit) for r in with_effect}
     on = lambda r: f' <small>{escape(r.data) or "planted"}</small>' if r.data or r.planted else ''
     line = lambda r: f'<tr><td>{prose_html(r.what)}{on(r)}</td><td>{effect_svg(r.effect, scale[r.unit])}</td><td>{escape(r.number())}</td></tr>'

@@ -16,15 +16,19 @@ from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #d35254cd
 _FORMULAS = dict( # {x} is the cell of the input
-    identity='{x}', sigmoid='1/(1+EXP(-{x}))', tanh='TANH({x})', relu='MAX(0,{x})', leaky_relu='IF({x}>0,{x},0.01*{x})',
+    identity='{x}', sigmoid='1/(1+EXP(-{x}))', tanh='TANH({x})', relu='MAX(0,{x})',
+    leaky_relu='IF({x}>0,{x},0.01*{x})',
     elu='IF({x}>0,{x},EXP({x})-1)', selu='1.05070098735548*IF({x}>0,{x},1.67326324235438*(EXP({x})-1))',
-    gelu='{x}*0.5*(1+ERF({x}/SQRT(2)))', silu='{x}/(1+EXP(-{x}))', softplus='LN(1+EXP({x}))',
-    mish='{x}*TANH(LN(1+EXP({x})))', hardsigmoid='MAX(0,MIN(1,{x}/6+0.5))', hardtanh='MAX(-1,MIN(1,{x}))',
+    gelu='{x}*0.5*(1+ERF({x}/SQRT(2)))', silu='{x}/(1+EXP(-{x}))',
+    softplus='LN(1+EXP({x}))',
+    mish='{x}*TANH(LN(1+EXP({x})))', hardsigmoid='MAX(0,MIN(1,{x}/6+0.5))',
+    hardtanh='MAX(-1,MIN(1,{x}))',
     hardswish='{x}*MAX(0,MIN(1,{x}/6+0.5))', relu6='MAX(0,MIN(6,{x}))')
 
 _CHARTS = {'levels off on both sides': ('sigmoid', 'tanh', 'hardsigmoid', 'hardtanh'),
            'relatives of ReLU': ('relu', 'leaky_relu', 'elu', 'selu', 'softplus'),
-           'dips before it rises': ('gelu', 'silu', 'mish', 'hardswish'), 'identity and ReLU6': ('identity', 'relu6')}
+           'dips before it rises': ('gelu', 'silu', 'mish', 'hardswish'),
+           'identity and ReLU6': ('identity', 'relu6')}
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #2b6be4e2
 def _curves_sheet(book):
@@ -35,50 +39,67 @@ def _curves_sheet(book):
     blocks, checks = {}, []
     for name, formula in _FORMULAS.items():
         scale = 'signed' if ACTIVATIONS[name](x).min() < 0 else True
-        blocks[name] = sheet.formula(x.shape, lambda i: formula.format(x=column.ref(i)), name, fmt='0.00', vertical=True, scale=scale)
+        blocks[name] = sheet.formula(x.shape, lambda i: formula.format(x=column.ref(i)),
+                                     name, fmt='0.00', vertical=True, scale=scale)
         loose = 1e-9 if name == 'gelu' else None # spreadsheet engines compute ERF to about ten digits
-        checks.append(Check(name, blocks[name], rtol=loose, from_scratch=ACTIVATIONS[name](x), PyTorch=getattr(F, name, identity)(x)))
+        checks.append(Check(name, blocks[name], rtol=loose,
+                            from_scratch=ACTIVATIONS[name](x),
+                            PyTorch=getattr(F, name, identity)(x)))
     for (title, names), at in zip(_CHARTS.items(), ('A3', 'S3', 'A17', 'S17')):
         line_chart(sheet, at, title, column, [blocks[n] for n in names], span=(-6, 6))
     return checks
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #5783dc31
 def _losses_sheet(book):
-    x = torch.tensor([[2., 1., -1., 0.5], [0., 3., 0.25, -2.], [1., 1., 1., 1.]], dtype=torch.float64)
+    x = torch.tensor([[2., 1., -1., 0.5], [0., 3., 0.25, -2.], [1., 1., 1., 1.]],
+                     dtype=torch.float64)
     y = torch.tensor([0, 2, 3])
     sheet = book.sheet('losses', about='Softmax and cross-entropy step by step with EXP and LN; squared, absolute and binary losses')
     scores = sheet.put(x, 'scores', at='A3', fmt='0.00', scale='signed')
     target = sheet.put(y, 'right class', right_of=scores, vertical=True, scale=False)
     sheet.choose(target, ['0', '1', '2', '3'])
     row = lambda block, i: block.area(rows=(i, i + 1), absolute=True)
-    top = sheet.formula((3,), lambda i: f'MAX({row(scores, i)})', 'largest', right_of=target, fmt='0.00', vertical=True, scale=False)
-    exps = sheet.formula((3, 4), lambda i, j: f'EXP({scores.ref(i, j)}-{top.ref(i)})', 'EXP(score - largest)', right_of=top, fmt='0.000')
-    share = sheet.formula((3, 4), lambda i, j: f'{exps.ref(i, j)}/SUM({row(exps, i)})', 'softmax: divided by the sum', right_of=exps, fmt='0.000')
+    top = sheet.formula((3,), lambda i: f'MAX({row(scores, i)})', 'largest',
+                        right_of=target, fmt='0.00', vertical=True, scale=False)
+    exps = sheet.formula((3, 4), lambda i, j: f'EXP({scores.ref(i, j)}-{top.ref(i)})',
+                         'EXP(score - largest)', right_of=top, fmt='0.000')
+    share = sheet.formula((3, 4), lambda i, j: f'{exps.ref(i, j)}/SUM({row(exps, i)})',
+                          'softmax: divided by the sum', right_of=exps, fmt='0.000')
     each = sheet.formula((3,), lambda i: f'-LN(INDEX({row(share, i)},{target.ref(i)}+1))', '-LN(share)', right_of=share, fmt='0.000', vertical=True)
     bar_chart(sheet, 'A12', 'the loss of each row', each, axes=('row', '-LN(share)'))
-    loss = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})', 'cross-entropy', right_of=each, fmt='0.0000', scale=False)
-    safe = sheet.cross_entropy(scores, target, label='in one formula', right_of=loss, fmt='0.0000', scale=False)
+    loss = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})',
+                         'cross-entropy', right_of=each, fmt='0.0000', scale=False)
+    safe = sheet.cross_entropy(scores, target, label='in one formula', right_of=loss,
+                               fmt='0.0000', scale=False)
     checks = [Check('EXP(score - largest)', exps, from_scratch=(x - x.amax(1, keepdim=True)).exp()),
               Check('softmax', share, from_scratch=softmax(x), PyTorch=F.softmax(x, 1)),
               Check('-LN(share)', each, from_scratch=cross_entropy(x, y, reduction='none'), PyTorch=F.cross_entropy(x, y, reduction='none'))]
-    checks += [Check(b.label, b, from_scratch=cross_entropy(x, y), PyTorch=F.cross_entropy(x, y)) for b in (loss, safe)]
+    checks += [Check(b.label, b, from_scratch=cross_entropy(x, y),
+                     PyTorch=F.cross_entropy(x, y)) for b in (loss, safe)]
     return checks + _number_losses(sheet, scores)
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #9e014146
 def _number_losses(sheet, above): # below: losses of four predictions
-    x, y = (torch.tensor([row], dtype=torch.float64) for row in ([2.5, -1., 0.3, 4.], [3., 0., 1., 0.]))
+    x, y = (torch.tensor([row], dtype=torch.float64)
+            for row in ([2.5, -1., 0.3, 4.], [3., 0., 1., 0.]))
     yes, plain = (y > 0).double(), dict(scale=False)
     a = sheet.put(x, 'predictions', below=above, fmt='0.00', **plain)
     b = sheet.put(y, 'targets', right_of=a, fmt='0.00', **plain)
-    c = sheet.formula((1, 4), lambda i, j: f'IF({b.ref(i, j)}>0,1,0)', 'target above 0?', right_of=b, fmt='0', **plain)
-    squared, absolute = sheet.mse(a, b, right_of=c, fmt='0.0000', **plain), sheet.mae(a, b, fmt='0.0000', **plain)
+    c = sheet.formula((1, 4), lambda i, j: f'IF({b.ref(i, j)}>0,1,0)',
+                      'target above 0?', right_of=b, fmt='0', **plain)
+    squared = sheet.mse(a, b, right_of=c, fmt='0.0000', **plain)
+    absolute = sheet.mae(a, b, fmt='0.0000', **plain)
     terms = lambda i, j: f'LN(1+EXP({a.ref(i, j)}))-{c.ref(i, j)}*{a.ref(i, j)}'
     each = sheet.formula((1, 4), terms, 'LN(1+EXP(p)) - y p', fmt='0.000', **plain)
-    binary = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})', 'binary cross-entropy', fmt='0.0000', **plain)
+    binary = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})',
+                           'binary cross-entropy', fmt='0.0000', **plain)
     logits = binary_cross_entropy_with_logits
-    return [Check('squared error', squared, from_scratch=mse_loss(x, y), PyTorch=F.mse_loss(x, y)),
-            Check('absolute error', absolute, from_scratch=l1_loss(x, y), PyTorch=F.l1_loss(x, y)),
-            Check('binary cross-entropy', binary, from_scratch=logits(x, yes), PyTorch=F.binary_cross_entropy_with_logits(x, yes))]
+    return [Check('squared error', squared, from_scratch=mse_loss(x, y),
+                  PyTorch=F.mse_loss(x, y)),
+            Check('absolute error', absolute, from_scratch=l1_loss(x, y),
+                  PyTorch=F.l1_loss(x, y)),
+            Check('binary cross-entropy', binary, from_scratch=logits(x, yes),
+                  PyTorch=F.binary_cross_entropy_with_logits(x, yes))]
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #66b0d24b
 def activations_sheet(

@@ -38,7 +38,8 @@ def ratings_sheet_model(
     user, item = table.nonzero(as_tuple=True)
     with seeded(0): model = EmbeddingDotBias(*table.shape, n_factors, (.5, 5.5), std=.1).double()
     data = Data((user, item, table[user, item]), batch_size=64)
-    Learner(data, model, nn.functional.mse_loss, lr=.1, wd=1., device='cpu', progress=False).fit_one_cycle(30)
+    Learner(data, model, nn.functional.mse_loss, lr=.1, wd=1., device='cpu',
+            progress=False).fit_one_cycle(30)
     for p in model.parameters(): p.data.copy_((p.data * 1e4).round() / 1e4)
     return model
 
@@ -73,10 +74,12 @@ def collab_sheet(
 def _sheet_predictions(s, low, high, factors, biases): # a block of formulas
     lo, hi = (b.ref(absolute=True) for b in (low, high))
     def cell(f, p):
-        row, column = factors[0].area(rows=(f, f + 1), absolute='col'), factors[1].area(cols=(p, p + 1), absolute='row')
+        row, column = factors[0].area(rows=(f, f + 1),
+                                      absolute='col'), factors[1].area(cols=(p, p + 1), absolute='row')
         score = f"MMULT({row},{column})+{biases[0].ref(f, absolute='col')}+{biases[1].ref(p, absolute='row')}"
         return f'{lo}+({hi}-{lo})/(1+EXP(-({score})))'
-    return s.formula((factors[0].shape[0], factors[1].shape[1]), cell, 'predictions', at='Y17', fmt='0.0', array=True)
+    return s.formula((factors[0].shape[0], factors[1].shape[1]), cell, 'predictions',
+                     at='Y17', fmt='0.0', array=True)
 
 # %% ../../nbs/book/05_sheet_collab.ipynb #5f58bdae
 def ratings_sheet_errors(
@@ -88,19 +91,25 @@ def ratings_sheet_errors(
 )->list: # `Check`s
     "Write the errors, their root mean squares, and what all formulas should give"
     off = lambda f, p: f'IF({stars.ref(f, p)}=0,0,{guess.ref(f, p)}-{stars.ref(f, p)})'
-    error = s.formula(stars.shape, off, 'errors: prediction - rating', at='AO17', fmt='0.0;-0.0;', scale='signed')
+    error = s.formula(stars.shape, off, 'errors: prediction - rating', at='AO17',
+                      fmt='0.0;-0.0;', scale='signed')
     root = lambda **part: f'SQRT(SUMSQ({error.area(**part)})/COUNTIF({stars.area(**part)},">0"))'
     number, (n, m) = dict(fmt='0.000', scale=False), stars.shape
-    rows = s.formula((n,), lambda f: root(rows=(f, f + 1)), 'error of each film', at='BE17', fmt='0.00', vertical=True)
-    cols = s.formula((m,), lambda p: root(cols=(p, p + 1)), 'error of each person', at='AO34', fmt='0.00')
-    rmse = s.formula((), root, 'root mean square error', at='B8', name='collab_rmse', **number)
+    rows = s.formula((n,), lambda f: root(rows=(f, f + 1)), 'error of each film',
+                     at='BE17', fmt='0.00', vertical=True)
+    cols = s.formula((m,), lambda p: root(cols=(p, p + 1)), 'error of each person',
+                     at='AO34', fmt='0.00')
+    rmse = s.formula((), root, 'root mean square error', at='B8', name='collab_rmse',
+                     **number)
     count, sum_ = f'COUNTIF({stars.area()},">0")', f'SUM({stars.area()})'
     spread = lambda: f'SQRT(SUMSQ({stars.area()})/{count}-({sum_}/{count})^2)'
-    mean = s.formula((), spread, 'the same, guessing the mean', at='B12', name='collab_rmse_of_the_mean', **number)
+    mean = s.formula((), spread, 'the same, guessing the mean', at='B12',
+                     name='collab_rmse_of_the_mean', **number)
     s.note('A36', 'Change a rating, a factor or a bias: all else follows. Excel\'s Solver can lower the error.')
     by_hand, by_torch = ratings_sheet_values(table, model, False), ratings_sheet_values(table, model, True)
     blocks = zip(by_hand, (guess, error, rows, cols, rmse, mean))
-    return [Check(name, block, from_scratch=by_hand[name], PyTorch=by_torch[name]) for name, block in blocks]
+    return [Check(name, block, from_scratch=by_hand[name], PyTorch=by_torch[name])
+            for name, block in blocks]
 
 # %% ../../nbs/book/05_sheet_collab.ipynb #d094ae88
 @torch.no_grad()
@@ -115,11 +124,15 @@ def ratings_sheet_values(
         guess = model(*torch.cartesian_prod(torch.arange(n), torch.arange(m)).T).view(n, m).T
         root = lambda a, b, seen: mse(a[seen], b[seen]).sqrt()
     else:
-        scores = [[sum(a * b for a, b in zip(u[p], i[f])) + bu[p] + bi[f] for p in range(n)] for f in range(m)]
-        guess = torch.tensor([[.5 + 5 / (1 + math.exp(-s)) for s in row] for row in scores], dtype=torch.float64)
+        scores = [[sum(a * b for a, b in zip(u[p], i[f])) + bu[p] + bi[f]
+                   for p in range(n)] for f in range(m)]
+        guess = torch.tensor([[.5 + 5 / (1 + math.exp(-s)) for s in row]
+                              for row in scores], dtype=torch.float64)
         root = lambda a, b, seen: ((a - b) * seen).square().sum().div(seen.sum()).sqrt()
     stars, seen = table.T, table.T > 0
     lines = lambda a, b, ok: torch.stack([root(*rows) for rows in zip(a, b, ok)])
-    return {'predictions': guess, 'errors': (guess - stars) * seen, 'error of each film': lines(guess, stars, seen),
-            'error of each person': lines(guess.T, table, seen.T), 'root mean square error': root(guess, stars, seen),
+    return {'predictions': guess, 'errors': (guess - stars) * seen,
+            'error of each film': lines(guess, stars, seen),
+            'error of each person': lines(guess.T, table, seen.T),
+            'root mean square error': root(guess, stars, seen),
             'the same, guessing the mean': root(stars[seen].mean().expand(m, n), stars, seen)}

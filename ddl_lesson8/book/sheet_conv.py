@@ -55,7 +55,8 @@ _CHOICES = {'top edge': '1 1 1 0 0 0 -1 -1 -1', 'left edge': '1 0 -1 1 0 -1 1 0 
             'blur': '1/9 ' * 9, 'sharpen': '0 -1 0 -1 5 -1 0 -1 0'} # row by row
 
 def _kernels_to_choose(s, w1): # the weights that a reader types, and those in use
-    typed = s.put(w1, 'kernels', at='AE13', fmt='0', scale='signed', pitch=29, name='conv_w1')
+    typed = s.put(w1, 'kernels', at='AE13', fmt='0', scale='signed', pitch=29,
+                  name='conv_w1')
     chosen = [s.put(['as typed'], 'choose', at=at) for at in ('AC13', 'AC42')]
     for block in chosen: s.choose(block, ['as typed', *_CHOICES])
     def weight(o, c, i, j): # the weight of the kernel that was chosen, else the typed one
@@ -72,13 +73,18 @@ def _conv_blocks(s, x, w1, w2, dense): # the network's inputs, and its formulas
     signed = dict(scale='signed', fmt='0.00')
     xs = s.put(x, 'picture: 1 is ink', at='A4', name='conv_x')
     w1s, used = _kernels_to_choose(s, w1)
-    c1 = s.conv2d(xs, used, relu=True, label='conv1 + ReLU: edges', at='AJ4', pitch=29, gap=3, name='conv_1')
+    c1 = s.conv2d(xs, used, relu=True, label='conv1 + ReLU: edges', at='AJ4', pitch=29,
+                  gap=3, name='conv_1')
     w2s = s.put(w2, 'filters', at='BL13', pitch=29, name='conv_w2', **signed)
     c2 = _conv_off_edge(s, c1, w2s, 'conv2 + ReLU', at='BQ4', gap=5, name='conv_2')
-    pool = s.max_pool2d(c2, 2, ceil_mode=True, label='max pool, off the edge', at='CQ4', name='conv_pool')
-    ten = s.put(dense, 'dense weights: ten outputs', at='DE4', across=True, name='conv_dense', **signed)
-    scores = s.linear(pool, ten, label='scores', at='CQ36', name='conv_scores', **signed)
-    soft = s.softmax(scores, label='softmax', at='CQ39', fmt='0.00', name='conv_softmax')
+    pool = s.max_pool2d(c2, 2, ceil_mode=True, label='max pool, off the edge', at='CQ4',
+                        name='conv_pool')
+    ten = s.put(dense, 'dense weights: ten outputs', at='DE4', across=True,
+                name='conv_dense', **signed)
+    scores = s.linear(pool, ten, label='scores', at='CQ36', name='conv_scores',
+                      **signed)
+    soft = s.softmax(scores, label='softmax', at='CQ39', fmt='0.00',
+                     name='conv_softmax')
     return (xs, w1s, w2s, ten), (used, c1, c2, pool, scores, soft)
 
 # %% ../../nbs/book/05_sheet_conv.ipynb #bc6f60c1
@@ -92,9 +98,11 @@ def conv_sheet(
     s.text('A1', 'A convolutional network: change a pixel, a kernel, a filter or a dense weight, and watch what follows on its right', 'title')
     blocks, formulas = _conv_blocks(s, *inputs)
     digits = s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')
-    bar_chart(s, 'CQ43', 'what the network reads', formulas[-1], digits, axes=('digit', 'share'))
+    bar_chart(s, 'CQ43', 'what the network reads', formulas[-1], digits,
+              axes=('digit', 'share'))
     s.note('CQ41', 'The dense weights were trained on drawn digits; the filters of conv2 are random.')
     s.note('BQ2', "25 columns as on the lecture's sheet, where 24 fit: the last window reads a blank column.")
     names = ('picture', 'kernels', 'filters', 'dense'), ('kernels in use', 'conv1', 'conv2', 'max pool', 'scores', 'softmax')
     given = [Check(n, b, given=True, PyTorch=t) for n, b, t in zip(names[0], blocks, inputs)]
-    return given + [Check(n, b, from_scratch=o, PyTorch=t) for n, b, o, t in zip(names[1], formulas, (inputs[1], *own), (inputs[1], *torchs))]
+    return given + [Check(n, b, from_scratch=o, PyTorch=t)
+                    for n, b, o, t in zip(names[1], formulas, (inputs[1], *own), (inputs[1], *torchs))]

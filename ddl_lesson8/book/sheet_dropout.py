@@ -28,24 +28,31 @@ def _maps(sheet, x, first, second): # the picture and both layers
     train = sheet.put(1, 'training? 1 or 0', at='F4', scale=False)
     sheet.choose(train, ['1', '0'])
     xs = sheet.put(x, 'picture', at='A36')
-    k1 = sheet.put(first, 'edges that lie and edges that stand', right_of=xs, scale='signed')
+    k1 = sheet.put(first, 'edges that lie and edges that stand', right_of=xs,
+                   scale='signed')
     c1 = sheet.conv2d(xs, k1, relu=True, label='first convolution + ReLU', right_of=k1)
-    k2 = sheet.put(second[0], 'kernels of the second layer', right_of=c1, fmt='0.00', scale='signed')
+    k2 = sheet.put(second[0], 'kernels of the second layer', right_of=c1, fmt='0.00',
+                   scale='signed')
     def both(i, j): # the sum over two channels
         part = lambda c: f'SUMPRODUCT({c1.area(c, rows=(i, i + 3), cols=(j, j + 3))},{k2.area(c, absolute=True)})'
         return f'MAX(0,{part(0)}+{part(1)})'
-    u = sheet.formula((24, 24), lambda i, j: 'RAND()', 'random numbers: press F9', right_of=k2)
-    return p, train, u, sheet.formula((24, 24), both, 'second convolution + ReLU', at='A8')
+    u = sheet.formula((24, 24), lambda i, j: 'RAND()', 'random numbers: press F9',
+                      right_of=k2)
+    return p, train, u, sheet.formula((24, 24), both, 'second convolution + ReLU',
+                                      at='A8')
 
 # %% ../../nbs/book/05_sheet_dropout.ipynb #f4aa6c87
 def _counts(sheet, mask, maps, product, scaled): # at the top: what has become of the cells
     cells = mask.area(absolute=True)
     plain = dict(fmt='0', scale=False)
     n = sheet.formula((), lambda: f'COUNT({cells})', 'cells', at='P4', **plain)
-    survive = sheet.formula((), lambda: f'COUNTIF({cells},1)', 'survive', right_of=n, **plain)
-    rate = sheet.formula((), lambda: f'1-{survive.ref()}/{n.ref()}', 'rate in fact', right_of=survive, fmt='0.000', scale=False)
+    survive = sheet.formula((), lambda: f'COUNTIF({cells},1)', 'survive', right_of=n,
+                            **plain)
+    rate = sheet.formula((), lambda: f'1-{survive.ref()}/{n.ref()}', 'rate in fact',
+                         right_of=survive, fmt='0.000', scale=False)
     def mean_of(i): return f'AVERAGE({(maps, product, scaled)[i].area()})'
-    means = sheet.formula((3,), mean_of, 'means of map, product, library', right_of=rate, fmt='0.00', scale=False)
+    means = sheet.formula((3,), mean_of, 'means of map, product, library',
+                          right_of=rate, fmt='0.00', scale=False)
     return n, survive, rate, means
 
 def _blocks(sheet, x, first, second):
@@ -96,4 +103,5 @@ def _checks(x, first, second, p, train, maps, d, pool, scaled, counts):
             Check('scaled', scaled, from_scratch=ours(True), PyTorch=library),
             Check('cells that survive', survive, from_scratch=lambda read: mask(read).sum().double()),
             Check('rate in fact', rate, from_scratch=lambda read: 1 - mask(read).double().mean()),
-            Check('means', mean, from_scratch=means(own, ours(False), ours(True)), PyTorch=means(theirs, rest, library))]
+            Check('means', mean, from_scratch=means(own, ours(False), ours(True)),
+                  PyTorch=means(theirs, rest, library))]

@@ -18,7 +18,8 @@ def _poem(): # words of the poem, their vocabulary, and a row of numbers for eac
     words = split_words(POEM)
     vocab = Vocab(words, ignore_case=True, sort=True)
     g = torch.Generator().manual_seed(8)
-    return words, vocab, Embedding(len(vocab), 4, std=0.5, dtype=torch.float64, generator=g)
+    return words, vocab, Embedding(len(vocab), 4, std=0.5, dtype=torch.float64,
+                                   generator=g)
 
 # %% ../../nbs/book/05_sheet_embeddings.ipynb #9c79f6e3
 def embeddings_sheet(
@@ -29,14 +30,18 @@ def embeddings_sheet(
     about = 'Words of a poem as ids by MATCH and as rows by INDEX; one-hot times matrix beside it'
     sheet = book.sheet('embeddings', about=about)
     listed = sheet.put(vocab.items, 'vocabulary', at='A3', vertical=True)
-    table = sheet.put(layer.weight, 'embedding matrix', right_of=listed, fmt='0.00', scale='signed')
+    table = sheet.put(layer.weight, 'embedding matrix', right_of=listed, fmt='0.00',
+                      scale='signed')
     poem = sheet.put(words, 'poem', right_of=table, vertical=True)
     sheet.choose(poem, listed)
     def match(i): return f'MATCH({poem.ref(i)},{listed.area(absolute=True)},0)-1'
-    found = sheet.formula((len(words),), match, 'id', right_of=poem, fmt='0', scale=False, vertical=True)
-    rows = sheet.index(table, found, 'poem as a matrix', right_of=found, fmt='0.00', scale='signed')
+    found = sheet.formula((len(words),), match, 'id', right_of=poem, fmt='0',
+                          scale=False, vertical=True)
+    rows = sheet.index(table, found, 'poem as a matrix', right_of=found, fmt='0.00',
+                       scale='signed')
     ones = sheet.one_hot(found, len(vocab), 'one-hot rows', right_of=rows)
-    product = sheet.matmul(ones, table, 'one-hot x matrix', right_of=ones, fmt='0.00', scale='signed')
+    product = sheet.matmul(ones, table, 'one-hot x matrix', right_of=ones, fmt='0.00',
+                           scale='signed')
     return _checks(words, vocab, layer, found, rows, ones, product)
 
 # %% ../../nbs/book/05_sheet_embeddings.ipynb #2c8e7ed5
@@ -45,7 +50,10 @@ def _checks(words, vocab, layer, found, rows, ones, product):
     lower = [w.lower() for w in vocab.items]
     by_index = torch.tensor([lower.index(w.lower()) for w in words])
     their_ones, ours = F.one_hot(ids, len(vocab)).double(), layer(ids).detach()
-    return [Check('ids of the words', found, from_scratch=ids.double(), list_index=by_index.double()),
-            Check('rows of the words', rows, from_scratch=ours, PyTorch=F.embedding(ids, weight)),
+    return [Check('ids of the words', found, from_scratch=ids.double(),
+                  list_index=by_index.double()),
+            Check('rows of the words', rows, from_scratch=ours,
+                  PyTorch=F.embedding(ids, weight)),
             Check('one-hot rows', ones, from_scratch=one_hot(ids, len(vocab), torch.float64), PyTorch=their_ones),
-            Check('one-hot times matrix', product, from_scratch=ours, PyTorch=their_ones @ weight)]
+            Check('one-hot times matrix', product, from_scratch=ours,
+                  PyTorch=their_ones @ weight)]

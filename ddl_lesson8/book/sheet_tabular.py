@@ -20,14 +20,18 @@ def sheet_model(
 )->tuple: # trained TabularLearner, table of four raw rows
     "A small network on planted shops, for the sheet: state, day, promotion and time to sales"
     t = planted_shops(seed, n_shops=16, keep=.1, own=0., scatter=0.).columns
-    days = np.array(['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'])
+    days = np.array(['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday',
+                     'Sunday'])
     date = t['date'].astype('datetime64[D]').astype(int)
     columns = dict(
-        state=t['state'].tolist(), day=days[(date + 3) % 7].tolist(), promotion=t['promotion'].tolist(),
+        state=t['state'].tolist(), day=days[(date + 3) % 7].tolist(),
+        promotion=t['promotion'].tolist(),
         days=(date - date[0]).tolist(), log_sales=np.log(t['sales']))
     learn = tabular_learner(
-        columns, 'log_sales', ['state', 'day'], ['promotion', 'days'], layers=(4,), emb_szs=dict(state=2, day=2),
-        y_range=(7.5, 9.5), use_bn=False, bn_cont=False, batch_size=64, device='cpu', seed=seed)
+        columns, 'log_sales', ['state', 'day'], ['promotion', 'days'], layers=(4,),
+        emb_szs=dict(state=2, day=2),
+        y_range=(7.5, 9.5), use_bn=False, bn_cont=False, batch_size=64, device='cpu',
+        seed=seed)
     learn.fit_one_cycle(20, 3e-2)
     places = list(zip(columns['state'], columns['day']))
     shown = ('Bayern', 'Saturday'), ('Hamburg', 'Monday'), ('Sachsen', 'Monday'), ('Saarland', 'Thursday')
@@ -78,8 +82,10 @@ def tabular_sheet(
 def _sheet_answers(s, last, low, high): # logarithms of sales within a range, and sales
     def squeeze(i, j): return f'{low}+({high}-{low})/(1+EXP(-{last.ref(i, j)}))'
     label = f'log sales, in {low} to {high}'
-    out = s.formula((4, 1), squeeze, label, at='AB10', fmt='0.000', name='tabular_log_sales')
-    sales = s.formula((4, 1), lambda i, j: f'EXP({out.ref(i, j)})', 'sales', at='AB16', fmt='0', scale=False)
+    out = s.formula((4, 1), squeeze, label, at='AB10', fmt='0.000',
+                    name='tabular_log_sales')
+    sales = s.formula((4, 1), lambda i, j: f'EXP({out.ref(i, j)})', 'sales', at='AB16',
+                      fmt='0', scale=False)
     return out, sales
 
 # %% ../../nbs/book/05_sheet_tabular.ipynb #f0e8e36e
@@ -101,12 +107,18 @@ def tabular_checks(
     checks = []
     for n, i, block in zip(learn.prep.cat_names, x_cat.T, blocks['ids']):
         by_list = torch.tensor([learn.prep.classes[n].index(v) for v in rows[n]])
-        checks.append(Check(f'tabular: id of {n}', block, from_scratch=by_list, PyTorch=i))
-    for n, t, e, i, block in zip(learn.prep.cat_names, tables, model.embeds, x_cat.T, blocks['looked']):
-        checks.append(Check(f'tabular: {n} looked up', block, from_scratch=t[i], PyTorch=e(i).detach()))
+        checks.append(Check(f'tabular: id of {n}', block, from_scratch=by_list,
+                            PyTorch=i))
+    for n, t, e, i, block in zip(learn.prep.cat_names, tables, model.embeds, x_cat.T,
+                                 blocks['looked']):
+        checks.append(Check(f'tabular: {n} looked up', block, from_scratch=t[i],
+                            PyTorch=e(i).detach()))
     hidden = (by_hand @ w[0].T + b[0]).clamp(min=0)
     return checks + [
-        Check('tabular: side by side', blocks['x'], from_scratch=by_hand, PyTorch=inputs),
-        Check('tabular: hidden layer', blocks['hidden'], from_scratch=hidden, PyTorch=first),
+        Check('tabular: side by side', blocks['x'], from_scratch=by_hand,
+              PyTorch=inputs),
+        Check('tabular: hidden layer', blocks['hidden'], from_scratch=hidden,
+              PyTorch=first),
         Check('tabular: log sales', blocks['out'], from_scratch=scratch, PyTorch=out),
-        Check('tabular: sales', blocks['sales'], from_scratch=scratch.exp(), PyTorch=out.exp())]
+        Check('tabular: sales', blocks['sales'], from_scratch=scratch.exp(),
+              PyTorch=out.exp())]

@@ -21,7 +21,8 @@ from ..sheets.xlsx import XlsxFile, open_workbook
 from ..sheets.audit import audit_command
 
 # %% ../../nbs/book/10_workbook.ipynb #02f7599b
-CHAPTERS = ('parameters', 'embeddings', 'collab', 'tabular', 'conv', 'conv_matmul', 'dropout', 'activations')
+CHAPTERS = ('parameters', 'embeddings', 'collab', 'tabular', 'conv', 'conv_matmul',
+            'dropout', 'activations')
 
 # %% ../../nbs/book/10_workbook.ipynb #ed3e64ed
 def chapter_sheets(
@@ -71,7 +72,8 @@ def lesson_book(
     for chapter, write in chapter_sheets(chapters).items():
         before = set(book.sheets)
         checks += write(book)
-        others += [(s, PAGES.get(chapter, chapter)) for n, s in book.sheets.items() if n not in before]
+        others += [(s, PAGES.get(chapter, chapter))
+                   for n, s in book.sheets.items() if n not in before]
     _contents(first, others)
     return book, checks
 
@@ -101,7 +103,8 @@ def _frozen(file): # an engine in which random numbers stay as the file has them
 # %% ../../nbs/book/10_workbook.ipynb #f26f6cc6
 def _squeeze(formula): # without blanks, which mean nothing outside quotes
     if ' ' not in formula: return formula
-    return ''.join(t if t.startswith('"') else t.replace(' ', '') for t in re.split(r'("[^"]*")', formula))
+    return ''.join(t if t.startswith('"') else t.replace(' ', '')
+                   for t in re.split(r'("[^"]*")', formula))
 
 def _said(cell): # what a cell holds, in words
     if cell.formula: return f'the formula {_squeeze(cell.typed)[:70]}'
@@ -121,14 +124,17 @@ def _same_content(a, b): # the same number, text or formula?
 def _row(name, sheet, cells, n, against, problems): # a line of a report that counts instead of measuring
     found = problems[0] if problems else ''
     more = f' (and {len(problems) - 1} more cells)' if len(problems) > 1 else ''
-    return Row(name, sheet, cells, n, against, math.inf if problems else 0., '', not problems, found + more)
+    return Row(name, sheet, cells, n, against, math.inf if problems else 0., '',
+               not problems, found + more)
 
 def _as_built(file, fresh, sheet): # are inputs and formulas those of a fresh workbook?
     if sheet not in file.sheets: return _row('contents', sheet, '', 0, 'the book', [f'sheet {sheet!r} is missing'])
     places = sorted(fresh.cells(sheet).keys() | file.cells(sheet).keys())
-    pairs = [(_name(sheet, at), file.cell(sheet, *at), fresh.cell(sheet, *at)) for at in places]
+    pairs = [(_name(sheet, at), file.cell(sheet, *at), fresh.cell(sheet, *at))
+             for at in places]
     changed = [pair for pair in pairs if not _same_content(*pair[1:])]
-    bad = [f'{name} holds {_said(theirs)}; the book has {_said(ours)}' for name, theirs, ours in changed]
+    bad = [f'{name} holds {_said(theirs)}; the book has {_said(ours)}'
+           for name, theirs, ours in changed]
     return _row('numbers and formulas', sheet, 'all', len(pairs), 'the book', bad)
 
 # %% ../../nbs/book/10_workbook.ipynb #9f9157de
@@ -143,7 +149,8 @@ def _right_result(cell, now): # is the saved result the recalculated one? A rand
 
 # %% ../../nbs/book/10_workbook.ipynb #c54c711c
 def _follows(file, engine, sheet): # do the saved results follow from the inputs?
-    bad, formulas = [], {at: c for at, c in sorted(file.cells(sheet).items()) if c.formula}
+    bad, formulas = [], {at: c for at, c in sorted(file.cells(sheet).items())
+                         if c.formula}
     for at, cell in formulas.items():
         if not _right_result(cell, engine.cell(sheet, *at)):
             shown, now = _said(cell._replace(formula=None)), _said(engine.cell(sheet, *at))
@@ -161,14 +168,16 @@ def check_lesson_workbook(
         fresh = open_workbook(book.save(Path(folder)/'lesson8.xlsx'))
         rows = [_as_built(file, fresh, s) for s in fresh.sheets]
     extra = [s for s in file.sheets if s not in fresh.sheets]
-    rows += [_row('contents', s, '', 0, 'the book', [f'sheet {s!r} is not of the book']) for s in extra]
+    rows += [_row('contents', s, '', 0, 'the book',
+                  [f'sheet {s!r} is not of the book']) for s in extra]
     engine = _frozen(file)
     rows += [_follows(file, engine, s) for s in file.sheets]
     return Report(file.path, rows + crosscheck(file, [c for c in checks if _has_sheets(file, c)]).rows)
 
 # %% ../../nbs/book/10_workbook.ipynb #71d3f543
 def _has_sheets(file, check): # is the sheet of this comparison there?
-    return getattr(getattr(check.where, 'sheet', None), 'name', None) in (None, *file.sheets)
+    return getattr(getattr(check.where, 'sheet', None), 'name',
+                   None) in (None, *file.sheets)
 
 # %% ../../nbs/book/10_workbook.ipynb #e2a71300
 class Part(NamedTuple):
@@ -188,7 +197,8 @@ PLAIN = [
     Part('conv2', ('BM4:CK27', 'BM33:CK56'),
          ('=MAX(0,SUM(AH3:AJ5*$BI$11:$BK$13)+SUM(AH32:AJ34*$BI$15:$BK$17))',
           '=MAX(0,SUM(AH3:AJ5*$BI$38:$BK$40)+SUM(AH32:AJ34*$BI$42:$BK$44))')),
-    Part('max pool', ('CM4:DK26', 'CM33:DK55'), ('=MAX(BM4:BN5)', '=MAX(BM33:BN34)'), 2),
+    Part('max pool', ('CM4:DK26', 'CM33:DK55'), ('=MAX(BM4:BN5)', '=MAX(BM33:BN34)'),
+         2),
     Part('dense weights', ('DN4:EL26', 'DN33:EL55'), (), 2),
     Part('dense output', ('EN4',), ('=SUMPRODUCT(DN4:EL26,CM4:DK26)+SUMPRODUCT(DN33:EL55,CM33:DK55)',))]
 
@@ -206,11 +216,13 @@ _DROPOUT = [
     Part('dropout rate', ('GD1',)),
     Part('dropout mask', ('DZ4:EX27', 'DZ37:EX60'),
          ('=IF(CU4>($GD$1+0.001),CU4,0)', '=IF(CU37>($GD$1+0.001),CU37,0)')),
-    Part('after dropout', ('FE4:GC27', 'FE37:GC60'), ('=IF(DZ4=0,0,BQ4)', '=IF(DZ37=0,0,BQ37)')),
+    Part('after dropout', ('FE4:GC27', 'FE37:GC60'),
+         ('=IF(DZ4=0,0,BQ4)', '=IF(DZ37=0,0,BQ37)')),
     Part('cells', ('FA30', 'FA63'), ('=26*26', '=26*26')),
     Part('dropped cells', ('FA31', 'FA64'), ('=COUNTIF(DZ4:EX27,0)', '=COUNTIF(DZ37:EX60,0)')),
     Part('share dropped', ('FA32', 'FA65'), ('=FA31/FA30', '=FA64/FA63')),
-    Part('max pool', ('GH4:HF26', 'GH37:HF59'), ('=MAX(FE4:FF5)', '=MAX(FE37:FF38)'), 2),
+    Part('max pool', ('GH4:HF26', 'GH37:HF59'), ('=MAX(FE4:FF5)', '=MAX(FE37:FF38)'),
+         2),
     Part('dense weights', ('HI4:IG26', 'HI37:IG59'), (), 2),
     Part('dense output', ('II4',), ('=SUMPRODUCT(HI4:IG26,GH4:HF26)+SUMPRODUCT(HI37:IG59,GH37:HF59)',))]
 
@@ -227,7 +239,8 @@ def _cells_of(part): # (row, column) of every cell of a block, with the formula 
 
 # %% ../../nbs/book/10_workbook.ipynb #d2ef9292
 def _likeness(file, sheet, parts): # share of the expected formulas that a sheet has, in a sample
-    cells, want = file.cells(sheet), [pair for p in parts if p.first for pair in _cells_of(p)][::7]
+    cells, want = file.cells(sheet), [pair for p in parts if p.first
+                                      for pair in _cells_of(p)][::7]
     same = lambda at, text: at in cells and _squeeze(cells[at].typed or '') == text
     return sum(same(*pair) for pair in want) / len(want)
 
@@ -238,7 +251,8 @@ def find_course_sheets(
     "Recognise the sheets of the course's workbook by their formulas"
     file, found = open_workbook(path), {}
     for known, parts in COURSE.items():
-        best = max(((_likeness(file, s, parts), s) for s in file.sheets), default=(0, ''))
+        best = max(((_likeness(file, s, parts), s) for s in file.sheets),
+                   default=(0, ''))
         if best[0] > .5: found[known] = best[1]
     return found
 
@@ -256,7 +270,8 @@ def course_network(
     kept = conv2 if mask is None else torch.where(mask == 0, 0., conv2)
     pool = F.max_pool2d(kept, 2, ceil_mode=True)
     out = (pool * dense).sum()
-    return {'conv1': conv1, 'conv2': conv2, 'after dropout': kept, 'max pool': pool, 'dense output': out}
+    return {'conv1': conv1, 'conv2': conv2, 'after dropout': kept, 'max pool': pool,
+            'dense output': out}
 
 # %% ../../nbs/book/10_workbook.ipynb #495f5bd3
 _DIGESTS = { # of each row, then of each column, of each range
@@ -278,11 +293,13 @@ _DIGESTS = { # of each row, then of each column, of each range
 
 # %% ../../nbs/book/10_workbook.ipynb #d82b64c1
 def _digest(row): # four hexadecimal digits for the numbers of a row or a column
-    return hashlib.blake2s(','.join(f'{v + 0.:.12g}' for v in row).encode(), digest_size=2).hexdigest()
+    return hashlib.blake2s(','.join(f'{v + 0.:.12g}' for v in row).encode(),
+                           digest_size=2).hexdigest()
 
 def _changed(t, known): # rows and columns of a matrix whose digest is not the known one
     old = [known[i:i + 4] for i in range(0, len(known), 4)]
-    other = lambda lines, was: [i for i, (line, d) in enumerate(zip(lines, was)) if _digest(line) != d]
+    other = lambda lines, was: [i for i, (line, d) in enumerate(zip(lines, was))
+                                if _digest(line) != d]
     return other(t.tolist(), old[:len(t)]), other(t.T.tolist(), old[len(t):])
 
 # %% ../../nbs/book/10_workbook.ipynb #6388be55
@@ -291,8 +308,10 @@ def _input_problems(part, sheet, t): # cells of inputs that are not the course's
     for text, plane, known in zip(part.ranges, t, _DIGESTS[part.name]):
         a, (rows, cols) = parse_area(text), _changed(plane, known)
         if not rows and not cols: continue
-        crossings = ((r, c) for r in rows or range(len(plane)) for c in cols or range(plane.shape[1]))
-        cells = [cell_name(a.top + r * part.step, a.left + c * part.step) for r, c in crossings]
+        crossings = ((r, c) for r in rows or range(len(plane))
+                     for c in cols or range(plane.shape[1]))
+        cells = [cell_name(a.top + r * part.step, a.left + c * part.step)
+                 for r, c in crossings]
         found = ' or '.join(cells[:4] + ['...'] * (len(cells) > 4))
         bad.append(f"the number in {quote_sheet(sheet)}!{found} is not the course's")
     return bad
@@ -305,7 +324,8 @@ def _formula_problems(file, sheet, part): # cells of a block whose formula is no
     for at, text in _cells_of(part):
         cell = file.cell(sheet, *at)
         same = cell.formula is not None and _squeeze(cell.typed) == text
-        if same and _filled(cell) == (Area('', *at, *at) if _needs_array(text) else None): continue
+        if same and _filled(cell) == (Area('', *at, *at)
+                                      if _needs_array(text) else None): continue
         wanted = text + (' as an array formula' if same else '')
         bad.append(f'{_name(sheet, at)} holds {_said(cell)}; its block has {wanted}')
     return bad
@@ -315,14 +335,17 @@ def _strays(file, sheet, parts): # numbers and formulas outside all blocks
     known = {at for p in parts for at, _ in _cells_of(p)}
     others = [(at, c) for at, c in sorted(file.cells(sheet).items()) if at not in known]
     strange = [(at, c) for at, c in others if c.formula or c.type != 'text']
-    bad = [f'{_name(sheet, at)} holds {_said(c)}; the course has nothing there' for at, c in strange]
-    return _row('everything else', sheet, 'other cells', len(others), 'blank or text', bad)
+    bad = [f'{_name(sheet, at)} holds {_said(c)}; the course has nothing there'
+           for at, c in strange]
+    return _row('everything else', sheet, 'other cells', len(others), 'blank or text',
+                bad)
 
 # %% ../../nbs/book/10_workbook.ipynb #6aabe261
 def _read_parts(source, sheet, parts): # (ranges, rows, columns) of each block, or why it cannot be read
     found = {}
     for p in parts:
-        try: found[p.name] = numbers(source, [parse_area(r, sheet) for r in p.ranges], p.step)
+        try: found[p.name] = numbers(source, [parse_area(r, sheet) for r in p.ranges],
+                                     p.step)
         except SheetError as e: found[p.name] = str(e).removeprefix(f'{source.path}: ')
     return found
 
@@ -336,17 +359,20 @@ def _expected(given, own): # what PyTorch computes from the inputs, and from the
     n = torch.full_like(dropped, 26 * 26)
     counts = {'cells': n, 'dropped cells': dropped, 'share dropped': dropped / n}
     drawn = {'random numbers': u.clamp(0, 1 - 2**-53), 'dropout mask': mask}
-    return course_network(x, w1[:, None], w2.reshape(2, 2, 3, 3), dense, mask) | drawn | counts
+    return course_network(x, w1[:, None], w2.reshape(2, 2, 3, 3), dense,
+                          mask) | drawn | counts
 
 # %% ../../nbs/book/10_workbook.ipynb #fcaa5c96
 def _differences(part, sheet, name, got, want, row): # compare a block of one calculation; the row keeps the worst cell
     if isinstance(got, str): return [f'{got} ({name})']
     want = want[part.name].reshape(got.shape)
-    gap = ((got - want).abs() / (want.abs().max().item() or 1.)).nan_to_num(nan=math.inf)
+    gap = ((got - want).abs() / (want.abs().max().item()
+                                 or 1.)).nan_to_num(nan=math.inf)
     k, rest = divmod(gap.argmax().item(), gap[0].numel())
     i, j = divmod(rest, gap.shape[2])
     a = parse_area(part.ranges[k])
-    where, worst = _name(sheet, (a.top + i * part.step, a.left + j * part.step)), gap[k, i, j].item()
+    where, worst = _name(sheet, (a.top + i * part.step,
+                                 a.left + j * part.step)), gap[k, i, j].item()
     if worst >= row.diff: row.diff, row.worst = worst, where
     if worst <= 1e-12: return []
     return [f'{name}, {where} is {got[k, i, j].item()!r}; PyTorch has {want[k, i, j].item()!r}']
@@ -355,7 +381,8 @@ def _differences(part, sheet, name, got, want, row): # compare a block of one ca
 def _part_row(part, sheet): # the line of a block, before it is judged
     n, more = sum(1 for _ in _cells_of(part)), len(part.ranges) - 2
     cells = ', '.join(part.ranges[:2]) + (f' and {more} more' if more > 0 else '')
-    row = _row(part.name, sheet, cells, n, 'PyTorch' if part.first else "the course's digests", [])
+    row = _row(part.name, sheet, cells, n, 'PyTorch'
+               if part.first else "the course's digests", [])
     row.given = not part.first
     return row
 
@@ -400,7 +427,8 @@ def check_course_workbook(
     engine, rows = Engine(file), []
     for known, parts in COURSE.items():
         if known in found: rows += _course_rows(file, engine, found[known], parts)
-        else: rows.append(_row('sheet', known, '', 0, 'the course', [f'no sheet looks like {known!r}']))
+        else: rows.append(_row('sheet', known, '', 0, 'the course',
+                               [f'no sheet looks like {known!r}']))
     return Report(file.path, rows)
 
 # %% ../../nbs/book/10_workbook.ipynb #k665bef5
@@ -424,7 +452,8 @@ def check_workbook(
 
 # %% ../../nbs/book/10_workbook.ipynb #9063db0e
 def _parser():
-    parser = argparse.ArgumentParser('ddl8-check', description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser('ddl8-check',
+                                     description=__doc__.partition('\n')[0])
     parser.add_argument('path', nargs='?', help="any workbook, or a folder of them; a lesson8.xlsx and the course's "
                                                 "conv-example.xlsx are compared with PyTorch too; without a path, "
                                                 "the lesson's workbook is built and checked")
@@ -436,8 +465,10 @@ def _shown(report, as_json): # a report, as words or as data
     n_bad, n = sum(not r.ok for r in report.rows), len(report)
     verdict = f'all {n} comparisons agree' if report else f'{n_bad} of {n} comparisons differ'
     if not as_json: return f'{report}\n{report.path.name}: {verdict}'
-    rows = [{k: v if v != math.inf else None for k, v in vars(r).items()} for r in report.rows]
-    return json.dumps(dict(path=str(report.path), status=int(not report), comparisons=rows), indent=1)
+    rows = [{k: v if v != math.inf else None for k, v in vars(r).items()}
+            for r in report.rows]
+    return json.dumps(dict(path=str(report.path), status=int(not report),
+                           comparisons=rows), indent=1)
 
 # %% ../../nbs/book/10_workbook.ipynb #f1c5f2ad
 def main(
@@ -452,7 +483,8 @@ def main(
             built = Path(args.save or Path(folder)/'lesson8.xlsx')
             report = check_workbook(args.path) if args.path else lesson_workbook(built)
     except SheetError as e:
-        print(json.dumps(dict(path=args.path, status=2, error=str(e))) if args.json else e, file=sys.stdout if args.json else sys.stderr)
+        print(json.dumps(dict(path=args.path, status=2, error=str(e)))
+              if args.json else e, file=sys.stdout if args.json else sys.stderr)
         return 2
     print(_shown(report, args.json))
     return 0 if report else 1

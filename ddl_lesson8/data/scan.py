@@ -346,6 +346,7 @@ def scan_ratings(
     "Prepare ratings that need not fit in memory; `ValueError` names the column or the row that is not right"
     if not 0 <= valid < 1: raise ValueError(f"valid={valid}: a share from 0 up to, but not including, 1")
     if duplicates not in ('error', 'keep', 'last'): raise ValueError(f"duplicates={duplicates!r}: choose 'error', 'keep' or 'last'")
+    if len({user, item, rating}) < 3: raise ValueError(f"user, item and rating are three columns, not {user!r}, {item!r} and {rating!r}")
     names = dict(user=user, item=item, rating=rating) | (dict(timestamp=timestamp) if timestamp else {})
     if _protocol(path) == 'file': path = urllib.request.url2pathname(urllib.parse.urlsplit(str(path)).path)
     if _protocol(path) and not folder: raise ValueError(f"{path} is an address: say in which folder of this machine the columns shall lie, folder=…")
@@ -362,7 +363,6 @@ def scan_ratings(
         shutil.rmtree(part/'source', ignore_errors=True) # copies of what was fetched
         if (folder/'manifest.json').exists(): shutil.rmtree(folder)
         os.rename(part, folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+    except _polars().exceptions.PolarsError as e: raise ValueError(f"{path} cannot be read: {str(e).splitlines()[0]}") from None
+    finally: shutil.rmtree(part, ignore_errors=True)
     return ScannedRatings(folder, verify=False)

@@ -30,7 +30,48 @@ def limit(seconds, memory): # of this process; Windows has no such limits
     resource.setrlimit(resource.RLIMIT_CPU, (int(use.ru_utime + use.ru_stime) + seconds, resource.RLIM_INFINITY))
     if memory: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)), resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
+class Kept: # some formulas, and the cells that they see
+    def __init__(self):
+        self.model, self.sheets, self.asked = ironcalc.create('kept', 'en', 'UTC', 'en'), {}, []
+
+    def number(self, sheet): # of a sheet, which is made where it is new
+        if sheet not in self.sheets:
+            n = len(self.sheets)
+            if n: self.model.add_sheet(sheet)
+            else: self.model.rename_sheet(0, sheet)
+            self.sheets[sheet] = n
+        return self.sheets[sheet]
+
+    def put(self, sheet, row, col, value): # a value into a cell; an error is a list of one
+        m, at = self.model, (self.number(sheet), row, col)
+        if value is None: m.clear_cell_contents(*at)
+        elif isinstance(value, bool): m.update_cell_with_bool(*at, value)
+        elif isinstance(value, float): m.update_cell_with_number(*at, value)
+        elif isinstance(value, list): m.set_user_input(*at, value[0])
+        else: m.update_cell_with_text(*at, value)
+
+    def write(self, sheet, row, col, text, array, h, w): # a formula
+        n = self.number(sheet)
+        if array: self.model.set_user_array_formula(n, row, col, w, h, '=' + text)
+        else: self.model.set_user_input(n, row, col, '=' + text)
+        self.asked += [(n, r, c) for r in range(row, row + h) for c in range(col, col + w)]
+
+    def get(self, *at): # a result
+        value = self.model.get_cell_value(*at)
+        if value is None: return 0.
+        return [value] if self.model.get_cell_type(*at) == ironcalc.CellType.ErrorValue else value
+
 class Served:
+    def __init__(self): self.models = {}
+
+    def kept(self, key, formulas, cells): # results of formulas, which are sent once
+        if formulas: self.models[key] = Kept()
+        m = self.models[key]
+        for cell in cells: m.put(*cell)
+        for formula in formulas: m.write(*formula)
+        m.model.evaluate()
+        return [m.get(*at) for at in m.asked]
+
     def load(self, path):
         self.model = ironcalc.load_from_xlsx(path, 'en', 'UTC', 'en')
         self.model.evaluate()

@@ -11,58 +11,57 @@ __all__ = []
 import numpy as np
 import torch
 from .address import MAX_COLS, MAX_ROWS, SheetError
+from .engine import _Child
 from .formulas import Call, Fault, Ref, unparse, walk
 from .values import BLANK, FAULT, LOST, NUMBER, Cells, decode, encode
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0006
+class Helper:
+    "The process that computes the formulas of one workbook"
+    def __init__(self,
+        path='' # of the workbook, for messages
+    ): self.path, self.child, self.stopped = path, None, False
+
+    def ask(self,
+        *question # as `_Child` takes it
+    ): # the answer
+        "Ask; raises `SheetError` where there is no answer, and from then on at once"
+        if self.stopped:
+            raise SheetError(f"{self.path}: the spreadsheet engine had to be stopped, "
+                             "and is not asked again")
+        if self.child is None: self.child = _Child(self.path)
+        try: return self.child.ask(*question)
+        except SheetError:
+            self.stopped, self.child = True, None
+            raise
+
+    def __getstate__(self): # for copies and pickles
+        return {**self.__dict__, 'child': None}
+
 class Engine:
     "Some formulas in the memory of ironcalc"
     def __init__(self,
-        formulas # (text in A1 notation, kind, size) by (sheet, row, column)
-    ):
-        import ironcalc
-        self.model, self.sheets, self.formulas = ironcalc.create('kept', 'en', 'UTC', 'en'), {}, formulas
-        self.ready, self.errors = False, ironcalc.CellType.ErrorValue
-    def number(self, sheet): # of a sheet, which is made where it is new
-        if sheet not in self.sheets:
-            n = len(self.sheets)
-            if n: self.model.add_sheet(sheet)
-            else: self.model.rename_sheet(0, sheet)
-            self.sheets[sheet] = n
-        return self.sheets[sheet]
+        formulas, # (text in A1 notation, kind, size) by (sheet, row, column)
+        helper    # `Helper` of their workbook
+    ): self.formulas, self.helper, self.child = formulas, helper, None
+
     def __call__(self,
         cells # Python values by (sheet, row, column)
     )->dict: # Python values by (sheet, row, column) of all cells that the formulas fill; errors are `Fault`s
-        "Compute the formulas"
-        for (sheet, row, col), value in cells.items(): self.put(self.number(sheet), row, col, value)
-        if not self.ready: self.write()
-        self.model.evaluate()
-        out = {}
-        for (sheet, row, col), (_, _, (h, w)) in self.formulas.items():
-            out |= {(sheet, r, c): self.get(self.number(sheet), r, c)
-                    for r in range(row, row + h) for c in range(col, col + w)}
-        return out
-
-def _put(self, sheet, row, col, value): # a value into a cell
-    m = self.model
-    if value is None: m.clear_cell_contents(sheet, row, col)
-    elif isinstance(value, bool): m.update_cell_with_bool(sheet, row, col, value)
-    elif isinstance(value, float): m.update_cell_with_number(sheet, row, col, value)
-    elif isinstance(value, Fault): m.set_user_input(sheet, row, col, value.value)
-    else: m.update_cell_with_text(sheet, row, col, value)
-
-def _write(self): # the formulas, once
-    for (sheet, row, col), (text, kind, (h, w)) in self.formulas.items():
-        n, self.ready = self.number(sheet), True
-        if kind == 'array': self.model.set_user_array_formula(n, row, col, w, h, '=' + text)
-        else: self.model.set_user_input(n, row, col, '=' + text)
-
-def _get(self, sheet, row, col): # a result
-    value = self.model.get_cell_value(sheet, row, col)
-    if value is None: return 0.
-    return Fault(value) if self.model.get_cell_type(sheet, row, col) == self.errors else value
-
-Engine.put, Engine.write, Engine.get = _put, _write, _get
+        "Compute the formulas; raises `SheetError` where the engine cannot"
+        known = self.child is not None and self.child is self.helper.child
+        formulas = [] if known else [[*at, text, kind == 'array', *size] for at,
+                                     (text, kind, size) in self.formulas.items()]
+        values = [[*at, [v.value] if isinstance(v, Fault) else v]
+                  for at, v in cells.items()]
+        answer = self.helper.ask('kept', id(self), formulas, values)
+        if 'error' in answer: raise SheetError(answer['error'])
+        self.child = self.helper.child
+        places = [(sheet, r, c) for (sheet, row, col), (_, _, (h, w))
+                  in self.formulas.items()
+                  for r in range(row, row + h) for c in range(col, col + w)]
+        return {at: Fault(v[0]) if isinstance(v, list) else v
+                for at, v in zip(places, answer['is'], strict=True)}
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0009
 _CLOSE = 1e-11, 1e-5 # relative difference that is rounding, in double and in single precision
@@ -107,7 +106,7 @@ def _extent(ref, row, col): # cells of a range; whole columns and rows count as 
     top, left, bottom, right = ref.at(int(row), int(col))
     return (abs(bottom - top) + 1) * (abs(right - left) + 1)
 
-def _engine_of(step): # an `Engine` of the formulas of a step, or None
+def _engine_of(step, helper): # an `Engine` of the formulas of a step, or None
     g = step.group
     if g.kept is None or g.kept.tree is None: return None
     if any(isinstance(n, Call) and n.name.upper() in _SEES_MORE for n in walk(g.kept.tree)): return None
@@ -115,7 +114,7 @@ def _engine_of(step): # an `Engine` of the formulas of a step, or None
     seen = sum(_extent(n, *at) for n in walk(g.kept.tree) if isinstance(n, Ref) for at in zip(g.rows[:1], g.cols[:1]))
     if seen * len(g.rows) > _MAX_SEEN: return None # a whole sheet, for one, is more than the engine can hold
     return Engine({(g.sheet, int(r), int(c)): (unparse(g.kept.tree, (int(r), int(c))), g.kind, g.size)
-                   for r, c in zip(g.rows, g.cols)})
+                   for r, c in zip(g.rows, g.cols)}, helper)
 
 _NOT_COMPUTED = {'#NAME?', '#ERROR!', '#N/IMPL!', '#CIRC!'} # what the engine says where it cannot
 
@@ -130,10 +129,13 @@ def engine_agrees(
     "Does the engine give the saved results for the saved cells?"
     if step.agrees is not None: return step.agrees
     seen, g = step.seen(run), step.group
-    step.engine = _engine_of(step)
+    step.engine = _engine_of(step, run.helper)
     if step.engine is None: step.agrees = np.zeros(len(g.rows), dtype=bool); return step.agrees
     base = [decode(*p, run.texts) for p in zip(seen.num, seen.kind)]
-    got = step.engine({p: v for p, v in zip(seen.places, base) if p})
+    try: got = step.engine({p: v for p, v in zip(seen.places, base) if p})
+    except SheetError: # it cannot: as without an engine
+        step.agrees = np.zeros(len(g.rows), dtype=bool)
+        return step.agrees
     def fits(cells):
         values = [got[c] for c in cells]
         if any(isinstance(v, Fault) and v.value in _NOT_COMPUTED for v in values): return False

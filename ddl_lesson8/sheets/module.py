@@ -22,7 +22,7 @@ from .values import BLANK, FAULT, LOST, NUMBER, TEXT, Cells, Texts, common_shape
 from .groups import (CLOCK, RANDOM, Names, Unread, address, calls_in, check_supported, in_cell,
                                        read_families, unsupported)
 from .windows import Kept, bind_family, merge_groups
-from .keep import engine_agrees
+from .keep import Helper, engine_agrees
 from .work import MAX_WORK, Work
 from .fit import Fitting
 from .plan import Plan, Run, compute_steps
@@ -138,7 +138,7 @@ class SheetModule(Fitting, nn.Module):
         self.source = Path(file.path).absolute()
         self.names, self.stamp = Names(file), _stamp(self.source)
         self.plans, self.areas, self.solver_trouble, self.texts = {}, {}, dict(file.solver_trouble), Texts()
-        self.unknown, self.max_work = unknown, max_work
+        self.unknown, self.max_work, self.helper = unknown, max_work, Helper(self.path)
         sorted_out = [self._sort_out(f) for f in read_families(file, unknown == 'refuse')]
         if unknown == 'refuse': check_supported(file.path, [f for f, kept in sorted_out if kept is None])
         self.groups = list(merge_groups(g for f, kept in sorted_out for g in self._bind(f, kept)))
@@ -334,7 +334,7 @@ def how(self:SheetModule,
 @patch
 def _way(self:SheetModule, step): # how each formula of a step gets its value
     if step.group.kept is None: return ['tensor'] * len(step.group.rows)
-    run = Run([], self.numbers.new_zeros(()), texts=self.texts, saved=self._saved)
+    run = Run([], self.numbers.new_zeros(()), texts=self.texts, saved=self._saved, helper=self.helper)
     return ['engine' if ok else 'frozen' for ok in engine_agrees(step, run)]
 
 # %% ../../nbs/sheets/12_module.ipynb #ce82a802
@@ -435,7 +435,7 @@ def _start_run(self:SheetModule, plan, given): # a store with the constants and 
     store = [Cells(num, kind, texts=texts)] + [Cells(t) for t in given] + [None] * len(plan.steps)
     return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts, saved=self._saved,
                sheets=self.file.sheets, strict=self.unknown == 'refuse', spilled=self.names.spilled,
-               work=Work(self.path, self.max_work))
+               work=Work(self.path, self.max_work), helper=self.helper)
 
 @patch
 def _saved(self:SheetModule, sheet, row, col): # number and kind that the file holds in a cell; None where no result was saved

@@ -26,7 +26,7 @@ from .windows import CutOff, Group, Kept, Running, Window
 from .order import (CellIndex, _Graph, _Links,
                                       _distinct, _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
-from .keep import _Seen, keep_step, saved_step
+from .keep import Helper, _Seen, keep_step, saved_step
 from .values import (BLANK, FAULT, LOST, NA, NUMBER, REF, Cells, Texts,
                                        all_finite, build, cat_cells, common_shape)
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
@@ -328,6 +328,7 @@ class Run:
     # message by (sheet, row, column) of what could not be computed
     failed: dict = field(default_factory=dict)
     work: Work = field(default_factory=lambda: Work('')) # what is left of it
+    helper: Helper = field(default_factory=Helper) # that computes what tensors cannot
 
 # %% ../../nbs/sheets/11_plan.ipynb #790a2c28
 def random_numbers(

@@ -21,8 +21,10 @@ def _colour(c): # '#rrggbb' of an openpyxl colour, or None
 
 def _style(cell): # how a cell looks, without what is usual
     font, fill = cell.font, cell.fill
-    look = dict(fmt=cell.number_format, size=font.sz, bold=font.b, italic=font.i, colour=_colour(font.color),
-                align=cell.alignment.horizontal, fill=_colour(fill.fgColor) if fill.fill_type == 'solid' else None)
+    look = dict(fmt=cell.number_format, size=font.sz, bold=font.b, italic=font.i,
+                colour=_colour(font.color),
+                align=cell.alignment.horizontal,
+                fill=_colour(fill.fgColor) if fill.fill_type == 'solid' else None)
     return {k: v for k, v in look.items() if v and (k, v) not in {('fmt', 'General'), ('align', 'general')}}
 
 # %% ../../nbs/sheets/24_view.ipynb #e94b84f7
@@ -32,18 +34,23 @@ def _content(cell): # text of a formula, a number, or a text; an array formula b
     return "'" + str(cell.value)
 
 def _scales(ws): # colour scales: range, and (kind, number, colour) of each of its two or three points
-    rules = [(str(area.sqref), r.colorScale) for area in ws.conditional_formatting for r in area.rules if r.type == 'colorScale']
-    return [[area, [[p.type, p.val, _colour(c)] for p, c in zip(s.cfvo, s.color)]] for area, s in rules]
+    rules = [(str(area.sqref), r.colorScale) for area in ws.conditional_formatting
+             for r in area.rules if r.type == 'colorScale']
+    return [[area, [[p.type, p.val, _colour(c)] for p, c in zip(s.cfvo, s.color)]]
+            for area, s in rules]
 
 def _listed(ws, rule): # what a rule of a list lets one choose: written in the rule, or in cells of the same sheet; nothing otherwise
     text = str(rule.formula1).removeprefix('=')
     if text.startswith('"'): return text.strip('"').split(',')
     if not re.fullmatch(r'\$?[A-Z]{1,3}\$?\d+:\$?[A-Z]{1,3}\$?\d+', text): return []
-    return [str(c.value) for row in ws[text.replace('$', '')] for c in row if c.value is not None]
+    return [str(c.value) for row in ws[text.replace('$', '')]
+            for c in row if c.value is not None]
 
 def _choices(ws): # cells whose value is chosen from a list: range, and the values
-    rules = [(r, _listed(ws, r)) for r in ws.data_validations.dataValidation if r.type == 'list']
-    return [[str(area), values] for r, values in rules if values for area in r.sqref.ranges]
+    rules = [(r, _listed(ws, r)) for r in ws.data_validations.dataValidation
+             if r.type == 'list']
+    return [[str(area), values] for r, values in rules if values
+            for area in r.sqref.ranges]
 
 # %% ../../nbs/sheets/24_view.ipynb #04dd2b36
 def _sheet(ws, engine): # one sheet of a document
@@ -57,8 +64,10 @@ def _sheet(ws, engine): # one sheet of a document
         cells.append(entry)
     width = lambda c: ws.column_dimensions[col_name(c)].width if col_name(c) in ws.column_dimensions else None
     usual = ws.sheet_format.defaultColWidth or 8.43
-    return dict(name=ws.title, rows=ws.max_row, cols=ws.max_column, styles=styles, cells=cells, scales=_scales(ws),
-                widths=[round(7 * (width(c) or usual) + 5) for c in range(1, ws.max_column + 1)], choices=_choices(ws))
+    return dict(name=ws.title, rows=ws.max_row, cols=ws.max_column, styles=styles,
+                cells=cells, scales=_scales(ws),
+                widths=[round(7 * (width(c) or usual) + 5)
+                        for c in range(1, ws.max_column + 1)], choices=_choices(ws))
 
 # %% ../../nbs/sheets/24_view.ipynb #df2249a2
 def sheet_document(
@@ -103,7 +112,8 @@ def _mix(a, b, share): # a colour between two
 def _ground(value, points, low, high): # the colour that a scale gives to a number
     where = [dict(min=low, max=high).get(kind, number) for kind, number, _ in points]
     for a, b, (_, _, left), (_, _, right) in zip(where, where[1:], points, points[1:]):
-        if value <= b: return _mix(left, right, min(1, max(0, (value - a) / (b - a))) if b > a else 0 if value < b else 1)
+        if value <= b: return _mix(left, right, min(1, max(0, (value - a) / (b - a)))
+                                   if b > a else 0 if value < b else 1)
     return points[-1][2]
 
 # %% ../../nbs/sheets/24_view.ipynb #4a96a864
@@ -112,11 +122,14 @@ def _value(entry): return entry[4] if len(entry) > 4 else entry[3] # what a cell
 def _numeric(value): return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 def _grounds(sheet): # (row, column) -> colour, from the scales of a sheet
-    values = {(r, c): _value(e) for e in sheet['cells'] for r, c in [e[:2]] if _numeric(_value(e))}
+    values = {(r, c): _value(e) for e in sheet['cells']
+              for r, c in [e[:2]] if _numeric(_value(e))}
     found = {}
     for ranges, points in sheet['scales']:
         areas = [parse_area(a) for a in ranges.split()]
-        inside = {at: v for at, v in values.items() if any(a.top <= at[0] <= a.bottom and a.left <= at[1] <= a.right for a in areas)}
+        inside = {at: v for at, v in values.items()
+                  if any(a.top <= at[0] <= a.bottom and a.left <= at[1] <= a.right
+                         for a in areas)}
         if inside: found |= {at: _ground(v, points, min(inside.values()), max(inside.values())) for at, v in inside.items()}
     return found
 
@@ -137,7 +150,9 @@ def _cell_svg(entry, look, x, y, width, ground): # a cell: its ground, and what 
     edge = f'<rect{given} x="{x}" y="{y}" width="{width}" height="{_ROW}"{painted}/>'
     left = not _numeric(value) and look.get('align') != 'center'
     kind = ' '.join(k for k, on in (('l', left), ('b', look.get('bold'))) if on)
-    text = _text(x + 3 if left else x + width / 2, y + 14, shown, kind, min(12, (look.get('size') or 10) + 1), look.get('colour')) if shown else ''
+    text = _text(x + 3 if left else x + width / 2, y + 14, shown, kind,
+                 min(12, (look.get('size') or 10) + 1),
+                 look.get('colour')) if shown else ''
     return text if left else edge + text
 
 
@@ -151,13 +166,19 @@ def sheet_picture(
     found = next((s for s in document['sheets'] if sheet in (None, s['name'])), None)
     if found is None: raise SheetError(f"no sheet {sheet!r}; there are {', '.join(s['name'] for s in document['sheets'])}")
     a = parse_area(view) if view else Area('', 1, 1, found['rows'], found['cols'])
-    widths = [found['widths'][c - 1] if c <= len(found['widths']) else 60 for c in range(a.left, a.right + 1)]
+    widths = [found['widths'][c - 1] if c <= len(found['widths']) else 60
+              for c in range(a.left, a.right + 1)]
     xs = [_HEAD + sum(widths[:i]) for i in range(len(widths) + 1)]
     height, grounds = _ROW * (a.bottom - a.top + 2), _grounds(found)
-    inside = [e for e in found['cells'] if a.top <= e[0] <= a.bottom and a.left <= e[1] <= a.right]
-    heads = [_text(x + w / 2, 14, col_name(c), 'h') for c, x, w in zip(range(a.left, a.right + 1), xs, widths)]
-    heads += [_text(_HEAD / 2, _ROW * (r - a.top + 1) + 14, str(r), 'h') for r in range(a.top, a.bottom + 1)]
-    cells = [_cell_svg(e, found['styles'][e[2]], xs[e[1] - a.left], _ROW * (e[0] - a.top + 1), widths[e[1] - a.left], grounds.get(tuple(e[:2]))) for e in inside]
+    inside = [e for e in found['cells'] if a.top <= e[0] <= a.bottom
+              and a.left <= e[1] <= a.right]
+    heads = [_text(x + w / 2, 14, col_name(c), 'h')
+             for c, x, w in zip(range(a.left, a.right + 1), xs, widths)]
+    heads += [_text(_HEAD / 2, _ROW * (r - a.top + 1) + 14, str(r), 'h')
+              for r in range(a.top, a.bottom + 1)]
+    cells = [_cell_svg(e, found['styles'][e[2]], xs[e[1] - a.left],
+                       _ROW * (e[0] - a.top + 1), widths[e[1] - a.left],
+                       grounds.get(tuple(e[:2]))) for e in inside]
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {xs[-1]} {height}" width="{xs[-1]}" height="{height}" font-family="system-ui, sans-serif" fill="#18181b" role="img">'
             f'<title>{escape(found["name"])}, cells {cell_name(a.top, a.left)} to {cell_name(a.bottom, a.right)}</title>'
             f'<style>{_LOOKS}</style><rect width="100%" height="100%"/>{"".join(heads)}{"".join(cells)}</svg>')
@@ -189,7 +210,8 @@ def _live(document, sheet, cells, svg): # the widget, or a reason why there is n
         def _repr_mimebundle_(self, **kwargs):
             data = super()._repr_mimebundle_(**kwargs)
             if data is None: return {'image/svg+xml': svg}
-            return ({**data[0], 'image/svg+xml': svg}, *data[1:]) if isinstance(data, tuple) else {**data, 'image/svg+xml': svg}
+            return ({**data[0], 'image/svg+xml': svg},
+                    *data[1:]) if isinstance(data, tuple) else {**data, 'image/svg+xml': svg}
     return LiveSheet(document=document, sheet=sheet, view=cells or '')
 
 # %% ../../nbs/sheets/24_view.ipynb #b52544c0
@@ -210,7 +232,8 @@ def view(
 
 # %% ../../nbs/sheets/24_view.ipynb #a1de78a9
 def _tint(slope, largest): # red above zero, blue below
-    return _mix('#ffffff', '#f8696b' if slope > 0 else '#5a8ac6', min(1, abs(slope) / largest)) if largest else '#ffffff'
+    return _mix('#ffffff', '#f8696b' if slope > 0 else '#5a8ac6',
+                min(1, abs(slope) / largest)) if largest else '#ffffff'
 
 def _slopes(module, output, area, values): # of the output's sum, at these values of an area
     import torch
@@ -227,12 +250,16 @@ def view_gradient(
     "Show a sheet and colour its inputs by the output's slope, computed anew by PyTorch after each edit"
     area = parse_area(inputs)
     live = view(module, area.sheet, cells)
-    start = {cell_name(*c[:2]): c[3] for s in live.document['sheets'] if s['name'] == area.sheet for c in s['cells']} if hasattr(live, 'document') else {}
+    start = {cell_name(*c[:2]): c[3] for s in live.document['sheets']
+             if s['name'] == area.sheet for c in s['cells']} if hasattr(live, 'document') else {}
     def colour(edits):
-        values = [[{**start, **edits}[cell_name(r, c)] for c in range(area.left, area.right + 1)] for r in range(area.top, area.bottom + 1)]
+        values = [[{**start, **edits}[cell_name(r, c)]
+                   for c in range(area.left, area.right + 1)]
+                   for r in range(area.top, area.bottom + 1)]
         slopes = _slopes(module, output, area, values)
         names = [cell_name(*at) for at in area.cells()]
-        live.colours = {at: _tint(s, slopes.abs().max().item()) for at, s in zip(names, slopes.flatten().tolist())}
+        live.colours = {at: _tint(s, slopes.abs().max().item())
+                        for at, s in zip(names, slopes.flatten().tolist())}
     if start:
         live.on_change(colour)
         colour({})

@@ -50,6 +50,17 @@ def scanned_learner(
     return learn
 
 # %% ../../nbs/train/08_command.ipynb #974d43ab
+def _number(kind, least, name): # an argument's type
+    def read(text):
+        try: value = kind(text)
+        except ValueError: value = None
+        if value is None or not least <= value < 2**31: raise argparse.ArgumentTypeError(f"{name} from {least} up, not {text}")
+        return value
+    return read
+
+_whole = _number(int, 1, 'a whole number')
+def _parts(text): return text if text == 'auto' else _whole(text)
+
 def _train_arguments():
     p = argparse.ArgumentParser('ddl8-train', description="Train a model of ratings, or of a table, and keep it in a folder; also under torchrun, see 'python -m ddl_lesson8.train'")
     p.add_argument('table', help='CSV or Parquet file, or a folder of them')
@@ -57,18 +68,18 @@ def _train_arguments():
     p.add_argument('--model', choices=['dot', 'network', 'table'], default='dot', help='dot product, network over embeddings, or a table with a target')
     p.add_argument('--target', help='column to predict, for --model table')
     for name in ('user', 'item', 'rating', 'timestamp'): p.add_argument(f'--{name}', help=f'column of {name}s')
-    p.add_argument('--factors', type=int, default=50)
-    p.add_argument('--epochs', type=int, default=5)
-    p.add_argument('--batch', type=int, help='rows in a batch')
-    p.add_argument('--lr', type=float, help='largest learning rate')
+    p.add_argument('--factors', type=_whole, default=50)
+    p.add_argument('--epochs', type=_whole, default=5)
+    p.add_argument('--batch', type=_whole, help='rows in a batch')
+    p.add_argument('--lr', type=_number(float, 1e-12, 'a number'), help='largest learning rate')
     p.add_argument('--valid', type=float, default=.1, help='share of rows to judge by')
     p.add_argument('--split', choices=['random', 'time'], default='random')
     p.add_argument('--duplicates', choices=['error', 'last', 'keep'], default='error')
-    p.add_argument('--seed', type=int, default=0)
+    p.add_argument('--seed', type=_number(int, 0, 'a whole number'), default=0)
     p.add_argument('--checkpoint', help='file to save after each epoch')
     p.add_argument('--resume', action='store_true', help='go on with the checkpoint, if it is there')
     p.add_argument('--scan', action='store_true', help='prepare columns on disk first, as is done for large files')
-    p.add_argument('--shard', help="under torchrun: cut large tables, 'auto' or a number")
+    p.add_argument('--shard', type=_parts, help="under torchrun: cut large tables, 'auto' or a number")
     p.add_argument('--json', action='store_true', help='end with one line of JSON')
     return p
 
@@ -117,6 +128,7 @@ def train_main(
     def say(text): print(text, file=sys.stderr) if first else None
     try:
         out = Path(a.out)
+        if out.exists() and not out.is_dir(): raise ValueError(f"--out {out} is a file: name a folder for the model")
         if first: out.mkdir(parents=True, exist_ok=True)
         learn, rows = _learner_for(a, dict(seed=a.seed, shard=a.shard, progress=None if sys.stderr.isatty() else False))
         say(f'{rows:,} rows, {sum(p.numel() for p in learn.model.parameters()):,} parameters, {a.epochs} epochs')
@@ -168,10 +180,16 @@ def _recommend_arguments():
     p.add_argument('model', help='folder that ddl8-train made, or a saved learner')
     p.add_argument('--out', required=True, help='file to write: .csv, .jsonl or .parquet')
     p.add_argument('--users', help='file with one user a line; all users with a training rating when not given')
-    p.add_argument('--top', type=int, default=10, help='items for each user')
-    p.add_argument('--batch', type=int, default=1024, help='users at a time')
+    p.add_argument('--top', type=_whole, default=10, help='items for each user')
+    p.add_argument('--batch', type=_whole, default=1024, help='users at a time')
     p.add_argument('--include-seen', action='store_true', help='also items that the user has rated')
     return p
+
+def _users_in(path)->list: # names, one a line
+    try: names = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    except UnicodeDecodeError: raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8") from None
+    if not names: raise ValueError(f"{path} names no user; one stands in each line")
+    return names
 
 def recommend_main(
     argv:list|None=None # arguments; those of the command line when None
@@ -179,14 +197,12 @@ def recommend_main(
     "The command `ddl8-recommend`: a model folder to the best items of each user"
     a = _recommend_arguments().parse_args(argv)
     try:
-        if a.top < 1 or a.batch < 1: raise ValueError("--top and --batch are numbers from 1 up")
         kind, path = Path(a.out).suffix, Path(a.model)
         if kind not in ('.csv', '.jsonl', '.parquet'): raise ValueError(f"--out ends with .csv, .jsonl or .parquet, not {kind!r}")
         learn = load_learner(path/'model.pt' if path.is_dir() else path, device='cuda' if torch.cuda.is_available() else 'cpu')
         if not hasattr(learn, 'memory'): raise ValueError(f"{path} holds no model of ratings")
         if isinstance(learn.memory, DiskMemory) and not learn.memory.folder.exists(): learn.memory.folder = path/'columns' # the model folder was moved
-        if a.users: rows = learn.find_rows([l.strip() for l in Path(a.users).read_text(encoding='utf-8').splitlines() if l.strip()], 'user')
-        else: rows = learn.memory.user.nonzero()[:, 0]
+        rows = learn.find_rows(_users_in(Path(a.users)), 'user') if a.users else learn.memory.user.nonzero()[:, 0]
         lists = (_lists(learn, part, a) for part in rows.split(a.batch))
         write_whole(a.out, lambda f: dict(zip(('.csv', '.jsonl', '.parquet'), (_write_csv, _write_lines, _write_parquet)))[kind](f, lists))
     except (OSError, ValueError, TypeError, KeyError, ModuleNotFoundError) as e: return _sorry('ddl8-recommend', e, 2)

@@ -295,7 +295,8 @@ class Learner:
                 bar.update()
                 if len(self._late) >= 50: self._take()
                 if plan.stopped: break
-        except BaseException:
+        except BaseException as e:
+            if self.team and isinstance(e, RuntimeError) and any(w in str(e) for w in ('Timed out', 'Connection closed', 'timeout')): raise self.team.blame(e) from e
             if not self.team: self._take(check=False)
             raise
         self._take()

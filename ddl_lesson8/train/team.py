@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/train/team.html.md"""
 __all__ = []
 
 # %% ../../nbs/train/00c_team.ipynb #1106d626
-import atexit, os
+import atexit, os, time
 from datetime import timedelta
 import torch
 import torch.distributed as dist
@@ -111,6 +111,22 @@ def any(self:Team,
     if dist.get_backend() == 'nccl': x = x.cuda()
     dist.all_reduce(x, op=dist.ReduceOp.MAX)
     return bool(x)
+
+# %% ../../nbs/train/00c_team.ipynb #ddf05a2c
+@patch
+def blame(self:Team,
+    e:RuntimeError # of an exchange that failed
+)->RuntimeError: # that names processes
+    "Say which processes were waited for"
+    silent = []
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        store.set(f'waits {self.rank}', '')
+        time.sleep(2) # the others give up at about the same time
+        silent = [k for k in range(self.world) if not store.check([f'waits {k}'])]
+    except RuntimeError: pass # the notes are gone with process 0
+    names = ' and '.join(map(str, silent)) or 'the others'
+    return RuntimeError(f"process {self.rank} of {self.world} waited in vain for process {names}, see its own message: {str(e).splitlines()[0]}")
 
 # %% ../../nbs/train/00c_team.ipynb #2e961b0b
 @patch

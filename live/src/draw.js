@@ -36,8 +36,10 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
   *_at({ top, left, bottom, right }) { for (let r = top; r <= bottom; r++) for (let c = left; c <= right; c++) yield name(r, c) }
 
   _build() {
-    this.pad = this._grid(this.canvasArea, 10, 'your digit: draw here')
+    this.pad = this._grid(this.canvasArea, 10, 'your digit: draw here with the mouse, or move the pen with the arrow keys and draw with Shift;')
     this.pad.classList.add('pad')
+    this.pad.tabIndex = 0
+    this.pad.setAttribute('role', 'application')
     this.layers = this.doc.digit.layers.map(({ name: title, areas }) => ({ title, grids: areas.map(a => this._grid(area(a), area(a).right - area(a).left > 9 ? 5 : 7, title)) }))
     this.bars = [...this._at(area(this.doc.digit.output))].map((at, digit) => {
       const bar = el('span', { className: 'bar' }), share = el('span', { className: 'share' })
@@ -83,8 +85,15 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
     ctx.putImageData(pixels, 0, 0)
   }
 
+  _mark(canvas, [x, y]) { // where the pen of the keyboard stands
+    const ctx = canvas.getContext('2d')
+    ctx.fillStyle = '#2563eb'
+    ctx.fillRect(Math.floor(x), Math.floor(y), 1, 1)
+  }
+
   _show() {
     this._paint(this.pad)
+    if (this.pen) this._mark(this.pad, this.pen)
     this.layers.forEach(l => l.grids.forEach(g => this._paint(g)))
     let best = 0
     this.bars.forEach(({ at, bar, share }, digit) => {
@@ -120,6 +129,14 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
       for (let i = 1; i <= steps; i++) dab([last[0] + (now[0] - last[0]) * i / steps, last[1] + (now[1] - last[1]) * i / steps])
       last = now
       batch.flush()
+    })
+    this.pad.addEventListener('keydown', e => { // arrows move the pen, with Shift they draw
+      const step = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[e.key]
+      if (!step) return
+      this.pen = (this.pen ?? [14, 14]).map((v, i) => Math.min(27.5, Math.max(.5, v + step[i])))
+      if (e.shiftKey) { dab(this.pen); batch.flush() }
+      this._show()
+      e.preventDefault()
     })
     for (const end of ['pointerup', 'pointercancel']) this.pad.addEventListener(end, () => { last = null })
   }

@@ -8,7 +8,7 @@ import { Grid, light } from './grid.js'
 import { LiveSheet } from './stub.js'
 import css from './sheet.css'
 
-const LEAST = .45, MOST = 1.3 // zoom at which a sheet opens: never so small that numbers cannot be read
+const MOST = 1.3, FAR = .45 // zoom at which a sheet opens at most, and below which numbers cannot be read
 export const plain = value => typeof value === 'string' ? value.replace(/^'/, '') : value // a word without the mark of a text
 let count = 0
 
@@ -131,7 +131,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
       button('↶', 'undo', () => this.undo()), button('⟲', 'put everything back', () => this.reset()), button('⤓', 'download this workbook as edited', () => this.download()))
   }
 
-  _fit(room = this.clientWidth - 4) { return Math.max(LEAST, Math.min(MOST, room / this.grid.width)) }
+  _fit(room = this.clientWidth - 4) { return Math.max(room < 600 ? .65 : FAR, Math.min(MOST, room / this.grid.width)) } // on a phone, part of it, to be read
   _whole() { // width and height: of a large network you see the pictures that its numbers make
     const height = parseFloat(getComputedStyle(this.box).maxHeight) || 540
     this._zoom(Math.min(MOST, (this.clientWidth - 4) / this.grid.width, height / this.grid.height))
@@ -141,7 +141,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   _zoom(zoom) {
     this.zoom = Math.min(3, Math.max(.08, zoom))
     this.grid.element.style.zoom = this.zoom
-    this.box.classList.toggle('far', this.zoom < LEAST)
+    this.box.classList.toggle('far', this.zoom < FAR)
   }
 
   _home() { return this._free().find(([, c]) => inside(this.view, c[0], c[1]))?.[0] ?? name(this.view.top, this.view.left) }
