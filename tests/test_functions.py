@@ -113,3 +113,21 @@ def test_a_spilled_result_may_shrink(tmp_path):
     assert m.values('C1:E1')[0][0] == 1 and m['E1'].item() == 6
     fewer = m({'A2': torch.tensor(-5.)})
     assert fewer.values('C1:C3') == [[1.], [3.], [None]] and fewer['E1'].item() == 4
+
+
+NAMED_IN_THE_PLAN = [f'SUBTOTAL({k},A1:A7)' for k in (*range(1, 12), *range(101, 112))] + [f'AGGREGATE({k},{k % 8},A1:A7)' for k in range(1, 14)] + [f'AGGREGATE({k},6,A1:A7/B1:B7,1)' for k in range(14, 20)] + [
+    'FORECAST(3,A1:A7,B1:B7)', 'LINEST(A1:A7,B1:B7)', 'CEILING.PRECISE(A1,2)', 'FLOOR.PRECISE(A1,2)', 'ISO.CEILING(A1,2)', 'NORMDIST(A1,0,1,TRUE)', 'NORMSDIST(A1)', 'NORMINV(0.3,A1,1)', 'NORMSINV(0.3)', 'TINV(0.3,5)',
+    'ADDRESS(1,2)', 'MODE(A1:A7)', 'MMULT(A1:B2,A3:B4)', 'SORT(A1:A7)', 'UNIQUE(A1:A7)', 'FILTER(A1:A7,B1:B7>4)', 'SEQUENCE(3)']
+
+
+def test_every_function_that_teaching_workbooks_live_on_is_computed_by_tensors(tmp_path):
+    formulas = FORMULAS + NAMED_IN_THE_PLAN + list(LET)
+    m = answers(tmp_path, formulas, NAMED)
+    assert {f: m.how(f'I{20 + k}') for k, f in enumerate(formulas) if m.how(f'I{20 + k}') != 'tensor'} == {} and m.frozen == []
+
+
+@pytest.mark.parametrize('formula', 'SUBTOTAL(1,A1:B7) SUBTOTAL(107,A1:B7) AGGREGATE(9,6,A1:A7) AGGREGATE(12,2,A1:B7) AGGREGATE(16,6,A1:A7/B1:B7,0.3) AGGREGATE(14,4,A1:B7,2)'.split())
+def test_totals_have_the_slope_of_their_differences(tmp_path, formula):
+    m = answers(tmp_path, [formula])
+    x = torch.tensor(ROWS, dtype=torch.float64) + torch.linspace(0, .3, 14, dtype=torch.float64).reshape(7, 2) # no two alike
+    assert torch.autograd.gradcheck(lambda t: m({'A1:B7': t})['I20'], x.requires_grad_())

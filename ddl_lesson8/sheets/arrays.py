@@ -15,7 +15,8 @@ from .address import SheetError
 from .evaluate import OneByOne, evaluate
 from .formulas import Call, Fault
 from .lookup import take
-from .values import BLANK, FAULT, VALUE, Cells, Functions, align, cat_cells, numbers_of
+from .values import (BLANK, FAULT, VALUE, Cells, Functions, align,
+                                       cat_cells, numbers_of)
 from .values import _keys
 from .logic import _truth
 from .lookup import _left_out, _number
@@ -31,9 +32,12 @@ def _sequence(ctx, rows, cols=None, start=None, step=None):
     r, c = int(_number(rows, 1)), int(_number(cols, 1))
     if r < 1 or c < 1: return ctx.constant(Fault('#CALC!'))
     (a, _), (b, _) = (numbers_of(x or ctx.constant(1)) for x in (start, step))
-    return Cells(a + b * torch.arange(r * c, device=ctx.like.device).to(ctx.like).reshape(1, r, c))
+    steps = torch.arange(r * c, device=ctx.like.device).to(ctx.like)
+    return Cells(a + b * steps.reshape(1, r, c))
 
-def _for_all(*values): # which rows are taken must be the same for all formulas and the whole batch
+# %% ../../nbs/sheets/08b_arrays.ipynb #f76d7646
+# which rows are taken must be the same for all formulas and the whole batch
+def _for_all(*values):
     if any(math.prod(v.size[:-2]) > 1 for v in values): raise OneByOne
 
 def _rows(x, at): # rows of an array, by their numbers
@@ -42,10 +46,12 @@ def _rows(x, at): # rows of an array, by their numbers
 
 def _turned(x, by_column): return x.map(lambda t: t.mT) if by_column else x
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #eead6f98
 @ARRAYS('FILTER', 'aap', 2, context=True)
 def _filter(ctx, x, include, empty=None):
     truth, fault = _truth(include)
-    if fault is not None and bool((fault > 0).any()): return _problem(x, int(fault.max()))
+    if fault is not None and bool((fault > 0).any()):
+        return _problem(x, int(fault.max()))
     if 1 not in include.size[-2:]: return _problem(x, VALUE)
     across = include.size[-2] == 1 and x.size[-2] != 1
     if max(include.size[-2:]) != x.size[-1 if across else -2]: return _problem(x, VALUE)
@@ -55,10 +61,14 @@ def _filter(ctx, x, include, empty=None):
     return ctx.constant(Fault('#CALC!')) if empty is None else empty
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0007
-def _order(x, falling): # numbers, then texts, then truth values, then errors; blanks last (..., n, rows, 1) -> positions
+# numbers, then texts, then truth values, then errors; blanks last (..., n, rows, 1) ->
+# positions
+def _order(x, falling):
     kind, num = (t.detach().expand(x.size)[..., 0] for t in _keys(x))
     first = num.argsort(dim=-1, stable=True, descending=falling)
-    rank = torch.where(kind == BLANK, 99, torch.where(kind == FAULT, 4, kind.long()) * (-1 if falling else 1))
+    rank = torch.where(kind == BLANK, 99,
+                       torch.where(kind == FAULT, 4, kind.long())
+                       * (-1 if falling else 1))
     return first.gather(-1, rank.gather(-1, first).argsort(dim=-1, stable=True))
 
 def _arranged(x, keys): # x with its rows in the order of the last key first
@@ -69,9 +79,11 @@ def _arranged(x, keys): # x with its rows in the order of the last key first
     cols = x.size[-1]
     return take(x, at[..., None] * cols + torch.arange(cols, device=at.device))
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #b6006d1f
 @ARRAYS('SORT', 'avvv', 1)
 def _sort(x, by=None, order=None, across=None):
-    turn, k, falling = bool(_number(across, 0)), int(_number(by, 1)), _number(order, 1) == -1
+    turn, k, falling = (bool(_number(across, 0)), int(_number(by, 1)),
+                        _number(order, 1) == -1)
     x = _turned(x, turn)
     if not 1 <= k <= x.size[-1]: return _problem(x, VALUE)
     return _turned(_arranged(x, [(x.map(lambda t: t[..., k - 1:k]), falling)]), turn)
@@ -81,8 +93,10 @@ def _sortby(x, *args):
     keys, orders = args[::2], args[1::2] + (None,) * (len(args) % 2)
     turn = keys[0].size[-2] == 1 and x.size[-2] != 1
     x, keys = _turned(x, turn), [_turned(k, turn) for k in keys]
-    if any(k.size[-1] != 1 or k.size[-2] != x.size[-2] for k in keys): return _problem(x, VALUE)
-    return _turned(_arranged(x, [(k, _number(o, 1) == -1) for k, o in zip(keys, orders)]), turn)
+    if any(k.size[-1] != 1 or k.size[-2] != x.size[-2] for k in keys):
+        return _problem(x, VALUE)
+    return _turned(_arranged(x, [(k, _number(o, 1) == -1) for k,
+                                 o in zip(keys, orders)]), turn)
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0008
 @ARRAYS('UNIQUE', 'avv', 1)
@@ -91,18 +105,23 @@ def _unique(x, across=None, once=None):
     x = _turned(x, turn)
     kind, num = (t.detach().expand(x.size) for t in _keys(x))
     _for_all(Cells(num))
-    rows = [tuple(zip(k, v)) for k, v in zip(kind.reshape(x.size[-2:]).tolist(), num.reshape(x.size[-2:]).tolist())]
+    rows = [tuple(zip(k, v)) for k,
+            v in zip(kind.reshape(x.size[-2:]).tolist(),
+                     num.reshape(x.size[-2:]).tolist())]
     times, first = Counter(rows), dict(zip(reversed(rows), reversed(range(len(rows)))))
     at = [i for i, r in enumerate(rows) if (times[r] == 1 if once else first[r] == i)]
     return _turned(_rows(x, at), turn) if at else _problem(x, 9) # #CALC!
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #d6742cd8
 def _part(drop): # TAKE and DROP
     def compute(x, rows=None, cols=None):
         for k, dim in ((rows, -2), (cols, -1)):
-            if k is None or k.kind is not None and bool((k.kind == BLANK).all()): continue
+            if k is None or k.kind is not None and bool((k.kind == BLANK).all()):
+                continue
             n, size = int(_number(k, 0)), x.size[dim]
             m = min(abs(n), size)
-            keep = range(m, size) if drop and n >= 0 else range(size - m) if drop else range(m) if n >= 0 else range(size - m, size)
+            keep = (range(m, size) if drop and n >= 0 else range(size - m) if drop
+                    else range(m) if n >= 0 else range(size - m, size))
             if not len(keep): return _problem(x, 9)
             at = torch.tensor(keep, device=x.num.device)
             x = x.map(lambda t, dim=dim, at=at: t.index_select(dim, at))
@@ -112,10 +131,12 @@ def _part(drop): # TAKE and DROP
 ARRAYS('TAKE', 'avv', 2)(_part(False))
 ARRAYS('DROP', 'avv', 2)(_part(True))
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #82a06645
 def _stack(dim): # VSTACK and HSTACK; what is too short gets #N/A
     def compute(*args):
         other = -1 if dim == -2 else -2
-        if len({a.size[other] for a in args}) > 1: raise SheetError('arrays of different sizes in VSTACK or HSTACK')
+        if len({a.size[other] for a in args}) > 1:
+            raise SheetError('arrays of different sizes in VSTACK or HSTACK')
         return cat_cells(list(args), dim)
     return compute
 
@@ -125,19 +146,23 @@ ARRAYS('TOCOL', 'a')(lambda x: x.map(lambda t: t.flatten(-2)[..., :, None]))
 ARRAYS('TOROW', 'a')(lambda x: x.map(lambda t: t.flatten(-2)[..., None, :]));
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0011
-ARRAYS('LAMBDA', 'a*', 1, raw=True)(lambda ctx, args, array, whole: ctx.constant(Fault('#CALC!'))) # nobody called it
+# nobody called it
+ARRAYS('LAMBDA', 'a*', 1,
+       raw=True)(lambda ctx, args, array, whole: ctx.constant(Fault('#CALC!')))
 
 def _function_of(node, n): # parameters and body of a LAMBDA with n parameters
     if not isinstance(node, Call) or node.name != 'LAMBDA' or len(node.args) != n + 1:
         raise SheetError(f'a LAMBDA of {n} parameter{"s" * (n > 1)} is wanted')
     return node.args[:-1], node.args[-1]
 
-def _call_with(ctx, params, body, values): # the body, computed with values for its parameters
+# the body, computed with values for its parameters
+def _call_with(ctx, params, body, values):
     outer = ctx.params
     ctx.params = {**outer, **dict(zip(params, values))}
     try: return evaluate(body, ctx, True, True)
     finally: ctx.params = outer
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #87858520
 def _one_formula(ctx, args): # arrays of a single formula
     values = [evaluate(a, ctx, True, True) for a in args]
     if len(ctx.rows) > 1: raise OneByOne
@@ -159,7 +184,9 @@ def _map(ctx, args, array, whole):
     values = align(*_one_formula(ctx, args[:-1]))
     shape = tuple(max(v.size[d] for v in values) for d in (-2, -1))
     n = shape[0] * shape[1]
-    each = [v.map(lambda t: t.expand(t.shape[:-2] + shape).reshape(t.shape[:-3] + (n, 1, 1))) for v in values]
+    each = ([v.map(lambda t: t.expand(t.shape[:-2] + shape).reshape(t.shape[:-3]
+                                                                    + (n, 1, 1)))
+             for v in values])
     return _put_back(ctx, _call_with(ctx, params, body, each), n, shape)
 
 def _by(dim): # BYROW and BYCOL
@@ -170,7 +197,8 @@ def _by(dim): # BYROW and BYCOL
         lines = x.map(lambda t: t.reshape(t.shape[:-3] + (r, 1, c)) if dim == -2 else
                                 t.mT.reshape(t.shape[:-3] + (c, r, 1)))
         n = r if dim == -2 else c
-        return _put_back(ctx, _call_with(ctx, params, body, [lines]), n, (r, 1) if dim == -2 else (1, c))
+        return _put_back(ctx, _call_with(ctx, params, body, [lines]), n,
+                         (r, 1) if dim == -2 else (1, c))
     return compute
 
 ARRAYS('BYROW', 'aa', raw=True)(_by(-2))
@@ -184,21 +212,26 @@ def _makearray(ctx, args, array, whole):
     if r < 1 or c < 1: return ctx.constant(Fault('#VALUE!'))
     at = torch.arange(r * c, device=ctx.like.device)
     row, col = ((k + 1).to(ctx.like)[:, None, None] for k in (at // c, at % c))
-    return _put_back(ctx, _call_with(ctx, params, body, [Cells(row), Cells(col)]), r * c, (r, c))
+    return _put_back(ctx, _call_with(ctx, params, body, [Cells(row), Cells(col)]),
+                     r * c, (r, c))
 
+# %% ../../nbs/sheets/08b_arrays.ipynb #7376559e
 def _fold(all_of_them): # REDUCE and SCAN
     def compute(ctx, args, array, whole):
         params, body = _function_of(args[2], 2)
         out, x = _one_formula(ctx, args[:2])
         r, c = x.size[-2:]
-        if r * c > 10_000: raise SheetError(f'{r * c:,} steps of REDUCE or SCAN; 10,000 are the most')
+        if r * c > 10_000:
+            raise SheetError(f'{r * c:,} steps of REDUCE or SCAN; 10,000 are the most')
         steps = []
         for i in range(r):
             for j in range(c):
-                out = _call_with(ctx, params, body, [out, x.map(lambda t: t[..., i:i + 1, j:j + 1])])
+                out = _call_with(ctx, params, body,
+                                 [out, x.map(lambda t: t[..., i:i + 1, j:j + 1])])
                 steps.append(out)
         if not all_of_them: return out
-        if any(s.size[-2:] != (1, 1) for s in steps): return ctx.constant(Fault('#CALC!'))
+        if any(s.size[-2:] != (1, 1) for s in steps):
+            return ctx.constant(Fault('#CALC!'))
         return cat_cells(steps, -1).map(lambda t: t.reshape(t.shape[:-2] + (r, c)))
     return compute
 

@@ -22,14 +22,20 @@ from .xlsx import ErrorValue, open_workbook
 
 # %% ../../nbs/sheets/25_audit.ipynb #a847a253
 ADVICE = {
-    'stale': 'both recalculations agree and the file shows something else: recalculate it and save it again, or find out who typed there',
-    'differs': 'the saved result is not what was recalculated: look at the formula and at its inputs',
-    'unsaved': 'no result is saved, so a viewer shows nothing: open it in a spreadsheet program and save it',
-    'doubtful': 'the two recalculations disagree, and the saved result agrees with one: do not build on this cell',
+    'stale': 'both recalculations agree and the file shows something else: recalculate '
+             'it and save it again, or find out who typed there',
+    'differs': 'the saved result is not what was recalculated: look at the formula and '
+               'at its inputs',
+    'unsaved': 'no result is saved, so a viewer shows nothing: open it in a '
+               'spreadsheet program and save it',
+    'doubtful': 'the two recalculations disagree, and the saved result agrees with '
+                'one: do not build on this cell',
     'error': 'the result is an error: follow its inputs to the first one',
-    'frozen': 'nothing here computes it, so its saved result was taken as it is: check it by hand',
+    'frozen': 'nothing here computes it, so its saved result was taken as it is: check '
+              'it by hand',
     'engine': 'only the engine computes it: checked once, and without gradients',
-    'volatile': 'changes at every recalculation, or looks for its inputs itself: its saved number is one of many'}
+    'volatile': 'changes at every recalculation, or looks for its inputs itself: its '
+                'saved number is one of many'}
 WRONG = ('stale', 'differs', 'unsaved') # these make an audit fail
 
 # %% ../../nbs/sheets/25_audit.ipynb #1edce8e2
@@ -39,7 +45,8 @@ class Finding(NamedTuple):
     cell: str       # its address
     formula: str
     saved: object   # the result in the file
-    tensor: object  # recalculated by the module; None where it does not compute the cell
+    # recalculated by the module; None where it does not compute the cell
+    tensor: object
     engine: object  # recalculated by the engine; None where it does not
 
 @dataclass
@@ -50,45 +57,60 @@ class Audit:
     formulas: int = 0      # how many there are
     recalculated: int = 0  # how many of them one of the two programs computed
     findings: list = field(default_factory=list, repr=False) # `Finding`s
-    notes: list = field(default_factory=list)   # why one of the two could not compute, in words
-    outside: dict = field(default_factory=dict, repr=False) # the other workbook that a formula needs, by cell
+    # why one of the two could not compute, in words
+    notes: list = field(default_factory=list)
+    # the other workbook that a formula needs, by cell
+    outside: dict = field(default_factory=dict, repr=False)
 
     def __bool__(self)->bool: return not self.status
 
     @property
     def counts(self)->dict: # number of findings of each kind
         "How many cells of each kind were found"
-        return {k: n for k in ADVICE if (n := Counter(f.what for f in self.findings)[k])}
+        return {k: n for k in ADVICE
+                if (n := Counter(f.what for f in self.findings)[k])}
 
     @property
     def status(self)->int: # 0 or 1
-        "Exit status: 1 where a saved result does not stand, or where none could be checked"
-        unchecked = not self.recalculated and self.formulas > self.counts.get('volatile', 0)
+        "Exit status: 1 where a saved result does not stand, or none could be checked"
+        unchecked = (not self.recalculated
+                     and self.formulas > self.counts.get('volatile', 0))
         return int(unchecked or any(k in self.counts for k in WRONG))
 
     def to_dict(self)->dict: # plain data that JSON can hold
         "All of it, for a program"
-        return dict(path=str(self.path), status=self.status, sheets=self.sheets, formulas=self.formulas, recalculated=self.recalculated,
-                    counts=self.counts, notes=self.notes, findings=[f._asdict() for f in self.findings])
+        return dict(path=str(self.path), status=self.status, sheets=self.sheets,
+                    formulas=self.formulas, recalculated=self.recalculated,
+                    counts=self.counts, notes=self.notes,
+                    findings=[f._asdict() for f in self.findings])
 
     def _head(self): # one sentence
-        said = ', '.join(f'{n:,} {k}' for k, n in self.counts.items()) or 'nothing to report'
-        return f'{self.path.name}: {self.formulas:,} formulas on {self.sheets} sheets, {self.recalculated:,} recalculated: {said}'
+        said = (', '.join(f'{n:,} {k}' for k, n in self.counts.items())
+                or 'nothing to report')
+        return (f'{self.path.name}: {self.formulas:,} formulas on {self.sheets} '
+                f'sheets, {self.recalculated:,} recalculated: {said}')
 
     def _table(self, most=5): # the first cells of each kind
         shown = {k: [f for f in self.findings if f.what == k] for k in self.counts}
-        return [(k, f.cell, _short(f.formula), *map(_short, (f.saved, f.tensor, f.engine))) for k, fs in shown.items() for f in fs[:most]]
+        return ([(k, f.cell, _short(f.formula),
+                  *map(_short, (f.saved, f.tensor, f.engine))) for k,
+                 fs in shown.items() for f in fs[:most]])
 
-    def _advice(self): return [f'{k} ({n:,}): {ADVICE[k]}' for k, n in self.counts.items()]
+    def _advice(self):
+        return [f'{k} ({n:,}): {ADVICE[k]}' for k, n in self.counts.items()]
 
     def __repr__(self)->str:
         rows = [_HEAD, *self._table()] if self.findings else []
         wide = [max(len(r[k]) for r in rows) for k in range(len(_HEAD))] if rows else []
-        lines = ['  '.join(t.ljust(w) for t, w in zip(r, wide, strict=True)).rstrip() for r in rows]
+        lines = ['  '.join(t.ljust(w) for t, w in zip(r, wide, strict=True)).rstrip()
+                 for r in rows]
         return '\n'.join([self._head(), *lines, *self._advice(), *self.notes])
 
-    def _repr_html_(self)->str: return html_table(_HEAD, self._table(), self._advice() + self.notes, self._head())
+    def _repr_html_(self)->str:
+        return html_table(_HEAD, self._table(), self._advice() + self.notes,
+                          self._head())
 
+# %% ../../nbs/sheets/25_audit.ipynb #f01875f5
 _HEAD = ('', 'cell', 'formula', 'saved', 'by the module', 'by the engine')
 
 def _short(v): # for a table
@@ -99,37 +121,51 @@ def _short(v): # for a table
 _MOVING = re.compile(r'\b(RAND|RANDBETWEEN|RANDARRAY|NOW|TODAY)\s*\(', re.I)
 _SEEKING = re.compile(r'\b(OFFSET|INDIRECT|CELL|INFO)\s*\(', re.I)
 
-def _calls(pattern, formula): return bool(pattern.search(re.sub(r'"[^"]*"', '', formula)))
+def _calls(pattern, formula):
+    return bool(pattern.search(re.sub(r'"[^"]*"', '', formula)))
 
+# %% ../../nbs/sheets/25_audit.ipynb #a44b9b46
 def _by_engine(file, notes): # value by (sheet, row, column)
     try:
         engine, fixed = Engine(file), {}
         for sheet, data in file.sheets.items():
             for at, c in data.cells.items():
-                if c.formula and c.type == 'number' and _calls(_MOVING, c.formula): fixed[str(Area(sheet, *at, *at))] = c.value
+                if c.formula and c.type == 'number' and _calls(_MOVING, c.formula):
+                    fixed[str(Area(sheet, *at, *at))] = c.value
         if fixed: engine.change(fixed)
-        places = [(s, *at) for s, data in file.sheets.items() for at, c in data.cells.items() if c.formula]
+        places = [(s, *at) for s, data in file.sheets.items() for at,
+                  c in data.cells.items() if c.formula]
         return {at: engine.cell(*at).value for at in places}
     except SheetError as e: notes.append(str(e).removeprefix(f'{file.path}: '))
     return {}
 
-def _by_module(file, notes): # the same by our own module; without the cells that it keeps
+# %% ../../nbs/sheets/25_audit.ipynb #ecffdf47
+# the same by our own module; without the cells that it keeps
+def _by_module(file, notes):
     found = {}
     try:
         with torch.no_grad(): sheets = SheetModule(file, [], torch.float64)()
-        for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:], strict=True):
+        for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:],
+                           strict=True):
             g, (h, w) = step.group, step.group.size
             if x is None or getattr(g, 'kept', None) is not None: continue
             pairs = zip(x.num.tolist(), x.full_kind().tolist(), strict=True)
-            places = ((r + i, c + j) for r, c in zip(g.rows.tolist(), g.cols.tolist(), strict=True) for i in range(h) for j in range(w))
-            found.update(((g.sheet, *at), _python(*p, x.texts)) for at, p in zip(places, pairs, strict=True))
-    except SheetError as e: notes.append(f"the module cannot compute it: {str(e).removeprefix(f'{file.path}: ')}")
+            places = ((r + i, c + j) for r,
+                      c in zip(g.rows.tolist(), g.cols.tolist(), strict=True)
+                      for i in range(h) for j in range(w))
+            found.update(((g.sheet, *at), _python(*p, x.texts)) for at,
+                         p in zip(places, pairs, strict=True))
+    except SheetError as e:
+        notes.append("the module cannot compute it: "
+                     f"{str(e).removeprefix(f'{file.path}: ')}")
     except (*BROKEN, RecursionError, ArithmeticError, TypeError, AttributeError) as e:
-        notes.append(f'the module cannot compute it ({type(e).__name__}: {str(e)[:200]})')
+        notes.append(f'the module cannot compute it ({type(e).__name__}: '
+                     f'{str(e)[:200]})')
     return found
 
 # %% ../../nbs/sheets/25_audit.ipynb #a216a067
-_UNKNOWN = ('#NAME?', '#N/IMPL!', '#ERROR!') # the engine's words for a function that it does not know
+# the engine's words for a function that it does not know
+_UNKNOWN = ('#NAME?', '#N/IMPL!', '#ERROR!')
 
 def _as_saved(e): # new errors stand in a file under the name of an old one
     return '#VALUE!' if e in ('#CALC!', '#SPILL!') else e
@@ -142,7 +178,10 @@ def _agree(a, b): # two results
     if all(numbers): return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-11)
     return type(a) is type(b) and a == b
 
-def _judge(saved, tensor, engine): # a kind of `WRONG` or 'doubtful', or None; each recalculation in a list of one, or an empty one
+# %% ../../nbs/sheets/25_audit.ipynb #a6b323b8
+# a kind of `WRONG` or 'doubtful', or None; each recalculation in a list of one, or an
+# empty one
+def _judge(saved, tensor, engine):
     again = tensor + engine
     if not again: return None
     if saved is None and not any(_agree(None, v) for v in again): return 'unsaved'
@@ -153,32 +192,41 @@ def _judge(saved, tensor, engine): # a kind of `WRONG` or 'doubtful', or None; e
 
 # %% ../../nbs/sheets/25_audit.ipynb #ee708089
 def _look(audit, where, cell, tensor, engine): # the findings of one cell
-    engine = [] if engine and engine[0] in _UNKNOWN and cell.value not in _UNKNOWN else engine
+    engine = ([] if engine and engine[0] in _UNKNOWN and cell.value not in _UNKNOWN
+              else engine)
     moving = _calls(_MOVING, cell.formula)
     if cell.kind == 'table' or where in audit.outside or moving: tensor = engine = []
     found = [_judge(cell.value, tensor, engine)]
     audit.recalculated += bool(tensor or engine)
-    if isinstance(cell.value, ErrorValue) or any(isinstance(v, ErrorValue) for v in tensor + engine) and not found[0]: found.append('error')
+    if isinstance(cell.value, ErrorValue) or any(isinstance(v, ErrorValue)
+                                                 for v
+                                                 in tensor + engine) and not found[0]:
+        found.append('error')
     if not tensor and not moving: found.append('engine' if engine else 'frozen')
     if moving or _calls(_SEEKING, cell.formula): found.append('volatile')
     first = lambda v: v[0] if v else None
     address = str(Area(where[0], *where[1:], *where[1:]))
-    audit.findings += [Finding(k, address, cell.typed, cell.value, first(tensor), first(engine)) for k in found if k]
+    audit.findings += ([Finding(k, address, cell.typed, cell.value, first(tensor),
+                                first(engine)) for k in found if k])
 
 # %% ../../nbs/sheets/25_audit.ipynb #f60715b9
 def audit(
     path # a workbook; `SheetError` where it cannot be read
 )->Audit: # true when every recalculated result stands
-    "Recalculate a workbook by the module and by the engine, and compare both with its saved results"
+    "Recalculate a workbook in two ways, and compare both with its saved results"
     file = open_workbook(path)
-    found = Audit(file.path, len(file.sheets), sum(c.formula is not None for s in file.sheets.values() for c in s.cells.values()),
+    found = Audit(file.path, len(file.sheets),
+                  sum(c.formula is not None for s in file.sheets.values()
+                      for c in s.cells.values()),
                   outside=file.outside)
     engine = _by_engine(file, found.notes) if found.formulas else {}
     tensor = _by_module(file, found.notes) if found.formulas else {}
     one = lambda values, at: [values[at]] if at in values else []
     for sheet, data in file.sheets.items():
         for at, cell in data.cells.items():
-            if cell.formula is not None: _look(found, (sheet, *at), cell, one(tensor, (sheet, *at)), one(engine, (sheet, *at)))
+            if cell.formula is not None:
+                _look(found, (sheet, *at), cell, one(tensor, (sheet, *at)),
+                      one(engine, (sheet, *at)))
     order = list(ADVICE)
     found.findings.sort(key=lambda f: order.index(f.what))
     return found
@@ -188,7 +236,8 @@ def audit_all(
     folder:str|Path # looked through with all its folders
 )->dict: # an `Audit`, or a text that says why there is none, by path
     "Audit every workbook of a folder"
-    paths = sorted(p for k in ('*.xlsx', '*.xlsm') for p in Path(folder).rglob(k) if not p.name.startswith(('~$', '.')))
+    paths = sorted(p for k in ('*.xlsx', '*.xlsm') for p in Path(folder).rglob(k)
+                   if not p.name.startswith(('~$', '.')))
     found = {}
     for p in paths:
         try: found[p] = audit(p)
@@ -206,11 +255,15 @@ def audit_command(
     else: found = audit_all(path)
     broken = [p for p, a in found.items() if isinstance(a, str)]
     if as_json:
-        data = [dict(path=str(p), status=2, error=a) if isinstance(a, str) else a.to_dict() for p, a in found.items()]
-        show(json.dumps(data if Path(path).is_dir() else data[0], indent=1, ensure_ascii=True))
+        data = [dict(path=str(p), status=2, error=a) if isinstance(a, str)
+                else a.to_dict() for p, a in found.items()]
+        show(json.dumps(data if Path(path).is_dir() else data[0], indent=1,
+                        ensure_ascii=True))
     else:
         for a in found.values(): show(a if isinstance(a, str) else repr(a))
         bad = sum(isinstance(a, Audit) and not a for a in found.values())
-        if Path(path).is_dir(): show(f'{len(found)} workbooks: {len(found) - bad - len(broken)} stand, {bad} do not, {len(broken)} cannot be read')
+        if Path(path).is_dir():
+            show(f'{len(found)} workbooks: {len(found) - bad - len(broken)} stand, '
+                 f'{bad} do not, {len(broken)} cannot be read')
     if broken or not found: return 2
     return max(a.status for a in found.values())

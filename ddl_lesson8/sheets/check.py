@@ -12,54 +12,73 @@ import math, re
 from dataclasses import dataclass
 from pathlib import Path
 import torch
-from .address import Area, SheetError, cell_name, html_table, need, parse_area, quote_sheet, two
+from .address import (Area, SheetError, cell_name, html_table, need,
+                                        parse_area, quote_sheet, two)
 from .blocks import Block, as_numbers
 from .engine import Engine
 from .xlsx import XlsxFile, open_workbook
 
 # %% ../../nbs/sheets/07_check.ipynb #6a49071c
-def _find_areas(file, where): # (areas, shape or None) of a range, a defined name, a block, or a list of them
+# (areas, shape or None) of a range, a defined name, a block, or a list of them
+def _find_areas(file, where):
     if isinstance(where, Block): return where.areas, where.shape
     if isinstance(where, Area): return [where], None
-    if isinstance(where, (list, tuple)): return [a for w in where for a in _find_areas(file, w)[0]], None
+    if isinstance(where, (list, tuple)):
+        return [a for w in where for a in _find_areas(file, w)[0]], None
     name = file.names.get((None, str(where).upper()))
     text = str(where) if name is None else name
-    found = [text] if name is None else re.findall(r"(?:'(?:[^']|'')*'!|[^,'!]+!)?[^,!]+", text)
+    found = ([text] if name is None
+             else re.findall(r"(?:'(?:[^']|'')*'!|[^,'!]+!)?[^,!]+", text))
     need(found, f"{file.path}: {where!r} is no range")
-    areas = [parse_area(t, next(iter(file.sheets)) if len(file.sheets) == 1 else None) for t in found]
-    need(areas[0].sheet, f"{file.path}: {where!r} names no sheet of {len(file.sheets)}; write 'sheet!A1:C3'")
-    one = len(areas) == 1 and (':' not in text or name is not None and areas[0].shape == (1, 1))
+    areas = [parse_area(t, next(iter(file.sheets)) if len(file.sheets) == 1 else None)
+             for t in found]
+    need(areas[0].sheet,
+         f"{file.path}: {where!r} names no sheet of {len(file.sheets)}; write "
+         "'sheet!A1:C3'")
+    one = len(areas) == 1 and (':' not in text
+                               or name is not None and areas[0].shape == (1, 1))
     return areas, () if one else None
 
 _CALLED = dict(error='error value', logical='truth value', text='text')
 
-def _number(cell, where, path, blank): # what a cell without a number stands for, or an error that says what is there
+# %% ../../nbs/sheets/07_check.ipynb #466f343b
+# what a cell without a number stands for, or an error that says what is there
+def _number(cell, where, path, blank):
     if cell.type == 'empty' and cell.formula:
-        raise SheetError(f"{path}: {where} holds the formula {cell.typed[:40]} and no result; use recalculate=True")
+        raise SheetError(f"{path}: {where} holds the formula {cell.typed[:40]} and no "
+                         "result; use recalculate=True")
     if cell.type == 'empty' and blank != 'error': return float(blank)
-    what = 'is empty' if cell.type == 'empty' else f'holds the {_CALLED[cell.type]} {str(cell.value)[:40]!r}'
+    what = ('is empty' if cell.type == 'empty'
+            else f'holds the {_CALLED[cell.type]} {str(cell.value)[:40]!r}')
     raise SheetError(f"{path}: {where} {what} where a number should be")
 
 # %% ../../nbs/sheets/07_check.ipynb #83c315a7
 _MAX_NUMBERS = 20_000_000 # cells that one call reads
 
 def numbers(
-    source,               # an `XlsxFile`, for the saved results, or an `Engine`, for recalculated ones
+    # an `XlsxFile`, for the saved results, or an `Engine`, for recalculated ones
+    source,
     areas:list,           # rectangles of equal size
     step:int|tuple=1,     # take every step-th row and column
     blank:str|float='error' # 'error', or the number that a blank cell stands for
 )->torch.Tensor: # (n, rows, columns), float64
     "Numbers of rectangles; raises `SheetError` naming the first cell without one"
     dr, dc = two(step)
-    need(len({a.shape for a in areas}) == 1, f"{source.path}: the ranges {', '.join(map(str, areas))} differ in size")
+    need(len({a.shape for a in areas}) == 1,
+         f"{source.path}: the ranges {', '.join(map(str, areas))} differ in size")
     size = sum(math.prod(a.shape) for a in areas)
-    need(size <= _MAX_NUMBERS, f"{source.path}: {size:,} cells are too many for one tensor; at most {_MAX_NUMBERS:,}")
+    need(size <= _MAX_NUMBERS,
+         f"{source.path}: {size:,} cells are too many for one tensor; at most "
+         f"{_MAX_NUMBERS:,}")
     def one(sheet, r, c):
         cell = source.cell(sheet, r, c)
-        return cell.value if cell.type == 'number' else _number(cell, str(Area(sheet, r, c, r, c)), source.path, blank)
+        return (cell.value if cell.type == 'number'
+                else _number(cell, str(Area(sheet, r, c, r, c)), source.path, blank))
     def row(a, r): return [one(a.sheet, r, c) for c in range(a.left, a.right + 1, dc)]
-    return torch.tensor([[row(a, r) for r in range(a.top, a.bottom + 1, dr)] for a in areas], dtype=torch.float64)
+    return (torch.tensor([[row(a, r) for r in range(a.top, a.bottom + 1, dr)]
+                          for a in areas], dtype=torch.float64))
 
+# %% ../../nbs/sheets/07_check.ipynb #af915eee
 def _shaped(t, where, shape): # rectangles -> the shape that was asked for
     if isinstance(where, Block):
         t = t.transpose(-1, -2) if where.vertical else t
@@ -70,20 +89,25 @@ def _shaped(t, where, shape): # rectangles -> the shape that was asked for
 # %% ../../nbs/sheets/07_check.ipynb #8894f1f6
 def read_range(
     path:str|Path|XlsxFile, # a workbook
-    where:str|Block|list,   # 'conv!A1:Z26', a defined name, a `Block`, or a list of equal ranges
+    # 'conv!A1:Z26', a defined name, a `Block`, or a list of equal ranges
+    where:str|Block|list,
     dtype:torch.dtype=torch.float64, # of the result
     device=None,            # of the result
     step:int|tuple=1,       # take every step-th row and column
     blank:str|float='error',# 'error', or the number that a blank cell stands for
-    recalculate:bool=False, # compute the workbook again instead of taking the saved results?
-    changes:dict|None=None  # first change these cells, for example {'conv!A3': 1.5}; implies `recalculate`
-)->torch.Tensor: # (rows, columns), a block's shape, (n, rows, columns) for n ranges, or a single number
+    # compute the workbook again instead of taking the saved results?
+    recalculate:bool=False,
+    # first change these cells, for example {'conv!A3': 1.5}; implies `recalculate`
+    changes:dict|None=None
+# (rows, columns), a block's shape, (n, rows, columns) for n ranges, or a single number
+)->torch.Tensor:
     "Read cells as a tensor; raises `SheetError` naming the first cell without a number"
     file = open_workbook(path)
     areas, shape = _find_areas(file, where)
     for a in areas: file.cells(a.sheet)
     engine = Engine(file).change(changes or {}) if recalculate or changes else file
-    return _shaped(numbers(engine, areas, step, blank), where, shape).to(device=device, dtype=dtype)
+    found = _shaped(numbers(engine, areas, step, blank), where, shape)
+    return found.to(device=device, dtype=dtype)
 
 # %% ../../nbs/sheets/07_check.ipynb #a74b8950
 class Check:
@@ -94,11 +118,17 @@ class Check:
         *,
         given:bool=False,      # are these cells inputs instead of formulas?
         rtol:float|None=None,  # difference allowed; the report's when None
-        **expected             # tensors by name, for example from_scratch=..., PyTorch=...; or functions of `read`
+        # tensors by name, for example from_scratch=..., PyTorch=...; or functions of
+        # `read`
+        **expected
     ):
-        if not expected: raise SheetError(f"check {name!r}: say what is expected, for example PyTorch=tensor")
-        self.name, self.where, self.given, self.rtol, self.expected = name, where, given, rtol, expected
-    def __repr__(self)->str: return f'Check({self.name!r}, {self.where}, {", ".join(self.expected)})'
+        if not expected:
+            raise SheetError(f"check {name!r}: say what is expected, for example "
+                             "PyTorch=tensor")
+        self.name, self.where, self.given = name, where, given
+        self.rtol, self.expected = rtol, expected
+    def __repr__(self)->str:
+        return f'Check({self.name!r}, {self.where}, {", ".join(self.expected)})'
 
 # %% ../../nbs/sheets/07_check.ipynb #0da3c173
 @dataclass
@@ -116,7 +146,8 @@ class Row:
     given: bool = False # inputs instead of formulas?
 
 # %% ../../nbs/sheets/07_check.ipynb #8f157040
-_HEAD = ('', 'check', 'sheet', 'range', 'cells', 'compared with', 'largest difference', 'at')
+_HEAD = ('', 'check', 'sheet', 'range', 'cells', 'compared with', 'largest difference',
+         'at')
 
 class Report:
     "A table of comparisons; false when one of them failed"
@@ -131,57 +162,71 @@ class Report:
 
     def raise_if_different(self)->'Report':
         "Raise `SheetError` with all problems"
-        if not self: raise SheetError(f"{self.path}: " + ('; '.join(self.problems) or 'nothing was compared'))
+        if not self:
+            raise SheetError(f"{self.path}: "
+                             + ('; '.join(self.problems) or 'nothing was compared'))
         return self
 
     def _table(self):
         diff = lambda r: f'{r.diff:.2g}' if math.isfinite(r.diff) else '-'
         against = lambda r: ('given; ' if r.given else '') + r.against
         mark = lambda r: 'ok' if r.ok else 'DIFFERS'
-        return [(mark(r), r.name, r.sheet, r.cells, str(r.n), against(r), diff(r), r.worst) for r in self.rows]
+        return ([(mark(r), r.name, r.sheet, r.cells, str(r.n), against(r), diff(r),
+                  r.worst) for r in self.rows])
 
     def __repr__(self)->str:
         rows = [_HEAD, *self._table()]
         wide = [max(len(r[k]) for r in rows) for k in range(len(_HEAD))]
-        lines = ['  '.join(t.ljust(w) for t, w in zip(r, wide, strict=True)).rstrip() for r in rows]
+        lines = ['  '.join(t.ljust(w) for t, w in zip(r, wide, strict=True)).rstrip()
+                 for r in rows]
         return '\n'.join(lines + self.problems)
 
     def _repr_html_(self)->str: return html_table(_HEAD, self._table(), self.problems)
 
 # %% ../../nbs/sheets/07_check.ipynb #4a2ced1b
-def _compare(got, want): # (largest relative difference, its flat position); nan and inf never pass
+# (largest relative difference, its flat position); nan and inf never pass
+def _compare(got, want):
     scale = want.abs()[want.isfinite()].amax().item() if want.isfinite().any() else 0.
     diff = ((got - want).abs() / (scale or 1.)).flatten().nan_to_num(nan=math.inf)
     return diff.max().item(), diff.argmax().item()
 
-def _unravel(flat, shape): # index of the flat-th element; torch.unravel_index takes a second to import what it needs
+# index of the flat-th element; torch.unravel_index takes a second to import what it
+# needs
+def _unravel(flat, shape):
     index = []
     for n in reversed(shape):
         flat, i = divmod(flat, n)
         index.insert(0, i)
     return index
 
+# %% ../../nbs/sheets/07_check.ipynb #0f28e799
 def _cell_at(areas, where, shape, flat): # address of the flat-th element
-    if isinstance(where, Block): return f'{quote_sheet(where.sheet.name)}!{where.ref(*_unravel(flat, shape))}'
+    if isinstance(where, Block):
+        return f'{quote_sheet(where.sheet.name)}!{where.ref(*_unravel(flat, shape))}'
     h, w = areas[0].shape
     plane, rest = divmod(flat, h * w)
-    return f'{quote_sheet(areas[plane].sheet)}!{cell_name(areas[plane].top + rest // w, areas[plane].left + rest % w)}'
+    return (f'{quote_sheet(areas[plane].sheet)}!{cell_name(areas[plane].top + rest // w, areas[plane].left + rest % w)}')
 
 def _new_row(check, areas, rtol): # the line of a check, before it is judged
-    cells = ', '.join(a.text for a in areas) if len(areas) < 3 else f'{areas[0].text} and {len(areas) - 1} more'
+    cells = (', '.join(a.text for a in areas) if len(areas) < 3
+             else f'{areas[0].text} and {len(areas) - 1} more')
     against = ', '.join(check.expected).replace('_', ' ')
     if check.rtol and check.rtol > rtol: against += f' (to {check.rtol:g})'
     n = sum(math.prod(a.shape) for a in areas)
-    return Row(check.name, areas[0].sheet, cells, n, against, math.inf, '', False, given=check.given)
+    return Row(check.name, areas[0].sheet, cells, n, against, math.inf, '', False,
+               given=check.given)
 
+# %% ../../nbs/sheets/07_check.ipynb #b0097ca0
 def _check_row(check, file, read, rtol):
     areas, _ = _find_areas(file, check.where)
     row = _new_row(check, areas, rtol)
     try:
         if not check.given: _all_formulas(file, areas)
         want = {k: v(read) if callable(v) else v for k, v in check.expected.items()}
-        want = {k: as_numbers(v, f'{check.name}: {k}').double() for k, v in want.items()}
-        return _judge(row, check, areas, read(check.where), want, check.rtol if check.rtol is not None else rtol)
+        want = {k: as_numbers(v, f'{check.name}: {k}').double() for k,
+                v in want.items()}
+        return _judge(row, check, areas, read(check.where), want,
+                      check.rtol if check.rtol is not None else rtol)
     except SheetError as e: row.problem = str(e).removeprefix(f'{file.path}: ')
     return row
 
@@ -189,37 +234,50 @@ def _check_row(check, file, read, rtol):
 def _all_formulas(file, areas): # a number that was typed in proves nothing
     for a in areas:
         cells = file.cells(a.sheet)
-        filled = [Area(a.sheet, *c.ref) for c in cells.values() if c.ref and c.kind in ('array', 'dynamic')]
+        filled = [Area(a.sheet, *c.ref) for c in cells.values()
+                  if c.ref and c.kind in ('array', 'dynamic')]
         filled = [f for f in filled if f.shape != (1, 1) and f.meets(a)]
         for r, c in a.cells():
             cell = cells.get((r, c))
-            if cell and cell.formula is not None or any(f.meets(Area(a.sheet, r, c, r, c)) for f in filled): continue
+            if cell and cell.formula is not None or any(f.meets(Area(a.sheet, r, c, r,
+                                                                     c))
+                                                        for f in filled):
+                continue
             what = f'holds {cell.value!r}, not a formula' if cell else 'is empty'
-            raise SheetError(f"{file.path}: {quote_sheet(a.sheet)}!{cell_name(r, c)} {what}: nothing computes it")
+            raise SheetError(f"{file.path}: {quote_sheet(a.sheet)}!{cell_name(r, c)} "
+                             f"{what}: nothing computes it")
 
+# %% ../../nbs/sheets/07_check.ipynb #893be68a
 def _judge(row, check, areas, got, want, rtol):
     pairs = [(f'sheet and {k}', got, v) for k, v in want.items()]
     names = list(want)
-    pairs += [(f'{a} and {b}', want[a], want[b]) for i, a in enumerate(names) for b in names[i + 1:]]
+    pairs += [(f'{a} and {b}', want[a], want[b]) for i,
+              a in enumerate(names) for b in names[i + 1:]]
     for what, a, b in pairs:
-        if a.shape != b.shape: raise SheetError(f"{what} have shapes {tuple(a.shape)} and {tuple(b.shape)}")
+        if a.shape != b.shape: raise SheetError(f"{what} have shapes {tuple(a.shape)} "
+                                                f"and {tuple(b.shape)}")
     row.diff, row.ok = 0., True
     for what, a, b in pairs:
         diff, flat = _compare(a, b)
-        if diff >= row.diff: row.diff, row.worst = diff, _cell_at(areas, check.where, tuple(a.shape), flat)
+        if diff >= row.diff:
+            row.diff, row.worst = diff, _cell_at(areas, check.where, tuple(a.shape),
+                                                 flat)
         if not diff <= rtol and row.ok:
             x, y = a.flatten()[flat].item(), b.flatten()[flat].item()
-            row.ok, row.problem = False, f'{what} differ at {row.worst}: {x!r} against {y!r}'
+            row.ok, row.problem = (False,
+                                   f'{what} differ at {row.worst}: {x!r} against {y!r}')
     return row
 
 # %% ../../nbs/sheets/07_check.ipynb #1116e509
 def crosscheck(
     path:str|Path,     # a workbook
     checks:list,       # `Check`s
-    rtol:float=1e-12,  # difference allowed, relative to the largest value of what is expected
-    recalculate:bool=True # compute the workbook again? Otherwise compare the results that the file has
+    # difference allowed, relative to the largest value of what is expected
+    rtol:float=1e-12,
+    # compute the workbook again? Otherwise compare the results that the file has
+    recalculate:bool=True
 )->Report: # a table; false when something differs
-    "Recalculate a workbook and compare ranges with tensors, and the tensors with each other"
+    "Recalculate a workbook and compare ranges with tensors, and these with each other"
     file = open_workbook(path)
     engine = Engine(file) if recalculate else file
     def read(where): # recalculated numbers

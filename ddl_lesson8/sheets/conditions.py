@@ -13,10 +13,14 @@ import torch
 from .address import SheetError
 from .evaluate import Place, evaluate, is_range, locate
 from .formulas import Fault
-from .values import (BLANK, DIV0, FAULT, FAULTS, LOGICAL, NUMBER, TEXT, VALUE, Cells, Functions, Texts, align, cat_cells,
+from .values import (BLANK, DIV0, FAULT, FAULTS, LOGICAL, NUMBER,
+                                       TEXT, VALUE, Cells, Functions, Texts, align,
+                                       cat_cells,
                                        decode, encode)
-from .values import _any, _broken, _by_text, _code, _COMPARE, _first, _keys, _parse, _snap, _with_fault
-from .mathematics import _differ, _finite, _first_along, _in_order, _problem, _scalar
+from .values import (_any, _broken, _by_text, _code, _COMPARE, _first,
+                                       _keys, _parse, _snap, _with_fault)
+from .mathematics import (_differ, _finite, _first_along, _in_order,
+                                            _problem, _scalar)
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #e4c6c136
 CONDITIONS = Functions() # COUNTIF, SUMIF and their relatives
@@ -25,14 +29,21 @@ def _pattern(text): # a text with * ? ~ as a regular expression
     pieces = ['']
     for part in re.findall(r'~[*?~]|[*?]|[^*?~]+|~', text):
         if part == '*': pieces.append('')
-        else: pieces[-1] += '.' if part == '?' else re.escape(part[1:] if part in ('~*', '~?', '~~') else part)
+        else:
+            pieces[-1] += '.' if part == '?' else re.escape(part[1:]
+                                                            if part
+                                                            in ('~*', '~?', '~~')
+                                                            else part)
     first, *middle = pieces
     end = f'.*{middle.pop()}' if middle else ''
-    return re.compile(first + ''.join(f'(?>.*?{p})' for p in middle) + end, re.I | re.S) # (?>…) is never tried again
+    # (?>…) is never tried again
+    return re.compile(first + ''.join(f'(?>.*?{p})' for p in middle) + end, re.I | re.S)
 
 _CONDITION = re.compile(r'(<=|>=|<>|=|<|>)?(.*)', re.S)
 
-def _operand_of(text): # what a condition compares with: number, truth value, error or text
+# %% ../../nbs/sheets/06c_conditions.ipynb #10c200cf
+# what a condition compares with: number, truth value, error or text
+def _operand_of(text):
     if _parse(text) is not None: return _parse(text)
     if text.upper() in ('TRUE', 'FALSE'): return text.upper() == 'TRUE'
     return Fault(text.upper()) if text.upper() in FAULTS else text
@@ -41,45 +52,61 @@ def _text_mask(num, kind, texts, text): # cells whose text fits to a pattern
     is_text = kind == TEXT
     if not _any(is_text): return is_text
     pattern = _pattern(text)
-    return is_text & (_by_text(num, is_text, texts, lambda t: float(pattern.fullmatch(t) is not None)) == 1)
+    return is_text & (_by_text(num, is_text, texts,
+                               lambda t: float(pattern.fullmatch(t) is not None)) == 1)
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #5d90db31
 def _equal_15(num, value): # to 15 digits, as a text has them
-    return torch.eq(*_snap(num, torch.as_tensor(value, dtype=num.dtype, device=num.device)))
+    return torch.eq(*_snap(num, torch.as_tensor(value, dtype=num.dtype,
+                                                device=num.device)))
 
 def _equal_to(num, kind, texts, value): # cells that hold a value
     if isinstance(value, float):
         same = (kind == NUMBER) & _equal_15(num, value)
         is_text = kind == TEXT
         if not _any(is_text): return same
-        return same | is_text & (_by_text(num, is_text, texts, lambda t: float(_parse(t) == value)) == 1)
+        return same | is_text & (_by_text(num, is_text, texts,
+                                          lambda t: float(_parse(t) == value)) == 1)
     if isinstance(value, bool): return (kind == LOGICAL) & (num == float(value))
-    if isinstance(value, Fault): return (kind == FAULT) & (num == encode(value, texts)[0])
+    if isinstance(value, Fault):
+        return (kind == FAULT) & (num == encode(value, texts)[0])
     return _text_mask(num, kind, texts, value)
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #fbdf006f
 def _fits(num, kind, texts, condition): # cells that fit to a condition, a text
     op, rest = _CONDITION.fullmatch(condition).groups()
     if rest == '' and op in ('=', '<>'): return (kind == BLANK) == (op == '=')
-    if rest == '' and op is None: return (kind == BLANK) | _text_mask(num, kind, texts, '')
+    if rest == '' and op is None:
+        return (kind == BLANK) | _text_mask(num, kind, texts, '')
     if rest == '': return torch.zeros_like(kind, dtype=torch.bool) # an operator alone
     value = _operand_of(rest)
-    if op == '<>' and isinstance(value, float): return ~((kind == NUMBER) & _equal_15(num, value)) # a text "23" stays
-    if op in (None, '=', '<>'): return _equal_to(num, kind, texts, value) != (op == '<>')
+    # a text "23" stays
+    if op == '<>' and isinstance(value, float):
+        return ~((kind == NUMBER) & _equal_15(num, value))
+    if op in (None, '=', '<>'):
+        return _equal_to(num, kind, texts, value) != (op == '<>')
     texts = Texts(texts) # the text of a condition need not stand in a cell
     want, key = encode(value, texts)
     if isinstance(value, str):
-        want, num = float(texts.ranks(num)[int(want)]), _keys(Cells(num, kind, texts=texts))[1]
+        want, num = (float(texts.ranks(num)[int(want)]),
+                     _keys(Cells(num, kind, texts=texts))[1])
     return (kind == key) & _COMPARE[op](*_snap(num, num.new_tensor(want)))
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #6a33611b
-def _where(values, condition): # (..., n, cells): which cells fit to each formula's own condition
-    num, kind = values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2)
-    want, what = condition.num.detach().expand(condition.size).flatten(-2), condition.full_kind().flatten(-2)
+# (..., n, cells): which cells fit to each formula's own condition
+def _where(values, condition):
+    num, kind = (values.num.detach().expand(values.size).flatten(-2),
+                 values.full_kind().flatten(-2))
+    want, what = (condition.num.detach().expand(condition.size).flatten(-2),
+                  condition.full_kind().flatten(-2))
     if not _any(what == TEXT) and not _any(kind == TEXT) and not _any(what == FAULT):
-        return torch.where(what == LOGICAL, kind == LOGICAL, kind == NUMBER) & _equal_15(num, want) # blank is 0
+        # blank is 0
+        return (torch.where(what == LOGICAL, kind == LOGICAL, kind == NUMBER)
+                & _equal_15(num, want))
     num, kind, want, what = torch.broadcast_tensors(num, kind, want, what)
     out = torch.zeros_like(kind, dtype=torch.bool)
-    for w, k in torch.stack([want, what.to(want.dtype)], -1).flatten(0, -2).unique(dim=0).tolist():
+    pairs = torch.stack([want, what.to(want.dtype)], -1).flatten(0, -2)
+    for w, k in pairs.unique(dim=0).tolist():
         value = decode(w, k, condition.texts)
         texts = values.texts or condition.texts
         if isinstance(value, str): fits = _fits(num, kind, texts, value)
@@ -87,7 +114,9 @@ def _where(values, condition): # (..., n, cells): which cells fit to each formul
         out |= fits & (want == w) & (what == k)
     return out
 
-def _each(fn, *conditions): # conditions may be arrays: one result for each of their places
+# %% ../../nbs/sheets/06c_conditions.ipynb #7274c858
+# conditions may be arrays: one result for each of their places
+def _each(fn, *conditions):
     conditions = align(*conditions)
     r, c = (max(x.size[k] for x in conditions) for k in (-2, -1))
     if (r, c) == (1, 1): return fn(*conditions)
@@ -95,14 +124,17 @@ def _each(fn, *conditions): # conditions may be arrays: one result for each of t
         i, j = min(i, x.size[-2] - 1), min(j, x.size[-1] - 1)
         return x.map(lambda t: t[..., i:i + 1, j:j + 1])
     one = lambda i, j: fn(*(at(x, i, j) for x in conditions))
-    return cat_cells([cat_cells([one(i, j) for j in range(c)], -1) for i in range(r)], -2)
+    return cat_cells([cat_cells([one(i, j) for j in range(c)], -1) for i in range(r)],
+                     -2)
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #ba671ea9
 @CONDITIONS('COUNTIF', 'rv')
 def _countif(values, condition):
-    n = _each(lambda c: _scalar(_where(values, c).sum(-1).to(values.num.dtype)), condition)
+    n = _each(lambda c: _scalar(_where(values, c).sum(-1).to(values.num.dtype)),
+              condition)
     return _with_fault(n, _broken(values))
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #178537d8
 def _all_fit(ranges, conditions): # every range has its condition
     mask = None
     for values, condition in zip(ranges, conditions):
@@ -112,17 +144,22 @@ def _all_fit(ranges, conditions): # every range has its condition
 @CONDITIONS('COUNTIFS', 'rv**')
 def _countifs(*pairs):
     ranges, fault = pairs[::2], _broken(*pairs[::2])
-    if len(pairs) % 2 or _differ(*ranges): return _with_fault(_problem(pairs[0], VALUE), fault)
+    if len(pairs) % 2 or _differ(*ranges):
+        return _with_fault(_problem(pairs[0], VALUE), fault)
     count = lambda *c: _scalar(_all_fit(ranges, c).sum(-1).to(pairs[0].num.dtype))
     return _with_fault(_each(count, *pairs[1::2]), fault)
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #e10f43bc
-def _masked(values, mask): # the numbers of a range under a mask, and the first error among them
-    num, kind = values.num.expand(values.size).flatten(-2), values.full_kind().flatten(-2)
+# the numbers of a range under a mask, and the first error among them
+def _masked(values, mask):
+    num, kind = (values.num.expand(values.size).flatten(-2),
+                 values.full_kind().flatten(-2))
     num, kind, mask = torch.broadcast_tensors(num, kind, mask)
     counts = mask & (kind == NUMBER)
-    return torch.where(counts, num, 0.), counts, _first_along(mask & (kind == FAULT), num)
+    return (torch.where(counts, num, 0.), counts,
+            _first_along(mask & (kind == FAULT), num))
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #f9a5c9d0
 def _conditional(finish):
     def compute(values, *pairs):
         ranges, fault = pairs[::2], _broken(values, *pairs[::2])
@@ -132,9 +169,11 @@ def _conditional(finish):
         return _with_fault(_each(one, *pairs[1::2]), fault)
     return compute
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #572879b7
 def _mean_if(num, mask, fault):
     n = mask.sum(-1).to(num.dtype)
-    return _finite(_in_order(num) / n.clamp(min=1), _first(fault, _code(n == 0, DIV0)[..., None]))
+    return _finite(_in_order(num) / n.clamp(min=1),
+                   _first(fault, _code(n == 0, DIV0)[..., None]))
 
 def _extreme_if(sign): # largest or smallest, 0 where there is none
     def finish(num, mask, fault):
@@ -143,40 +182,50 @@ def _extreme_if(sign): # largest or smallest, 0 where there is none
     return finish
 
 _sum_if = lambda num, mask, fault: _finite(_in_order(num), fault)
-for name, finish in {'SUMIFS': _sum_if, 'AVERAGEIFS': _mean_if, 'MAXIFS': _extreme_if(1),
+for name, finish in {'SUMIFS': _sum_if, 'AVERAGEIFS': _mean_if,
+                     'MAXIFS': _extreme_if(1),
                      'MINIFS': _extreme_if(-1)}.items():
     CONDITIONS(name, 'rrv**')(_conditional(finish))
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #c8400edf
 def _if_older(finish):
     def compute(ctx, args, array, whole):
-        values, condition = evaluate(args[0], ctx, array, True), evaluate(args[1], ctx, array)
+        values, condition = (evaluate(args[0], ctx, array, True),
+                             evaluate(args[1], ctx, array))
         if _any(_broken(values)): return values
         target = values
         if len(args) > 2 and is_range(args[2]):
             first, place = (locate(a, ctx) for a in (args[0], args[2]))
             if same_size(first, place): target = evaluate(args[2], ctx, array, True)
-            else: target = ctx.read(place._replace(height=first.height, width=first.width))
-        elif len(args) > 2: raise SheetError('the third argument of SUMIF or AVERAGEIF is no range')
+            else:
+                target = ctx.read(place._replace(height=first.height,
+                                                 width=first.width))
+        elif len(args) > 2:
+            raise SheetError('the third argument of SUMIF or AVERAGEIF is no range')
         return _each(lambda c: finish(*_masked(target, _where(values, c))), condition)
     return compute
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #5f48ed45
 def same_size(
     a:Place, # ranges
     b:Place  # other ranges
 )->bool: # are they of the same size?
     "Have two places the same size?"
-    return all(torch.equal(*torch.broadcast_tensors(*sizes)) for sizes in ((a.height, b.height), (a.width, b.width)))
+    return all(torch.equal(*torch.broadcast_tensors(*sizes))
+               for sizes in ((a.height, b.height), (a.width, b.width)))
 
 for name, finish in {'SUMIF': _sum_if, 'AVERAGEIF': _mean_if}.items():
     CONDITIONS(name, 'rvr', 2, raw=True)(_if_older(finish))
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #6988808d
 @CONDITIONS('COUNTA', 'r*', 1)
-def _counta(*args): # an empty argument typed into the formula counts, a blank cell does not
+# an empty argument typed into the formula counts, a blank cell does not
+def _counta(*args):
     typed = lambda a: not a.ref and a.size[-2:] == (1, 1)
-    return _scalar(sum(((a.full_kind() != BLANK) | typed(a)).sum((-2, -1)) for a in args).to(args[0].num.dtype))
+    return (_scalar(sum(((a.full_kind() != BLANK) | typed(a)).sum((-2, -1))
+                        for a in args).to(args[0].num.dtype)))
 
+# %% ../../nbs/sheets/06c_conditions.ipynb #98fe30cc
 @CONDITIONS('COUNTBLANK', 'r')
 def _countblank(x):
     kind, num = x.full_kind().flatten(-2), x.num.detach().expand(x.size).flatten(-2)

@@ -17,26 +17,34 @@ from .values import _code
 # %% ../../nbs/sheets/08_finance.ipynb #08fi0006
 FINANCE = Functions() # loans, savings, present values
 
-def _annuity(rate, n): # what a series of n payments of 1 grows to: ((1 + r)^n - 1) / r, and near 0 its first terms
+# what a series of n payments of 1 grows to: ((1 + r)^n - 1) / r, and near 0 its first
+# terms
+def _annuity(rate, n):
     small = rate.detach().abs() < 1e-8
     r = torch.where(small, 1., rate)
     return torch.where(small, n * (1 + (n - 1) / 2 * rate), ((1 + r) ** n - 1) / r)
 
-def _with_defaults(fn, check=None): # the last arguments of most are 0 when they are left out
+# the last arguments of most are 0 when they are left out
+def _with_defaults(fn, check=None):
     def compute(ctx, *args):
         args = args + (ctx.constant(0),) * (5 - len(args))
         return elementwise(fn, *args, check=check)
     return compute
 
-def _fv(rate, n, pmt, pv, due): return -(pv * (1 + rate) ** n + pmt * (1 + rate * (due != 0)) * _annuity(rate, n))
-def _pv(rate, n, pmt, fv, due): return -(fv + pmt * (1 + rate * (due != 0)) * _annuity(rate, n)) / (1 + rate) ** n
-def _pmt(rate, n, pv, fv, due): return -(fv + pv * (1 + rate) ** n) / ((1 + rate * (due != 0)) * _annuity(rate, n))
+# %% ../../nbs/sheets/08_finance.ipynb #6c7add08
+def _fv(rate, n, pmt, pv, due):
+    return -(pv * (1 + rate) ** n + pmt * (1 + rate * (due != 0)) * _annuity(rate, n))
+def _pv(rate, n, pmt, fv, due):
+    return -(fv + pmt * (1 + rate * (due != 0)) * _annuity(rate, n)) / (1 + rate) ** n
+def _pmt(rate, n, pv, fv, due):
+    return -(fv + pv * (1 + rate) ** n) / ((1 + rate * (due != 0)) * _annuity(rate, n))
 def _nper(rate, pmt, pv, fv, due):
     small = rate.detach().abs() < 1e-12
     r, p = torch.where(small, 1., rate), pmt * (1 + rate * (due != 0))
     many = torch.log((p - fv * r) / (p + pv * r)) / torch.log1p(r)
     return torch.where(small, -(pv + fv) / torch.where(small, pmt, 1.), many)
 
+# %% ../../nbs/sheets/08_finance.ipynb #f79c8cfb
 _no_loan = lambda rate, n, *rest: _code((n == 0) | (rate <= -1), NUM)
 _lost_at_once = lambda rate, n, *rest: _code((rate == -1) & (n < 0), DIV0)
 FINANCE('FV', 'vvvvv', 3, context=True)(_with_defaults(_fv, _lost_at_once))
@@ -58,5 +66,6 @@ def _npv(rate, *args):
     r, rf = (None if t is None else t.flatten(-2) for t in numbers_of(rate))
     period = mask.cumsum(-1)
     total = torch.where(mask, num / (1 + r) ** period, 0.).sum(-1)
-    fault = fault if rf is None else rf if fault is None else torch.where(rf > 0, rf, fault)
+    fault = (fault if rf is None else rf if fault is None
+             else torch.where(rf > 0, rf, fault))
     return _scalar(total, fault)

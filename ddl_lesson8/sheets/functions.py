@@ -20,7 +20,10 @@ from .totals import TOTALS
 from .values import Functions
 
 # %% ../../nbs/sheets/09_functions.ipynb #2d0b91f4
-FAMILIES = {'mathematics': MATHEMATICS, 'logic and texts': LOGIC, 'conditions': CONDITIONS, 'lookup': LOOKUP,
-            'statistics': STATISTICS, 'totals': TOTALS, 'finance': FINANCE, 'arrays': ARRAYS,
+FAMILIES = {'mathematics': MATHEMATICS, 'logic and texts': LOGIC,
+            'conditions': CONDITIONS, 'lookup': LOOKUP,
+            'statistics': STATISTICS, 'totals': TOTALS, 'finance': FINANCE,
+            'arrays': ARRAYS,
             'references': REFERENCES}
-FUNCTIONS = Functions({name: f for family in FAMILIES.values() for name, f in family.items()})
+FUNCTIONS = Functions({name: f for family in FAMILIES.values() for name,
+                       f in family.items()})

@@ -47,7 +47,9 @@ class Engine:
 
     def __call__(self,
         cells # Python values by (sheet, row, column)
-    )->dict: # Python values by (sheet, row, column) of all cells that the formulas fill; errors are `Fault`s
+    # Python values by (sheet, row, column) of all cells that the formulas fill; errors
+    # are `Fault`s
+    )->dict:
         "Compute the formulas; raises `SheetError` where the engine cannot"
         known = self.child is not None and self.child is self.helper.child
         formulas = [] if known else [[*at, text, kind == 'array', *size] for at,
@@ -64,16 +66,19 @@ class Engine:
                 for at, v in zip(places, answer['is'], strict=True)}
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0009
-_CLOSE = 1e-11, 1e-5 # relative difference that is rounding, in double and in single precision
+# relative difference that is rounding, in double and in single precision
+_CLOSE = 1e-11, 1e-5
 
 class _Seen:
     "The cells that the formulas of a step see, and what the file holds there"
     def __init__(self, step, run):
         g, plan = step.group, step.plan
         n = len(g.rows)
-        cells = [plan.index.windows(w.sheet, g.tops[j], g.lefts[j], g.height(j), w.width, w.cut).reshape(n, -1)
+        cells = [plan.index.windows(w.sheet, g.tops[j], g.lefts[j], g.height(j),
+                                    w.width, w.cut).reshape(n, -1)
                  for j, w in enumerate(g.windows) if w.read]
-        if (g.kept and g.kept.blind) or step.dynamic: # it may see anything: whatever is given counts
+        # it may see anything: whatever is given counts
+        if (g.kept and g.kept.blind) or step.dynamic:
             cells += [np.broadcast_to(ids, (n, len(ids))) for ids in plan.given_ids]
         self.cells = np.concatenate(cells + [np.zeros((n, 0), dtype=np.int64)], 1)
         self.ids = np.union1d([0], self.cells.reshape(-1)) # 0 is a blank cell
@@ -84,44 +89,64 @@ class _Seen:
         self.kind = np.array([s[1] if s else BLANK for s in saved], dtype=np.int8)
         self.reader = plan.cells_reader(self.ids)
 
-    def changed(self, x): # (formulas,): does a formula see something that the file does not hold?
+    # (formulas,): does a formula see something that the file does not hold?
+    def changed(self, x):
         num, kind = x.num.detach().expand(x.size).cpu().double(), x.full_kind().cpu()
         base, what = torch.from_numpy(self.num), torch.from_numpy(self.kind)
         plain = lambda k: torch.where(k == BLANK, NUMBER, k)
         close = (num - base).abs() <= _CLOSE[x.num.dtype == torch.float32] * base.abs()
-        same = (close & (plain(kind) == plain(what))).reshape(-1, len(self.ids)).all(0).numpy() & self.known
+        same = (close & (plain(kind) == plain(what))).reshape(-1, len(self.ids))
+        same = same.all(0).numpy() & self.known
         return ~same[np.searchsorted(self.ids, self.cells)].all(1)
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0011
 def _own_cells(g): # (sheet, row, column) of all cells that each formula fills
     (h, w) = g.size
-    return [[(g.sheet, int(r) + i, int(c) + j) for i in range(h) for j in range(w)] for r, c in zip(g.rows, g.cols)]
+    return [[(g.sheet, int(r) + i, int(c) + j) for i in range(h) for j in range(w)]
+            for r, c in zip(g.rows, g.cols)]
 
-_SEES_MORE = {'SUBTOTAL', 'AGGREGATE', 'CELL', 'FORMULATEXT', 'ISFORMULA', 'SHEET', 'SHEETS'} # these look at formulas and hidden rows; the engine is given values only
+# these look at formulas and hidden rows; the engine is given values only
+_SEES_MORE = {'SUBTOTAL', 'AGGREGATE', 'CELL', 'FORMULATEXT', 'ISFORMULA', 'SHEET',
+              'SHEETS'}
 
-_GROWS = {'SEQUENCE', 'EXPAND', 'MAKEARRAY', 'RANDARRAY', 'REPT', 'MMULT', 'MUNIT', 'TOCOL', 'TOROW', 'WRAPROWS', 'WRAPCOLS', 'VSTACK', 'HSTACK'} # much from little
-_MAX_SEEN = 5_000_000 # cells that an engine is asked to look at: nothing stops it once it has begun
+# much from little
+_GROWS = {'SEQUENCE', 'EXPAND', 'MAKEARRAY', 'RANDARRAY', 'REPT', 'MMULT', 'MUNIT',
+          'TOCOL', 'TOROW', 'WRAPROWS', 'WRAPCOLS', 'VSTACK', 'HSTACK'}
+# cells that an engine is asked to look at: nothing stops it once it has begun
+_MAX_SEEN = 5_000_000
 
-def _extent(ref, row, col): # cells of a range; whole columns and rows count as the engine walks them
+# %% ../../nbs/sheets/10b_keep.ipynb #67cee494
+# cells of a range; whole columns and rows count as the engine walks them
+def _extent(ref, row, col):
     top, left, bottom, right = ref.at(int(row), int(col))
     return (abs(bottom - top) + 1) * (abs(right - left) + 1)
 
 def _engine_of(step, helper): # an `Engine` of the formulas of a step, or None
     g = step.group
     if g.kept is None or g.kept.tree is None: return None
-    if any(isinstance(n, Call) and n.name.upper() in _SEES_MORE for n in walk(g.kept.tree)): return None
-    if any(isinstance(n, Call) and n.name.upper() in _GROWS for n in walk(g.kept.tree)): return None
-    seen = sum(_extent(n, *at) for n in walk(g.kept.tree) if isinstance(n, Ref) for at in zip(g.rows[:1], g.cols[:1]))
-    if seen * len(g.rows) > _MAX_SEEN: return None # a whole sheet, for one, is more than the engine can hold
-    return Engine({(g.sheet, int(r), int(c)): (unparse(g.kept.tree, (int(r), int(c))), g.kind, g.size)
+    if any(isinstance(n, Call) and n.name.upper() in _SEES_MORE
+           for n in walk(g.kept.tree)):
+        return None
+    if any(isinstance(n, Call) and n.name.upper() in _GROWS for n in walk(g.kept.tree)):
+        return None
+    seen = sum(_extent(n, *at) for n in walk(g.kept.tree) if isinstance(n, Ref)
+               for at in zip(g.rows[:1], g.cols[:1]))
+    # a whole sheet, for one, is more than the engine can hold
+    if seen * len(g.rows) > _MAX_SEEN: return None
+    return Engine({(g.sheet, int(r), int(c)): (unparse(g.kept.tree, (int(r), int(c))),
+                                               g.kind, g.size)
                    for r, c in zip(g.rows, g.cols)}, helper)
 
-_NOT_COMPUTED = {'#NAME?', '#ERROR!', '#N/IMPL!', '#CIRC!'} # what the engine says where it cannot
+# %% ../../nbs/sheets/10b_keep.ipynb #19b54916
+# what the engine says where it cannot
+_NOT_COMPUTED = {'#NAME?', '#ERROR!', '#N/IMPL!', '#CIRC!'}
 
 def _alike(a, b): # is a result of the engine the one of the file?
-    if isinstance(a, float) and isinstance(b, float): return abs(a - b) <= 1e-9 * max(abs(b), 1e-3)
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b) <= 1e-9 * max(abs(b), 1e-3)
     return type(a) is type(b) and a == b
 
+# %% ../../nbs/sheets/10b_keep.ipynb #b6536326
 def engine_agrees(
     step,    # of a plan
     run      # of the same plan
@@ -130,7 +155,8 @@ def engine_agrees(
     if step.agrees is not None: return step.agrees
     seen, g = step.seen(run), step.group
     step.engine = _engine_of(step, run.helper)
-    if step.engine is None: step.agrees = np.zeros(len(g.rows), dtype=bool); return step.agrees
+    if step.engine is None:
+        step.agrees = np.zeros(len(g.rows), dtype=bool); return step.agrees
     base = [decode(*p, run.texts) for p in zip(seen.num, seen.kind)]
     try: got = step.engine({p: v for p, v in zip(seen.places, base) if p})
     except SheetError: # it cannot: as without an engine
@@ -138,9 +164,12 @@ def engine_agrees(
         return step.agrees
     def fits(cells):
         values = [got[c] for c in cells]
-        if any(isinstance(v, Fault) and v.value in _NOT_COMPUTED for v in values): return False
+        if any(isinstance(v, Fault) and v.value in _NOT_COMPUTED for v in values):
+            return False
         saved = [run.saved(*c) for c in cells]
-        return not seen.known.all() or all(s is None or _alike(v, decode(*s, run.texts)) for v, s in zip(values, saved))
+        return not seen.known.all() or all(s is None
+                                           or _alike(v, decode(*s, run.texts)) for v,
+                                           s in zip(values, saved))
     step.agrees = np.array([fits(cells) for cells in _own_cells(g)], dtype=bool)
     return step.agrees
 
@@ -148,22 +177,27 @@ def engine_agrees(
 class _NoGradient(torch.autograd.Function):
     "Passes numbers on, and raises where their gradient is wanted"
     @staticmethod
-    def forward(ctx, num, seen, message, mine): ctx.message, ctx.mine = message, mine; return num.clone()
+    def forward(ctx, num, seen, message, mine):
+        ctx.message, ctx.mine = message, mine; return num.clone()
     @staticmethod
     def backward(ctx, grad):
         if bool((grad * ctx.mine.to(grad)).any()): raise SheetError(ctx.message)
         return None, None, None, None
 
+# %% ../../nbs/sheets/10b_keep.ipynb #87c382cc
 def _guard(step, run, out, x): # the results, in the graph of what they depend on
     if not x.num.requires_grad: return out
     g = step.group
-    mine = torch.from_numpy(np.repeat(step.plan.downstream()[step.first_ids()], int(np.prod(g.size))))
+    mine = torch.from_numpy(np.repeat(step.plan.downstream()[step.first_ids()],
+                                      int(np.prod(g.size))))
     if g.kept and g.kept.blind: mine = torch.ones_like(mine)
     if not mine.any(): return out
     why = g.kept.why if g.kept else 'its saved result is kept'
-    message = (f"{step.plan.path}: {g.address(int(mine.reshape(len(g.rows), -1).any(1).int().argmax()))} has no gradient: "
-               f"{why} is not computed by tensors")
-    return Cells(_NoGradient.apply(out.num, x.num, message, mine), out.kind, out.ref, out.texts)
+    message = (f"{step.plan.path}: "
+               f"{g.address(int(mine.reshape(len(g.rows), -1).any(1).int().argmax()))} "
+               f"has no gradient: {why} is not computed by tensors")
+    return Cells(_NoGradient.apply(out.num, x.num, message, mine), out.kind, out.ref,
+                 out.texts)
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0014
 def keep_step(
@@ -171,50 +205,68 @@ def keep_step(
     run,       # of the plan
     message='' # what to say where that cannot be; about the function when empty
 )->Cells: # the step's segment, (..., n)
-    "Saved results where they still hold, those of the engine where it can, and LOST elsewhere"
+    "Saved results where they still hold, those of the engine, and LOST elsewhere"
     g, seen = step.group, step.seen(run)
     cells, x = _own_cells(g), seen.reader.read(run.store)
     saved = [[run.saved(*c) for c in own] for own in cells]
-    stale = seen.changed(x) | np.array([any(s is None for s in own) for own in saved], dtype=bool)
+    stale = seen.changed(x) | np.array([any(s is None for s in own) for own in saved],
+                                       dtype=bool)
     flat = [s or (float(LOST), FAULT) for own in saved for s in own]
-    num, kind = np.array([s[0] for s in flat]), np.array([s[1] for s in flat], dtype=np.int8)
+    num, kind = (np.array([s[0] for s in flat]),
+                 np.array([s[1] for s in flat], dtype=np.int8))
     kind[kind == BLANK] = NUMBER
     if stale.any():
         able = stale & engine_agrees(step, run)
         for i in np.flatnonzero(stale & ~able):
-            num[i * len(cells[i]):][:len(cells[i])], kind[i * len(cells[i]):][:len(cells[i])] = LOST, FAULT
-            run.failed[cells[i][0]] = message or _why_lost(step, i, any(s is None for s in saved[i]))
+            mine = slice(i * len(cells[i]), (i + 1) * len(cells[i]))
+            num[mine], kind[mine] = LOST, FAULT
+            run.failed[cells[i][0]] = (message
+                                       or _why_lost(step, i,
+                                                    any(s is None for s in saved[i])))
         if able.any(): num, kind = _from_engine(step, run, x, able, num, kind)
     like = run.like
-    out = Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device), texts=run.texts).plain()
+    out = Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device),
+                texts=run.texts).plain()
     return _guard(step, run, out, x)
 
+# %% ../../nbs/sheets/10b_keep.ipynb #60cf6ba3
 def saved_step(
     step, # of a plan
     run   # of the same plan
 )->Cells: # the step's segment, (..., n)
     "What the file holds in the cells of a step; 0 where it holds nothing"
-    cells = [run.saved(*c) or (0., NUMBER) for own in _own_cells(step.group) for c in own]
+    cells = [run.saved(*c) or (0., NUMBER) for own in _own_cells(step.group)
+             for c in own]
     num, kind = (np.array(t) for t in zip(*cells))
     kind = torch.from_numpy(np.where(kind == BLANK, NUMBER, kind).astype(np.int8))
-    return Cells(torch.from_numpy(num).to(run.like), kind.to(run.like.device), texts=run.texts).plain()
+    return Cells(torch.from_numpy(num).to(run.like), kind.to(run.like.device),
+                 texts=run.texts).plain()
 
+# %% ../../nbs/sheets/10b_keep.ipynb #b078801e
 def _why_lost(step, i, unsaved): # the sentence for a formula
     g = step.group
     why = g.kept.why if g.kept else 'it'
-    what = 'and the file holds no result of it; save the file in a spreadsheet program first' if unsaved else \
-           'and the result that was saved no longer holds, because something it depends on has changed'
-    return f"{step.plan.path}: {g.address(i)} cannot be computed: {why} is not computed here, {what}"
+    what = ('and the file holds no result of it; save the file in a spreadsheet '
+            'program first') if unsaved else ('and the result that was saved no longer '
+                                              'holds, because something it depends on '
+                                              'has changed')
+    return (f"{step.plan.path}: {g.address(i)} cannot be computed: {why} is not "
+            f"computed here, {what}")
 
-def _from_engine(step, run, x, able, num, kind): # results of the engine for some formulas, one element of the batch after the other
+# %% ../../nbs/sheets/10b_keep.ipynb #3ab19a0c
+# results of the engine for some formulas, one element of the batch after the other
+def _from_engine(step, run, x, able, num, kind):
     seen, cells = step.seen(run), _own_cells(step.group)
     lead = x.size[:-3]
-    nums, kinds = (t.detach().expand(x.size).reshape(-1, len(seen.ids)).cpu().tolist() for t in (x.num, x.full_kind()))
+    nums, kinds = (t.detach().expand(x.size).reshape(-1, len(seen.ids)).cpu().tolist()
+                   for t in (x.num, x.full_kind()))
     rows = []
     for values, what in zip(nums, kinds):
-        got = step.engine({p: decode(v, k, run.texts) for p, v, k in zip(seen.places, values, what) if p})
+        got = step.engine({p: decode(v, k, run.texts) for p, v,
+                           k in zip(seen.places, values, what) if p})
         n, k = num.copy(), kind.copy()
         for i in np.flatnonzero(able):
-            for j, c in enumerate(cells[i]): n[i * len(cells[i]) + j], k[i * len(cells[i]) + j] = encode(got[c], run.texts)
+            for at, c in enumerate(cells[i], i * len(cells[i])):
+                n[at], k[at] = encode(got[c], run.texts)
         rows.append((n, k))
     return tuple(np.stack(part).reshape(lead + (-1,)) for part in zip(*rows))

@@ -13,55 +13,68 @@ import torch
 from .address import SheetError
 from .evaluate import OneByOne
 from .formulas import Fault
-from .values import (BLANK, FAULT, LOGICAL, NA, NUMBER, TEXT, VALUE, Cells, Functions, align, as_text, build,
+from .values import (BLANK, FAULT, LOGICAL, NA, NUMBER, TEXT, VALUE,
+                                       Cells, Functions, align, as_text, build,
                                        elementwise, numbers_of)
-from .values import _any, _by_element, _by_text, _code, _compare, _faults, _first, _with_fault
+from .values import (_any, _by_element, _by_text, _code, _compare,
+                                       _faults, _first, _with_fault)
 from .mathematics import _differ, _first_along, _scalar
 
 # %% ../../nbs/sheets/06b_logic.ipynb #15286119
-LOGIC = Functions() # IF and its relatives, truth values, questions about kinds, joined texts
+# IF and its relatives, truth values, questions about kinds, joined texts
+LOGIC = Functions()
 
 def _truth(x): # truth values, and errors
     if x.kind is None: return x.num.detach() != 0, None
     text = x.kind == TEXT
     if not _any(text): return x.num.detach() != 0, _faults(x)
-    value = _by_text(x.num, text, x.texts, lambda t: {'TRUE': 1., 'FALSE': 0.}.get(t.upper(), math.nan))
+    value = _by_text(x.num, text, x.texts,
+                     lambda t: {'TRUE': 1., 'FALSE': 0.}.get(t.upper(), math.nan))
     other = text & value.isnan()
     return torch.where(other, 0., value) != 0, _first(_faults(x), _code(other, VALUE))
 
+# %% ../../nbs/sheets/06b_logic.ipynb #94789359
 def choose(
     mask:torch.Tensor, # where the first is taken
     a:Cells,           # the one
     b:Cells            # the other
 )->Cells: # a where the mask holds, else b
     "Take each cell from one of two values"
-    num, ref, texts = torch.where(mask, a.num, b.num), _still_ref(mask, a, b), a.texts or b.texts
+    num, ref, texts = (torch.where(mask, a.num, b.num), _still_ref(mask, a, b),
+                       a.texts or b.texts)
     if a.kind is None and b.kind is None: return Cells(num, ref=ref)
     zero = torch.zeros((1, 1, 1), dtype=torch.int8, device=num.device)
-    return Cells(num, torch.where(mask, zero if a.kind is None else a.kind, zero if b.kind is None else b.kind), ref,
+    return Cells(num, torch.where(mask, zero if a.kind is None else a.kind,
+                                  zero if b.kind is None else b.kind), ref,
                  texts)
 
-def _still_ref(mask, a, b): # does the result count as read from cells? Numbers and errors count the same either way
+# does the result count as read from cells? Numbers and errors count the same either way
+def _still_ref(mask, a, b):
     if a.ref and b.ref or not (a.ref or b.ref): return a.ref
     other = b if a.ref else a
-    if other.kind is None or bool(((other.kind == NUMBER) | (other.kind == FAULT)).all()): return True
+    if other.kind is None or bool(((other.kind == NUMBER)
+                                   | (other.kind == FAULT)).all()):
+        return True
     return bool(mask.all()) if a.ref else not bool(mask.any())
 
 # %% ../../nbs/sheets/06b_logic.ipynb #f5629752
 @LOGIC('IF', 'vpp', 1, context=True, picks=True)
 def _if(ctx, test, yes=None, no=None):
-    yes, no = ctx.constant(True) if yes is None else yes, ctx.constant(False) if no is None else no
+    yes, no = (ctx.constant(True) if yes is None else yes,
+               ctx.constant(False) if no is None else no)
     test, yes, no = align(test, yes, no)
     truth, fault = _truth(test)
     return _with_fault(choose(truth, yes, no), fault)
 
+# %% ../../nbs/sheets/06b_logic.ipynb #00708d17
 @LOGIC('IFERROR', 'pp')
 def _iferror(x, other):
     if x.kind is None: return Cells(x.num)
     x, other = align(x, other)
     return _value(choose(x.kind == FAULT, other, x))
 
-def _value(x): return Cells(x.num, x.kind, texts=x.texts) # it does not count as read from cells any more
+# it does not count as read from cells any more
+def _value(x): return Cells(x.num, x.kind, texts=x.texts)
 
 @LOGIC('IFNA', 'pp')
 def _ifna(x, other):
@@ -73,7 +86,8 @@ def _ifna(x, other):
 def _ifs(ctx, *args):
     if len(args) % 2: raise SheetError('IFS wants pairs of a condition and a value')
     out = ctx.constant(Fault('#N/A'))
-    for test, value in reversed(list(zip(args[::2], args[1::2]))): out = _if(ctx, test, value, out)
+    for test, value in reversed(list(zip(args[::2], args[1::2]))):
+        out = _if(ctx, test, value, out)
     return out
 
 # %% ../../nbs/sheets/06b_logic.ipynb #d31d6be9
@@ -81,21 +95,27 @@ def _ifs(ctx, *args):
 def _switch(ctx, x, *args): # a blank is 0 here, neither "" nor FALSE
     def zero(v):
         if v.kind is None: return v
-        return Cells(v.num, torch.where(v.kind == BLANK, NUMBER, v.kind).to(torch.int8), v.ref, v.texts)
+        return Cells(v.num, torch.where(v.kind == BLANK, NUMBER, v.kind).to(torch.int8),
+                     v.ref, v.texts)
     out = args[-1] if len(args) % 2 else ctx.constant(Fault('#N/A'))
-    pairs = list(zip(args[:-1:2], args[1::2])) if len(args) % 2 else list(zip(args[::2], args[1::2]))
-    for test, value in reversed(pairs): out = _if(ctx, _compare('=', zero(x), zero(test)), value, out)
+    pairs = (list(zip(args[:-1:2], args[1::2])) if len(args) % 2
+             else list(zip(args[::2], args[1::2])))
+    for test, value in reversed(pairs):
+        out = _if(ctx, _compare('=', zero(x), zero(test)), value, out)
     return out
 
+# %% ../../nbs/sheets/06b_logic.ipynb #d3238000
 @LOGIC('CHOOSE', 'vp*', 2, context=True, picks=True)
 def _choose(ctx, index, *values):
     n, fault = numbers_of(index)
     n = n.detach().trunc()
-    if n.unique().numel() == 1 and 1 <= int(n.flatten()[0]) <= len(values) and not _any(fault):
+    one = n.unique().numel() == 1 and 1 <= int(n.flatten()[0]) <= len(values)
+    if one and not _any(fault):
         return values[int(n.flatten()[0]) - 1]
     if _differ(*values): raise OneByOne
     out = ctx.constant(Fault('#VALUE!'))
-    for k, v in enumerate(values, 1): index_k, v2, out = align(index, v, out); out = choose(n == k, v2, out)
+    for k, v in enumerate(values, 1):
+        index_k, v2, out = align(index, v, out); out = choose(n == k, v2, out)
     return _with_fault(out, fault)
 
 # %% ../../nbs/sheets/06b_logic.ipynb #2ac0e1f4
@@ -103,52 +123,66 @@ def _logical(combine, neutral):
     def compute(*args):
         out, faults, n = None, [], 0
         for x in args:
-            kind, num = x.full_kind().flatten(-2), x.num.detach().expand(x.size).flatten(-2)
+            kind, num = (x.full_kind().flatten(-2),
+                         x.num.detach().expand(x.size).flatten(-2))
             if not x.ref and x.size[-2:] == (1, 1):
-                truth, fault = (None if t is None else t.expand(x.size).flatten(-2) for t in _truth(x))
+                truth, fault = (None if t is None else t.expand(x.size).flatten(-2)
+                                for t in _truth(x))
                 counts = (kind != TEXT) | (num != 0) # an empty text is passed over
                 fault = None if fault is None else torch.where(counts, fault, 0)
             else:
                 truth, fault = num != 0, _first_along(kind == FAULT, num)
                 counts = (kind == NUMBER) | (kind == LOGICAL)
             part = combine(torch.where(counts, truth, neutral))
-            out = part if out is None else combine(torch.stack(torch.broadcast_tensors(out, part), -1))
+            out = (part if out is None
+                   else combine(torch.stack(torch.broadcast_tensors(out, part), -1)))
             faults.append(fault)
             n = n + counts.sum(-1)
-        return _scalar(out.to(args[0].num.dtype), _first(*faults, _code(n == 0, VALUE)[..., None]), LOGICAL)
+        return _scalar(out.to(args[0].num.dtype),
+                       _first(*faults, _code(n == 0, VALUE)[..., None]), LOGICAL)
     return compute
 
 LOGIC('AND', 'r*', 1)(_logical(lambda t: t.all(-1), True))
 LOGIC('OR', 'r*', 1)(_logical(lambda t: t.any(-1), False))
 LOGIC('XOR', 'r*', 1)(_logical(lambda t: t.sum(-1) % 2 == 1, False))
 
+# %% ../../nbs/sheets/06b_logic.ipynb #981d0883
 @LOGIC('NOT', 'v')
-def _not(x): truth, fault = _truth(x); return build((~truth).to(x.num.dtype), fault, LOGICAL)
+def _not(x):
+    truth, fault = _truth(x); return build((~truth).to(x.num.dtype), fault, LOGICAL)
 
 # %% ../../nbs/sheets/06b_logic.ipynb #25d6a468
 def _is(test): # a question about kinds
-    def compute(x): return build(test(x.full_kind(), x.num.detach().expand(x.size)).to(x.num.dtype), None, LOGICAL)
+    def compute(x):
+        return build(test(x.full_kind(), x.num.detach().expand(x.size)).to(x.num.dtype),
+                     None, LOGICAL)
     return compute
 
 _KINDS = {
-    'ISNUMBER': lambda k, n: k == NUMBER, 'ISTEXT': lambda k, n: k == TEXT, 'ISNONTEXT': lambda k, n: k != TEXT,
-    'ISLOGICAL': lambda k, n: k == LOGICAL, 'ISBLANK': lambda k, n: k == BLANK, 'ISERROR': lambda k, n: k == FAULT,
-    'ISNA': lambda k, n: (k == FAULT) & (n == NA), 'ISERR': lambda k, n: (k == FAULT) & (n != NA)}
+    'ISNUMBER': lambda k, n: k == NUMBER, 'ISTEXT': lambda k, n: k == TEXT,
+    'ISNONTEXT': lambda k, n: k != TEXT,
+    'ISLOGICAL': lambda k, n: k == LOGICAL, 'ISBLANK': lambda k, n: k == BLANK,
+    'ISERROR': lambda k, n: k == FAULT,
+    'ISNA': lambda k, n: (k == FAULT) & (n == NA),
+    'ISERR': lambda k, n: (k == FAULT) & (n != NA)}
 for name, test in _KINDS.items(): LOGIC(name, 'v')(_is(test))
 
 for name, value in {'TRUE': True, 'FALSE': False, 'NA': Fault('#N/A')}.items():
     LOGIC(name, '', context=True)(lambda ctx, value=value: ctx.constant(value))
 
+# %% ../../nbs/sheets/06b_logic.ipynb #051142ab
 @LOGIC('N', 'v')
 def _n(x): # a text or a blank is 0
     zero, kind = Cells(torch.zeros_like(x.num)), x.full_kind()
     return elementwise(torch.clone, choose((kind != TEXT) & (kind != BLANK), x, zero))
 
 @LOGIC('CONCATENATE', 'v*', 1, context=True)
-def _concatenate(ctx, *args): return _by_element(ctx.texts, lambda *a: ''.join(map(as_text, a)), *args)
+def _concatenate(ctx, *args):
+    return _by_element(ctx.texts, lambda *a: ''.join(map(as_text, a)), *args)
 
 @LOGIC('CONCAT', 'r*', 1, context=True)
 def _concat(ctx, *args):
-    flat = [a.map(lambda t, i=i, j=j: t[..., i:i + 1, j:j + 1]) for a in args for i in range(a.size[-2])
+    flat = [a.map(lambda t, i=i, j=j: t[..., i:i + 1, j:j + 1]) for a in args
+            for i in range(a.size[-2])
             for j in range(a.size[-1])]
     return _concatenate(ctx, *flat)

@@ -13,9 +13,11 @@ import torch
 from .address import SheetError
 from .evaluate import Faulty, OneByOne
 from .formulas import Fault
-from .values import (BLANK, FAULT, NA, NUMBER, REF, TEXT, VALUE, Cells, Functions, align, build, common_shape,
+from .values import (BLANK, FAULT, NA, NUMBER, REF, TEXT, VALUE,
+                                       Cells, Functions, align, build, common_shape,
                                        numbers_of)
-from .values import _any, _broken, _code, _faults, _first, _keys, _snap, _with_fault
+from .values import (_any, _broken, _code, _faults, _first, _keys,
+                                       _snap, _with_fault)
 from .evaluate import _index_numbers
 from .mathematics import _problem
 from .logic import _truth, choose
@@ -24,21 +26,28 @@ from .conditions import _text_mask
 # %% ../../nbs/sheets/07_lookup.ipynb #00931148
 LOOKUP = Functions() # positions, and what stands there
 
+# %% ../../nbs/sheets/07_lookup.ipynb #06eec583
 def take(
     x:Cells,          # values
-    index:torch.Tensor # (..., formulas, rows, columns): positions, counted from 0, in the values read row by row
+    # (..., formulas, rows, columns): positions, counted from 0, in the values read row
+    # by row
+    index:torch.Tensor
 )->Cells: # the values at these positions
     "Take values by position; each formula takes from its own"
     def pick(t):
         flat = t.flatten(-2)
-        if flat.shape[:-1].numel() == 1: return flat.flatten().index_select(0, index.flatten()).reshape(index.shape)
+        if flat.shape[:-1].numel() == 1:
+            return flat.flatten().index_select(0, index.flatten()).reshape(index.shape)
         lead = common_shape(flat.shape[:-1], index.shape[:-2])
         at = index.expand(lead + index.shape[-2:])
-        return flat.expand(lead + flat.shape[-1:]).gather(-1, at.flatten(-2)).reshape(at.shape)
-    return Cells(pick(x.num.expand(x.size)), None if x.kind is None else pick(x.full_kind()), x.ref, x.texts)
+        flat = flat.expand(lead + flat.shape[-1:])
+        return flat.gather(-1, at.flatten(-2)).reshape(at.shape)
+    return Cells(pick(x.num.expand(x.size)),
+                 None if x.kind is None else pick(x.full_kind()), x.ref, x.texts)
 
 # %% ../../nbs/sheets/07_lookup.ipynb #c468cfda
-def _line(x): # a row or column of values as keys: kind and number, both (..., n, 1, 1, length)
+# a row or column of values as keys: kind and number, both (..., n, 1, 1, length)
+def _line(x):
     kind, num = _keys(x)
     return kind.flatten(-2)[..., None, None, :], num.flatten(-2)[..., None, None, :]
 
@@ -46,51 +55,70 @@ def _wanted(x): # what is looked for, as keys (..., n, r, c, 1); a blank is 0
     kind, num = _keys(x)
     return torch.where(kind == BLANK, NUMBER, kind)[..., None], num[..., None]
 
-def _same(values, x, wildcards, blanks=False): # (..., n, r, c, length): where is it? A blank finds a blank, or else 0
+# %% ../../nbs/sheets/07_lookup.ipynb #aef56ae6
+# (..., n, r, c, length): where is it? A blank finds a blank, or else 0
+def _same(values, x, wildcards, blanks=False):
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
     same = (kv == kx) & torch.eq(*_snap(nv, nx)) & (kx != FAULT)
-    if blanks: same = torch.where((x.full_kind() == BLANK)[..., None], kv == BLANK, same)
+    if blanks:
+        same = torch.where((x.full_kind() == BLANK)[..., None], kv == BLANK, same)
     if not wildcards or not _any(kx == TEXT): return same
     ids = x.num.detach().expand(x.size)
     for i in ids[(x.full_kind() == TEXT)].unique().tolist():
         text = x.texts.texts[int(i)]
         if not re.search(r'[*?~]', text): continue
-        num, kind = values.num.detach().expand(values.size).flatten(-2), values.full_kind().flatten(-2)
+        num, kind = (values.num.detach().expand(values.size).flatten(-2),
+                     values.full_kind().flatten(-2))
         fits = _text_mask(num, kind, values.texts, text)[..., None, None, :]
         same = torch.where(((kx == TEXT) & (ids[..., None] == i)), fits, same)
     return same
 
 # %% ../../nbs/sheets/07_lookup.ipynb #9ff297a2
-def _at_edge(mask, last): # first or last position where a mask holds, and does it hold anywhere?
+# first or last position where a mask holds, and does it hold anywhere?
+def _at_edge(mask, last):
     n = mask.shape[-1]
     at = (mask.to(torch.int8).flip(-1) if last else mask.to(torch.int8)).argmax(-1)
     return (n - 1 - at if last else at), mask.any(-1)
 
-def _nearest(values, x, below, last=False): # next smaller or next larger item, in any order (as XMATCH)
+# %% ../../nbs/sheets/07_lookup.ipynb #e955b8e6
+# next smaller or next larger item, in any order (as XMATCH)
+def _nearest(values, x, below, last=False):
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
     nv, nx = _snap(nv, nx)
-    beyond = kv < kx if below else kv > kx # texts lie above numbers, truth values above texts
+    # texts lie above numbers, truth values above texts
+    beyond = kv < kx if below else kv > kx
     fits = (kv == kx) & ((nv <= nx) if below else (nv >= nx)) | beyond & (kv < BLANK)
-    best = lambda mask, key: mask & (key == torch.where(mask, key, math.inf).amin(-1, keepdim=True))
+    def best(mask, key): # where is the key smallest?
+        return mask & (key == torch.where(mask, key, math.inf).amin(-1, keepdim=True))
     fits = best(fits, (kv - kx).abs().to(nv.dtype))
-    return _at_edge(best(fits, torch.where(kv == kx, (nv - nx).abs(), -nv if below else nv)), last)
+    return _at_edge(best(fits, torch.where(kv == kx, (nv - nx).abs(),
+                                           -nv if below else nv)), last)
 
-def _sorted_match(values, x, falling=False): # in ascending order: the last that is not larger (as MATCH)
+# %% ../../nbs/sheets/07_lookup.ipynb #9bffb508
+# in ascending order: the last that is not larger (as MATCH)
+def _sorted_match(values, x, falling=False):
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
     nv, nx = _snap(nv, nx)
     less, more, same = (f(nv, nx) & (kv == kx) for f in (torch.lt, torch.gt, torch.eq))
     after = lambda mask: mask.cumsum(-1) > 0
-    if falling: return _at_edge((more | same) & ~after(less), True) # stops at the first that is smaller
-    if _any(less & after(same | more) | same & after(more)): return _halve(kv == kx, nv, nx) # not in order
+    # stops at the first that is smaller
+    if falling: return _at_edge((more | same) & ~after(less), True)
+    # not in order
+    if _any(less & after(same | more) | same & after(more)):
+        return _halve(kv == kx, nv, nx)
     return _at_edge(less | same, True)
 
 # %% ../../nbs/sheets/07_lookup.ipynb #8ca9f2a6
-def _halve(fits, values, x): # Excel halves the range until it hits an equal value, and takes the last of its neighbours
+# Excel halves the range until it hits an equal value, and takes the last of its
+# neighbours
+def _halve(fits, values, x):
     fits, values, x = torch.broadcast_tensors(fits, values, x)
     n, places = fits.shape[-1], torch.arange(fits.shape[-1], device=fits.device)
-    order = (~fits).to(torch.int8).argsort(dim=-1, stable=True) # values of another kind do not count
+    # values of another kind do not count
+    order = (~fits).to(torch.int8).argsort(dim=-1, stable=True)
     keys, x = values.gather(-1, order), x[..., :1]
-    unequal = torch.where(keys != x, places, n).flip(-1).cummin(-1).values.flip(-1) # the next place of another value
+    # the next place of another value
+    unequal = torch.where(keys != x, places, n).flip(-1).cummin(-1).values.flip(-1)
     high = fits.sum(-1, keepdim=True)
     low = torch.full_like(high, -1)
     for _ in range(n.bit_length()):
@@ -99,7 +127,8 @@ def _halve(fits, values, x): # Excel halves the range until it hits an equal val
         hit, go = key == x, high - low > 1
         end = torch.minimum(unequal.gather(-1, mid.clamp(0, n - 1)), high)
         low = torch.where(go & (key <= x), torch.where(hit, end - 1, mid), low)
-        high = torch.where(go, torch.where(hit, end, torch.where(key > x, mid, high)), high)
+        high = torch.where(go, torch.where(hit, end, torch.where(key > x, mid, high)),
+                           high)
     return order.gather(-1, low.clamp(min=0))[..., 0], low[..., 0] >= 0
 
 # %% ../../nbs/sheets/07_lookup.ipynb #347ee4b9
@@ -107,7 +136,9 @@ def _position(at, found, x, extra=None): # positions as values, counted from 1
     fault = _first(_faults(x), extra, _code(~found, NA))
     return build((at + 1).to(x.num.dtype), fault)
 
-# arguments such as the match type are the same for all formulas, or the formulas are computed one by one
+# %% ../../nbs/sheets/07_lookup.ipynb #f53d002a
+# arguments such as the match type are the same for all formulas; if not, each formula
+# is computed alone
 def _split_by(mode, fn):
     values = mode.detach().unique()
     if len(values) > 1: raise OneByOne
@@ -121,6 +152,7 @@ def _number(x, default, read=numbers_of): # an argument that must be the same fo
 
 def _is_line(values): return 1 in values.size[-2:]
 
+# %% ../../nbs/sheets/07_lookup.ipynb #e8004f65
 @LOOKUP('MATCH', 'vrv', 2)
 def _match(x, values, mode=None):
     how = _number(mode, 1)
@@ -130,10 +162,12 @@ def _match(x, values, mode=None):
     return _position(*_sorted_match(values, x, falling=how < 0), x, broken)
 
 # %% ../../nbs/sheets/07_lookup.ipynb #1b038dec
-def _halve_across(values, x, how, falling): # the binary search of XMATCH, which takes texts for larger than numbers
+# the binary search of XMATCH, which takes texts for larger than numbers
+def _halve_across(values, x, how, falling):
     (kv, nv), (kx, nx) = _line(values), _wanted(x)
     nv, nx = _snap(nv, nx)
-    before = (kv < kx) | (kv == kx) & (nv < nx) # is a value smaller than what is looked for?
+    # is a value smaller than what is looked for?
+    before = (kv < kx) | (kv == kx) & (nv < nx)
     if falling: before = (kv > kx) | (kv == kx) & (nv > nx)
     same, n = (kv == kx) & (nv == nx), before.shape[-1]
     low = torch.zeros(before.shape[:-1] + (1,), dtype=torch.long, device=before.device)
@@ -141,16 +175,19 @@ def _halve_across(values, x, how, falling): # the binary search of XMATCH, which
     for _ in range(n.bit_length()):
         mid = (low + high) // 2
         go, right = low < high, before.gather(-1, mid.clamp(max=n - 1))
-        low, high = torch.where(go & right, mid + 1, low), torch.where(go & ~right, mid, high)
+        low, high = (torch.where(go & right, mid + 1, low),
+                     torch.where(go & ~right, mid, high))
     hit = (low < n) & same.gather(-1, low.clamp(max=n - 1))
     at = torch.where(hit, low, low - ((how < 0) != falling) * 1)
     return at.clamp(0, n - 1)[..., 0], (hit | (how != 0) & (at >= 0) & (at < n))[..., 0]
 
+# %% ../../nbs/sheets/07_lookup.ipynb #7422fd61
 def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for them
     how, way = _number(mode, 0), _number(search, 1)
     if how == 3: raise SheetError('a lookup by a regular expression')
     if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2) or how == abs(way) == 2:
-        raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8, device=x.num.device))
+        raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8,
+                                device=x.num.device))
     if abs(way) == 2 and how != 2: return _halve_across(values, x, how, way < 0)
     last = way < 0
     exact = _at_edge(_same(values, x, how == 2, True), last)
@@ -160,19 +197,24 @@ def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for 
 
 @LOOKUP('XMATCH', 'vrvv', 2)
 def _xmatch(x, values, mode=None, search=None):
-    return _position(*_xfind(x, values, mode, search), x) if _is_line(values) else _problem(x, VALUE)
+    return (_position(*_xfind(x, values, mode, search), x) if _is_line(values)
+            else _problem(x, VALUE))
 
-def _left_out(x): return not x.ref and x.kind is not None and bool((x.kind == BLANK).all()) # XLOOKUP(…,,0)
+# XLOOKUP(…,,0)
+def _left_out(x):
+    return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
 
 # %% ../../nbs/sheets/07_lookup.ipynb #039a9eb5
 @LOOKUP('XLOOKUP', 'vrrpvv', 3, context=True)
 def _xlookup(ctx, x, values, results, missing=None, mode=None, search=None):
     upright = values.size[-1] == 1 and (values.size[-2] > 1 or results.size[-2] == 1)
     n, (rows, cols) = max(values.size[-2:]), results.size[-2:]
-    if not _is_line(values) or (rows if upright else cols) != n: return _problem(x, VALUE)
+    if not _is_line(values) or (rows if upright else cols) != n:
+        return _problem(x, VALUE)
     at, found = _xfind(x, values, mode, search)
     across = torch.arange(cols if upright else rows, device=at.device)
-    if x.size[-2:] != (1, 1): index = at * cols if upright else at # several at once: the first column or row only
+    # several at once: the first column or row only
+    if x.size[-2:] != (1, 1): index = at * cols if upright else at
     else: index = at * cols + across if upright else across[:, None] * cols + at
     out, absent = take(results, index), ~found
     if missing is None or _left_out(missing): missing = ctx.constant(Fault('#N/A'))
@@ -182,23 +224,27 @@ def _xlookup(ctx, x, values, results, missing=None, mode=None, search=None):
 def _table_lookup(upright):
     def compute(x, table, number, approximate=None):
         rows, cols = table.size[-2:]
-        if not table.ref and table.kind is not None and bool((table.kind == TEXT).all()) and rows * cols == 1:
+        alone = not table.ref and table.kind is not None and rows * cols == 1
+        if alone and bool((table.kind == TEXT).all()):
             return _problem(x, VALUE) # a text is no table
         k, fault = numbers_of(number)
         k = k.detach().trunc().long()
         near = _number(approximate, True, _truth)
         first = table.map(lambda t: t[..., :, :1] if upright else t[..., :1, :])
-        at, found = _sorted_match(first, x) if near else _at_edge(_same(first, x, True), False)
+        at, found = (_sorted_match(first, x) if near
+                     else _at_edge(_same(first, x, True), False))
         size = cols if upright else rows
         outside = _code(k < 1, VALUE) + _code(k > size, REF)
         fault = _first(_faults(x), fault, _code(~found, NA), outside)
         inside = (k - 1).clamp(0, size - 1)
-        return _with_fault(take(table, at * cols + inside if upright else inside * cols + at), fault)
+        return _with_fault(take(table, at * cols + inside if upright
+                                else inside * cols + at), fault)
     return compute
 
 LOOKUP('VLOOKUP', 'vrvv', 3)(_table_lookup(True))
 LOOKUP('HLOOKUP', 'vrvv', 3)(_table_lookup(False))
 
+# %% ../../nbs/sheets/07_lookup.ipynb #f41c19c2
 @LOOKUP('LOOKUP', 'vaa', 2)
 def _lookup(x, values, results=None):
     rows, cols = values.size[-2:]
@@ -216,12 +262,17 @@ def _lookup(x, values, results=None):
 @LOOKUP('INDEX', 'avvv', 2, picks=True)
 def _index(x, row, col=None, area=None):
     rows, cols = x.size[-2:]
-    (rn, rf), (cn, cf) = numbers_of(row), (None, None) if col is None else numbers_of(col)
-    r, c = _index_numbers((rows, cols), rn.detach().trunc().long(), None if cn is None else cn.detach().trunc().long())
+    (rn, rf), (cn, cf) = numbers_of(row), (None,
+                                           None) if col is None else numbers_of(col)
+    r, c = _index_numbers((rows, cols), rn.detach().trunc().long(),
+                          None if cn is None else cn.detach().trunc().long())
     an, af = (None, None) if area is None else numbers_of(area)
-    far = (r > rows) | (c > cols) if an is None else (r > rows) | (c > cols) | (an.detach().trunc() != 1)
-    fault = _first(_broken(x), rf, cf, af, _code((r < 0) | (c < 0), VALUE), _code(far, REF))
-    r, c = (torch.where((t < 0) | (t > n) | (fault > 0), 1, t) for t, n in ((r, rows), (c, cols)))
+    far = (r > rows) | (c > cols)
+    if an is not None: far = far | (an.detach().trunc() != 1)
+    fault = _first(_broken(x), rf, cf, af, _code((r < 0) | (c < 0), VALUE),
+                   _code(far, REF))
+    r, c = (torch.where((t < 0) | (t > n) | (fault > 0), 1, t) for t,
+            n in ((r, rows), (c, cols)))
     whole_row, whole_col = (_split_by((t == 0).to(torch.int8), bool) for t in (c, r))
     device = r.device
     i = torch.arange(rows, device=device)[:, None] if whole_col else r - 1

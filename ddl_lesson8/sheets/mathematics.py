@@ -10,43 +10,60 @@ __all__ = []
 # %% ../../nbs/sheets/06_mathematics.ipynb #2c266ac0
 import math
 import torch
-from .values import (BLANK, DIV0, FAULT, LOGICAL, LOST, NA, NUM, NUMBER, VALUE, Cells, Functions, all_finite, build, common_shape,
+from .values import (BLANK, DIV0, FAULT, LOGICAL, LOST, NA, NUM,
+                                       NUMBER, VALUE, Cells, Functions, all_finite,
+                                       build, common_shape,
                                        elementwise, numbers_of)
-from .values import _any, _code, _first, _power, _power_fault, _round15, _with_fault
+from .values import (_any, _code, _first, _power, _power_fault, _with_fault)
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #43f12973
 MATHEMATICS = Functions() # sums, products, rounding, exponentials, matrices
 
-def _piece(x): # (numbers, mask of those that count or None, error) of one argument, flat
+# (numbers, mask of those that count or None, error) of one argument, flat
+def _piece(x):
     if x.kind is None: return x.num.flatten(-2), None, None
     if not x.ref and x.size[-2:] == (1, 1):
         num, fault = numbers_of(x)
-        return num.expand(x.size).flatten(-2), None, None if fault is None else fault.expand(x.size).flatten(-2)
+        return (num.expand(x.size).flatten(-2), None,
+                None if fault is None else fault.expand(x.size).flatten(-2))
     kind, num = x.full_kind().flatten(-2), x.num.expand(x.size).flatten(-2)
-    return torch.where(kind == NUMBER, num, 0.), kind == NUMBER, _first_along(kind == FAULT, num)
+    return (torch.where(kind == NUMBER, num, 0.), kind == NUMBER,
+            _first_along(kind == FAULT, num))
 
-def _first_along(mask, num): # the first error of the last dimension, kept as one element
+# %% ../../nbs/sheets/06_mathematics.ipynb #3ca22714
+# the first error of the last dimension, kept as one element
+def _first_along(mask, num):
     if not _any(mask): return None
     at = mask.to(torch.int8).argmax(-1, keepdim=True)
-    return torch.where(mask.any(-1, keepdim=True), num.detach().gather(-1, at), 0.).to(torch.int8)
+    return (torch.where(mask.any(-1, keepdim=True), num.detach().gather(-1, at),
+                        0.).to(torch.int8))
 
-def _scalar(num, fault=None, kind=NUMBER): # (..., n) or (..., n, 1) -> a value of one cell
-    return build(num[..., None, None], None if fault is None else fault[..., None], kind)
+# (..., n) or (..., n, 1) -> a value of one cell
+def _scalar(num, fault=None, kind=NUMBER):
+    return build(num[..., None, None], None if fault is None else fault[..., None],
+                 kind)
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #e1325105
 def _count(num, mask): # how many of the last dimension count
-    return num.new_full(num.shape[:-1], num.shape[-1]) if mask is None else mask.sum(-1).to(num.dtype)
+    return (num.new_full(num.shape[:-1], num.shape[-1]) if mask is None
+            else mask.sum(-1).to(num.dtype))
 
 def _pieces(args): return [_piece(a) for a in args]
 
 def _error(pieces): return _first(*(p[2] for p in pieces))
 
-def _in_order(x): # the sum of the last dimension, in double precision from first to last, as Excel adds
-    return x.cumsum(-1)[..., -1] if x.dtype == torch.float64 and x.device.type == 'cpu' else x.sum(-1)
+# %% ../../nbs/sheets/06_mathematics.ipynb #6e8cb672
+# the sum of the last dimension, in double precision from first to last, as Excel adds
+def _in_order(x):
+    return (x.cumsum(-1)[..., -1]
+            if x.dtype == torch.float64 and x.device.type == 'cpu' else x.sum(-1))
 
-def _total(pieces, fn=lambda x: x): # sum over all arguments; what does not count is 0 already
+# sum over all arguments; what does not count is 0 already
+def _total(pieces, fn=lambda x: x):
     total = 0.
-    for num, mask, _ in pieces: total = total + _in_order(fn(num) if mask is None else torch.where(mask, fn(num), 0.))
+    for num, mask, _ in pieces:
+        total = total + _in_order(fn(num) if mask is None
+                                  else torch.where(mask, fn(num), 0.))
     return total
 
 def _finite(num, fault=None): # a sum that overflows is an error too
@@ -55,6 +72,7 @@ def _finite(num, fault=None): # a sum that overflows is an error too
     if not _any(bad): return _scalar(num, fault)
     return _scalar(torch.where(bad, 0., num), _first(fault, _code(bad, NUM)[..., None]))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #3d249cae
 @MATHEMATICS('SUM', 'r*', 1)
 def _sum(*args): p = _pieces(args); return _finite(_total(p), _error(p))
 
@@ -66,9 +84,11 @@ def _count_numbers(*args):
     def one(x):
         if x.kind is None: return _count(x.num.flatten(-2), None)
         counts = x.full_kind() == NUMBER
-        if not x.ref and x.size[-2:] == (1, 1): # typed into the formula: whatever reads as a number
+        # typed into the formula: whatever reads as a number
+        if not x.ref and x.size[-2:] == (1, 1):
             fault = numbers_of(x)[1]
-            counts = torch.ones_like(counts) if fault is None else (fault == 0).expand(x.size)
+            counts = (torch.ones_like(counts) if fault is None
+                      else (fault == 0).expand(x.size))
         return counts.sum((-2, -1)).to(x.num.dtype)
     return _scalar(sum(map(one, args)))
 
@@ -87,7 +107,8 @@ def running_sum(
         fault = _first(_since((kind == FAULT) & (num == LOST), num, heights), fault)
     return _finite(sums, fault)
 
-def _since(mask, num, heights): # the first error under a mask, for the formulas that see so far
+# the first error under a mask, for the formulas that see so far
+def _since(mask, num, heights):
     code = _first_along(mask, num)
     if code is None: return None
     at = torch.where(mask.any(-1), mask.to(torch.int8).argmax(-1), mask.shape[-1])
@@ -103,29 +124,35 @@ def _extreme(pair, reduce, worst):
         return out
     def compute(*args):
         pieces, out = _pieces(args), None
-        for num, mask, _ in pieces: out = of(num, mask) if out is None else pair(out, of(num, mask))
+        for num, mask, _ in pieces:
+            out = of(num, mask) if out is None else pair(out, of(num, mask))
         if all(mask is not None for _, mask, _ in pieces): # perhaps none of them counts
             out = torch.where(out.detach() == worst, 0., out)
         return _scalar(out, _error(pieces))
     return compute
 
-MATHEMATICS('MAX', 'r*', 1)(_extreme(lambda a, b: torch.where(b > a, b, a), torch.max, -math.inf))
-MATHEMATICS('MIN', 'r*', 1)(_extreme(lambda a, b: torch.where(b < a, b, a), torch.min, math.inf));
+MATHEMATICS('MAX', 'r*', 1)(_extreme(lambda a, b: torch.where(b > a, b, a), torch.max,
+                                     -math.inf))
+MATHEMATICS('MIN', 'r*', 1)(_extreme(lambda a, b: torch.where(b < a, b, a), torch.min,
+                                     math.inf));
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #6f8a7c2d
 @MATHEMATICS('PRODUCT', 'r*', 1)
 def _product(*args):
     pieces, out, n = _pieces(args), 1., 0
     for num, mask, _ in pieces:
-        out = out * (num if mask is None else torch.where(mask, num, 1.)).prod(-1); n = n + _count(num, mask)
+        out = out * (num if mask is None else torch.where(mask, num, 1.)).prod(-1)
+        n = n + _count(num, mask)
     return _finite(torch.where(n == 0, 0., out), _error(pieces))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #94ef1025
 def _pool(args): # all numbers of all arguments in one row: values, mask, error
     pieces = _pieces(args)
     lead = common_shape(*(p[0].shape[:-1] for p in pieces))
     grow = lambda t: t.expand(lead + t.shape[-1:])
     num = torch.cat([grow(p[0]) for p in pieces], -1)
-    mask = torch.cat([grow(torch.ones_like(p[0], dtype=torch.bool) if p[1] is None else p[1].expand(p[0].shape))
+    mask = torch.cat([grow(torch.ones_like(p[0], dtype=torch.bool) if p[1] is None
+                           else p[1].expand(p[0].shape))
                       for p in pieces], -1)
     return num, mask, _error(pieces)
 
@@ -137,24 +164,30 @@ def _sorted(num, mask, descending=False): # those that count come first
 def _numbers_or_zero(x): # numbers, and errors of a range
     if x.kind is None: return x.num, None
     num, kind = x.num.expand(x.size), x.full_kind()
-    return torch.where(kind == NUMBER, num, 0.), _first_along((kind == FAULT).flatten(-2), num.flatten(-2))
+    return (torch.where(kind == NUMBER, num, 0.),
+            _first_along((kind == FAULT).flatten(-2), num.flatten(-2)))
 
 def _differ(*values): # sizes of ranges that must be equal
     return len({v.size[-2:] for v in values}) > 1
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #5f3227a1
 def _problem(like, code):
-    return build(like.num.new_zeros(1, 1, 1), torch.full((1, 1, 1), code, dtype=torch.int8, device=like.num.device))
+    return build(like.num.new_zeros(1, 1, 1),
+                 torch.full((1, 1, 1), code, dtype=torch.int8, device=like.num.device))
 
-def _misfit(code, *args): # ranges whose sizes do not fit; an error among them goes first
+# ranges whose sizes do not fit; an error among them goes first
+def _misfit(code, *args):
     fault = _first(*(_numbers_or_zero(a)[1] for a in args))
     if fault is None: return _problem(args[0], code)
-    return build(args[0].num.new_zeros(1, 1, 1), torch.where(fault > 0, fault, code)[..., None])
+    return build(args[0].num.new_zeros(1, 1, 1),
+                 torch.where(fault > 0, fault, code)[..., None])
 
 @MATHEMATICS('SUMPRODUCT', 'a*', 1)
 def _sumproduct(*args):
     if _differ(*args): return _misfit(VALUE, *args)
     out, faults = None, []
-    for num, fault in map(_numbers_or_zero, args): out = num if out is None else out * num; faults.append(fault)
+    for num, fault in map(_numbers_or_zero, args):
+        out = num if out is None else out * num; faults.append(fault)
     return _finite(_in_order(out.flatten(-2)), _first(*faults))
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #bf3a57cc
@@ -167,15 +200,18 @@ def _pairs(a, b): # numbers of both ranges with a common mask; error
 
 def _no_pairs(a): return _problem(a, NA)
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #a327d40c
 def _pairwise(fn):
     def compute(a, b):
         found = _pairs(a, b)
         if found is None: return _no_pairs(a)
         x, y, mask, fault = found
-        return _finite(_in_order(fn(x, y)), _first(fault, _code(~mask.any(-1, keepdim=True), DIV0)))
+        return _finite(_in_order(fn(x, y)),
+                       _first(fault, _code(~mask.any(-1, keepdim=True), DIV0)))
     return compute
 
-for name, fn in {'SUMXMY2': lambda x, y: (x - y).square(), 'SUMX2MY2': lambda x, y: x.square() - y.square(),
+for name, fn in {'SUMXMY2': lambda x, y: (x - y).square(),
+                 'SUMX2MY2': lambda x, y: x.square() - y.square(),
                  'SUMX2PY2': lambda x, y: x.square() + y.square()}.items():
     MATHEMATICS(name, 'aa')(_pairwise(fn))
 
@@ -184,17 +220,22 @@ def _unary_function(family, names, fn, check=None, safe=1.):
     family(names, 'v')(lambda x: elementwise(fn, x, check=check, safe=safe))
 
 _UNARY = {
-    'ABS': torch.abs, 'SIGN': torch.sign, 'INT': torch.floor, 'EXP': torch.exp, 'LN': torch.log, 'LOG10': torch.log10,
-    'SIN': torch.sin, 'COS': torch.cos, 'TAN': torch.tan, 'ATAN': torch.atan, 'TANH': torch.tanh, 'SINH': torch.sinh,
-    'COSH': torch.cosh, 'ASINH': torch.asinh, 'RADIANS': torch.deg2rad, 'DEGREES': torch.rad2deg}
+    'ABS': torch.abs, 'SIGN': torch.sign, 'INT': torch.floor, 'EXP': torch.exp,
+    'LN': torch.log, 'LOG10': torch.log10,
+    'SIN': torch.sin, 'COS': torch.cos, 'TAN': torch.tan, 'ATAN': torch.atan,
+    'TANH': torch.tanh, 'SINH': torch.sinh,
+    'COSH': torch.cosh, 'ASINH': torch.asinh, 'RADIANS': torch.deg2rad,
+    'DEGREES': torch.rad2deg}
 for name, fn in _UNARY.items(): _unary_function(MATHEMATICS, name, fn)
 _unary_function(MATHEMATICS, 'ATANH', torch.atanh, safe=0.5)
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #df0b4d6c
-def _flat(fn, steep, safe): # a slope that is infinite becomes 0, so that other cells keep their gradients
+# a slope that is infinite becomes 0, so that other cells keep their gradients
+def _flat(fn, steep, safe):
     def compute(x):
         at = steep(x.detach())
-        return torch.where(at, fn(x.detach()), fn(torch.where(at, safe, x))) if _any(at) else fn(x)
+        return (torch.where(at, fn(x.detach()), fn(torch.where(at, safe, x)))
+                if _any(at) else fn(x))
     return compute
 
 _sqrt = _flat(torch.sqrt, lambda x: x == 0, 1.)
@@ -204,32 +245,50 @@ _unary_function(MATHEMATICS, 'ACOSH', _flat(torch.acosh, lambda x: x == 1, 2.), 
 _unary_function(MATHEMATICS, 'SQRT', _sqrt)
 _unary_function(MATHEMATICS, 'SQRTPI', lambda x: _sqrt(x * math.pi))
 _unary_function(MATHEMATICS, 'EVEN', lambda x: x.sign() * (x.abs() / 2).ceil() * 2)
-_unary_function(MATHEMATICS, 'ODD', lambda x: torch.where(x < 0, -1., 1.) * (((x.abs() - 1) / 2).ceil().clamp(min=0) * 2 + 1))
-_unary_function(MATHEMATICS, 'FACT', lambda x: torch.exp(torch.lgamma(x.floor() + 1)).round(), check=lambda x: _code(x < 0, NUM))
+_unary_function(MATHEMATICS, 'ODD',
+                lambda x: torch.where(x < 0, -1., 1.)
+                * (((x.abs() - 1) / 2).ceil().clamp(min=0) * 2 + 1))
+_unary_function(MATHEMATICS, 'FACT',
+                lambda x: torch.exp(torch.lgamma(x.floor() + 1)).round(),
+                check=lambda x: _code(x < 0, NUM))
 
-def _binary(names, fn, check=None, default=None): # functions of two numbers; the second may have a default
-    def compute(ctx, x, y=None): return elementwise(fn, x, ctx.constant(default) if y is None else y, check=check)
+# %% ../../nbs/sheets/06_mathematics.ipynb #ccf548da
+# functions of two numbers; the second may have a default
+def _binary(names, fn, check=None, default=None):
+    def compute(ctx, x, y=None):
+        return elementwise(fn, x, ctx.constant(default) if y is None else y,
+                           check=check)
     MATHEMATICS(names, 'vv', 2 if default is None else 1, context=True)(compute)
 
 _binary('POWER', _power, _power_fault)
-_binary('MOD', torch.remainder, lambda n, d: _code(d == 0, DIV0)) # exact, where n - d * floor(n / d) is rounded
-_binary('ATAN2', lambda x, y: torch.atan2(y, x), lambda x, y: _code((x == 0) & (y == 0), DIV0))
+# exact, where n - d * floor(n / d) is rounded
+_binary('MOD', torch.remainder, lambda n, d: _code(d == 0, DIV0))
+_binary('ATAN2', lambda x, y: torch.atan2(y, x),
+        lambda x, y: _code((x == 0) & (y == 0), DIV0))
 
-def _log(x, base): # log10 and log2 give whole numbers where they should, and the quotient of logarithms does not
-    exact = {2: torch.log2, 10: torch.log10}.get(base.item() if base.numel() == 1 and not base.requires_grad else 0)
+# %% ../../nbs/sheets/06_mathematics.ipynb #9252fabe
+# log10 and log2 give whole numbers where they should, and the quotient of logarithms
+# does not
+def _log(x, base):
+    exact = {2: torch.log2, 10: torch.log10}.get(base.item()
+                                                 if base.numel() == 1
+                                                 and not base.requires_grad else 0)
     return exact(x) if exact else x.log() / base.log()
 
-def _log_fault(x, base): return _code((x > 0) & (base == 1), DIV0) + _code((x <= 0) | (base <= 0), NUM)
+def _log_fault(x, base):
+    return _code((x > 0) & (base == 1), DIV0) + _code((x <= 0) | (base <= 0), NUM)
 
 _binary('LOG', _log, _log_fault, default=10)
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #8d562193
 def _without_truths(*args): # some functions take no truth values
     wrong = lambda x: _code(x.kind == LOGICAL, VALUE)
     return [x if x.kind is None else _with_fault(x, wrong(x)) for x in args]
 
 @MATHEMATICS('QUOTIENT', 'vv')
 def _quotient(*args):
-    return elementwise(lambda n, d: torch.trunc(n / d), *_without_truths(*args), check=lambda n, d: _code(d == 0, DIV0))
+    return elementwise(lambda n, d: torch.trunc(n / d), *_without_truths(*args),
+                       check=lambda n, d: _code(d == 0, DIV0))
 
 MATHEMATICS('PI', '', context=True)(lambda ctx: ctx.constant(math.pi));
 
@@ -242,49 +301,65 @@ def _scaled(step): # rounding at a number of decimal digits
         y = torch.where(digits >= 0, big, x.abs() / factor)
         done = step(y)
         out = torch.where(digits >= 0, done / factor, done * factor)
-        return torch.where((digits > 0) & ((big >= 2. ** 52) | ~big.isfinite()), x, x.sign() * out)
+        return torch.where((digits > 0) & ((big >= 2. ** 52) | ~big.isfinite()), x,
+                           x.sign() * out)
     return compute
 
-def _slack(y): return (y.abs() + 1e-300) * torch.finfo(y.dtype).eps * 4 # what the last binary digits may be off
+# %% ../../nbs/sheets/06_mathematics.ipynb #a1fa1e93
+# what the last binary digits may be off
+def _slack(y): return (y.abs() + 1e-300) * torch.finfo(y.dtype).eps * 4
 def _is_whole(y): return (y - y.round()).abs() <= _slack(y)
 
 _binary('ROUND', _scaled(lambda y: torch.floor(y + 0.5 + _slack(y))))
 _binary('ROUNDUP', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.ceil())))
 _binary('ROUNDDOWN', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())))
-_binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())), default=0)
+_binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())),
+        default=0)
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #06ce0001
-def _multiple(x, step, fn): # step * fn(x / step); a quotient that is whole but for rounding is whole
+# step * fn(x / step); a quotient that is whole but for rounding is whole
+def _multiple(x, step, fn):
     q = x / torch.where(step == 0, 1., step)
-    whole = _is_whole(q) if q.dtype != torch.float64 else _round15(q) == q.round()
+    whole = _is_whole(q)
+    if q.dtype == torch.float64: # to 15 digits
+        digits = torch.floor(torch.log10(q.abs().clamp(min=1e-300)))
+        whole = whole | ((q - q.round()).abs() * 10. ** (14 - digits) < 0.5)
     return torch.where(step == 0, 0., fn(torch.where(whole, q.round(), q)) * step)
 
-_binary('CEILING', lambda x, s: _multiple(x, s, torch.ceil), lambda x, s: _code((x > 0) & (s < 0), NUM))
+_binary('CEILING', lambda x, s: _multiple(x, s, torch.ceil),
+        lambda x, s: _code((x > 0) & (s < 0), NUM))
 _binary('FLOOR', lambda x, s: _multiple(x, s, torch.floor),
         lambda x, s: _code((x > 0) & (s < 0), NUM) + _code((s == 0) & (x != 0), DIV0))
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #00b77900
 @MATHEMATICS('MROUND', 'vv')
 def _mround(*args): # an argument that is left out is #N/A
-    def absent(x): return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
+    def absent(x):
+        return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
     if any(map(absent, args)): return _problem(args[0], NA)
     near = lambda q: torch.floor(q + 0.5 + _slack(q))
     return elementwise(lambda x, s: _multiple(x, s, near), *_without_truths(*args),
                        check=lambda x, s: _code(x * s < 0, NUM))
 
-_binary('CEILING.PRECISE ISO.CEILING', lambda x, s: _multiple(x, s.abs(), torch.ceil), default=1)
+_binary('CEILING.PRECISE ISO.CEILING', lambda x, s: _multiple(x, s.abs(), torch.ceil),
+        default=1)
 _binary('FLOOR.PRECISE', lambda x, s: _multiple(x, s.abs(), torch.floor), default=1)
 
-def _multiple_math(fn, other): # CEILING.MATH and FLOOR.MATH; with a mode, numbers below zero go the other way
+# %% ../../nbs/sheets/06_mathematics.ipynb #ab045345
+# CEILING.MATH and FLOOR.MATH; with a mode, numbers below zero go the other way
+def _multiple_math(fn, other):
     def compute(ctx, x, step=None, mode=None):
         step, mode = step or ctx.constant(1), mode or ctx.constant(0)
         def one(x, s, m):
             turned = (m != 0) & (x < 0)
-            return torch.where(turned, _multiple(x, s.abs(), other), _multiple(x, s.abs(), fn))
+            return torch.where(turned, _multiple(x, s.abs(), other),
+                               _multiple(x, s.abs(), fn))
         return elementwise(one, x, step, mode)
     return compute
 
-MATHEMATICS('CEILING.MATH', 'vvv', 1, context=True)(_multiple_math(torch.ceil, torch.floor))
-MATHEMATICS('FLOOR.MATH', 'vvv', 1, context=True)(_multiple_math(torch.floor, torch.ceil));
+for name, fns in {'CEILING.MATH': (torch.ceil, torch.floor),
+                  'FLOOR.MATH': (torch.floor, torch.ceil)}.items():
+    MATHEMATICS(name, 'vvv', 1, context=True)(_multiple_math(*fns))
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #768efe2c
 @MATHEMATICS('RAND', '', context=True)
@@ -293,19 +368,22 @@ def _rand(ctx): return Cells(ctx.random((len(ctx.rows), 1, 1)))
 @MATHEMATICS('RANDBETWEEN', 'vv', context=True)
 def _randbetween(ctx, low, high):
     u = Cells(ctx.random((len(ctx.rows), 1, 1)))
-    return elementwise(lambda u, a, b: a.ceil() + torch.floor(u * (b.floor() - a.ceil() + 1)), u, low, high,
+    return elementwise(lambda u, a, b: a.ceil()
+                       + torch.floor(u * (b.floor() - a.ceil() + 1)), u, low, high,
                        check=lambda u, a, b: _code(b < a, NUM))
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #5c476429
 @MATHEMATICS('MMULT', 'aa')
 def _mmult(a, b):
-    if a.size[-1] != b.size[-2] or any(x.kind is not None and _any(x.kind != NUMBER) for x in (a, b)):
+    if a.size[-1] != b.size[-2] or any(x.kind is not None and _any(x.kind != NUMBER)
+                                       for x in (a, b)):
         return _misfit(VALUE, a, b)
     return build(a.num @ b.num)
 
 @MATHEMATICS('TRANSPOSE', 'a')
 def _transpose(x): return x.map(lambda t: t.mT)
 
+# %% ../../nbs/sheets/06_mathematics.ipynb #b4858eac
 @MATHEMATICS('MINVERSE', 'a')
 def _minverse(x):
     if x.size[-1] != x.size[-2] or x.kind is not None: return _problem(x, VALUE)
@@ -316,4 +394,5 @@ def _minverse(x):
 
 @MATHEMATICS('MDETERM', 'a')
 def _mdeterm(x):
-    return _problem(x, VALUE) if x.size[-1] != x.size[-2] or x.kind is not None else _scalar(torch.linalg.det(x.num))
+    return (_problem(x, VALUE) if x.size[-1] != x.size[-2] or x.kind is not None
+            else _scalar(torch.linalg.det(x.num)))

@@ -17,9 +17,12 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import nn
-from .formulas import Call, Chain, Empty, Fault, Ref, children, parse_formula
-from .values import BLANK, FAULT, LOST, NUMBER, TEXT, Cells, Texts, common_shape, decode, encode
-from .groups import (CLOCK, RANDOM, Names, Unread, address, calls_in, check_supported, in_cell,
+from .formulas import (Call, Chain, Empty, Fault, Ref, children,
+                                         parse_formula)
+from .values import (BLANK, FAULT, LOST, NUMBER, TEXT, Cells, Texts,
+                                       common_shape, decode, encode)
+from .groups import (CLOCK, RANDOM, Names, Unread, address, calls_in,
+                                       check_supported, in_cell,
                                        read_families, unsupported)
 from .windows import Kept, bind_family, merge_groups
 from .keep import Helper, engine_agrees
@@ -42,24 +45,29 @@ class Sheets:
 
     def __getitem__(self,
         where # a range such as 'conv1!A1:Z26', a cell, a defined name, or an `Area`
-    )->torch.Tensor: # (..., rows, columns), in the graph; without rows and columns for one cell
+    # (..., rows, columns), in the graph; without rows and columns for one cell
+    )->torch.Tensor:
         "Numbers of a range; raises `SheetError` where a text or an error stands"
         areas, single = self.module.find(where)
         parts = [self._numbers(a) for a in areas]
         if len({p.shape[-2:] for p in parts}) > 1:
-            raise SheetError(f"{self.module.path}: {where!r} has ranges of different sizes: "
-                             f"{', '.join(map(str, areas))}")
+            raise SheetError(f"{self.module.path}: {where!r} has ranges of different "
+                             f"sizes: {', '.join(map(str, areas))}")
         lead = common_shape(*(p.shape[:-2] for p in parts))
-        out = parts[0] if len(parts) == 1 else torch.stack([p.expand(lead + p.shape[-2:]) for p in parts], -3)
+        out = (parts[0] if len(parts) == 1
+               else torch.stack([p.expand(lead + p.shape[-2:]) for p in parts], -3))
         return out[..., 0, 0] if single else out
 
     def values(self,
         where # a range, a cell, a defined name, or an `Area`
-    ): # list of rows of floats, texts, truth values, `ErrorValue`s and None; one value for one cell; a list for a batch
+    # list of rows of floats, texts, truth values, `ErrorValue`s and None; one value for
+    # one cell; a list for a batch
+    ):
         "What stands in a range, whatever it is"
         areas, single = self.module.find(where)
         if len(areas) > 1: return [self.values(a) for a in areas]
-        x = self.cells(areas[0]).map(lambda t: t[..., 0, 0, 0] if single else t[..., 0, :, :])
+        x = self.cells(areas[0]).map(lambda t: t[..., 0, 0, 0] if single
+                                     else t[..., 0, :, :])
         return _python(x.num.tolist(), x.full_kind().tolist(), x.texts)
 
 # %% ../../nbs/sheets/12_module.ipynb #f274fad6
@@ -73,7 +81,7 @@ def _python(num, kind, texts): # numbers, or lists of them inside each other
 def cells(self:Sheets,
     area:Area # what to read
 )->Cells: # (..., 1, rows, columns)
-    "Numbers and kinds of a range; raises `SheetError` where it was not computed, or cannot be"
+    "Numbers and kinds of a range; raises `SheetError` where it was not computed"
     reader = self.plan.area_reader(area)
     if any(self.store[s] is None for s in reader.segments):
         raise SheetError(f"{self.module.path}: {area} was not asked for in `want`")
@@ -81,26 +89,34 @@ def cells(self:Sheets,
     if self.failed and x.kind is not None: self._refuse_lost(area, x)
     return x
 
+# %% ../../nbs/sheets/12_module.ipynb #c048e844
 @patch
 def _refuse_lost(self:Sheets, area, x): # what could not be computed, or depends on it
     lost = ((x.kind == FAULT) & (x.num.detach() == LOST)).expand(x.size)
     if not lost.any(): return
     at = lost.nonzero()[0].tolist()
     row, col = area.top + at[-2], area.left + at[-1]
-    if (area.sheet, row, col) in self.failed: raise SheetError(self.failed[area.sheet, row, col])
+    if (area.sheet, row, col) in self.failed:
+        raise SheetError(self.failed[area.sheet, row, col])
     index = self.plan.index
-    of = {int(index.of(s, np.array(r), np.array(c))): m for (s, r, c), m in self.failed.items()}
-    found = self.plan.origins(int(index.of(area.sheet, np.array(row), np.array(col))), list(of))
+    of = {int(index.of(s, np.array(r), np.array(c))): m for (s, r, c),
+          m in self.failed.items()}
+    found = self.plan.origins(int(index.of(area.sheet, np.array(row), np.array(col))),
+                              list(of))
     message = of[found[0]] if found else next(iter(self.failed.values()))
-    raise SheetError(f"{self.module.path}: {address(area.sheet, row, col)} depends on a cell that cannot be computed: "
+    raise SheetError(f"{self.module.path}: {address(area.sheet, row, col)} depends on "
+                     "a cell that cannot be computed: "
                      f"{message.removeprefix(f'{self.module.path}: ')}")
 
 # %% ../../nbs/sheets/12_module.ipynb #1993c2a8
 @patch
-def all_computed(self:Sheets, group): # raises where a formula of a group could not be computed
+# raises where a formula of a group could not be computed
+def all_computed(self:Sheets, group):
     for row, col in zip(group.rows.tolist(), group.cols.tolist()):
-        self.cells(Area(group.sheet, row, col, row + group.size[0] - 1, col + group.size[1] - 1))
+        self.cells(Area(group.sheet, row, col, row + group.size[0] - 1,
+                        col + group.size[1] - 1))
 
+# %% ../../nbs/sheets/12_module.ipynb #6785d925
 @patch
 def _numbers(self:Sheets, area): # (..., rows, columns)
     x = self.cells(area)
@@ -112,10 +128,12 @@ def _numbers(self:Sheets, area): # (..., rows, columns)
 @patch
 def _refuse(self:Sheets, area, x, at): # what stands there is no number
     value = decode(x.num.expand(x.size)[tuple(at)], x.full_kind()[tuple(at)], x.texts)
-    what = f'the error {value.value}' if isinstance(value, Fault) else f'the text {value[:40]!r}'
+    what = (f'the error {value.value}' if isinstance(value, Fault)
+            else f'the text {value[:40]!r}')
     batch = f' (element {at[:-3]} of the batch)' if at[:-3] else ''
     cell = address(area.sheet, area.top + at[-2], area.left + at[-1])
-    raise SheetError(f"{self.module.path}: {cell} holds {what} where a number should be{batch}")
+    raise SheetError(f"{self.module.path}: {cell} holds {what} where a number should "
+                     f"be{batch}")
 
 # %% ../../nbs/sheets/12_module.ipynb #0fa306f0
 class SheetModule(Fitting, nn.Module):
@@ -130,18 +148,26 @@ class SheetModule(Fitting, nn.Module):
         max_work=MAX_WORK    # as in `load`
     ):
         super().__init__()
-        if unknown not in ('keep', 'refuse'): raise SheetError(f"unknown={unknown!r}: use 'keep' or 'refuse'")
-        if rand not in ('frozen', 'seed', 'fed'): raise SheetError(f"rand={rand!r}: use 'frozen', 'seed' or 'fed'")
+        if unknown not in ('keep', 'refuse'):
+            raise SheetError(f"unknown={unknown!r}: use 'keep' or 'refuse'")
+        if rand not in ('frozen', 'seed', 'fed'):
+            raise SheetError(f"rand={rand!r}: use 'frozen', 'seed' or 'fed'")
         if dtype not in (torch.float32, torch.float64):
-            raise SheetError(f"dtype={dtype!r} cannot hold a workbook; use torch.float32 or torch.float64")
+            raise SheetError(f"dtype={dtype!r} cannot hold a workbook; use "
+                             "torch.float32 or torch.float64")
         self.file, self.path, self.rand, self.seed = file, file.path, rand, int(seed)
         self.source = Path(file.path).absolute()
         self.names, self.stamp = Names(file), _stamp(self.source)
-        self.plans, self.areas, self.solver_trouble, self.texts = {}, {}, dict(file.solver_trouble), Texts()
+        self.plans, self.areas, self.texts = {}, {}, Texts()
+        self.solver_trouble = dict(file.solver_trouble)
         self.unknown, self.max_work, self.helper = unknown, max_work, Helper(self.path)
-        sorted_out = [self._sort_out(f) for f in read_families(file, unknown == 'refuse')]
-        if unknown == 'refuse': check_supported(file.path, [f for f, kept in sorted_out if kept is None])
-        self.groups = list(merge_groups(g for f, kept in sorted_out for g in self._bind(f, kept)))
+        sorted_out = [self._sort_out(f)
+                      for f in read_families(file, unknown == 'refuse')]
+        if unknown == 'refuse':
+            check_supported(file.path, [f for f, kept in sorted_out if kept is None])
+        self.groups = list(merge_groups(g for f,
+                                        kept in sorted_out
+                                        for g in self._bind(f, kept)))
         self._read_constants(dtype)
         self._make_parameters(parameters)
         self.plan(()) # finds circles
@@ -149,15 +175,22 @@ class SheetModule(Fitting, nn.Module):
     @classmethod
     def load(cls,
         path,                # a workbook, .xlsx or .xlsm
-        parameters=None,     # ranges or defined names of cells to train, [] for none; None: those of Excel's Solver
+        # ranges or defined names of cells to train, [] for none; None: those of Excel's
+        # Solver
+        parameters=None,
         dtype=torch.float64, # of all numbers; `torch.float32` is the other choice
-        rand='frozen',       # random cells: 'frozen' keeps saved results, 'seed' draws, 'fed' wants them as inputs
+        # random cells: 'frozen' keeps saved results, 'seed' draws, 'fed' wants them as
+        # inputs
+        rand='frozen',
         seed=0,              # of the random numbers
-        unknown='keep',      # formulas that are not computed here: 'keep' their saved results, or 'refuse' the workbook
+        # formulas that are not computed here: 'keep' their saved results, or 'refuse'
+        # the workbook
+        unknown='keep',
         max_work=MAX_WORK    # numbers that one pass may make; more are refused
     )->'SheetModule': # with one `nn.Parameter` for each range
         "Read a workbook; `how` and `frozen` say what is not computed here"
-        if not isinstance(path, (str, Path)): raise SheetError(f"a workbook is named by its path, not by {path!r}")
+        if not isinstance(path, (str, Path)):
+            raise SheetError(f"a workbook is named by its path, not by {path!r}")
         file = read_xlsx(path, outside='refuse' if unknown == 'refuse' else 'keep')
         return cls(file, parameters, dtype, rand, seed, unknown, max_work)
 
@@ -167,27 +200,35 @@ def extra_repr(self:SheetModule)->str: # inside the parentheses of its text
     "Formulas, groups and parameters"
     n = sum(len(g.rows) for g in self.groups)
     parameters = ', '.join(map(str, self.areas.values())) or 'none'
-    return f"{Path(self.path).name}: {n:,} formulas in {len(self.groups)} groups; parameters {parameters}"
+    return (f"{Path(self.path).name}: {n:,} formulas in {len(self.groups)} groups; "
+            f"parameters {parameters}")
 
 # %% ../../nbs/sheets/12_module.ipynb #b04a0d2f
 @patch
-def _sort_out(self:SheetModule, f): # a family with its names replaced; why its saved results are kept, or None
-    row, col, trouble = int(f.rows[0]), int(f.cols[0]), None if self.unknown == 'refuse' else []
-    if f.kind == 'table' and trouble is not None: return f._replace(tree=Empty()), Kept('a what-if table', None, True)
-    if isinstance(f.tree, Unread): return f._replace(tree=Empty()), Kept(f.tree.why, None, True)
+# a family with its names replaced; why its saved results are kept, or None
+def _sort_out(self:SheetModule, f):
+    row, col, trouble = (int(f.rows[0]), int(f.cols[0]),
+                         None if self.unknown == 'refuse' else [])
+    if f.kind == 'table' and trouble is not None:
+        return f._replace(tree=Empty()), Kept('a what-if table', None, True)
+    if isinstance(f.tree, Unread):
+        return f._replace(tree=Empty()), Kept(f.tree.why, None, True)
     with in_cell(self.path, f.sheet, row, col):
-        f = f._replace(tree=self.names.resolve(f.tree, f.sheet, row, col, trouble=trouble))
+        f = f._replace(tree=self.names.resolve(f.tree, f.sheet, row, col,
+                                               trouble=trouble))
     calls = calls_in(f.tree)
     moving = calls & (CLOCK | (RANDOM if self.rand == 'frozen' else set()))
     if trouble: return f, Kept(trouble[0], None)
     if moving: return f, Kept(min(moving), None)
     why = unsupported(f.tree) if self.unknown == 'keep' else None
     if why and calls & _ANYWHERE: return f, Kept(min(calls & _ANYWHERE), None, True)
-    return f, Kept(why, None if calls & (RANDOM | _UNSTEADY) else f.tree) if why else None
+    return (f, Kept(why, None if calls & (RANDOM | _UNSTEADY) else f.tree) if why
+            else None)
 
 _ANYWHERE = {'INDIRECT', 'GETPIVOTDATA'} # functions that may look at any cell
 _UNSTEADY = {'INFO', 'CELL'} # functions that depend on where a workbook is opened
 
+# %% ../../nbs/sheets/12_module.ipynb #33683e7e
 def _stamp(path): # changes when a file does
     try: info = path.stat()
     except OSError: return None
@@ -195,42 +236,56 @@ def _stamp(path): # changes when a file does
 
 @patch
 def _bind(self:SheetModule, f, kept): # its groups
-    if kept: f = f._replace(tree=Call('\0SEES', (f.tree,))) # no name that a formula can have: only its ranges count
+    # no name that a formula can have: only its ranges count
+    if kept: f = f._replace(tree=Call('\0SEES', (f.tree,)))
     try:
-        with in_cell(self.path, f.sheet, f.rows[0], f.cols[0]): groups = list(bind_family(f))
+        with in_cell(self.path, f.sheet, f.rows[0], f.cols[0]):
+            groups = list(bind_family(f))
     except SheetError as e:
         if self.unknown == 'refuse' or kept and not children(f.tree): raise
-        kept, f = Kept(kept.why if kept else str(e), None, True), f._replace(tree=Call('\0SEES', ()))
+        kept, f = (Kept(kept.why if kept else str(e), None, True),
+                   f._replace(tree=Call('\0SEES', ())))
         groups = list(bind_family(f))
     return [replace(g, kept=kept) for g in groups] if kept else groups
 
 # %% ../../nbs/sheets/12_module.ipynb #6c841d09
 def _filled(formulas): # set of (sheet, row, column) that families or groups fill
-    return {(f.sheet, int(r) + i, int(c) + j) for f in formulas for r, c in zip(f.rows, f.cols)
+    return {(f.sheet, int(r) + i, int(c) + j) for f in formulas for r,
+            c in zip(f.rows, f.cols)
             for i in range(f.size[0]) for j in range(f.size[1])}
 
+# %% ../../nbs/sheets/12_module.ipynb #e1d07bed
 @patch
-def _read_constants(self:SheetModule, dtype): # numbers and kinds of all cells that are not computed
-    computed, found = _filled(g for g in self.groups if g.size != (1, 1)), {} # what spills fills cells without formulas
+# numbers and kinds of all cells that are not computed
+def _read_constants(self:SheetModule, dtype):
+    # what spills fills cells without formulas
+    computed, found = _filled(g for g in self.groups if g.size != (1, 1)), {}
     for sheet in self.file.sheets.values():
         for (row, col), cell in sheet.cells.items():
             key = sheet.name, row, col
-            if type(cell.value) is str: self.texts.id(cell.value) # saved results too: each keeps its number
-            if key in computed or cell.formula is not None or cell.value is None: continue
+            # saved results too: each keeps its number
+            if type(cell.value) is str: self.texts.id(cell.value)
+            if key in computed or cell.formula is not None or cell.value is None:
+                continue
             found[key] = encode(cell.value, self.texts)
     self.constants = {key: k for k, key in enumerate(found)}
     numbers, kinds = zip(*found.values()) if found else ([0.], [BLANK])
     if dtype == torch.float32: _warn_of_long_numbers(self.path, found)
-    self.register_buffer('numbers', torch.tensor(numbers, dtype=torch.float64).to(dtype), persistent=False)
-    self.register_buffer('kinds', torch.tensor(kinds, dtype=torch.int8), persistent=False)
+    self.register_buffer('numbers', torch.tensor(numbers,
+                                                 dtype=torch.float64).to(dtype),
+                         persistent=False)
+    self.register_buffer('kinds', torch.tensor(kinds, dtype=torch.int8),
+                         persistent=False)
 
 # %% ../../nbs/sheets/12_module.ipynb #0c356c6a
 def _warn_of_long_numbers(path, found):
-    long = [(key, x) for key, (x, kind) in found.items() if kind == NUMBER and x == round(x)
+    long = [(key, x) for key,
+            (x, kind) in found.items() if kind == NUMBER and x == round(x)
             and float(torch.tensor(x, dtype=torch.float32)) != x]
     if long:
-        warnings.warn(f"{path}: {address(*long[0][0])} holds {long[0][1]:.0f}, and {len(long) - 1} more cells hold "
-                      "whole numbers, that float32 rounds: lookups may find other rows. Use float64", stacklevel=4)
+        warnings.warn(f"{path}: {address(*long[0][0])} holds {long[0][1]:.0f}, and "
+                      f"{len(long) - 1} more cells hold whole numbers, that float32 "
+                      "rounds: lookups may find other rows. Use float64", stacklevel=4)
 
 @patch
 def __getstate__(self:SheetModule): # for copies and pickles
@@ -239,7 +294,9 @@ def __getstate__(self:SheetModule): # for copies and pickles
 # %% ../../nbs/sheets/12_module.ipynb #8ced8f64
 @patch
 def find(self:SheetModule,
-    where # a range, a cell or a defined name as text; an `Area`; a block of this library; or several of such
+    # a range, a cell or a defined name as text; an `Area`; a block of this library; or
+    # several of such
+    where
 )->tuple: # list of `Area`, and whether it is one cell that was named as a cell
     "Where something lies; raises `SheetError` where it is no range"
     if isinstance(where, Area): return [where], False
@@ -247,12 +304,17 @@ def find(self:SheetModule,
     if isinstance(where, Iterable) and not isinstance(where, (str, torch.Tensor)):
         return [a for w in where for a in self.find(w)[0]], False
     if not isinstance(where, str):
-        raise SheetError(f"{self.path}: {where!r} is no range; write one such as 'conv1!A1:Z26'")
-    try: tree = self.names.resolve(parse_formula(where.strip()), self.default_sheet(), 1, 1)
+        raise SheetError(f"{self.path}: {where!r} is no range; write one such as "
+                         "'conv1!A1:Z26'")
+    try:
+        tree = self.names.resolve(parse_formula(where.strip()), self.default_sheet(), 1,
+                                  1)
     except SheetError as e: raise SheetError(f"{self.path}: {where!r}: {e}") from None
-    terms = tree.terms if isinstance(tree, Chain) and set(tree.ops) == {','} else (tree,)
+    terms = (tree.terms if isinstance(tree, Chain) and set(tree.ops) == {','}
+             else (tree,))
     if not all(isinstance(t, Ref) for t in terms):
-        raise SheetError(f"{self.path}: {where!r} is no range, and no name of one{self._suggestion(where)}")
+        raise SheetError(f"{self.path}: {where!r} is no range, and no name of "
+                         f"one{self._suggestion(where)}")
     areas = [self._area(t) for t in terms]
     return areas, len(areas) == 1 and areas[0].shape == (1, 1) and ':' not in where
 
@@ -265,49 +327,64 @@ def default_sheet(self:SheetModule)->str: # its name
 @patch
 def _area(self:SheetModule, ref): # a whole column or row ends with the sheet
     top, left, bottom, right = ref.at(1, 1)
-    rows, cols, last = sorted((top, bottom)), sorted((left, right)), self.plan(()).index.last
-    return Area(ref.sheet, rows[0], cols[0], min(rows[1], last[0]) if rows == [1, MAX_ROWS] else rows[1],
+    rows, cols, last = (sorted((top, bottom)), sorted((left, right)),
+                        self.plan(()).index.last)
+    return Area(ref.sheet, rows[0], cols[0],
+                min(rows[1], last[0]) if rows == [1, MAX_ROWS] else rows[1],
                 min(cols[1], last[1]) if cols == [1, MAX_COLS] else cols[1])
 
 @patch
 def _suggestion(self:SheetModule, where): # help for a wrong name
     sheet, bang, _ = where.rpartition('!')
     words = list(self.file.sheets) if bang else [k for _, k in self.file.names]
-    close = difflib.get_close_matches(sheet.strip("'") if bang else where.upper(), words, 1, 0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; the sheets are {', '.join(self.file.sheets)}"
+    close = difflib.get_close_matches(sheet.strip("'") if bang else where.upper(),
+                                      words, 1, 0.5)
+    return (f"; did you mean {close[0]!r}?" if close
+            else f"; the sheets are {', '.join(self.file.sheets)}")
 
 # %% ../../nbs/sheets/12_module.ipynb #6498d0ff
 _MAX_PARAMETERS = 1_000_000 # cells of one
 
 @patch
 def _make_parameters(self:SheetModule, wanted): # a parameter for each range
-    if wanted is not None: return [self._make_parameter(area) for area in self.find(wanted)[0]]
-    for sheet, settings in self.file.solver.items(): # left behind, they may name what is no number any more
+    if wanted is not None:
+        return [self._make_parameter(area) for area in self.find(wanted)[0]]
+    # left behind, they may name what is no number any more
+    for sheet, settings in self.file.solver.items():
         try:
-            areas = [a for w in settings.adjustable for a in self._on(w, sheet)] # all, before the first changes the plan
+            # all, before the first changes the plan
+            areas = [a for w in settings.adjustable for a in self._on(w, sheet)]
             for area in areas:
                 if area not in self.areas.values(): self._make_parameter(area)
         except SheetError as e: self.solver_trouble[sheet] = str(e)
 
+# %% ../../nbs/sheets/12_module.ipynb #7316093b
 @patch
 def _make_parameter(self:SheetModule, area):
     if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
         raise SheetError(f"{self.path}: {area} is a parameter already")
     if area.shape[0] * area.shape[1] > _MAX_PARAMETERS:
-        raise SheetError(f"{self.path}: {area} has more than {_MAX_PARAMETERS:,} cells, the most that one parameter may have")
-    numbers = torch.tensor([self._start(area.sheet, *at) for at in area.cells()], dtype=torch.float64)
+        raise SheetError(f"{self.path}: {area} has more than {_MAX_PARAMETERS:,} "
+                         "cells, the most that one parameter may have")
+    numbers = torch.tensor([self._start(area.sheet, *at) for at in area.cells()],
+                           dtype=torch.float64)
     key = str(area).replace('.', '_') # names of parameters have no dots
     while key in self.areas: key += '_'
-    self.register_parameter(key, nn.Parameter(numbers.reshape(area.shape).to(self.numbers)))
+    numbers = numbers.reshape(area.shape).to(self.numbers)
+    self.register_parameter(key, nn.Parameter(numbers))
     self.areas[key] = area
 
 @patch
-def _start(self:SheetModule, sheet, row, col): # the number in a cell that becomes a parameter
+# the number in a cell that becomes a parameter
+def _start(self:SheetModule, sheet, row, col):
     cell = self.file.sheets[sheet].cells.get((row, col))
     if cell is None or cell.formula is None and cell.value is None: return 0.
-    if cell.formula is None and type(cell.value) in (int, float): return float(cell.value)
-    what = repr(cell.value) if cell.formula is None else f'the formula ={cell.formula[:40]}'
-    raise SheetError(f"{self.path}: {address(sheet, row, col)} holds {what}; a parameter must be a number")
+    if cell.formula is None and type(cell.value) in (int, float):
+        return float(cell.value)
+    what = (repr(cell.value) if cell.formula is None
+            else f'the formula ={cell.formula[:40]}')
+    raise SheetError(f"{self.path}: {address(sheet, row, col)} holds {what}; a "
+                     "parameter must be a number")
 
 # %% ../../nbs/sheets/12_module.ipynb #77b1ffd7
 class Frozen(NamedTuple):
@@ -316,6 +393,7 @@ class Frozen(NamedTuple):
     formula: str  # as it stands there
     function: str # what is not computed
 
+# %% ../../nbs/sheets/12_module.ipynb #3af01f32
 @patch
 def how(self:SheetModule,
     cell:str # a cell, as in a formula
@@ -323,31 +401,36 @@ def how(self:SheetModule,
     "How a cell gets its value"
     area = self.find(cell)[0][0]
     row, col = area.top, area.left
-    if any(p.sheet == area.sheet and p.meets(Area(area.sheet, row, col, row, col)) for p in self.areas.values()): return 'parameter'
+    if any(p.sheet == area.sheet and p.meets(Area(area.sheet, row, col, row, col))
+           for p in self.areas.values()):
+        return 'parameter'
     for step in self.plan(()).steps:
         g = step.group
         if g.sheet != area.sheet: continue
-        mine = (g.rows <= row) & (row < g.rows + g.size[0]) & (g.cols <= col) & (col < g.cols + g.size[1])
+        down, right = row - g.rows, col - g.cols
+        mine = (0 <= down) & (down < g.size[0]) & (0 <= right) & (right < g.size[1])
         if mine.any(): return self._way(step)[int(mine.argmax())]
     return 'constant' if (area.sheet, row, col) in self.constants else 'blank'
 
 @patch
 def _way(self:SheetModule, step): # how each formula of a step gets its value
     if step.group.kept is None: return ['tensor'] * len(step.group.rows)
-    run = Run([], self.numbers.new_zeros(()), texts=self.texts, saved=self._saved, helper=self.helper)
+    run = Run([], self.numbers.new_zeros(()), texts=self.texts, saved=self._saved,
+              helper=self.helper)
     return ['engine' if ok else 'frozen' for ok in engine_agrees(step, run)]
 
 # %% ../../nbs/sheets/12_module.ipynb #ce82a802
 @property
 def _frozen(self)->list: # of `Frozen`
-    "Formulas that keep their saved results, because neither tensors nor the engine compute them"
+    "Formulas that keep their saved results, as nothing here computes them"
     out = []
     for step in self.plan(()).steps:
         g = step.group
         if g.kept is None: continue
         for row, col, way in zip(g.rows.tolist(), g.cols.tolist(), self._way(step)):
             formula = '=' + self.file.sheets[g.sheet].cells[row, col].formula
-            if way == 'frozen': out.append(Frozen(address(g.sheet, row, col), formula, g.kept.why))
+            if way == 'frozen':
+                out.append(Frozen(address(g.sheet, row, col), formula, g.kept.why))
     return out
 
 SheetModule.frozen = _frozen
@@ -360,8 +443,9 @@ def parameter(self:SheetModule,
     areas = self.find(where)[0]
     found = [getattr(self, k) for k, a in self.areas.items() if a in areas]
     if len(found) == 1 and len(areas) == 1: return found[0]
-    raise SheetError(f"{self.path}: {where!r} is {len(areas)} ranges, {len(found)} of them parameters; "
-                     f"the parameters are {', '.join(map(str, self.areas.values())) or 'none'}")
+    raise SheetError(f"{self.path}: {where!r} is {len(areas)} ranges, {len(found)} of "
+                     "them parameters; the parameters are "
+                     f"{', '.join(map(str, self.areas.values())) or 'none'}")
 
 # %% ../../nbs/sheets/12_module.ipynb #de80c91d
 _MAX_PLANS = 32 # kept for later, of different choices of inputs
@@ -375,25 +459,32 @@ def plan(self:SheetModule, given): # the order of computation when these areas a
                                  self.file.iterate or self.unknown)
     return self.plans[given]
 
+# %% ../../nbs/sheets/12_module.ipynb #84bafa2b
 @patch
 def _shaped(self:SheetModule, area, where, value): # an input as (..., rows * columns)
-    try: t = torch.as_tensor(value, dtype=self.numbers.dtype, device=self.numbers.device)
+    try:
+        t = torch.as_tensor(value, dtype=self.numbers.dtype, device=self.numbers.device)
     except (TypeError, ValueError, RuntimeError):
-        raise SheetError(f"{self.path}: {where!r} is given {value!r:.80}, which is no tensor of numbers") from None
+        raise SheetError(f"{self.path}: {where!r} is given {value!r:.80}, which is no "
+                         "tensor of numbers") from None
     if area.shape == (1, 1) and t.shape[-2:] != (1, 1): t = t[..., None, None]
-    if t.dim() == 1 and 1 in area.shape and len(t) == max(area.shape): t = t.reshape(area.shape)
+    if t.dim() == 1 and 1 in area.shape and len(t) == max(area.shape):
+        t = t.reshape(area.shape)
     if t.shape[-2:] == area.shape: return t.flatten(-2)
-    raise SheetError(f"{self.path}: {where!r} has {area.shape[0]} x {area.shape[1]} cells, "
-                     f"and its tensor the shape {tuple(t.shape)}")
+    raise SheetError(f"{self.path}: {where!r} has {area.shape[0]} x {area.shape[1]} "
+                     f"cells, and its tensor the shape {tuple(t.shape)}")
 
+# %% ../../nbs/sheets/12_module.ipynb #78685431
 @patch
 def _inputs(self:SheetModule, inputs): # areas and their tensors
     areas, tensors = [], []
     if inputs is not None and not isinstance(inputs, dict):
-        raise SheetError(f"{self.path}: inputs are a dict, tensors by range, not a {type(inputs).__name__}")
+        raise SheetError(f"{self.path}: inputs are a dict, tensors by range, not a "
+                         f"{type(inputs).__name__}")
     for where, value in (inputs or {}).items():
         found = self.find(where)[0]
-        if len(found) != 1: raise SheetError(f"{self.path}: {where!r} is {len(found)} ranges; give each its own tensor")
+        if len(found) != 1: raise SheetError(f"{self.path}: {where!r} is {len(found)} "
+                                             "ranges; give each its own tensor")
         if any(a.sheet == found[0].sheet and a.meets(found[0]) for a in areas):
             raise SheetError(f"{self.path}: the inputs overlap at {found[0]}")
         areas.append(found[0])
@@ -403,13 +494,15 @@ def _inputs(self:SheetModule, inputs): # areas and their tensors
 # %% ../../nbs/sheets/12_module.ipynb #c63c7a8d
 @patch
 def forward(self:SheetModule,
-    inputs:dict|None=None, # tensors by range or name, (..., rows, columns); they replace formulas too
+    # tensors by range or name, (..., rows, columns); they replace formulas too
+    inputs:dict|None=None,
     want=None              # compute only what these ranges need; everything when None
 )->Sheets: # the computed workbook
     "Compute the workbook"
     areas, tensors = self._inputs(inputs)
     plan = self.plan(areas)
-    run = self._start_run(plan, [getattr(self, k).flatten() for k in self.areas] + tensors)
+    run = self._start_run(plan, [getattr(self, k).flatten() for k in self.areas]
+                          + tensors)
     steps = range(len(plan.steps)) if want is None else plan.wanted(self.find(want)[0])
     self._check_fed([plan.steps[k].group for k in steps])
     compute_steps(plan, steps, run)
@@ -417,29 +510,38 @@ def forward(self:SheetModule,
 
 # %% ../../nbs/sheets/12_module.ipynb #421d1725
 @patch
-def _start_run(self:SheetModule, plan, given): # a store with the constants and what is given
+# a store with the constants and what is given
+def _start_run(self:SheetModule, plan, given):
     if self.numbers.dtype not in (torch.float32, torch.float64):
-        raise SheetError(f"{self.path}: numbers of type {self.numbers.dtype} cannot hold a workbook; "
-                         "use float32 or float64")
+        raise SheetError(f"{self.path}: numbers of type {self.numbers.dtype} cannot "
+                         "hold a workbook; use float32 or float64")
     pick = torch.as_tensor(plan.constants.clip(min=0), device=self.numbers.device)
     num, kind = self.numbers[pick], self.kinds[pick]
     num[0], kind[0] = 0., BLANK
     for area, t in zip(plan.given, given):
         if not bool(t.detach().isfinite().all()):
-            raise SheetError(f"{self.path}: {area} is given a number that is not finite")
+            raise SheetError(f"{self.path}: {area} is given a number that is not "
+                             "finite")
     try: batch = common_shape((), *(t.shape[:-1] for t in given))
     except ValueError:
         shapes = ', '.join(str(tuple(t.shape[:-1])) for t in given if t.dim() > 1)
-        raise SheetError(f"{self.path}: the batch dimensions of the inputs do not fit: {shapes}") from None
+        raise SheetError(f"{self.path}: the batch dimensions of the inputs do not fit: "
+                         f"{shapes}") from None
     texts = Texts(self.texts) # texts that are made in this pass go with it
-    store = [Cells(num, kind, texts=texts)] + [Cells(t) for t in given] + [None] * len(plan.steps)
-    return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts, saved=self._saved,
-               sheets=self.file.sheets, strict=self.unknown == 'refuse', spilled=self.names.spilled,
+    store = ([Cells(num, kind, texts=texts)] + [Cells(t) for t in given]
+             + [None] * len(plan.steps))
+    return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts,
+               saved=self._saved,
+               sheets=self.file.sheets, strict=self.unknown == 'refuse',
+               spilled=self.names.spilled,
                work=Work(self.path, self.max_work), helper=self.helper)
 
+# %% ../../nbs/sheets/12_module.ipynb #6c854c2f
 @patch
-def _saved(self:SheetModule, sheet, row, col): # number and kind that the file holds in a cell; None where no result was saved
-    cell = self.file.sheets[sheet].cells.get((row, col)) if sheet in self.file.sheets else None
+# number and kind that the file holds in a cell; None where no result was saved
+def _saved(self:SheetModule, sheet, row, col):
+    cell = (self.file.sheets[sheet].cells.get((row, col)) if sheet in self.file.sheets
+            else None)
     if cell is None: return 0., BLANK
     return None if cell.value is None else encode(cell.value, self.texts)
 
@@ -473,8 +575,11 @@ def _results(sheets): # value by (sheet, row, column) of all cells with formulas
         if sheets.failed: sheets.all_computed(step.group)
         g, (h, w) = step.group, step.group.size
         pairs = zip(x.num.detach().tolist(), x.full_kind().tolist())
-        places = ((r + i, c + j) for r, c in zip(g.rows.tolist(), g.cols.tolist()) for i in range(h) for j in range(w))
-        out.update(((g.sheet, *at), _python(*p, x.texts)) for at, p in zip(places, pairs))
+        places = ((r + i, c + j) for r,
+                  c in zip(g.rows.tolist(), g.cols.tolist()) for i in range(h)
+                  for j in range(w))
+        out.update(((g.sheet, *at), _python(*p, x.texts)) for at,
+                   p in zip(places, pairs))
     return out
 
 # %% ../../nbs/sheets/12_module.ipynb #d9eb05e0
@@ -485,14 +590,17 @@ def save(self:SheetModule,
 )->Path: # the workbook
     "Write the parameters and the recalculated results into a copy of the workbook"
     if _stamp(self.source) != self.stamp:
-        raise SheetError(f"{self.path} has changed or gone since it was opened; load it again")
+        raise SheetError(f"{self.path} has changed or gone since it was opened; load "
+                         "it again")
     areas, tensors = self._inputs(inputs)
     if any(t.dim() > 1 for t in tensors):
-        raise SheetError(f"{self.path}: a workbook holds no batch; give one input at a time")
+        raise SheetError(f"{self.path}: a workbook holds no batch; give one input at a "
+                         "time")
     with torch.no_grad(): values = _results(self.forward(inputs))
     parameters = [(a, getattr(self, k).detach()) for k, a in self.areas.items()]
     for area, t in parameters + list(zip(areas, tensors)):
-        values |= {(area.sheet, *at): v for at, v in zip(area.cells(), t.flatten().tolist())}
+        values |= {(area.sheet, *at): v for at,
+                   v in zip(area.cells(), t.flatten().tolist())}
     written = rewrite_xlsx(self.source, path, values)
     if Path(path).absolute() == self.source: self.stamp = _stamp(self.source)
     return written

@@ -16,7 +16,8 @@ from torch import nn
 from .address import SheetError
 
 # %% ../../nbs/sheets/11b_solver.ipynb #0189843d
-def _direction(slope, steps): # minus the slope, bent by what the last steps taught: pairs (move, change of slope)
+# minus the slope, bent by what the last steps taught: pairs (move, change of slope)
+def _direction(slope, steps):
     d, weights = -slope, []
     for s, y in reversed(steps):
         weights.append((s @ d) / (s @ y))
@@ -27,14 +28,16 @@ def _direction(slope, steps): # minus the slope, bent by what the last steps tau
     for (s, y), a in zip(steps, reversed(weights)): d = d + s * (a - (y @ d) / (s @ y))
     return d
 
-def _shorten(loss, x, f, slope, d, low, high): # the first step that brings the value down enough, or None
+# the first step that brings the value down enough, or None
+def _shorten(loss, x, f, slope, d, low, high):
     for k in range(40):
         new = (x + d / 2 ** k).clamp(low, high)
         f_new, slope_new = loss(new)
         if f_new <= f + 1e-4 * float(slope @ (new - x)): return new, f_new, slope_new
 
 # %% ../../nbs/sheets/11b_solver.ipynb #236e2ccc
-def _lbfgs(loss, x, low, high, steps, tol): # minimise within bounds; returns the place, and the value after each step
+# minimise within bounds; returns the place, and the value after each step
+def _lbfgs(loss, x, low, high, steps, tol):
     (f, slope), memory, history, done = loss(x), [], [], False
     if not math.isfinite(f): loss(x, strict=True) # says which cell is an error
     for _ in range(steps):
@@ -42,11 +45,14 @@ def _lbfgs(loss, x, low, high, steps, tol): # minimise within bounds; returns th
         free = ~((x <= low) & (slope > 0) | (x >= high) & (slope < 0))
         done = not free.any() or float((slope * free).abs().max()) <= tol
         if done: break
-        pairs = [(s * free, y * free) for s, y in memory if (s * free) @ (y * free) > 1e-300]
+        pairs = [(s * free, y * free) for s,
+                 y in memory if (s * free) @ (y * free) > 1e-300]
         d = _direction(slope * free, pairs) * free
         if not memory: d = d / max(1., float(slope.norm()))
-        found = _shorten(loss, x, f, slope, d, low, high) if float(d @ slope) < 0 else None
-        done = found is None and not memory # no step down is left that the numbers can tell
+        found = (_shorten(loss, x, f, slope, d, low, high) if float(d @ slope) < 0
+                 else None)
+        # no step down is left that the numbers can tell
+        done = found is None and not memory
         if done: break
         if found is None: memory = []; continue
         s, y = found[0] - x, found[2] - slope
@@ -71,9 +77,11 @@ class Fit(NamedTuple):
     value: float   # of the objective cell, at the end
     history: list  # what was minimised, after each step
     steps: int     # how many were made
-    converged: bool # did L-BFGS find a place where no slope leads further? Adam does not look
+    # did L-BFGS find a place where no slope leads further? Adam does not look
+    converged: bool
     def __repr__(self)->str:
-        return f"Fit(value={self.value:.6g}, steps={self.steps}{', converged' if self.converged else ''})"
+        return (f"Fit(value={self.value:.6g}, "
+                f"steps={self.steps}{', converged' if self.converged else ''})")
 
 # %% ../../nbs/sheets/11b_solver.ipynb #11bs0008
 class Rows(NamedTuple):
@@ -83,42 +91,60 @@ class Rows(NamedTuple):
     high: np.ndarray # (m,)
     names: list      # of each row, for messages
 
-def _is_straight(loss, rows, x, low, high): # the same slopes at three places, and values that follow them
+# the same slopes at three places, and values that follow them
+def _is_straight(loss, rows, x, low, high):
     rng, (f, slope), (g, slopes) = np.random.default_rng(0), loss(x), rows.at(x)
     for _ in range(2):
-        y = (x + torch.from_numpy(rng.uniform(.5, 1.5, len(x))).to(x) * (1 + x.abs())).clamp(low, high)
+        y = (x + torch.from_numpy(rng.uniform(.5, 1.5, len(x))).to(x)
+             * (1 + x.abs())).clamp(low, high)
         try: (f2, slope2), (g2, slopes2) = loss(y, strict=True), rows.at(y)
         except SheetError: return False
         step = (y - x).double()
-        close = lambda a, b, size: bool(((a - b).abs() <= 1e-8 * (1 + size.abs())).all())
-        if not (close(slope2, slope, slope) and close(slopes2, slopes, slopes)): return False
-        if not close(g2, g + slopes @ step, g2) or abs(f2 - f - float(slope.double() @ step)) > 1e-8 * (1 + abs(f2)): return False
+        close = lambda a, b, size: bool(((a - b).abs()
+                                         <= 1e-8 * (1 + size.abs())).all())
+        if not (close(slope2, slope, slope) and close(slopes2, slopes, slopes)):
+            return False
+        if not close(g2, g + slopes @ step,
+                     g2) or abs(f2 - f - float(slope.double() @ step)) > 1e-8 * (1
+                                                                                 + abs(f2)):
+            return False
     return True
 
+# %% ../../nbs/sheets/11b_solver.ipynb #59666c97
 def _broken_row(rows, g, tol=1e-6): # the name of a constraint that is not met, or None
-    worst = np.maximum(rows.low - g, g - rows.high) - tol * (1 + np.minimum(abs(rows.low), abs(rows.high)).clip(max=1e9))
+    worst = (np.maximum(rows.low - g, g - rows.high)
+             - tol * (1 + np.minimum(abs(rows.low), abs(rows.high)).clip(max=1e9)))
     return rows.names[int(worst.argmax())] if len(worst) and worst.max() > 0 else None
 
 # %% ../../nbs/sheets/11b_solver.ipynb #11bs0009
-def _straight(loss, rows, x, low, high, whole, target=None): # HiGHS: the best corner, with whole numbers where wanted
+# HiGHS: the best corner, with whole numbers where wanted
+def _straight(loss, rows, x, low, high, whole, target=None):
     from scipy.optimize import Bounds, LinearConstraint, milp
     (f, slope), (g, slopes) = loss(x), rows.at(x)
     A, b = slopes.double().numpy(), (g - slopes @ x.double()).numpy()
     c = slope.double().numpy()
     lows, highs = rows.low - b, rows.high - b
-    if target is not None: # the objective shall have a value: one more row, and nothing to minimise
+    # the objective shall have a value: one more row, and nothing to minimise
+    if target is not None:
         A, off = np.vstack([A, c]), target - (f - float(slope.double() @ x.double()))
         lows, highs, c = np.append(lows, off), np.append(highs, off), np.zeros_like(c)
     kept = [LinearConstraint(A, lows, highs)] if len(A) else []
-    done = milp(c, integrality=whole.astype(int), bounds=Bounds(low.double().numpy(), high.double().numpy()), constraints=kept)
-    if done.x is None: raise SheetError(_WORDS.get(done.status, f'HiGHS found nothing: {done.message}'))
+    done = milp(c, integrality=whole.astype(int),
+                bounds=Bounds(low.double().numpy(), high.double().numpy()),
+                constraints=kept)
+    if done.x is None:
+        raise SheetError(_WORDS.get(done.status,
+                                    f'HiGHS found nothing: {done.message}'))
     x = np.where(whole, np.round(done.x), done.x)
     return torch.from_numpy(x), [loss(torch.from_numpy(x).to(low))[0]], True
 
-_WORDS = {2: 'no values of the cells that change meet all constraints', 3: 'the objective has no limit: it can always be better',
+_WORDS = {2: 'no values of the cells that change meet all constraints',
+          3: 'the objective has no limit: it can always be better',
           4: 'the objective has no limit, or nothing meets all constraints'}
 
-def _curved(loss, rows, x, low, high, steps, tol): # SLSQP: sequential quadratic programmes
+# %% ../../nbs/sheets/11b_solver.ipynb #12433c68
+# SLSQP: sequential quadratic programmes
+def _curved(loss, rows, x, low, high, steps, tol):
     from scipy.optimize import minimize
     history, like = [], x
     tensor = lambda v: torch.from_numpy(np.array(v)).to(like)
@@ -126,18 +152,24 @@ def _curved(loss, rows, x, low, high, steps, tol): # SLSQP: sequential quadratic
         f, slope = loss(tensor(v))
         return f if math.isfinite(f) else 1e300, slope.double().numpy()
     one_side = lambda sign, limit, mine: dict(
-        type='ineq', fun=lambda v: sign * (rows.at(tensor(v))[0].numpy()[mine] - limit[mine]),
+        type='ineq',
+        fun=lambda v: sign * (rows.at(tensor(v))[0].numpy()[mine] - limit[mine]),
         jac=lambda v: sign * rows.at(tensor(v))[1].double().numpy()[mine])
     same = rows.low == rows.high
-    kinds = [(1, rows.low, ~same & np.isfinite(rows.low)), (-1, rows.high, ~same & np.isfinite(rows.high)), (1, rows.low, same)]
+    kinds = [(1, rows.low, ~same & np.isfinite(rows.low)),
+             (-1, rows.high, ~same & np.isfinite(rows.high)), (1, rows.low, same)]
     constraints = [one_side(*k) for k in kinds if k[2].any()]
     if same.any(): constraints[-1]['type'] = 'eq'
-    sides = [(None if math.isinf(a) else float(a), None if math.isinf(b) else float(b)) for a, b in zip(low, high)]
-    done = minimize(value, x.double().numpy(), jac=True, bounds=sides, constraints=constraints, method='SLSQP',
-                    callback=lambda v: history.append(value(v)[0]), options=dict(maxiter=steps, ftol=tol * 1e-5))
+    sides = [(None if math.isinf(a) else float(a), None if math.isinf(b) else float(b))
+             for a, b in zip(low, high)]
+    done = minimize(value, x.double().numpy(), jac=True, bounds=sides,
+                    constraints=constraints, method='SLSQP',
+                    callback=lambda v: history.append(value(v)[0]),
+                    options=dict(maxiter=steps, ftol=tol * 1e-5))
     new = tensor(done.x).clamp(low, high)
     broken = _broken_row(rows, rows.at(new)[0].double().numpy())
-    if broken: raise SheetError(f'no way was found to meet {broken}; start from other values')
+    if broken:
+        raise SheetError(f'no way was found to meet {broken}; start from other values')
     return new, [loss(x)[0], *history], bool(done.success)
 
 # %% ../../nbs/sheets/11b_solver.ipynb #11bs0010
@@ -150,13 +182,16 @@ def search_within(
     whole:np.ndarray,  # which must be whole numbers
     steps:int,      # at most
     tol:float,      # where to stop
-    straight=None,  # the objective itself, as `loss`, where `loss` is its distance from a value
+    # the objective itself, as `loss`, where `loss` is its distance from a value
+    straight=None,
     target=None     # that value
 )->tuple: # x, the value after each step, was the best place found?
     "Minimise within bounds and constraints; `SheetError` where nothing meets them"
     line = straight or loss
-    if _is_straight(line, rows, x, low, high): return _straight(line, rows, x, low, high, whole, target)
+    if _is_straight(line, rows, x, low, high):
+        return _straight(line, rows, x, low, high, whole, target)
     if whole.any():
-        raise SheetError('whole numbers together with an objective or constraints that are not straight lines are not supported; '
-                         'leave the whole numbers out, and round')
+        raise SheetError('whole numbers together with an objective or constraints that '
+                         'are not straight lines are not supported; leave the whole '
+                         'numbers out, and round')
     return _curved(loss, rows, x, low, high, steps, tol)

@@ -12,9 +12,12 @@ import math
 import torch
 from .address import SheetError
 from .evaluate import OneByOne
-from .values import BLANK, DIV0, NA, NUM, REF, VALUE, Cells, Functions, build, common_shape, elementwise, numbers_of
+from .values import (BLANK, DIV0, NA, NUM, REF, VALUE, Cells,
+                                       Functions, build, common_shape, elementwise,
+                                       numbers_of)
 from .values import _code, _first, _with_fault
-from .mathematics import (_count, _error, _finite, _no_pairs, _pairs, _pieces, _pool, _problem, _scalar, _sorted,
+from .mathematics import (_count, _error, _finite, _no_pairs, _pairs,
+                                            _pieces, _pool, _problem, _scalar, _sorted,
                                             _total, _unary_function)
 from .logic import _truth
 
@@ -25,12 +28,14 @@ def _average(pieces): # mean, number of cells
     n = sum(_count(p[0], p[1]) for p in pieces)
     return _total(pieces) / n.clamp(min=1), n
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #e11cd5e6
 @STATISTICS('AVERAGE', 'r*', 1)
 def _average_all(*args):
     pieces = _pieces(args)
     mean, n = _average(pieces)
     return _finite(mean, _first(_error(pieces), _code(n == 0, DIV0)[..., None]))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #c0f1ed80
 def _deviation(ddof, root):
     def compute(*args):
         pieces = _pieces(args)
@@ -42,7 +47,8 @@ def _deviation(ddof, root):
         return _finite(out, _first(_error(pieces), _code(few, DIV0)[..., None]))
     return compute
 
-for names, ddof, root in (('VAR VAR.S', 1, False), ('VARP VAR.P', 0, False), ('STDEV STDEV.S', 1, True),
+for names, ddof, root in (('VAR VAR.S', 1, False), ('VARP VAR.P', 0, False),
+                          ('STDEV STDEV.S', 1, True),
                           ('STDEVP STDEV.P', 0, True)):
     STATISTICS(names, 'r*', 1)(_deviation(ddof, root))
 
@@ -59,9 +65,11 @@ def _median(*args):
     num, mask, fault = _pool(args)
     n = mask.sum(-1, keepdim=True)
     order = _sorted(num, mask)
-    low, high = (order.gather(-1, i.clamp(0, num.shape[-1] - 1)) for i in ((n - 1) // 2, n // 2))
+    low, high = (order.gather(-1, i.clamp(0, num.shape[-1] - 1))
+                 for i in ((n - 1) // 2, n // 2))
     none = n == 0
-    return _scalar(torch.where(none, 0., (low + high) / 2).squeeze(-1), _first(fault, _code(none, NUM)))
+    return _scalar(torch.where(none, 0., (low + high) / 2).squeeze(-1),
+                   _first(fault, _code(none, NUM)))
 
 def _nth(descending):
     def compute(values, k):
@@ -72,7 +80,8 @@ def _nth(descending):
         out = (at < 1) | (at > n)
         lead = common_shape(order.shape[:-1], at.shape[:-2])
         at = torch.where(out, 1, at).expand(lead + at.shape[-2:])
-        found = order.expand(lead + order.shape[-1:]).gather(-1, (at - 1).flatten(-2)).reshape(at.shape)
+        order = order.expand(lead + order.shape[-1:])
+        found = order.gather(-1, (at - 1).flatten(-2)).reshape(at.shape)
         fault = _first(None if fault is None else fault[..., None], kf, _code(out, NUM))
         return build(torch.where(out, 0., found), fault)
     return compute
@@ -85,14 +94,17 @@ STATISTICS('SMALL', 'rv')(_nth(False));
 def _rank(x, values, ascending=None):
     num, mask, fault = _pool([values])
     xn, xf = numbers_of(x)
-    up, uf = (torch.zeros_like(xn), None) if ascending is None else numbers_of(ascending)
+    up, uf = (torch.zeros_like(xn),
+              None) if ascending is None else numbers_of(ascending)
     up = up != 0
     a, b = num[..., None, None, :], xn[..., None]
     better = torch.where(up[..., None], a < b, a > b) & mask[..., None, None, :]
     absent = ~((a == b) & mask[..., None, None, :]).any(-1)
     return build(better.sum(-1).to(xn.dtype) + 1,
-                 _first(xf, None if fault is None else fault[..., None], uf, _code(absent, NA)))
+                 _first(xf, None if fault is None else fault[..., None], uf,
+                        _code(absent, NA)))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #57fbdcc9
 @STATISTICS('MODE MODE.SNGL', 'r*', 1)
 def _mode(*args): # the number that stands there most often; of several, the first
     num, mask, fault = _pool(args)
@@ -101,26 +113,30 @@ def _mode(*args): # the number that stands there most often; of several, the fir
     most = torch.where(mask, often, 0).max(-1, keepdim=True)
     few = most.values < 2
     found = num.gather(-1, most.indices).squeeze(-1)
-    return _scalar(torch.where(few.squeeze(-1), 0., found), _first(fault, _code(few, NA)))
+    return _scalar(torch.where(few.squeeze(-1), 0., found),
+                   _first(fault, _code(few, NA)))
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #fe1a56a0
 def _moments(a, b): # sums of squares and products around the means
     x, y, mask, fault = _pairs(a, b)
     n = mask.sum(-1, keepdim=True).to(x.dtype)
     def centre(t): # equal numbers have no spread, even where their mean is rounded
-        largest, least = (torch.where(mask, t.detach(), w) for w in (-math.inf, math.inf))
+        largest, least = (torch.where(mask, t.detach(), w)
+                          for w in (-math.inf, math.inf))
         spread = mask & (largest.amax(-1, keepdim=True) > least.amin(-1, keepdim=True))
         return torch.where(spread, t - t.sum(-1, keepdim=True) / n.clamp(min=1), 0.)
     dx, dy = centre(x), centre(y)
     return (dx * dx).sum(-1), (dy * dy).sum(-1), (dx * dy).sum(-1), n.squeeze(-1), fault
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #dea4fb9d
 def _from_moments(fn, needs):
     def compute(a, b):
         if a.size[-2] * a.size[-1] != b.size[-2] * b.size[-1]: return _no_pairs(a)
         xx, yy, xy, n, fault = _moments(a, b)
         bad = needs(xx.detach(), yy.detach(), n)
         safe = lambda t: torch.where(bad, 1., t)
-        return _finite(fn(safe(xx), safe(yy), xy, safe(n)), _first(fault, _code(bad, DIV0)[..., None]))
+        return _finite(fn(safe(xx), safe(yy), xy, safe(n)),
+                       _first(fault, _code(bad, DIV0)[..., None]))
     return compute
 
 _spread = lambda xx, yy, n: (xx <= 0) | (yy <= 0)
@@ -128,9 +144,11 @@ _FROM_MOMENTS = {
     'CORREL PEARSON': (lambda xx, yy, xy, n: xy / (xx.sqrt() * yy.sqrt()), _spread),
     'RSQ': (lambda xx, yy, xy, n: xy * xy / (xx * yy), _spread),
     'COVAR COVARIANCE.P': (lambda xx, yy, xy, n: xy / n, lambda xx, yy, n: n < 1),
-    'COVARIANCE.S': (lambda xx, yy, xy, n: xy / (n - 1).clamp(min=1), lambda xx, yy, n: n < 2),
+    'COVARIANCE.S': (lambda xx, yy, xy, n: xy / (n - 1).clamp(min=1),
+                     lambda xx, yy, n: n < 2),
     'SLOPE': (lambda xx, yy, xy, n: xy / yy, lambda xx, yy, n: yy <= 0)}
-for names, (fn, bad) in _FROM_MOMENTS.items(): STATISTICS(names, 'aa')(_from_moments(fn, bad))
+for names, (fn, bad) in _FROM_MOMENTS.items():
+    STATISTICS(names, 'aa')(_from_moments(fn, bad))
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07bq0001
 def _quantile(exclusive, parts=None): # PERCENTILE and QUARTILE; parts: 4 for quartiles
@@ -145,11 +163,14 @@ def _quantile(exclusive, parts=None): # PERCENTILE and QUARTILE; parts: 4 for qu
         lead = common_shape(order.shape[:-1], at.shape[:-2])
         def pick(i): # the numbers of these ranks
             i = i.long().clamp(1, num.shape[-1]).expand(lead + at.shape[-2:])
-            return order.expand(lead + order.shape[-1:]).gather(-1, (i - 1).flatten(-2)).reshape(i.shape)
+            ranked = order.expand(lead + order.shape[-1:])
+            return ranked.gather(-1, (i - 1).flatten(-2)).reshape(i.shape)
         low, part = at.detach().floor(), at - at.detach().floor()
         a, b = pick(low), pick(torch.where(part.detach() > 0, low + 1, low))
         found = a + part * torch.where(part.detach() > 0, b - a, 0.)
-        return build(torch.where(out, 0., found), _first(None if fault is None else fault[..., None], kf, _code(out, NUM)))
+        return build(torch.where(out, 0., found),
+                     _first(None if fault is None else fault[..., None], kf,
+                            _code(out, NUM)))
     return compute
 
 STATISTICS('PERCENTILE PERCENTILE.INC', 'rv')(_quantile(False))
@@ -158,7 +179,8 @@ STATISTICS('QUARTILE QUARTILE.INC', 'rv')(_quantile(False, 4))
 STATISTICS('QUARTILE.EXC', 'rv')(_quantile(True, 4));
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07bq0002
-def _from_powers(fn, least, flat=True): # of n, the sum of squares, cubes and fourth powers around the mean
+# of n, the sum of squares, cubes and fourth powers around the mean
+def _from_powers(fn, least, flat=True):
     def compute(*args):
         pieces = _pieces(args)
         mean, n = _average(pieces)
@@ -166,24 +188,30 @@ def _from_powers(fn, least, flat=True): # of n, the sum of squares, cubes and fo
         s2 = total(2)
         bad = (n < least) | (s2.detach() <= 0) if flat else n < least
         safe = lambda t, v: torch.where(bad, v, t)
-        return _finite(fn(safe(n, 5.), safe(s2, 1.), total(3), total(4)), _first(_error(pieces), _code(bad, DIV0)[..., None]))
+        return _finite(fn(safe(n, 5.), safe(s2, 1.), total(3), total(4)),
+                       _first(_error(pieces), _code(bad, DIV0)[..., None]))
     return compute
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #48405c79
 def _skew(n, s2, s3, s4): return n / ((n - 1) * (n - 2)) * s3 / (s2 / (n - 1)) ** 1.5
 def _kurt(n, s2, s3, s4):
     return (n * (n + 1) / ((n - 1) * (n - 2) * (n - 3)) * s4 / (s2 / (n - 1)) ** 2
             - 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)))
 STATISTICS('SKEW', 'r*', 1)(_from_powers(_skew, 3))
-STATISTICS('SKEW.P', 'r*', 1)(_from_powers(lambda n, s2, s3, s4: s3 / n / (s2 / n) ** 1.5, 3))
+STATISTICS('SKEW.P', 'r*', 1)(_from_powers(lambda n, s2, s3, s4: s3 / n
+                                           / (s2 / n) ** 1.5, 3))
 STATISTICS('KURT', 'r*', 1)(_from_powers(_kurt, 4))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #0a1df8ff
 @STATISTICS('AVEDEV', 'r*', 1)
 def _avedev(*args):
     pieces = _pieces(args)
     mean, n = _average(pieces)
-    return _finite(_total(pieces, lambda x: (x - mean[..., None]).abs()) / n.clamp(min=1),
+    return _finite(_total(pieces, lambda x: (x - mean[..., None]).abs())
+                   / n.clamp(min=1),
                    _first(_error(pieces), _code(n == 0, NUM)[..., None]))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #f28ab0e7
 def _positive_mean(before, after): # GEOMEAN and HARMEAN
     def compute(*args):
         num, mask, fault = _pool(args)
@@ -191,13 +219,15 @@ def _positive_mean(before, after): # GEOMEAN and HARMEAN
         n = mask.sum(-1).clamp(min=1)
         x = torch.where(mask & (num.detach() > 0), num, 1.)
         out = after(torch.where(mask, before(x), 0.).sum(-1) / n)
-        return _finite(torch.where(bad, 0., out), _first(fault, _code(bad, NUM)[..., None]))
+        return _finite(torch.where(bad, 0., out),
+                       _first(fault, _code(bad, NUM)[..., None]))
     return compute
 STATISTICS('GEOMEAN', 'r*', 1)(_positive_mean(torch.log, torch.exp))
 STATISTICS('HARMEAN', 'r*', 1)(_positive_mean(torch.reciprocal, torch.reciprocal));
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07br0001
-def _line(fn): # of the sums of squares and products of y and x around their means, and of the means
+# of the sums of squares and products of y and x around their means, and of the means
+def _line(fn):
     def compute(*args):
         *at, y, x = args
         if y.size[-2] * y.size[-1] != x.size[-2] * x.size[-1]: return _no_pairs(y)
@@ -209,87 +239,116 @@ def _line(fn): # of the sums of squares and products of y and x around their mea
         fault = _first(fault, _code(bad, DIV0)[..., None])
         if not at: return _finite(fn(mean(py), mean(px), slope, yy, xy, n), fault)
         num, wrong = numbers_of(at[0])
-        out = mean(py)[..., None, None] + slope[..., None, None] * (num - mean(px)[..., None, None])
+        out = (mean(py)[..., None, None]
+               + slope[..., None, None] * (num - mean(px)[..., None, None]))
         return build(out, _first(wrong, None if fault is None else fault[..., None]))
     return compute
 
 STATISTICS('INTERCEPT', 'aa')(_line(lambda my, mx, b, yy, xy, n: my - b * mx))
 STATISTICS('FORECAST FORECAST.LINEAR', 'vaa')(_line(None))
-STATISTICS('STEYX', 'aa')(_line(lambda my, mx, b, yy, xy, n: ((yy - b * xy).clamp(min=0) / (n - 2).clamp(min=1)).sqrt()));
+STATISTICS('STEYX', 'aa')(_line(
+    lambda my, mx, b, yy, xy, n: ((yy - b * xy).clamp(min=0)
+                                  / (n - 2).clamp(min=1)).sqrt()));
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07br0002
-def _design(y, x, const): # columns of the regressors, the observations; None where they do not fit
+# columns of the regressors, the observations; None where they do not fit
+def _design(y, x, const):
     yn, xn = y.num, x.num
     if y.kind is not None or x.kind is not None: return None
     rows = y.size[-2:] if 1 in y.size[-2:] else None
     if rows is None or x.size[-2:] == y.size[-2:]: # one regressor
         yn, xn = yn.flatten(-2)[..., None], xn.flatten(-2)[..., None]
-    elif y.size[-1] == 1: yn, xn = yn, xn # y stands in a column: each column of x is a regressor
+    # y stands in a column: each column of x is a regressor
+    elif y.size[-1] == 1: yn, xn = yn, xn
     else: yn, xn = yn.mT, xn.mT
     if xn.shape[-2] != yn.shape[-2]: return None
     one = torch.ones_like(xn[..., :1])
     return (torch.cat([xn, one], -1) if const else xn), yn
 
-def _least_squares(A, y): # by QR; equals the normal equations, and is exact to more digits
+# %% ../../nbs/sheets/07b_statistics.ipynb #8bb2a2a4
+# by QR; equals the normal equations, and is exact to more digits
+def _least_squares(A, y):
     Q, R = torch.linalg.qr(A)
     return torch.linalg.solve_triangular(R, Q.mT @ y, upper=True), R
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #ca57fc7c
-def _switch(x, default): # a truth value that all formulas share; left out, it is the default
+# a truth value that all formulas share; left out, it is the default
+def _switch(x, default):
     if x is None or not x.ref and x.kind is not None and bool((x.kind == BLANK).all()):
         return default
     found = _truth(x)[0].unique()
     if len(found) > 1: raise OneByOne
     return bool(found)
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #fbdf4645
 @STATISTICS('LINEST', 'aavv', 1)
 def _linest(y, x=None, const=None, stats=None):
-    if x is None: x = Cells(torch.arange(1., y.size[-2] * y.size[-1] + 1, dtype=y.num.dtype).reshape(y.size[-2:])[None])
+    if x is None:
+        x = (Cells(torch.arange(1., y.size[-2] * y.size[-1] + 1,
+                                dtype=y.num.dtype).reshape(y.size[-2:])[None]))
     const, stats = _switch(const, True), _switch(stats, False)
     found = _design(y, x, const)
     if found is None: return _problem(y, VALUE if y.size[-2:] == x.size[-2:] else REF)
     A, t = found
     rank = torch.linalg.matrix_rank(A.detach())
-    if bool((rank < A.shape[-1]).any()): raise SheetError('LINEST of columns that depend on each other')
+    if bool((rank < A.shape[-1]).any()):
+        raise SheetError('LINEST of columns that depend on each other')
     b, R = _least_squares(A, t)
-    coef = torch.cat([b[..., :A.shape[-1] - const, 0].flip(-1), b[..., -1:, 0] if const else torch.zeros_like(b[..., :1, 0])], -1)
-    return build(coef[..., None, :]) if not stats else _linest_table(A, t, b, R, coef, const)
+    coef = torch.cat([b[..., :A.shape[-1] - const, 0].flip(-1),
+                      b[..., -1:, 0] if const else torch.zeros_like(b[..., :1, 0])], -1)
+    return (build(coef[..., None, :]) if not stats
+            else _linest_table(A, t, b, R, coef, const))
 
-def _linest_table(A, t, b, R, coef, const): # coefficients, their errors, r2 and se, F and df, sums of squares
+# %% ../../nbs/sheets/07b_statistics.ipynb #3fa6c419
+# coefficients, their errors, r2 and se, F and df, sums of squares
+def _linest_table(A, t, b, R, coef, const):
     n, k = A.shape[-2:]
     rest = (t - A @ b).square().sum((-2, -1))
     spread = (t - t.mean(-2, keepdim=True) * const).square().sum((-2, -1))
     df = n - k
-    if df <= 0: raise SheetError('LINEST with statistics of as many points as numbers to fit')
+    if df <= 0:
+        raise SheetError('LINEST with statistics of as many points as numbers to fit')
     s2 = rest / df
-    inverse = torch.linalg.solve_triangular(R, torch.eye(k).to(R).expand(R.shape), upper=True)
+    inverse = torch.linalg.solve_triangular(R, torch.eye(k).to(R).expand(R.shape),
+                                            upper=True)
     se = (inverse.square().sum(-1) * s2[..., None]).sqrt()
-    se = torch.cat([se[..., :k - const].flip(-1), se[..., -1:] if const else torch.full_like(se[..., :1], math.nan)], -1)
+    se = torch.cat([se[..., :k - const].flip(-1),
+                    se[..., -1:] if const else torch.full_like(se[..., :1], math.nan)],
+                   -1)
     free = k - const
     r2, F = 1 - rest / spread, (spread - rest) / free / s2
-    pair = lambda a, c: torch.cat([a[..., None], torch.as_tensor(c).to(a).expand(a.shape)[..., None],
-                                   torch.full(a.shape + (coef.shape[-1] - 2,), math.nan).to(a)], -1)
-    out = torch.stack([coef, se, pair(r2, s2.sqrt()), pair(F, float(df)), pair(spread - rest, rest)], -2)
+    pair = lambda a, c: torch.cat([a[..., None],
+                                   torch.as_tensor(c).to(a).expand(a.shape)[..., None],
+                                   torch.full(a.shape + (coef.shape[-1] - 2,),
+                                              math.nan).to(a)], -1)
+    out = torch.stack([coef, se, pair(r2, s2.sqrt()), pair(F, float(df)),
+                       pair(spread - rest, rest)], -2)
     return build(out.nan_to_num(0.), _code(out.detach().isnan(), NA))
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #c6cfef5e
 def _normal(cumulative):
     def compute(x, mean, sd):
         z = (x - mean) / sd
-        area = torch.special.erfc(-z / math.sqrt(2)) / 2 # exact far to the left too, where `ndtr` is not
-        return torch.where(cumulative, area, torch.exp(-z * z / 2) / (sd * math.sqrt(2 * math.pi)))
+        # exact far to the left too, where `ndtr` is not
+        area = torch.special.erfc(-z / math.sqrt(2)) / 2
+        return torch.where(cumulative, area,
+                           torch.exp(-z * z / 2) / (sd * math.sqrt(2 * math.pi)))
     return compute
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #5432780d
 @STATISTICS('NORM.DIST NORMDIST', 'vvvv')
 def _norm_dist(x, mean, sd, cumulative):
     truth, fault = _truth(cumulative)
-    return _with_fault(elementwise(_normal(truth), x, mean, sd, check=lambda x, m, s: _code(s <= 0, NUM)), fault)
+    return _with_fault(elementwise(_normal(truth), x, mean, sd,
+                                   check=lambda x, m, s: _code(s <= 0, NUM)), fault)
 
 @STATISTICS('NORM.S.DIST', 'vv', context=True)
-def _norm_s_dist(ctx, x, cumulative): return _norm_dist(x, ctx.constant(0), ctx.constant(1), cumulative)
+def _norm_s_dist(ctx, x, cumulative):
+    return _norm_dist(x, ctx.constant(0), ctx.constant(1), cumulative)
 
 @STATISTICS('NORMSDIST', 'v', context=True)
-def _normsdist(ctx, x): return _norm_dist(x, ctx.constant(0), ctx.constant(1), ctx.constant(True))
+def _normsdist(ctx, x):
+    return _norm_dist(x, ctx.constant(0), ctx.constant(1), ctx.constant(True))
 
 _outside = lambda p: _code((p <= 0) | (p >= 1), NUM)
 _unary_function(STATISTICS, 'NORM.S.INV NORMSINV', torch.special.ndtri, _outside, 0.5)
@@ -297,7 +356,8 @@ _unary_function(STATISTICS, 'NORM.S.INV NORMSINV', torch.special.ndtri, _outside
 @STATISTICS('NORM.INV NORMINV', 'vvv')
 def _norm_inv(p, mean, sd):
     check = lambda p, m, s: _outside(p) | _code(s <= 0, NUM)
-    return elementwise(lambda p, m, s: m + s * torch.special.ndtri(p), p, mean, sd, check=check, safe=0.5)
+    return elementwise(lambda p, m, s: m + s * torch.special.ndtri(p), p, mean, sd,
+                       check=check, safe=0.5)
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07bt0001
 def _t_density(x, df):
@@ -305,12 +365,14 @@ def _t_density(x, df):
     return torch.exp(c - (df + 1) / 2 * torch.log1p(x * x / df))
 
 class _StudentT(torch.autograd.Function):
-    "Area to the left of x, or its inverse; degrees of freedom are whole numbers and have no slope"
+    "Area to the left of x, or its inverse; degrees of freedom have no slope"
     @staticmethod
     def forward(ctx, x, df, inverse):
         from scipy import special
-        values = (t.detach().cpu().double().numpy() for t in torch.broadcast_tensors(df, x))
-        out = torch.from_numpy((special.stdtrit if inverse else special.stdtr)(*values)).to(x)
+        values = (t.detach().cpu().double().numpy()
+                  for t in torch.broadcast_tensors(df, x))
+        out = (torch.from_numpy((special.stdtrit if inverse
+                                 else special.stdtr)(*values)).to(x))
         ctx.save_for_backward(x, df, out)
         ctx.inverse = inverse
         return out
@@ -320,6 +382,7 @@ class _StudentT(torch.autograd.Function):
         slope = 1 / _t_density(out, df) if ctx.inverse else _t_density(x, df)
         return (grad * slope).sum_to_size(x.shape), None, None
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #0c6c0d1e
 def _t(x, df): return _StudentT.apply(x, df.detach().trunc(), False)
 def _t_inverse(p, df): return _StudentT.apply(p, df.detach().trunc(), True)
 _few = lambda df: _code(df.trunc() < 1, NUM)
@@ -332,21 +395,31 @@ def _t_dist(x, df, cumulative):
     return _with_fault(elementwise(area, x, df, check=lambda x, df: _few(df)), fault)
 
 _T = {'T.DIST.RT': (lambda x, df: _t(-x, df), lambda x, df: _few(df)),
-      'T.DIST.2T': (lambda x, df: 2 * _t(-x, df), lambda x, df: _code((x < 0) | (df.trunc() < 1), NUM)),
-      'T.INV': (_t_inverse, lambda p, df: _code((p <= 0) | (p >= 1) | (df.trunc() < 1), NUM)),
-      'T.INV.2T TINV': (lambda p, df: -_t_inverse(p / 2, df), lambda p, df: _code((p <= 0) | (p > 1) | (df.trunc() < 1), NUM))}
+      'T.DIST.2T': (lambda x, df: 2 * _t(-x, df),
+                    lambda x, df: _code((x < 0) | (df.trunc() < 1), NUM)),
+      'T.INV': (_t_inverse, lambda p, df: _code((p <= 0) | (p >= 1) | (df.trunc() < 1),
+                                                NUM)),
+      'T.INV.2T TINV': (lambda p, df: -_t_inverse(p / 2, df),
+                        lambda p, df: _code((p <= 0) | (p > 1) | (df.trunc() < 1),
+                                            NUM))}
 for names, (fn, wrong) in _T.items():
-    STATISTICS(names, 'vv')(lambda x, df, fn=fn, wrong=wrong: elementwise(fn, x, df, check=wrong, safe=0.5))
+    STATISTICS(names, 'vv')(lambda x, df, fn=fn, wrong=wrong: elementwise(
+        fn, x, df, check=wrong, safe=0.5))
 
+# %% ../../nbs/sheets/07b_statistics.ipynb #ee4451b0
 @STATISTICS('TDIST', 'vvv')
 def _tdist(x, df, tails):
-    check = lambda x, df, k: _code((x < 0) | (df.trunc() < 1) | ((k.trunc() != 1) & (k.trunc() != 2)), NUM)
-    return elementwise(lambda x, df, k: k.trunc() * _t(-x, df), x, df, tails, check=check)
+    check = lambda x, df, k: _code((x < 0) | (df.trunc() < 1)
+                                   | ((k.trunc() != 1) & (k.trunc() != 2)), NUM)
+    return elementwise(lambda x, df, k: k.trunc() * _t(-x, df), x, df, tails,
+                       check=check)
 
-STATISTICS('STANDARDIZE', 'vvv')(lambda x, m, s: elementwise(lambda x, m, s: (x - m) / s, x, m, s,
-                                                              check=lambda x, m, s: _code(s <= 0, NUM)))
+STATISTICS('STANDARDIZE', 'vvv')(lambda *args: elementwise(
+    lambda x, m, s: (x - m) / s, *args, check=lambda x, m, s: _code(s <= 0, NUM)))
 STATISTICS('CONFIDENCE CONFIDENCE.NORM', 'vvv')(lambda a, s, n: elementwise(
     lambda a, s, n: -torch.special.ndtri(a / 2) * s / n.trunc().sqrt(), a, s, n,
-    check=lambda a, s, n: _code((a <= 0) | (a >= 1) | (s <= 0) | (n < 1), NUM), safe=0.5))
-_unary_function(STATISTICS, 'PHI', lambda x: torch.exp(-x * x / 2) / math.sqrt(2 * math.pi))
+    check=lambda a, s, n: _code((a <= 0) | (a >= 1) | (s <= 0) | (n < 1), NUM),
+    safe=0.5))
+_unary_function(STATISTICS, 'PHI',
+                lambda x: torch.exp(-x * x / 2) / math.sqrt(2 * math.pi))
 _unary_function(STATISTICS, 'GAUSS', lambda x: torch.special.erf(x / math.sqrt(2)) / 2);

@@ -20,11 +20,13 @@ from .values import _any
 TOTALS = Functions() # sums and their family, without some of the cells
 _OF_CELLS = ('AVERAGE COUNT COUNTA MAX MIN PRODUCT STDEV.S STDEV.P SUM VAR.S VAR.P '
              'MEDIAN MODE.SNGL').split()
-_WITH_RANK = 'LARGE SMALL PERCENTILE.INC QUARTILE.INC PERCENTILE.EXC QUARTILE.EXC'.split()
+_WITH_RANK = ('LARGE SMALL PERCENTILE.INC QUARTILE.INC '
+              'PERCENTILE.EXC QUARTILE.EXC').split()
 
 def _one_number(arg, ctx): # the one whole number that all formulas have there
     num, fault = numbers_of(evaluate(arg, ctx))
-    if num.shape[-2:] != (1, 1): raise SheetError('a total with several numbers of functions')
+    if num.shape[-2:] != (1, 1):
+        raise SheetError('a total with several numbers of functions')
     found = torch.where(fault > 0, -1., num.detach()) if _any(fault) else num.detach()
     found = found.trunc().unique()
     if len(found) > 1: raise OneByOne
@@ -47,7 +49,8 @@ def _counting(arg, ctx, hidden, nested, errors): # list of the values of an argu
         x = _blank_at(x, (x.kind == FAULT) & (x.num.detach() != LOST))
     return [x]
 
-def _total_of(ctx, name, values): # what is lost stays lost, also where errors are passed over
+# what is lost stays lost, also where errors are passed over
+def _total_of(ctx, name, values):
     out = ctx.functions[name].fn(*values)
     return _keep_lost(out, values) if ctx.lost else out
 
@@ -55,7 +58,8 @@ def _total_of(ctx, name, values): # what is lost stays lost, also where errors a
 @TOTALS('SUBTOTAL', 'vr*', 2, raw=True)
 def _subtotal(ctx, args, array, whole):
     number = _one_number(args[0], ctx)
-    if not (1 <= number <= 11 or 101 <= number <= 111): return ctx.constant(Fault('#VALUE!'))
+    if not (1 <= number <= 11 or 101 <= number <= 111):
+        return ctx.constant(Fault('#VALUE!'))
     hidden = 'all' if number > 100 else 'filtered'
     broken = next((a for a in args[1:] if isinstance(a, Fault)), None)
     if broken: return ctx.constant(broken) # a reference to cells that are gone
