@@ -127,6 +127,17 @@ def loading(folder): # (what, seconds) of reading and evaluating a large workboo
     return [('ironcalc', best(engine, 3, cpu)), ('read_xlsx', best(lambda: read_xlsx(path), 3, cpu)), ('this module', best(lambda: SheetModule.load(path)(), 3, cpu))]
 
 
+def memory(path): # most megabytes over those of torch alone, while a large workbook is read and computed
+    code = f'''import resource, torch
+def held(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 # KiB on Linux
+torch.set_num_threads(1)
+before = held()
+from ddl_lesson8.sheets.module import SheetModule
+SheetModule.load({str(path)!r})()
+print(held() - before)'''
+    return float(subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True).stdout)
+
+
 OUT = None
 
 def main():
@@ -158,9 +169,10 @@ def main():
                     a, b = best(run, 3, **how), best(hand, 5, **how)
                 text.append(f"| {device} | {str(dtype).split('.')[1]} | {1000 / a:,.0f} | {1000 / b:,.0f} | {a / b:,.1f} | {diff:.1e} |")
         found = loading(folder)
+        more = memory(folder/'large.xlsx')
         text += ['', '## A large workbook', '', '80,000 formulas, 100,000 cells: read and evaluated once.', '', '| | s | ironcalc = 1 |', '|---|---|---|']
         text += [f'| {what} | {s:.2f} | {s / found[0][1]:.1f} |' for what, s in found]
-    text.append('')
+    text += ['', f'The most memory that reading and computing it takes, over that of torch alone: {more:.0f} MB.', '']
     print('\n'.join(text))
     (Path(__file__).parent/'results'/'sheet_module.md').write_text('\n'.join(text), encoding='utf-8')
 

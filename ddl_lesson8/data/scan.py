@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 import torch
+from .files import read_values, write_values
 
 # %% ../../nbs/data/05_scan.ipynb #bea9d769
 _MIX = [np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)]
@@ -233,10 +234,10 @@ class ScannedRatings:
         verify:bool=True  # compare every column with its checksum first
     ):
         self.folder = Path(folder)
-        try: self.manifest = json.loads((self.folder/'manifest.json').read_text(encoding='utf-8'))
+        try: self.manifest = read_values(self.folder/'manifest.json', 'manifest of `scan_ratings`')
         except FileNotFoundError: raise FileNotFoundError(f"{self.folder}: no manifest.json; prepare it with `scan_ratings`") from None
         self.n_users, self.n_items = self.manifest['n_users'], self.manifest['n_items']
-        if verify: _verify(self.folder, self.manifest['checksums'])
+        if verify: _verify(self.folder, self.manifest['checksums'] | self.manifest['tables'])
 
     def __len__(self)->int: return sum(self.manifest['rows'].values())
     def __repr__(self)->str:
@@ -305,10 +306,10 @@ def _source(path): # what a folder was made from: names, sizes and times of the 
     files, _ = _files(path)
     return [[f, *(lambda s: (s.st_size, s.st_mtime_ns))(os.stat(f))] for f in files]
 
-_VERSION = 2 # of what lies in a folder
+_VERSION = 3 # of what lies in a folder
 
 def _made_already(folder, settings): # is this very thing on disk?
-    try: made = json.loads((folder/'manifest.json').read_text(encoding='utf-8'))
+    try: made = read_values(folder/'manifest.json')
     except (FileNotFoundError, ValueError): return False
     return isinstance(made, dict) and (made.get('version'), made.get('settings')) == (_VERSION, settings)
 
@@ -327,7 +328,8 @@ def _prepare(frame, part, settings): # fill a folder
     counts, sums, facts = _write_columns(piles, part, split, users, items, settings['duplicates'], 'timestamp' in frame.collect_schema())
     for ids, kind in ((users, 'user'), (items, 'item')):
         ids.select(kind, learned=_polars().Series(facts.seen[kind])).write_parquet(part/f'{kind}s.parquet')
-    return dict(version=_VERSION, settings=settings, rows=counts, n_users=len(users), n_items=len(items), ratings=facts.plain(), checksums=sums)
+    tables = {f'{kind}s.parquet': _checksum(part/f'{kind}s.parquet') for kind in ('user', 'item')}
+    return dict(version=_VERSION, settings=settings, rows=counts, n_users=len(users), n_items=len(items), ratings=facts.plain(), checksums=sums, tables=tables)
 
 # %% ../../nbs/data/05_scan.ipynb #3c584862
 def scan_ratings(
@@ -359,7 +361,7 @@ def scan_ratings(
     try:
         frame = _chosen(_scan(path if _protocol(path) in ('', *_POLARS) else _fetched(path, part)), names)
         _refuse_gaps(frame)
-        (part/'manifest.json').write_text(json.dumps(_prepare(frame, part, settings), indent=1) + '\n', encoding='utf-8')
+        write_values(part/'manifest.json', _prepare(frame, part, settings))
         shutil.rmtree(part/'source', ignore_errors=True) # copies of what was fetched
         if (folder/'manifest.json').exists(): shutil.rmtree(folder)
         os.rename(part, folder)

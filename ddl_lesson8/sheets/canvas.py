@@ -149,7 +149,7 @@ class _Places: # cells, and the texts by which a formula refers to them
             return (self.ref(first) if not absolute
                     or first <= 0 else cell_name(*divmod(first, DOWN), True))
         absolute = absolute or first in self.fixed
-        return f'{cell_name(*divmod(first, DOWN), absolute)}:{cell_name(*divmod(last, DOWN), absolute)}'
+        return ':'.join(cell_name(*divmod(c, DOWN), absolute) for c in (first, last))
 
 # %% ../../nbs/sheets/21b_canvas.ipynb #2194af7e
 class _Sheet: # blocks of numbers and formulas, and the names of parameters
@@ -208,7 +208,7 @@ class _Given(_Sheet, _Places): # constants and parameters
 
     def const(self,
         number # that stands in a formula
-    )->str: # digits, or the address of a cell of its own where Excel would cut digits off
+    )->str: # digits, or the address of a cell where Excel would cut digits off
         "A constant as a formula has it"
         return self.ref(self.literal(number, self._cell_for)).strip('()')
 
@@ -253,9 +253,9 @@ class _Given(_Sheet, _Places): # constants and parameters
         ids = [self.literal(v, self._cell_for) for v in numbers]
         return torch.tensor(ids, dtype=torch.int64).reshape(value.shape)
 
-# %% ../../nbs/sheets/21b_canvas.ipynb #251c9134
-class Canvas(_Given):
-    "Writes activations onto a sheet, from left to right"
+# %% ../../nbs/sheets/21b_canvas.ipynb #92cfe446
+class _Settling(_Given):
+    "Writes activations as blocks, and remembers the steps"
     def __init__(self,
         book:Book,       # gets a sheet 'model'
         max_formulas:int # more than this is refused
@@ -263,10 +263,41 @@ class Canvas(_Given):
         super().__init__(book, max_formulas)
         self.steps, self.train = [], None
 
-    # an activation that may still go into another formula
-    def new(self, value, texts, name, kind='atom', **layout):
+    def new(self, value, texts, name, kind='atom', **layout): # not yet written
         return Act(value, texts=texts, kind=kind, name=name, layout=layout)
 
+    def layout(self, act): # so that a block lies like this one
+        if act.cells is None: return dict(act.layout)
+        return layout_of(act.cells, act.layout.get('vertical', False))
+
+    def settle(self,
+        act:Act # with formulas not yet written
+    )->Act: # the same, with cells
+        "Write an activation's formulas, and remember what PyTorch has there"
+        if act.texts is None: return act
+        if not act.value.isfinite().all():
+            raise SheetError('gives inf or nan, which no cell can hold')
+        before, texts = self.n_formulas, iter(act.texts)
+        shape = block_shape(act.value.shape)
+        act.block = self.formula(shape, lambda *i: next(texts),
+                                 act.name, colors(act.value), **act.layout)
+        act.cells, act.texts = cells_of(act.block).reshape(act.value.shape), None
+        value = act.value.reshape(shape)
+        if not value.is_floating_point(): value = value.double()
+        counts, self.fresh = (self.fresh, self.n_formulas - before), 0
+        name = self._unused(act.name)
+        self.steps.append(Step(name, act.block, value, *counts, self.rtol))
+        return act
+
+    def _unused(self, name): # a name that no step has
+        taken, n = {s.name for s in self.steps}, 2
+        if name not in taken: return name
+        while f'{name} {n}' in taken: n += 1
+        return f'{name} {n}'
+
+# %% ../../nbs/sheets/21b_canvas.ipynb #c1deb30d
+class Canvas(_Settling):
+    "Writes activations onto a sheet, from left to right"
     def cells(self,
         act:Act # any
     )->torch.Tensor: # int64, in the shape of its value
@@ -283,40 +314,10 @@ class Canvas(_Given):
     )->tuple: # one text for each element, and their kind
         "An activation as formulas refer to it"
         if act.texts is None:
-            return list(map(self.ref,
-                            self.cells(act).expand(shape).flatten().tolist())), 'atom'
-        order = torch.arange(act.value.numel()).view(
-            act.value.shape).expand(shape).flatten().tolist()
-        return [act.texts[k] for k in order], act.kind
-
-    def layout(self, act): # so that a block lies like this one
-        return (dict(act.layout) if act.cells is None
-                else layout_of(act.cells, act.layout.get('vertical', False)))
-
-    def settle(self,
-        act:Act # with formulas not yet written
-    )->Act: # the same, with cells
-        "Write an activation's formulas, and remember what PyTorch has there"
-        if act.texts is None: return act
-        before, texts, shape = (self.n_formulas,
-                                iter(act.texts), block_shape(act.value.shape))
-        if not act.value.isfinite().all():
-            raise SheetError('gives inf or nan, which no cell can hold')
-        act.block = self.formula(shape, lambda *i: next(texts),
-                                 act.name, colors(act.value), **act.layout)
-        act.cells, act.texts = cells_of(act.block).reshape(act.value.shape), None
-        value = act.value.reshape(shape)
-        value = value if value.is_floating_point() else value.double()
-        n, self.fresh = self.fresh, 0
-        self.steps.append(Step(self._unused(act.name), act.block,
-                               value, n, self.n_formulas - before, self.rtol))
-        return act
-
-    def _unused(self, name): # a name that no step has
-        taken, n = {s.name for s in self.steps}, 2
-        if name not in taken: return name
-        while f'{name} {n}' in taken: n += 1
-        return f'{name} {n}'
+            cells = self.cells(act).expand(shape).flatten().tolist()
+            return list(map(self.ref, cells)), 'atom'
+        order = torch.arange(act.value.numel()).view(act.value.shape).expand(shape)
+        return [act.texts[k] for k in order.flatten().tolist()], act.kind
 
     def gather(self,
         act:Act,            # whose cells do not lie as they should
@@ -324,16 +325,15 @@ class Canvas(_Given):
         cells:torch.Tensor|None=None, # in another order than its own
         vertical:bool=False # let the last dimension run down?
     )->torch.Tensor: # numbers of the new cells
-        "Write a block of formulas that only point; the activation stands there from now on"
-        old = self.cells(act) if cells is None else cells
-        value = act.value if cells is None else None
-        shape, names = (block_shape(old.shape),
-                        iter(list(map(self.ref, old.flatten().tolist()))))
-        if value is not None:
-            new = self.settle(Act(value, texts=list(names), name=name or act.name,
+        "Write a block of formulas that only point; its own order becomes its place"
+        name, old = name or act.name, self.cells(act) if cells is None else cells
+        names = list(map(self.ref, old.flatten().tolist()))
+        if cells is None:
+            new = self.settle(Act(act.value, texts=names, name=name,
                                   layout=dict(vertical=vertical)))
             act.cells, act.block = new.cells, new.block
             return act.cells
-        block = self.formula(shape, lambda *i: next(names),
-                             name or act.name, vertical=vertical)
+        names = iter(names)
+        block = self.formula(block_shape(old.shape), lambda *i: next(names), name,
+                             vertical=vertical)
         return cells_of(block).reshape(old.shape)

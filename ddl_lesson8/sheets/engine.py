@@ -27,8 +27,11 @@ def limit(seconds, memory): # of this process; Windows has no such limits
     try: import resource
     except ImportError: return
     use = resource.getrusage(resource.RUSAGE_SELF)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(use.ru_utime + use.ru_stime) + seconds, resource.RLIM_INFINITY))
-    if memory: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)), resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used, never = int(use.ru_utime + use.ru_stime), resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, never))
+    if not memory: return
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 class Kept: # some formulas, and the cells that they see
     def __init__(self):
@@ -81,12 +84,14 @@ class Served:
         def one(row, col):
             v = self.model.get_cell_value(sheet, row, col)
             if v is None or v == '' or isinstance(v, (bool, int, float)): return v
-            return [v] if 'Error' in str(self.model.get_cell_type(sheet, row, col)) else v
+            kind = str(self.model.get_cell_type(sheet, row, col))
+            return [v] if 'Error' in kind else v
         return [one(*at) for at in places]
 
-    def shown(self, sheet, places): return [self.model.get_formatted_cell_value(sheet, *at) for at in places]
+    def shown(self, sheet, places):
+        return [self.model.get_formatted_cell_value(sheet, *at) for at in places]
 
-    def texts(self, texts): # (sheet, row, column, text) of texts that it has read by their letters
+    def texts(self, texts): # (sheet, row, column, text) of what was read by letters
         for *at, text in texts: self.model.update_cell_with_text(*at, text)
         self.model.evaluate()
 
@@ -99,14 +104,16 @@ class Served:
     def save(self, path): self.model.save_to_xlsx(path)
 
 def serve(seconds, memory): # answer until the questions end
-    questions, answers, served = os.fdopen(0, encoding='utf-8'), os.fdopen(os.dup(1), 'w', encoding='utf-8'), Served()
+    questions = os.fdopen(0, encoding='utf-8')
+    answers, served = os.fdopen(os.dup(1), 'w', encoding='utf-8'), Served()
     os.dup2(2, 1) # what the engine prints must not be taken for an answer
     limit(seconds, memory)
     for line in questions:
         limit(seconds, 0)
         ask, *args = json.loads(line)
         try: answer = {'is': getattr(served, ask)(*args)}
-        except BaseException as e: answer = {'error': str(e)[:300] or type(e).__name__} # a panic in Rust is no Exception
+        except BaseException as e: # a panic in Rust is no Exception
+            answer = {'error': str(e)[:300] or type(e).__name__}
         print(json.dumps(answer), file=answers, flush=True)
 '''
 
@@ -150,25 +157,31 @@ def _end(process): # stop a child that nobody needs any more
     process.stdin.close(), process.stdout.close()
     process.wait()
 
-# %% ../../nbs/sheets/05_engine.ipynb #000af87d
-class Engine:
-    "A workbook in a spreadsheet engine: recalculated, and open to changes"
+# %% ../../nbs/sheets/05_engine.ipynb #04b761a3
+def _as_cell(v): # what the child sent
+    if v is None or v == '': return Cell()
+    if isinstance(v, list): return Cell(ErrorValue(v[0]))
+    return Cell(v if isinstance(v, (bool, str)) else float(v))
+
+def _letters(file, numbers): # texts that the engine reads by their letters, _x000D_
+    for name, s in file.sheets.items():
+        for at, c in s.cells.items() if name in numbers else ():
+            plain = c.type == 'text' and c.formula is None
+            if plain and escape_text(c.value) != c.value:
+                yield numbers[name], *at, c.value
+
+class _Asked:
+    "A workbook in a child process, and what was asked about it"
     def __init__(self,
         path:str|Path|XlsxFile # a workbook
     ):
         self.file = path if hasattr(path, 'sheets') else open_workbook(path)
         self.path, self._known = self.file.path, {}
         self._child = _Child(self.path)
-        self.sheets = {name: i for i, name in enumerate(
-            self._ask('load', str(self.path), failed='cannot open it'))}
-        odd = [(self.sheets[name], *at, c.value) for name, s in self.file.sheets.items()
-               if name in self.sheets for at, c in s.cells.items() if c.type == 'text'
-               and c.formula is None and escape_text(c.value) != c.value]
-        # the engine does not know that _x000D_ is one character
+        names = self._ask('load', str(self.path), failed='cannot open it')
+        self.sheets = {name: i for i, name in enumerate(names)}
+        odd = list(_letters(self.file, self.sheets))
         if odd: self._ask('texts', odd)
-
-    def __repr__(self)->str:
-        return f'Engine with {self.path.name}: ' + ', '.join(self.sheets)
 
     def _ask(self, *question, failed='cannot do it'):
         answer = self._child.ask(*question)
@@ -188,12 +201,16 @@ class Engine:
         self._known.update(((sheet, *at), _as_cell(v))
                            for at, v in zip(places, found, strict=True))
 
-    # cells to ask for at once: all formulas with a formula, everything with anything
-    # else
-    def _like(self, sheet, at):
+    def _like(self, sheet, at): # cells to ask for at once
         cells = self.file.sheets[sheet].cells if sheet in self.file.sheets else {}
         if at not in cells or cells[at].formula is None: return cells
         return [k for k, c in cells.items() if c.formula is not None]
+
+# %% ../../nbs/sheets/05_engine.ipynb #8aa4f346
+class Engine(_Asked):
+    "A workbook in a spreadsheet engine: recalculated, and open to changes"
+    def __repr__(self)->str:
+        return f'Engine with {self.path.name}: ' + ', '.join(self.sheets)
 
     def cell(self,
         sheet:str, # name of a sheet
@@ -214,16 +231,14 @@ class Engine:
         return self._ask('shown', self._number(sheet), list(places))
 
     def change(self,
-        # new contents by address, for example {'conv!A3': 1.5}; texts that begin with =
-        # are formulas
-        changes:dict
+        changes:dict # new contents by address, as {'conv!A3': 1.5}; '=…' is a formula
     )->'Engine': # itself, recalculated
         "Change cells and recalculate: what if?"
         new = []
         for where, value in changes.items():
             a = parse_area(where, next(iter(self.sheets)))
-            new.append((self._number(a.sheet), a.top,
-                        a.left, value if isinstance(value, str) else float(value)))
+            content = value if isinstance(value, str) else float(value)
+            new.append((self._number(a.sheet), a.top, a.left, content))
         self._ask('change', new, failed='cannot make the change')
         self._known = {}
         return self
@@ -234,8 +249,3 @@ class Engine:
         "Write the workbook as the engine has it; charts are lost"
         self._ask('save', str(path), failed=f'cannot write {path}')
         return Path(path)
-
-def _as_cell(v): # what the child sent
-    if v is None or v == '': return Cell()
-    if isinstance(v, list): return Cell(ErrorValue(v[0]))
-    return Cell(v if isinstance(v, (bool, str)) else float(v))

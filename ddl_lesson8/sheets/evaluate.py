@@ -47,44 +47,27 @@ class Place(NamedTuple):
         if len(h) > 1 or len(w) > 1: raise OneByOne
         return int(h), int(w)
 
-# %% ../../nbs/sheets/05_evaluate.ipynb #0f629d1c
-class Context:
-    "What formulas see; a subclass knows the cells"
-    def __init__(self,
-        like:torch.Tensor, # gives dtype and device
-        rows=(1,),         # row of each formula
-        cols=(1,),         # column of each formula
-        functions:dict|None=None, # `Function` by name
-        texts:Texts|None=None, # the table of texts; a new one when None
-        generator:torch.Generator|None=None # for random numbers
-    ):
-        self.like, self.generator, self.known = like, generator, {}
-        # is anything LOST?
-        self.functions, self.texts, self.lost = functions or {}, texts or Texts(), False
-        self.params = {} # what the LAMBDAs that are being computed were given
-        self.rows, self.cols = (torch.as_tensor(v, device=like.device).long()
-                                for v in (rows, cols))
+# %% ../../nbs/sheets/05_evaluate.ipynb #9c62f558
+class View:
+    "Questions about cells; a subclass knows the answers"
     def position(self,
         node:Leaf # of a tree
     )->Place: # of one range for each formula
         "Where the range of a leaf lies"
         raise NeedsCells
+
     def read(self,
         place:Place # one range for each formula
     )->Cells: # (..., formulas, rows, columns)
         "The values at a place"
         raise NeedsCells
+
     def leaf(self,
         node:Leaf # of a tree
     )->Cells: # (..., formulas, rows, columns)
         "The values of a leaf"
         return self.read(self.position(node))
-    def param(self,
-        node:Param # of a LAMBDA
-    )->Cells: # what it was given
-        "The value of a parameter"
-        if node not in self.params: raise NeedsCells
-        return self.params[node]
+
     def left_out(self,
         place:Place,  # one range for each formula
         size:tuple,   # rows and columns of it that are in use
@@ -92,11 +75,38 @@ class Context:
         nested:bool   # other totals too?
     )->torch.Tensor|None: # (..., formulas or 1, rows, columns), bool, or None
         "Cells that a total passes over"
+
     def shortcut(self,
         node,      # any node of a tree
         array:bool # are ranges computed as a whole?
     )->Cells|None: # the result, or None
         "A faster way to compute a node, where there is one"
+
+# %% ../../nbs/sheets/05_evaluate.ipynb #ef10c0c6
+class Context(View):
+    "What formulas see; a subclass knows the cells"
+    def __init__(self,
+        like:torch.Tensor, # gives dtype and device
+        rows=(1,),         # row of each formula
+        cols=(1,),         # column of each formula
+        functions:dict|None=None, # `Function` by name
+        texts:Texts|None=None,    # the table of texts; a new one when None
+        generator:torch.Generator|None=None # for random numbers
+    ):
+        self.like, self.generator, self.known = like, generator, {}
+        self.functions, self.texts = functions or {}, texts or Texts()
+        self.lost = False # is anything LOST?
+        self.params = {}  # what the LAMBDAs that are being computed were given
+        self.rows, self.cols = (torch.as_tensor(v, device=like.device).long()
+                                for v in (rows, cols))
+
+    def param(self,
+        node:Param # of a LAMBDA
+    )->Cells: # what it was given
+        "The value of a parameter"
+        if node not in self.params: raise NeedsCells
+        return self.params[node]
+
     def constant(self,
         value # as `encode` takes it
     )->Cells: # (1, 1, 1)
@@ -105,29 +115,30 @@ class Context:
         if key not in self.known:
             self.known[key] = from_rows([[value]], self.like, texts=self.texts)
         return self.known[key]
+
     def random(self,
         shape:tuple # of the result
     )->torch.Tensor: # numbers from 0 to below 1
         "Draw random numbers"
         device = self.generator.device if self.generator else self.like.device
-        return torch.rand(shape, generator=self.generator,
-                          dtype=self.like.dtype, device=device).to(self.like.device)
+        drawn = torch.rand(shape, generator=self.generator, dtype=self.like.dtype,
+                           device=device)
+        return drawn.to(self.like.device)
 
-# %% ../../nbs/sheets/05_evaluate.ipynb #479466cb
+# %% ../../nbs/sheets/05_evaluate.ipynb #ff27299c
 def meet(
     place:Place, # ranges
     rows:torch.Tensor, # row of each formula
     cols:torch.Tensor  # column of each formula
 )->tuple: # single cells, and error numbers
-    "Implicit intersection: the cell of a range that stands in the formula's row or column"
+    "Implicit intersection: the cell of a range in the formula's row or column"
     one_row, one_col = place.height == 1, place.width == 1
     row = torch.where(one_row, place.top, torch.where(one_col, rows, 0))
     col = torch.where(one_col, place.left, torch.where(one_row, cols, 0))
-    out = (row < place.top) | (row >= place.top + place.height) | (
-        col < place.left) | (col >= place.left + place.width)
-    one = torch.ones_like(row)
-    return Place(place.sheet, torch.where(out, 1, row),
-                 torch.where(out, 1, col), one, one), _code(out, VALUE)
+    out = ((row < place.top) | (row >= place.top + place.height)
+           | (col < place.left) | (col >= place.left + place.width))
+    one, at = torch.ones_like(row), (torch.where(out, 1, k) for k in (row, col))
+    return Place(place.sheet, *at, one, one), _code(out, VALUE)
 
 def _meet_and_read(ctx, place): # the values of single cells
     cell, fault = meet(place, ctx.rows, ctx.cols)
@@ -321,24 +332,13 @@ def calculate(
              for r in table]
     return table if array else table[0][0]
 
-# %% ../../nbs/sheets/05_evaluate.ipynb #0cd8dce5
+# %% ../../nbs/sheets/05_evaluate.ipynb #e74ac1e2
 REFERENCES = Functions() # functions that care where a range lies
 
-# rows and columns as whole numbers; a single number counts along a line
-def _index_numbers(x, row, col):
-    rows, cols = x
-    zero = lambda like: torch.zeros_like(like)
-    if row is None: row = zero(col)
-    if col is None and rows == 1 and cols > 1: return torch.ones_like(row), row
-    return row, (torch.ones_like(row) if cols == 1
-                 else zero(row)) if col is None else col
-
-# an argument of OFFSET or INDEX for each formula, (..., n)
-def _whole_number(arg, ctx, default):
+def _whole_number(arg, ctx, default): # an argument for each formula, (..., n)
     if arg is None or isinstance(arg, Empty): return default
     num, fault = numbers_of(evaluate(arg, ctx))
     if num.shape[-2:] != (1, 1): raise NeedsCells # several places at once
-    # leads out of the sheet
     if _any(fault): return torch.full(num.shape[:-2], -MAX_ROWS * 9, device=num.device)
     return num.detach()[..., 0, 0].trunc().long()
 
@@ -347,27 +347,9 @@ def _locate_offset(ctx, base, rows, cols, height=None, width=None):
     top, left = p.top + _whole_number(rows, ctx,
                                       0), p.left + _whole_number(cols, ctx, 0)
     h, w = (_whole_number(a, ctx, d) for a, d in ((height, p.height), (width, p.width)))
-    # a negative size counts backwards
-    top, left = torch.where(h < 0, top + h + 1,
-                            top), torch.where(w < 0, left + w + 1, left)
+    top = torch.where(h < 0, top + h + 1, top) # a negative size counts backwards
+    left = torch.where(w < 0, left + w + 1, left)
     return Place(p.sheet, *torch.broadcast_tensors(top, left, h.abs(), w.abs()))
-
-def _locate_index(ctx, base, row, col=None, area=None):
-    p = locate(base, ctx)
-    h, w = p.sizes()
-    r, c = _index_numbers((h, w), _whole_number(row, ctx, torch.zeros_like(p.top)
-                                                if col in (None, Empty()) else None),
-                          _whole_number(col, ctx, None))
-    outside = (r < 0) | (c < 0) | (r > h) | (
-        c > w) | (_whole_number(area, ctx, torch.ones_like(p.top)) != 1)
-    one = torch.ones_like(p.top)
-    height, width = torch.where(r == 0, h, one), torch.where(c == 0, w, one)
-    top = torch.where(outside, 0, p.top + (r - 1).clamp(min=0))
-    return Place(p.sheet, *torch.broadcast_tensors(top, p.left + (c - 1).clamp(min=0),
-                                                   height, width))
-
-# functions whose result is a range
-LOCATORS = {'OFFSET': _locate_offset, 'INDEX': _locate_index}
 
 @REFERENCES('OFFSET', 'rvvvv', 3, raw=True)
 def _offset(ctx, args, array, whole):
@@ -379,32 +361,56 @@ def _offset(ctx, args, array, whole):
                          'supported') from None
     return ctx.read(place)
 
-# %% ../../nbs/sheets/05_evaluate.ipynb #35b69ee5
-def _along(ctx, args, array, whole, axis): # ROW and COLUMN
-    if not args: start, n = (ctx.rows, ctx.cols)[axis], 1
-    elif not is_range(args[0]):
-        raise SheetError(f"{('ROW', 'COLUMN')[axis]} wants a range")
-    else:
+# %% ../../nbs/sheets/05_evaluate.ipynb #43fbe868
+def _index_numbers(x, row, col): # rows and columns as whole numbers
+    rows, cols = x
+    zero = lambda like: torch.zeros_like(like)
+    if row is None: row = zero(col)
+    if col is None and rows == 1 and cols > 1: return torch.ones_like(row), row
+    if col is None: col = torch.ones_like(row) if cols == 1 else zero(row)
+    return row, col
+
+def _locate_index(ctx, base, row, col=None, area=None):
+    p = locate(base, ctx)
+    (h, w), one = p.sizes(), torch.ones_like(p.top)
+    none = torch.zeros_like(p.top) if col in (None, Empty()) else None
+    r, c = _index_numbers((h, w), _whole_number(row, ctx, none),
+                          _whole_number(col, ctx, None))
+    outside = ((r < 0) | (c < 0) | (r > h) | (c > w)
+               | (_whole_number(area, ctx, one) != 1))
+    height, width = torch.where(r == 0, h, one), torch.where(c == 0, w, one)
+    top = torch.where(outside, 0, p.top + (r - 1).clamp(min=0))
+    left = p.left + (c - 1).clamp(min=0)
+    return Place(p.sheet, *torch.broadcast_tensors(top, left, height, width))
+
+# functions whose result is a range
+LOCATORS = {'OFFSET': _locate_offset, 'INDEX': _locate_index}
+
+# %% ../../nbs/sheets/05_evaluate.ipynb #9c185828
+def _along(axis): # ROW and COLUMN
+    def compute(ctx, args, array, whole):
+        if not args: start, n = (ctx.rows, ctx.cols)[axis], 1
+        elif not is_range(args[0]):
+            raise SheetError(f"{('ROW', 'COLUMN')[axis]} wants a range")
+        else:
+            place = locate(args[0], ctx)
+            start = (place.top, place.left)[axis]
+            n = place.sizes()[axis] if array or whole else 1
+        line = torch.arange(n, device=ctx.like.device)
+        numbers = (start[..., None] + line).to(ctx.like.dtype)
+        return Cells(numbers[..., :, None] if axis == 0 else numbers[..., None, :])
+    return compute
+
+def _extent(axis): # ROWS and COLUMNS
+    def compute(ctx, args, array, whole):
+        if not is_range(args[0]):
+            x = evaluate(args[0], ctx, True, True)
+            return x if _any(_broken(x)) else ctx.constant(x.size[axis - 2])
         place = locate(args[0], ctx)
-        start, n = ((place.top, place.left)[axis],
-                    place.sizes()[axis] if array or whole else 1)
-    line = torch.arange(n, device=ctx.like.device)
-    numbers = (start[..., None] + line).to(ctx.like.dtype)
-    return Cells(numbers[..., :, None] if axis == 0 else numbers[..., None, :])
+        size = (place.height, place.width)[axis]
+        return Cells(size.to(ctx.like.dtype)[..., None, None])
+    return compute
 
-REFERENCES('ROW', 'r', 0,
-           raw=True)(lambda ctx, args, array, whole: _along(ctx, args, array, whole, 0))
-REFERENCES('COLUMN', 'r', 0,
-           raw=True)(lambda ctx, args, array, whole: _along(ctx, args, array, whole, 1))
-
-def _extent(ctx, args, array, whole, axis): # ROWS and COLUMNS
-    if not is_range(args[0]):
-        x = evaluate(args[0], ctx, True, True)
-        return x if _any(_broken(x)) else ctx.constant(x.size[axis - 2])
-    place = locate(args[0], ctx)
-    return Cells((place.height, place.width)[axis].to(ctx.like.dtype)[..., None, None])
-
-REFERENCES('ROWS', 'r', raw=True)(
-    lambda ctx, args, array, whole: _extent(ctx, args, array, whole, 0))
-REFERENCES('COLUMNS', 'r', raw=True)(
-    lambda ctx, args, array, whole: _extent(ctx, args, array, whole, 1));
+for axis, name in enumerate(('ROW', 'COLUMN')):
+    REFERENCES(name, 'r', 0, raw=True)(_along(axis))
+    REFERENCES(f'{name}S', 'r', raw=True)(_extent(axis))

@@ -12,7 +12,6 @@ import copy, math
 from dataclasses import dataclass
 from pathlib import Path
 import torch
-from fastcore.basics import patch
 from torch import nn
 from .address import SheetError
 from .blocks import Block
@@ -217,8 +216,7 @@ class WorkbookModel:
     "A model that was written as a workbook"
     path: Path          # the file
     report: Report      # every layer against PyTorch
-    # key of the `state_dict` -> block; one block for all keys that share a parameter
-    parameters: dict
+    parameters: dict    # key of the `state_dict` -> block, shared ones too
     input: Block|list   # where the input stands
     output: Block       # where the output stands, the first if there are several
     layers: dict        # name of each layer -> block of its output
@@ -228,19 +226,15 @@ class WorkbookModel:
     def __repr__(self)->str: return repr(self.report)
     def _repr_html_(self)->str: return self.report._repr_html_()
 
-# %% ../../nbs/sheets/23_from_model.ipynb #14037903
-@patch
-def gather(self:WorkbookModel,
-    block:Block|str, # a block, or a parameter's key in the `state_dict`
-    # function that takes a range such as 'model!B5:D7' and returns its cells as a
-    # tensor
-    read
-)->torch.Tensor: # in the block's shape
-    "Put the ranges of a block together, for example its values or gradients in a `SheetModule`"
-    block = self.parameters[block] if isinstance(block, str) else block
-    planes = torch.stack([torch.as_tensor(read(str(a))).reshape(a.shape)
-                          for a in block.areas])
-    return (planes.mT if block.vertical else planes).reshape(block.shape)
+    def gather(self,
+        block:Block|str, # a block, or a parameter's key in the `state_dict`
+        read             # function of a range such as 'model!B5:D7': its cells
+    )->torch.Tensor: # in the block's shape
+        "Put the ranges of a block together, for example its values in a `SheetModule`"
+        block = self.parameters[block] if isinstance(block, str) else block
+        planes = torch.stack([torch.as_tensor(read(str(a))).reshape(a.shape)
+                              for a in block.areas])
+        return (planes.mT if block.vertical else planes).reshape(block.shape)
 
 # %% ../../nbs/sheets/23_from_model.ipynb #c89921e0
 def _write_inputs(w, x): # the inputs as activations
@@ -284,15 +278,13 @@ def _compute(w, model, inputs):
 @torch.no_grad()
 def to_workbook(
     model:nn.Module,      # any that `torch.export` traces; left as it is
-    # one picture (1, channels, height, width), rows (rows, features), or ids; or
-    # several
-    x:torch.Tensor|tuple,
+    x:torch.Tensor|tuple, # one picture, or rows, or ids; a tuple for several inputs
     path:str|Path,        # file to write
     labels:list|None=None,# names of the outputs; adds a cell with the predicted one
     title:str='',         # heading of the contents sheet
     max_formulas:int=250_000 # refuse larger models
 )->WorkbookModel: # the file, the report, and where everything is
-    "Write a model as live formulas, and check every layer against PyTorch; `SheetError` names a layer that cannot be"
+    "Write a model as live formulas, checked; `SheetError` names a layer that cannot be"
     if not isinstance(model, nn.Module):
         raise SheetError(f"model is a {type(model).__name__}; wanted an `nn.Module`")
     if Path(path).suffix.lower() != '.xlsx':

@@ -8,13 +8,12 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/groups.html.md"""
 __all__ = []
 
 # %% ../../nbs/sheets/10_groups.ipynb #8fceec1d
-import re
+import math, re
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 import numpy as np
 import torch
-from fastcore.basics import patch
 from .formulas import (APPLY, Array, Call, Chain, Empty, Fault,
                                          Name, Number, Param, Ref, TableRef, Text,
                                          Unary, children, parse_formula, parse_tokens,
@@ -49,8 +48,8 @@ def in_cell(
                          "inside each other") from None
     except (MemoryError, RuntimeError) as e:
         if 'must match the size' in str(e):
-            raise SheetError(f"{path}: {address(sheet, row, col)}: its arrays have sizes "
-                             "that do not fit") from None
+            raise SheetError(f"{path}: {address(sheet, row, col)}: its arrays have "
+                             "sizes " "that do not fit") from None
         # PyTorch says it in a RuntimeError
         if not isinstance(e, MemoryError) and 'allocate memory' not in str(e): raise
         raise SheetError(f"{path}: {address(sheet, row, col)}: it needs more memory "
@@ -90,288 +89,64 @@ def _family_key(sheet, row, col, cell): # equal for the formulas of a family
     place = (row, col) if any(map(_means_its_place, tokens)) else None
     return sheet, cell.kind, (bottom - top + 1, right - left + 1), place, tokens
 
-# %% ../../nbs/sheets/10_groups.ipynb #0e644dc7
+# %% ../../nbs/sheets/10_groups.ipynb #f3d125ae
+class _Sorting:
+    "Families found so far: the places of each, and its number by what makes it one"
+    def __init__(self, path, refuse):
+        self.path, self.refuse = path, refuse
+        self.places, self.numbers, self.quick, self.signs = [], {}, {}, 0
+
+    def add(self, sheet, at, cell): # a formula to its family
+        form = quick_form(cell.formula, *at) if cell.kind == 'normal' else None
+        k = self.quick.get((sheet, form)) if form else None
+        if k is None:
+            k = self._number(sheet, at, cell)
+            if form: self.quick[sheet, form] = k
+        self.places[k].append(at)
+
+    def _number(self, sheet, at, cell): # of its family, which may be new
+        try:
+            with in_cell(self.path, sheet, *at): key = _family_key(sheet, *at, cell)
+        except SheetError as e:
+            if self.refuse: raise
+            key = sheet, cell.kind, (1, 1), at, Unread(str(e))
+        k = self.numbers.setdefault(key, len(self.numbers))
+        if k < len(self.places): return k
+        self.places.append([])
+        self.signs += len(cell.formula)
+        if self.signs > _MAX_SIGNS or k == _MAX_FAMILIES:
+            raise SheetError(f"{self.path}: {address(sheet, *at)}: {k + 1:,} formulas "
+                             f"that are no copies of each other, with {self.signs:,} "
+                             f"letters; at most {_MAX_FAMILIES:,} with {_MAX_SIGNS:,} "
+                             "are read")
+        return k
+
+# %% ../../nbs/sheets/10_groups.ipynb #df6507a6
 def read_families(
     file,            # `XlsxFile`
-    # raise `SheetError`, with its cell, for a formula that cannot be read?
-    refuse:bool=True
+    refuse:bool=True # raise `SheetError`, with its cell, where one cannot be read?
 ):  # iterator over `Family`; one that cannot be read has an `Unread` for its tree
     "Sort the formulas of a workbook into families"
-    # places of each family; its number by what makes it one, and by the quick form
-    found, numbers, keys, filled, signs = [], {}, {}, 0, 0
+    sorting, filled = _Sorting(file.path, refuse), 0
     for sheet in file.sheets.values():
-        for (row, col), cell in sheet.cells.items():
-            if cell.formula is None: continue
-            form = quick_form(cell.formula, row, col) if cell.kind == 'normal' else None
-            key = keys.get((sheet.name, form)) if form else None
-            if key is None:
-                try:
-                    with in_cell(file.path, sheet.name, row, col):
-                        key = _family_key(sheet.name, row, col, cell)
-                except SheetError as e:
-                    if refuse: raise
-                    key = sheet.name, cell.kind, (1, 1), (row, col), Unread(str(e))
-                key = numbers.setdefault(key, len(numbers))
-                if form: keys[sheet.name, form] = key
-                if key == len(found):
-                    found.append([])
-                    signs += len(cell.formula)
-                    if signs > _MAX_SIGNS or key == _MAX_FAMILIES:
-                        raise SheetError(f"{file.path}: {address(sheet.name, row, col)}: {key + 1:,} formulas that are no copies of "
-                                         f"each other, with {signs:,} letters; at most {_MAX_FAMILIES:,} with {_MAX_SIGNS:,} are read")
-            found[key].append((row, col))
-    for (sheet, kind, size, _, tokens), places in zip(numbers, found):
+        for at, cell in sheet.cells.items():
+            if cell.formula is not None: sorting.add(sheet.name, at, cell)
+    for (sheet, kind, size, _, tokens), places in zip(sorting.numbers, sorting.places):
         rows, cols = np.array(sorted(places)).T
-        first = file.sheets[sheet].cells[rows[0], cols[0]]
-        filled += size[0] * size[1] * len(rows) * (size != (1, 1))
+        at = rows[0], cols[0]
+        filled += math.prod(size) * len(rows) * (size != (1, 1))
         if filled > _MAX_FILLED:
-            raise SheetError(f"{file.path}: {address(sheet, rows[0], cols[0])}: it fills {size[0]:,} x {size[1]:,} cells; "
-                             f"{_MAX_FILLED:,} are the most that all array formulas may fill")
+            raise SheetError(f"{file.path}: {address(sheet, *at)}: it fills "
+                             f"{size[0]:,} x {size[1]:,} cells; {_MAX_FILLED:,} are "
+                             "the most that all array formulas may fill")
+        first = file.sheets[sheet].cells[at].formula
         try:
-            with in_cell(file.path, sheet, rows[0], cols[0], first.formula):
+            with in_cell(file.path, sheet, *at, first):
                 tree = tokens if isinstance(tokens, Unread) else parse_tokens(tokens)
         except SheetError as e:
             if refuse: raise
             tree = Unread(str(e))
         yield Family(sheet, tree, kind, size, rows, cols)
-
-# %% ../../nbs/sheets/10_groups.ipynb #b2016c95
-# of one formula, after its names are put in: names may double and double again
-_MAX_TERMS = 20_000
-_MAX_ALL_TERMS = 400_000 # of all formulas that are no copies of each other
-
-class Names:
-    "What the names, tables and spilled ranges of a workbook stand for"
-    def __init__(self,
-        file # `XlsxFile`
-    ):
-        self.file = file
-        self.sheets, self.n_params, self.room = ({n.casefold(): n for n in file.sheets},
-                                                 0, _MAX_ALL_TERMS)
-        self.spilled = set() # cells whose spilled ranges other formulas name
-        self.tables = {n.casefold(): t for n, t in file.tables.items()}
-
-    def resolve(self,
-        tree,       # of a formula, or of what a name stands for
-        sheet:str,  # where the formula stands
-        row:int,    # of its cell, counted from 1
-        col:int,    # of its cell, counted from 1
-        depth:int=0, # how many names were followed already
-        # gets what would be raised; an error value then stands for what is unknown
-        trouble:list|None=None
-    ):  # the same tree, of plain ranges; raises `SheetError` where a name, a table or another workbook is unknown
-        "Replace what is no plain range by what it stands for"
-        if depth > 50: raise SheetError('a defined name refers to itself')
-        if any(isinstance(n, Call)
-               and (n.name in _WRITTEN_OUT or n.name not in FUNCTIONS)
-               for n in walk(tree)):
-            try: tree = self.written_out(tree, {}, sheet)
-            except SheetError as e:
-                if trouble is None: raise
-                trouble.append(str(e))
-        if depth == 0: self.left = _MAX_TERMS
-        def plain(node):
-            self.left, self.room = self.left - 1, self.room - 1
-            if self.room < 0:
-                raise SheetError('the formulas up to here have more than '
-                                 f'{_MAX_ALL_TERMS:,} terms')
-            if self.left < 0:
-                raise SheetError(f'its names stand for more than {_MAX_TERMS:,} terms')
-            if isinstance(node, Ref): return self._ref(node, sheet)
-            if isinstance(node, Name): return self._name(node, sheet, row, col, depth)
-            if isinstance(node, TableRef): return self._table(node, sheet, row, col)
-            if isinstance(node, Unary) and node.op == '#':
-                return self._spilled(node.arg, row, col)
-            if isinstance(node, Chain) and node.ops[0] in ' :': return _joined(node)
-            return node
-        def lenient(node):
-            try: return plain(node)
-            except SheetError as e:
-                # nothing that large is kept either
-                if self.left < 0 or self.room < 0: raise
-                trouble.append(str(e))
-                return Fault('#REF!')
-        return rebuild(tree, plain if trouble is None else lenient)
-
-# %% ../../nbs/sheets/10_groups.ipynb #5d645fcc
-@patch
-def _ref(self:Names, ref, sheet):
-    if ref.sheet and ('[' in ref.sheet or ':' in ref.sheet):
-        raise SheetError(f"{ref.sheet!r}! is another workbook or several sheets at "
-                         "once, which is not supported")
-    own = self.sheets.get((ref.sheet or sheet).casefold())
-    return Fault('#REF!') if own is None else Ref(own, ref.top, ref.left,
-                                                  ref.bottom, ref.right, ref.relative)
-
-@patch
-# the formula behind a name, or None; a name of the sheet comes first
-def _text(self:Names, node, sheet):
-    own = self.sheets.get((node.sheet or sheet).casefold()), node.name.upper()
-    return self.file.names.get(own, self.file.names.get((None, node.name.upper())))
-
-@patch
-def _name(self:Names, node, sheet, row, col, depth):
-    if '[' in (node.sheet or ''):
-        raise SheetError(f"{node.sheet}!{node.name} is in another workbook, which is "
-                         "not supported")
-    text = self._text(node, sheet)
-    if text is None and node.name.casefold() in self.tables:
-        return self._table(TableRef(node.name, ''), sheet, row, col)
-    if text is None: return Fault('#NAME?')
-    tree = parse_formula(text.removeprefix('='))
-    if isinstance(tree, Chain): tree = replace(tree, last=False)
-    tree = self.resolve(tree, sheet, row, col, depth + 1)
-    return tree if is_reference(tree) or not children(tree) else Unary('{', tree)
-
-def is_reference(tree): # a range, or several
-    several = isinstance(tree, Chain) and set(tree.ops) == {','}
-    return is_range(tree) or several and all(map(is_range, tree.terms))
-
-def _joined(node): # ranges with a colon or a blank between them
-    fault = next((t for t in node.terms if isinstance(t, Fault)), None)
-    sheets = {n.sheet for t in node.terms for n in walk(t) if isinstance(n, Ref)}
-    if fault is None and len(sheets) > 1:
-        raise SheetError(f"a {'colon' if node.ops[0] == ':' else 'blank'} stands "
-                         "between ranges of different sheets")
-    return fault or node
-
-# %% ../../nbs/sheets/10_groups.ipynb #13fa08fb
-_WRITTEN_OUT = {'LET', 'LAMBDA', APPLY, 'INDIRECT',
-                'ADDRESS', 'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
-_MAX_NODES, _MAX_LEVELS = 5000, 200 # of a formula that is written out
-
-# raise where a tree is too large or too deep; it looks no further than that
-def _fits(tree, what):
-    left, waiting = _MAX_NODES, [(tree, 0)]
-    while waiting:
-        node, depth = waiting.pop()
-        left -= 1
-        if left < 0 or depth > _MAX_LEVELS:
-            raise SheetError(f'{what} that grows too large when it is written out')
-        waiting += [(c, depth + 1) for c in children(node)]
-    return tree
-
-@patch
-# LET, calls of LAMBDA and fixed INDIRECT, written out
-def written_out(self:Names, tree, known, sheet, depth=0):
-    if depth > 40: raise SheetError('a LAMBDA that calls itself')
-    def go(node, known=known, depth=depth):
-        return self.written_out(node, known, sheet, depth)
-    if isinstance(tree, Name):
-        if tree.sheet is None and tree.name.casefold() in known:
-            return known[tree.name.casefold()]
-        return self._lambda(tree.name, sheet, depth) or tree
-    if isinstance(tree, Unary): return replace(tree, arg=go(tree.arg))
-    if isinstance(tree, Chain): return replace(tree, terms=tuple(map(go, tree.terms)))
-    if not isinstance(tree, Call): return tree
-    if tree.name == 'LET': return self._let(tree.args, known, sheet, depth)
-    if tree.name == 'LAMBDA': return self._make_lambda(tree.args, known, sheet, depth)
-    own = known.get(tree.name.casefold()) or (
-        None if tree.name in FUNCTIONS else self._lambda(tree.name, sheet, depth))
-    args = tuple(map(go, tree.args))
-    if own: return _applied(own, args)
-    if tree.name == APPLY: return _applied(args[0], args[1:])
-    if tree.name not in ('INDIRECT', 'ADDRESS'): return Call(tree.name, args)
-    place = _fixed_place(Call(tree.name, args))
-    unknown = (isinstance(place, Name) and self._text(place, sheet) is None
-               and place.name.casefold() not in self.tables)
-    return Fault('#REF!') if unknown else place
-
-# %% ../../nbs/sheets/10_groups.ipynb #3f23a9c6
-@patch
-# each name stands for its value in what follows
-def _let(self:Names, args, known, sheet, depth):
-    if len(args) % 2 == 0 or not all(isinstance(a, Name) for a in args[:-1:2]):
-        raise SheetError('LET wants pairs of a name and a value')
-    known = dict(known)
-    for name, value in zip(args[:-1:2], args[1::2]):
-        value = _fits(self.written_out(value, known, sheet, depth), 'a LET')
-        if calls_in(value) & RANDOM: raise SheetError('LET with a random number')
-        known[name.name.casefold()] = value
-    return _fits(self.written_out(args[-1], known, sheet, depth), 'a LET')
-
-@patch
-def _make_lambda(self:Names, args, known, sheet, depth): # with parameters of its own
-    if not all(isinstance(a, Name) for a in args[:-1]):
-        raise SheetError('the parameters of a LAMBDA are names')
-    self.n_params += 1
-    own = {a.name.casefold(): Param(f'{a.name}.{self.n_params}') for a in args[:-1]}
-    body = self.written_out(args[-1], {**known, **own}, sheet, depth)
-    return Call('LAMBDA', (*own.values(), _fits(body, 'a LAMBDA')))
-
-@patch
-# the LAMBDA behind a defined name, or a function that is handed on, or None
-def _lambda(self:Names, name, sheet, depth):
-    if name.upper().startswith('_XLETA.') and name[7:].upper() in FUNCTIONS:
-        self.n_params += 1
-        return Call('LAMBDA', (Param(f'x.{self.n_params}'),
-                               Call(name[7:].upper(), (Param(f'x.{self.n_params}'),))))
-    text = self._text(Name(None, name), sheet)
-    if text is None or not re.match(r'=?\s*(_xlfn\.)?LAMBDA\(', text, re.I): return None
-    return self.written_out(parse_formula(text.removeprefix('=')), {}, sheet, depth + 1)
-
-def _applied(made, args): # a LAMBDA with its arguments in the place of its parameters
-    if not isinstance(made, Call) or made.name != 'LAMBDA':
-        raise SheetError('what is called is no LAMBDA')
-    *params, body = made.args
-    if len(args) > len(params):
-        raise SheetError(f'a LAMBDA of {len(params)} parameters is given {len(args)} '
-                         'values')
-    values = dict(zip(params, args + (Empty(),) * (len(params) - len(args))))
-    return _fits(rebuild(body, lambda n: values.get(n, n)
-                         if isinstance(n, Param) else n), 'a LAMBDA')
-
-# %% ../../nbs/sheets/10_groups.ipynb #10in0001
-def _fixed_value(node): # the value of a constant, or None
-    if isinstance(node, (Text, Number)): return node.value
-    if isinstance(node, Chain) and set(node.ops) == {'&'}:
-        values = [_fixed_value(t) for t in node.terms]
-        return None if None in values else ''.join(map(as_text, values))
-
-# INDIRECT as the range that it means, ADDRESS as a text; the call itself where its
-# arguments may change
-def _fixed_place(call):
-    values = [_fixed_value(a) for a in call.args]
-    if call.name == 'INDIRECT':
-        if len(values) != 1 or not isinstance(values[0], str): return call
-        try: tree = parse_formula(values[0])
-        except SheetError: return Fault('#REF!')
-        if isinstance(tree, Ref): return Ref(tree.sheet, *tree.at(1, 1))
-        return tree if isinstance(tree, (Name, TableRef)) else Fault('#REF!')
-    if not 2 <= len(values) <= 3 or None in values: return call
-    row, col, how = (int(values[0]), int(values[1]),
-                     int(values[2]) if len(values) > 2 else 1)
-    if not (1 <= row <= MAX_ROWS and 1 <= col <= MAX_COLS and 1 <= how <= 4):
-        return Fault('#VALUE!')
-    return Text(('$' if how in (1, 3) else '')
-                + col_name(col) + ('$' if how in (1, 2) else '') + str(row))
-
-class _OneCell(Context): # where the ranges of one formula lie
-    def __init__(self, row, col):
-        super().__init__(torch.zeros((), dtype=torch.float64), [row], [col], FUNCTIONS)
-    def position(self, node):
-        t, l, b, r = (torch.tensor([v])
-                      for v in node.at(int(self.rows), int(self.cols)))
-        return Place(node.sheet, torch.minimum(t, b),
-                     torch.minimum(l, r), (t - b).abs() + 1, (l - r).abs() + 1)
-
-@patch
-def _spilled(self:Names, node, row, col): # what the formula in a cell fills
-    if isinstance(node, Fault): return node
-    if not is_range(node): return Fault('#REF!')
-    try: place = locate(node, _OneCell(row, col))
-    except NeedsCells:
-        raise SheetError('# stands behind a range whose place depends on the content '
-                         'of cells') from None
-    if place.bad().any(): return Fault('#REF!')
-    top, left = int(place.top), int(place.left)
-    cell = self.file.sheets[place.sheet].cells.get((top, left))
-    fills = cell and cell.ref and cell.kind in ('array', 'dynamic')
-    if fills:
-        self.spilled.add((place.sheet, top, left))
-        return Ref(place.sheet, *cell.ref)
-    # one result is what it fills
-    return node if cell and cell.kind == 'normal' else Fault('#REF!')
 
 # %% ../../nbs/sheets/10_groups.ipynb #a6d753e6
 _ITEMS = '#this row', '#all', '#data', '#headers', '#totals'
@@ -395,35 +170,274 @@ def _table_columns(table, names): # first and last column, counted from 1
     at = [known.index(n.casefold()) for n in names] or [0, len(known) - 1]
     return table.ref[1] + min(at), table.ref[1] + max(at)
 
-# %% ../../nbs/sheets/10_groups.ipynb #68fd025f
-@patch
-# by its name, or the one around the cell
-def _find_table(self:Names, name, sheet, row, col):
-    if name: found = self.tables.get(name.casefold())
-    else:
-        found = next((t for t in self.tables.values() if t.sheet == sheet
-                      and t.ref[0] <= row <= t.ref[2] and t.ref[1] <= col <= t.ref[3]),
-                     None)
-    if found is None:
-        raise SheetError(f"there is no table {name!r}"
-                         if name else 'no table is around this cell')
-    return found
+# %% ../../nbs/sheets/10_groups.ipynb #fdee5ea2
+class _Tables:
+    "What the names and tables of a workbook stand for"
+    def __init__(self,
+        file # `XlsxFile`
+    ):
+        self.file, self.sheets = file, {n.casefold(): n for n in file.sheets}
+        self.tables = {n.casefold(): t for n, t in file.tables.items()}
 
-@patch
-# where the cells of a structured reference lie
-def _table(self:Names, node, sheet, row, col):
-    table = self._find_table(node.table, sheet, row, col)
-    items, names = _table_parts(node.inner)
-    left, right = _table_columns(table, names)
-    first, last = table.ref[0] + table.header_rows, table.ref[2] - table.totals_rows
-    if '#this row' in items:
-        this_row = Ref(table.sheet, 0, left, 0, right, (True, False, True, False))
-        return this_row if first <= row <= last else Fault('#VALUE!')
-    spans = {'#all': (table.ref[0], table.ref[2]), '#data': (first, last),
-             '#headers': (table.ref[0], first - 1), '#totals': (last + 1, table.ref[2])}
-    tops, bottoms = zip(*(spans[i] for i in items or ['#data']))
-    return Ref(table.sheet, min(tops), left, max(bottoms),
-               right) if max(bottoms) >= min(tops) else Fault('#REF!')
+    def text_of(self, node, sheet): # behind a name, or None; the sheet's own come first
+        own = self.sheets.get((node.sheet or sheet).casefold()), node.name.upper()
+        return self.file.names.get(own, self.file.names.get((None, node.name.upper())))
+
+    def find_table(self, name, sheet, row, col): # by its name, or around the cell
+        def around(t):
+            top, left, bottom, right = t.ref
+            return t.sheet == sheet and top <= row <= bottom and left <= col <= right
+        found = (self.tables.get(name.casefold()) if name
+                 else next(filter(around, self.tables.values()), None))
+        missing = (f"there is no table {name!r}"
+                   if name else 'no table is around this cell')
+        if found is None: raise SheetError(missing)
+        return found
+
+    def table(self, node, sheet, row, col): # where its cells lie
+        table = self.find_table(node.table, sheet, row, col)
+        items, names = _table_parts(node.inner)
+        left, right = _table_columns(table, names)
+        top, bottom = table.ref[0], table.ref[2]
+        first, last = top + table.header_rows, bottom - table.totals_rows
+        if '#this row' in items:
+            this_row = Ref(table.sheet, 0, left, 0, right, (True, False, True, False))
+            return this_row if first <= row <= last else Fault('#VALUE!')
+        spans = {'#all': (top, bottom), '#data': (first, last),
+                 '#headers': (top, first - 1), '#totals': (last + 1, bottom)}
+        tops, bottoms = zip(*(spans[i] for i in items or ['#data']))
+        if max(bottoms) < min(tops): return Fault('#REF!')
+        return Ref(table.sheet, min(tops), left, max(bottoms), right)
+
+# %% ../../nbs/sheets/10_groups.ipynb #0c70c450
+_WRITTEN_OUT = {'LET', 'LAMBDA', APPLY, 'INDIRECT', 'ADDRESS', 'MAP', 'BYROW',
+                'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
+_MAX_NODES, _MAX_LEVELS = 5000, 200 # of a formula that is written out
+
+def _fits(tree, what): # raise where it is too large or too deep, and look no further
+    left, waiting = _MAX_NODES, [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        left -= 1
+        if left < 0 or depth > _MAX_LEVELS:
+            raise SheetError(f'{what} that grows too large when it is written out')
+        waiting += [(c, depth + 1) for c in children(node)]
+    return tree
+
+def _applied(made, args): # a LAMBDA with its arguments in the place of its parameters
+    if not isinstance(made, Call) or made.name != 'LAMBDA':
+        raise SheetError('what is called is no LAMBDA')
+    *params, body = made.args
+    if len(args) > len(params):
+        raise SheetError(f'a LAMBDA of {len(params)} parameters is given {len(args)} '
+                         'values')
+    values = dict(zip(params, args + (Empty(),) * (len(params) - len(args))))
+    given = lambda n: values.get(n, n) if isinstance(n, Param) else n
+    return _fits(rebuild(body, given), 'a LAMBDA')
+
+# %% ../../nbs/sheets/10_groups.ipynb #7b657392
+def _fixed_value(node): # the value of a constant, or None
+    if isinstance(node, (Text, Number)): return node.value
+    if isinstance(node, Chain) and set(node.ops) == {'&'}:
+        values = [_fixed_value(t) for t in node.terms]
+        return None if None in values else ''.join(map(as_text, values))
+
+def _fixed_indirect(call, values): # the range that it means
+    if len(values) != 1 or not isinstance(values[0], str): return call
+    try: tree = parse_formula(values[0])
+    except SheetError: return Fault('#REF!')
+    if isinstance(tree, Ref): return Ref(tree.sheet, *tree.at(1, 1))
+    return tree if isinstance(tree, (Name, TableRef)) else Fault('#REF!')
+
+def _fixed_place(call): # INDIRECT or ADDRESS; itself where its arguments may change
+    values = [_fixed_value(a) for a in call.args]
+    if call.name == 'INDIRECT': return _fixed_indirect(call, values)
+    if not 2 <= len(values) <= 3 or None in values: return call
+    row, col = int(values[0]), int(values[1])
+    how = int(values[2]) if len(values) > 2 else 1
+    if not (1 <= row <= MAX_ROWS and 1 <= col <= MAX_COLS and 1 <= how <= 4):
+        return Fault('#VALUE!')
+    dollars = ('$' if how in (1, 3) else ''), ('$' if how in (1, 2) else '')
+    return Text(dollars[0] + col_name(col) + dollars[1] + str(row))
+
+# %% ../../nbs/sheets/10_groups.ipynb #022498cd
+class _Written(_Tables):
+    "Writes out LET, calls of LAMBDA, and fixed INDIRECT"
+    n_params = 0 # of all LAMBDAs so far
+
+    def written_out(self, tree, known, sheet, depth=0): # the tree without them
+        if depth > 40: raise SheetError('a LAMBDA that calls itself')
+        def go(node): return self.written_out(node, known, sheet, depth)
+        if isinstance(tree, Name):
+            if tree.sheet is None and tree.name.casefold() in known:
+                return known[tree.name.casefold()]
+            return self._named(tree.name, sheet, depth) or tree
+        if isinstance(tree, Unary): return replace(tree, arg=go(tree.arg))
+        if isinstance(tree, Chain):
+            return replace(tree, terms=tuple(map(go, tree.terms)))
+        if not isinstance(tree, Call): return tree
+        if tree.name == 'LET': return self._let(tree.args, known, sheet, depth)
+        if tree.name == 'LAMBDA': return self._lambda(tree.args, known, sheet, depth)
+        own, args = known.get(tree.name.casefold()), tuple(map(go, tree.args))
+        if not own and tree.name not in FUNCTIONS:
+            own = self._named(tree.name, sheet, depth)
+        if own: return _applied(own, args)
+        if tree.name == APPLY: return _applied(args[0], args[1:])
+        if tree.name not in ('INDIRECT', 'ADDRESS'): return Call(tree.name, args)
+        place = _fixed_place(Call(tree.name, args))
+        if not isinstance(place, Name): return place
+        known_name = self.text_of(place, sheet) is not None
+        return (place if known_name or place.name.casefold() in self.tables
+                else Fault('#REF!'))
+
+    def _let(self, args, known, sheet, depth): # names stand for values in what follows
+        if len(args) % 2 == 0 or not all(isinstance(a, Name) for a in args[:-1:2]):
+            raise SheetError('LET wants pairs of a name and a value')
+        known = dict(known)
+        for name, value in zip(args[:-1:2], args[1::2]):
+            value = _fits(self.written_out(value, known, sheet, depth), 'a LET')
+            if calls_in(value) & RANDOM: raise SheetError('LET with a random number')
+            known[name.name.casefold()] = value
+        return _fits(self.written_out(args[-1], known, sheet, depth), 'a LET')
+
+    def _param(self, name): # one of its own
+        return Param(f'{name}.{self.n_params}')
+
+    def _lambda(self, args, known, sheet, depth): # with parameters of its own
+        if not all(isinstance(a, Name) for a in args[:-1]):
+            raise SheetError('the parameters of a LAMBDA are names')
+        self.n_params += 1
+        own = {a.name.casefold(): self._param(a.name) for a in args[:-1]}
+        body = self.written_out(args[-1], {**known, **own}, sheet, depth)
+        return Call('LAMBDA', (*own.values(), _fits(body, 'a LAMBDA')))
+
+    def _named(self, name, sheet, depth): # a LAMBDA, or a function handed on; or None
+        if name.upper().startswith('_XLETA.') and name[7:].upper() in FUNCTIONS:
+            self.n_params += 1
+            x = self._param('x')
+            return Call('LAMBDA', (x, Call(name[7:].upper(), (x,))))
+        text = self.text_of(Name(None, name), sheet)
+        if text is None or not re.match(r'=?\s*(_xlfn\.)?LAMBDA\(', text, re.I):
+            return None
+        tree = parse_formula(text.removeprefix('='))
+        return self.written_out(tree, {}, sheet, depth + 1)
+
+# %% ../../nbs/sheets/10_groups.ipynb #f900988b
+def is_reference(tree): # a range, or several
+    several = isinstance(tree, Chain) and set(tree.ops) == {','}
+    return is_range(tree) or several and all(map(is_range, tree.terms))
+
+def _joined(node): # ranges with a colon or a blank between them
+    fault = next((t for t in node.terms if isinstance(t, Fault)), None)
+    sheets = {n.sheet for t in node.terms for n in walk(t) if isinstance(n, Ref)}
+    if fault is None and len(sheets) > 1:
+        raise SheetError(f"a {'colon' if node.ops[0] == ':' else 'blank'} stands "
+                         "between ranges of different sheets")
+    return fault or node
+
+class _OneCell(Context): # where the ranges of one formula lie
+    def __init__(self, row, col):
+        super().__init__(torch.zeros((), dtype=torch.float64), [row], [col], FUNCTIONS)
+    def position(self, node):
+        edges = node.at(int(self.rows), int(self.cols))
+        t, l, b, r = (torch.tensor([v]) for v in edges)
+        return Place(node.sheet, torch.minimum(t, b), torch.minimum(l, r),
+                     (t - b).abs() + 1, (l - r).abs() + 1)
+
+# %% ../../nbs/sheets/10_groups.ipynb #b00b6926
+class _Ranges(_Written):
+    "What each kind of node stands for"
+    def __init__(self, file):
+        super().__init__(file)
+        self.spilled = set() # cells whose spilled ranges other formulas name
+
+    def ref(self, ref, sheet): # with its sheet as the workbook spells it
+        if ref.sheet and ('[' in ref.sheet or ':' in ref.sheet):
+            raise SheetError(f"{ref.sheet!r}! is another workbook or several sheets at "
+                             "once, which is not supported")
+        own = self.sheets.get((ref.sheet or sheet).casefold())
+        if own is None: return Fault('#REF!')
+        return Ref(own, ref.top, ref.left, ref.bottom, ref.right, ref.relative)
+
+    def name(self, node, sheet, row, col, resolve): # what a defined name stands for
+        if '[' in (node.sheet or ''):
+            raise SheetError(f"{node.sheet}!{node.name} is in another workbook, which "
+                             "is " "not supported")
+        text = self.text_of(node, sheet)
+        if text is None and node.name.casefold() in self.tables:
+            return self.table(TableRef(node.name, ''), sheet, row, col)
+        if text is None: return Fault('#NAME?')
+        tree = parse_formula(text.removeprefix('='))
+        tree = resolve(replace(tree, last=False) if isinstance(tree, Chain) else tree)
+        return tree if is_reference(tree) or not children(tree) else Unary('{', tree)
+
+    def spill(self, node, row, col): # what the formula in a cell fills
+        if isinstance(node, Fault): return node
+        if not is_range(node): return Fault('#REF!')
+        try: place = locate(node, _OneCell(row, col))
+        except NeedsCells:
+            raise SheetError('# stands behind a range whose place depends on the '
+                             'content ' 'of cells') from None
+        if place.bad().any(): return Fault('#REF!')
+        at = int(place.top), int(place.left)
+        cell = self.file.sheets[place.sheet].cells.get(at)
+        if cell and cell.ref and cell.kind in ('array', 'dynamic'):
+            self.spilled.add((place.sheet, *at))
+            return Ref(place.sheet, *cell.ref)
+        # one result is what it fills
+        return node if cell and cell.kind == 'normal' else Fault('#REF!')
+
+# %% ../../nbs/sheets/10_groups.ipynb #9893308d
+_MAX_TERMS = 20_000 # of one formula, after its names are put in: they may double
+_MAX_ALL_TERMS = 400_000 # of all formulas that are no copies of each other
+
+class Names(_Ranges):
+    "What the names, tables and spilled ranges of a workbook stand for"
+    room = _MAX_ALL_TERMS
+
+    def resolve(self,
+        tree,        # of a formula, or of what a name stands for
+        sheet:str,   # where the formula stands
+        row:int,     # of its cell, counted from 1
+        col:int,     # of its cell, counted from 1
+        depth:int=0, # how many names were followed already
+        trouble:list|None=None # gets what would be raised; an error value stands there
+    ):  # the same tree, of plain ranges
+        "Replace names; raises `SheetError` where one, or another workbook, is unknown"
+        if depth > 50: raise SheetError('a defined name refers to itself')
+        if any(isinstance(n, Call)
+               and (n.name in _WRITTEN_OUT or n.name not in FUNCTIONS)
+               for n in walk(tree)):
+            try: tree = self.written_out(tree, {}, sheet)
+            except SheetError as e:
+                if trouble is None: raise
+                trouble.append(str(e))
+        if depth == 0: self.left = _MAX_TERMS
+        def plain(node):
+            self._count()
+            if isinstance(node, Ref): return self.ref(node, sheet)
+            if isinstance(node, Name): return self.name(node, sheet, row, col, deeper)
+            if isinstance(node, TableRef): return self.table(node, sheet, row, col)
+            spill = isinstance(node, Unary) and node.op == '#'
+            if spill: return self.spill(node.arg, row, col)
+            joined = isinstance(node, Chain) and node.ops[0] in ' :'
+            return _joined(node) if joined else node
+        def deeper(tree): return self.resolve(tree, sheet, row, col, depth + 1)
+        def lenient(node):
+            try: return plain(node)
+            except SheetError as e:
+                if self.left < 0 or self.room < 0: raise # nothing so large is kept
+                trouble.append(str(e))
+                return Fault('#REF!')
+        return rebuild(tree, plain if trouble is None else lenient)
+
+    def _count(self): # one more term
+        self.left, self.room = self.left - 1, self.room - 1
+        if self.room < 0:
+            raise SheetError('the formulas up to here have more than '
+                             f'{_MAX_ALL_TERMS:,} terms')
+        if self.left < 0:
+            raise SheetError(f'its names stand for more than {_MAX_TERMS:,} terms')
 
 # %% ../../nbs/sheets/10_groups.ipynb #10dc3214
 # change at every recalculation

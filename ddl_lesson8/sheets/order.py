@@ -10,66 +10,71 @@ __all__ = []
 # %% ../../nbs/sheets/10c_order.ipynb #8e6d1311
 import math
 import numpy as np
-from fastcore.basics import patch
 from .formulas import Call, Chain, walk
 from .windows import Window
 from .address import MAX_COLS, MAX_ROWS, SheetError
 
-# %% ../../nbs/sheets/10c_order.ipynb #f38796cb
+# %% ../../nbs/sheets/10c_order.ipynb #2a4c15bb
 _MAX_CELLS = 40_000_000  # that one window of a group may read in all
 _MAX_READ = 100_000_000  # that all windows may read
 _MAX_HELD = 40_000_000   # of those, the ones that lie scattered: each place is kept
 _MAX_LINKS = 12_000_000  # from a window to a formula that fills what it shows
 _MAX_STEPS = 20_000      # one after the other
 
-# a hostile file may ask for any amount of work: say what is too much, before it is
-# begun
-def _enough(n, most, what):
+def _enough(n, most, what): # raise where it is too much
     if n > most: raise SheetError(f"{what}; at most {most:,} are computed")
 
-# one number for a place on a sheet
-def _key(rows, cols): return rows * (MAX_COLS + 1) + cols
+def _key(rows, cols): return rows * (MAX_COLS + 1) + cols # one number for a place
 
-# rows and columns of all cells of many ranges, (ranges, height, width)
 def _spread(tops, lefts, height, width):
+    "Rows and columns of all cells of many ranges, (ranges, height, width)"
     rows = np.asarray(tops)[:, None, None] + np.arange(height)[:, None]
     cols = np.asarray(lefts)[:, None, None] + np.arange(width)
     return np.broadcast_arrays(rows, cols)
 
-# %% ../../nbs/sheets/10c_order.ipynb #d1a40e3b
+# %% ../../nbs/sheets/10c_order.ipynb #7650d9e0
+class _SheetCells:
+    "Numbers of the cells of one sheet, from `first` on"
+    def __init__(self, keys, first): # keys: sorted places, as `_key` gives them
+        self.keys, self.first, self.table = keys, first, None
+        self.rows, self.cols = np.divmod(keys, MAX_COLS + 1)
+        self.last = int(self.rows.max()), int(self.cols.max())
+
+    def tabled(self): # (top, left, numbers with a blank border), where well filled
+        top, left = int(self.rows.min()) - 1, int(self.cols.min()) - 1
+        height, width = self.last[0] - top + 2, self.last[1] - left + 2
+        if height * width > 8 * len(self.keys) + 100_000: return ()
+        table = np.zeros((height, width), dtype=np.int32)
+        numbers = self.first + np.arange(len(self.keys))
+        table[self.rows - top, self.cols - left] = numbers
+        return top, left, table
+
+    def of(self, rows, cols): # numbers of cells, 0 where there is none
+        if self.table is None: self.table = self.tabled()
+        if self.table:
+            top, left, table = self.table
+            height, width = table.shape
+            return table[(rows - top).clip(0, height - 1),
+                         (cols - left).clip(0, width - 1)]
+        want = _key(rows, cols)
+        at = np.searchsorted(self.keys, want).clip(max=len(self.keys) - 1)
+        return np.where(self.keys[at] == want, self.first + at, 0)
+
+# %% ../../nbs/sheets/10c_order.ipynb #c596e258
 class CellIndex:
     "Numbers for the cells of a workbook; 0 is a blank cell"
     def __init__(self,
-        # list of (name of the sheet, rows, columns), the latter two as arrays of whole
-        # numbers from 1
-        places
+        places # of (sheet, rows, columns): arrays of whole numbers from 1
     ):
-        keys, self.n, self.keys, self.first, last = {}, 1, {}, {}, [(1, 1)]
+        keys, self.n, self.sheets = {}, 1, {}
         for sheet, rows, cols in places:
             keys.setdefault(sheet, []).append(_key(rows, cols).reshape(-1))
         for sheet, parts in keys.items():
-            self.keys[sheet], self.first[sheet] = (np.unique(np.concatenate(parts)),
-                                                   self.n)
-            self.n += len(self.keys[sheet])
-            at = np.divmod(self.keys[sheet], MAX_COLS + 1)
-            if len(at[0]): last.append((int(at[0].max()), int(at[1].max())))
+            own = np.unique(np.concatenate(parts))
+            if len(own): self.sheets[sheet] = _SheetCells(own, self.n)
+            self.n += len(own)
+        last = [(1, 1), *(s.last for s in self.sheets.values())]
         self.last = tuple(map(max, zip(*last))) # last row and column in use
-        self.tables = {}
-
-    # (top, left, numbers by row and column with an empty border) where the sheet is
-    # well filled, else None
-    def _table(self, sheet):
-        if sheet not in self.tables:
-            rows, cols = np.divmod(self.keys[sheet], MAX_COLS + 1)
-            top, left = int(rows.min()) - 1, int(cols.min()) - 1
-            height, width = int(rows.max()) - top + 2, int(cols.max()) - left + 2
-            self.tables[sheet] = None
-            if height * width <= 8 * len(rows) + 100_000:
-                table = np.zeros((height, width), dtype=np.int32)
-                table[rows - top,
-                      cols - left] = self.first[sheet] + np.arange(len(rows))
-                self.tables[sheet] = top, left, table
-        return self.tables[sheet]
 
     def of(self,
         sheet:str, # its name
@@ -77,190 +82,187 @@ class CellIndex:
         cols       # array of columns, of a shape that fits
     )->np.ndarray: # of the shape to which both broadcast
         "Numbers of cells"
-        keys = self.keys.get(sheet)
-        found = self._table(sheet) if keys is not None and len(keys) else None
-        if found:
-            top, left, table = found
-            return table[(rows - top).clip(0, len(table) - 1),
-                         (cols - left).clip(0, table.shape[1] - 1)]
-        want = _key(rows, cols)
-        if keys is None or not len(keys): return np.zeros_like(want)
-        at = np.searchsorted(keys, want).clip(max=len(keys) - 1)
-        return np.where(keys[at] == want, self.first[sheet] + at, 0)
+        if sheet in self.sheets: return self.sheets[sheet].of(rows, cols)
+        return np.zeros_like(_key(rows, cols))
 
-# %% ../../nbs/sheets/10c_order.ipynb #faf41d2c
-@patch
-def places(self:CellIndex,
-    ids # numbers of cells
-)->list: # (sheet, row, column) of each
-    "Where cells stand"
-    out = [None] * len(ids)
-    for sheet, first in self.first.items():
-        mine = np.flatnonzero((ids >= first) & (ids < first + len(self.keys[sheet])))
-        rows, cols = np.divmod(self.keys[sheet][ids[mine] - first], MAX_COLS + 1)
-        for k, r, c in zip(mine, rows.tolist(), cols.tolist()): out[k] = sheet, r, c
-    return out
+    def places(self,
+        ids # numbers of cells
+    )->list: # (sheet, row, column) of each
+        "Where cells stand"
+        out = [None] * len(ids)
+        for name, s in self.sheets.items():
+            mine = np.flatnonzero((ids >= s.first) & (ids < s.first + len(s.keys)))
+            at = ids[mine] - s.first
+            for k, r, c in zip(mine, s.rows[at].tolist(), s.cols[at].tolist()):
+                out[k] = name, r, c
+        return out
 
-@patch
-def clip(self:CellIndex,
-    height:int, # of a range
-    width:int   # of a range
-)->tuple: # height and width
-    "Let a whole column end at the last row in use, and a whole row at the last column"
-    return (self.last[0] if height == MAX_ROWS else height,
-            self.last[1] if width == MAX_COLS else width)
+    def clip(self,
+        height:int, # of a range
+        width:int   # of a range
+    )->tuple: # height and width
+        "Let a whole column end at the last row in use, and a whole row likewise"
+        return (self.last[0] if height == MAX_ROWS else height,
+                self.last[1] if width == MAX_COLS else width)
 
-@patch
-def windows(self:CellIndex,
-    sheet:str,  # its name
-    tops,       # first row of each range, (ranges,)
-    lefts,      # first column of each range, (ranges,)
-    height:int, # of all of them
-    width:int,  # of all of them
-    cut:bool=True # let whole columns and rows end at the last cell in use?
-)->np.ndarray: # (ranges, height, width)
-    "Numbers of the cells of many ranges; raises `SheetError` where they are too many to hold"
-    if cut: height, width = self.clip(height, width)
-    if len(tops) * height * width > _MAX_CELLS:
-        raise SheetError(f"{len(tops):,} ranges of {height:,} x {width:,} cells are "
-                         "too much to read")
-    rows, cols = np.asarray(tops)[:, None, None], np.asarray(lefts)[:, None, None]
-    return self.of(sheet, rows + np.arange(height)[:, None], cols + np.arange(width))
+    def windows(self,
+        sheet:str,  # its name
+        tops,       # first row of each range, (ranges,)
+        lefts,      # first column of each range, (ranges,)
+        height:int, # of all of them
+        width:int,  # of all of them
+        cut:bool=True # let whole columns and rows end at the last cell in use?
+    )->np.ndarray: # (ranges, height, width)
+        "Numbers of the cells of many ranges; `SheetError` where they are too many"
+        if cut: height, width = self.clip(height, width)
+        if len(tops) * height * width > _MAX_CELLS:
+            raise SheetError(f"{len(tops):,} ranges of {height:,} x {width:,} cells "
+                             "are " "too much to read")
+        rows, cols = np.asarray(tops)[:, None, None], np.asarray(lefts)[:, None, None]
+        return self.of(sheet, rows + np.arange(height)[:, None],
+                       cols + np.arange(width))
 
 # %% ../../nbs/sheets/10c_order.ipynb #28b966c2
 class _Links:
     "Edges of a graph, found by the end where they begin"
     def __init__(self, source, target, n):
-        self.target, self.count = (target[np.argsort(source, kind='stable')],
-                                   np.bincount(source, minlength=n))
+        self.target = target[np.argsort(source, kind='stable')]
+        self.count = np.bincount(source, minlength=n)
         self.start = np.cumsum(self.count) - self.count
+
     def of(self, nodes): # where the edges of these nodes lead
         count = self.count[nodes]
         before = np.cumsum(count) - count
-        return self.target[np.repeat(self.start[nodes] - before, count)
-                           + np.arange(count.sum())]
+        at = np.repeat(self.start[nodes] - before, count) + np.arange(count.sum())
+        return self.target[at]
 
-# distinct ranges: the first formula that sees each, and which one each formula sees
+    def reached(self, nodes): # mask of all that these lead to, themselves included
+        found = np.zeros(len(self.count), dtype=bool)
+        while len(nodes):
+            found[nodes] = True
+            nodes = np.unique(self.of(nodes))
+            nodes = nodes[~found[nodes]]
+        return found
+
 def _distinct(tops, lefts):
+    "Distinct ranges: the first formula that sees each, and which one each sees"
     key = _key(tops, lefts)
     if (key == key[0]).all():
         return np.zeros(1, dtype=np.int64), np.zeros(len(key), dtype=np.int64)
     _, first, which = np.unique(key, return_index=True, return_inverse=True)
     return first, which.reshape(-1)
 
-# %% ../../nbs/sheets/10c_order.ipynb #1b462964
+# %% ../../nbs/sheets/10c_order.ipynb #1378d503
+class _Edges:
+    "What must be there before what; windows become nodes behind those of formulas"
+    def __init__(self, index, owner, nodes):
+        self.index, self.owner, self.nodes = index, owner, nodes
+        self.source, self.target, self.n_read, self.n_links = [], [], 0, 0
+
+    def add(self, source, target):
+        self.source.append(source)
+        self.target.append(target)
+
+    def read(self, n, where): # count cells that are read
+        self.n_read += n
+        _enough(self.n_read, _MAX_READ,
+                f"{where}: formulas up to here read {self.n_read:,} cells")
+
+    def window(self, w, tops, lefts, first, where): # of one size, for each formula
+        at, which = _distinct(tops, lefts)
+        self.read(len(at) * math.prod(self.index.clip(w.height, w.width)), where)
+        size = w.height, w.width
+        try: cells = self.index.windows(w.sheet, tops[at], lefts[at], *size)
+        except SheetError as e: raise SheetError(f"{where}: {e}") from None
+        owners = self.owner[cells.reshape(len(at), -1)]
+        window, shown = np.nonzero(owners >= 0)
+        if not len(window): return
+        self.n_links += len(window)
+        _enough(self.n_links, _MAX_LINKS, f"{where}: formulas up to here see "
+                                          f"{self.n_links:,} results of formulas")
+        self.add(owners[window, shown], self.nodes + window)
+        self.add(self.nodes + which, first + np.arange(len(which)))
+        self.nodes += len(at)
+
+    def growing(self, w, heights, first, where): # a chain
+        sizes, which = np.unique(heights, return_inverse=True)
+        top, left = w.grows
+        shown = self.index.windows(w.sheet, [top], [left], int(sizes[-1]), 1)
+        owners = self.owner[shown.reshape(-1)]
+        at, nodes = np.flatnonzero(owners >= 0), self.nodes + np.arange(len(sizes))
+        if len(at):
+            self.add(owners[at], nodes[np.searchsorted(sizes, at + 1)])
+            self.add(nodes[:-1], nodes[1:])
+            self.add(nodes[which.reshape(-1)], first + np.arange(len(heights)))
+            self.nodes += len(sizes)
+        self.read(len(owners), where)
+
+# %% ../../nbs/sheets/10c_order.ipynb #43c4d956
+def _dynamic_sheets(tree): # sheets on which a formula may look anywhere
+    found = set()
+    for node in walk(tree):
+        offset = isinstance(node, Call) and node.name == 'OFFSET'
+        if offset or isinstance(node, Chain) and node.ops[0] in ' :':
+            found |= {n.sheet for n in walk(node) if isinstance(n, Window)}
+    return found
+
+# %% ../../nbs/sheets/10c_order.ipynb #31eb0472
 class _Graph:
-    "What must be computed before what: formulas, and the windows through which they see each other"
+    "What must be computed before what: formulas, and windows through which they see"
     def __init__(self, index, groups, given):
-        self.index, self.groups, self.sizes = (index,
-                                               groups, [len(g.rows) for g in groups])
+        self.index, self.groups = index, groups
+        self.sizes = [len(g.rows) for g in groups]
         ends = np.cumsum([0] + self.sizes)
-        # number of each group's first formula, and of all formulas
-        self.first, self.n = ends[:-1], int(ends[-1])
-        self.group = np.repeat(np.arange(len(groups)),
-                               np.array(self.sizes, dtype=np.int64))
-        self.owner = np.full(index.n, -1, dtype=np.int64) # formula that fills a cell
-        for k, g in enumerate(groups):
-            ids = self.outputs(g)
-            self.owner[ids.reshape(-1)] = np.repeat(self.first[k] + np.arange(len(ids)),
-                                                    ids[0].size)
-        self.owner[given] = self.owner[0] = -1
-        self.source = self.target = np.zeros(0, dtype=np.int64)
-        self.nodes = self.n
-        self._add_windows()
+        self.first, self.n = ends[:-1], int(ends[-1]) # of each group; of all formulas
+        sizes = np.array(self.sizes, dtype=np.int64)
+        self.group = np.repeat(np.arange(len(groups)), sizes)
+        self.owner = self._owners(given)
+        edges = _Edges(index, self.owner, self.n)
+        for first, g in zip(self.first, groups):
+            for tops, lefts, heights, w in zip(g.tops, g.lefts, g.heights, g.windows):
+                if not w.read: continue
+                if w.grows: edges.growing(w, heights, first, g.address())
+                else: edges.window(w, tops, lefts, first, g.address())
+        none = [np.zeros(0, dtype=np.int64)]
+        self.source, self.target = (np.concatenate(none + e)
+                                    for e in (edges.source, edges.target))
+        self.nodes = edges.nodes
         self._add_dynamic()
 
-    # cells that formulas fill
-    def outputs(self, g): return self.index.windows(g.sheet, g.rows, g.cols, *g.size)
+    def _owners(self, given): # the formula that fills each cell, -1 where none does
+        owner = np.full(self.index.n, -1, dtype=np.int64)
+        for first, g in zip(self.first, self.groups):
+            ids = self.outputs(g)
+            numbers = first + np.arange(len(ids))
+            owner[ids.reshape(-1)] = np.repeat(numbers, ids[0].size)
+        owner[given] = owner[0] = -1
+        return owner
+
+    def outputs(self, g): # cells that formulas fill
+        return self.index.windows(g.sheet, g.rows, g.cols, *g.size)
+
     def formula(self, f): # -> its group, its number there
         k = self.group[f]
         return self.groups[k], f - self.first[k]
 
-# %% ../../nbs/sheets/10c_order.ipynb #2b3f7b03
-@patch
-def _add_windows(self:_Graph):
-    sources, targets, read, links = [self.source], [self.target], 0, 0
-    for first, g in zip(self.first, self.groups):
-        for tops, lefts, heights, w in zip(g.tops, g.lefts, g.heights, g.windows):
-            if not w.read: continue
-            if w.grows:
-                read += self._add_growing(w, heights, first, sources, targets)
-                _enough(read, _MAX_READ, f"{g.address()}: formulas up to here read {read:,} cells")
-                continue
-            where, which = _distinct(tops, lefts)
-            read += len(where) * math.prod(self.index.clip(w.height, w.width))
-            _enough(read, _MAX_READ,
-                    f"{g.address()}: formulas up to here read {read:,} cells")
-            try:
-                cells = self.index.windows(w.sheet,
-                                           tops[where], lefts[where], w.height, w.width)
-            except SheetError as e: raise SheetError(f"{g.address()}: {e}") from None
-            owners = self.owner[cells.reshape(len(where), -1)]
-            window, at = np.nonzero(owners >= 0)
-            if not len(window): continue
-            links += len(window)
-            _enough(links, _MAX_LINKS, f"{g.address()}: formulas up to here see "
-                                       f"{links:,} results of formulas")
-            sources += [owners[window, at], self.nodes + which]
-            targets += [self.nodes + window, first + np.arange(len(which))]
-            self.nodes += len(where)
-    self.source, self.target = np.concatenate(sources), np.concatenate(targets)
+    def after(self, nodes): # mask of what these lead to, themselves included
+        return _Links(self.source, self.target, self.nodes).reached(nodes)
 
-# %% ../../nbs/sheets/10c_order.ipynb #10corder9a
-@patch
-# a chain of nodes; returns how many cells they show
-def _add_growing(self:_Graph, w, heights, first, sources, targets):
-    sizes, which = np.unique(heights, return_inverse=True)
-    top, left = w.grows
-    shown = self.index.windows(w.sheet, [top], [left], int(sizes[-1]), 1)
-    owners = self.owner[shown.reshape(-1)]
-    at = np.flatnonzero(owners >= 0)
-    if len(at):
-        nodes = self.nodes + np.arange(len(sizes))
-        sources += [owners[at], nodes[:-1], nodes[which.reshape(-1)]]
-        targets += [nodes[np.searchsorted(sizes, at + 1)], nodes[1:],
-                    first + np.arange(len(heights))]
-        self.nodes += len(sizes)
-    return len(owners)
-
-# %% ../../nbs/sheets/10c_order.ipynb #46bac3da
-def _dynamic_sheets(tree): # sheets on which a formula may look anywhere
-    found = set()
-    for node in walk(tree):
-        if isinstance(node, Call) and node.name == 'OFFSET' or isinstance(
-            node, Chain) and node.ops[0] in ' :':
-            found |= {n.sheet for n in walk(node) if isinstance(n, Window)}
-    return found
-
-@patch
-# mask of the nodes that these lead to, themselves included
-def _after(self:_Graph, nodes):
-    links, found = _Links(self.source, self.target,
-                          self.nodes), np.zeros(self.nodes, dtype=bool)
-    while len(nodes):
-        found[nodes] = True
-        nodes = np.unique(links.of(nodes))
-        nodes = nodes[~found[nodes]]
-    return found
-
-@patch
-# a node between all that may be looked at and the formulas that look
-def _add_dynamic(self:_Graph):
-    work = 0
-    for k, g in enumerate(self.groups):
-        sheets = _dynamic_sheets(g.tree)
-        if not sheets: continue
-        work += self.nodes + len(self.source)
-        _enough(work, _MAX_LINKS, f"{g.address()}: formulas up to here may look "
-                                  f"anywhere, at {work:,} places")
-        mine = np.arange(self.first[k], self.first[k] + self.sizes[k])
-        seen = np.array([g.sheet in sheets for g in self.groups])[self.group]
-        before = np.flatnonzero(seen & ~self._after(mine)[:self.n])
-        self.source = np.concatenate([self.source,
-                                      before, np.full(len(mine), self.nodes)])
-        self.target = np.concatenate([self.target,
-                                      np.full(len(before), self.nodes), mine])
-        self.nodes += 1
+    def _add_dynamic(self): # a node before the formulas that may look anywhere
+        work = 0
+        for k, g in enumerate(self.groups):
+            sheets = _dynamic_sheets(g.tree)
+            if not sheets: continue
+            work += self.nodes + len(self.source)
+            _enough(work, _MAX_LINKS, f"{g.address()}: formulas up to here may look "
+                                      f"anywhere, at {work:,} places")
+            mine = np.arange(self.first[k], self.first[k] + self.sizes[k])
+            seen = np.array([g.sheet in sheets for g in self.groups])[self.group]
+            before = np.flatnonzero(seen & ~self.after(mine)[:self.n])
+            node = np.full(len(before) + len(mine), self.nodes)
+            self.source = np.concatenate([self.source, before, node[len(before):]])
+            self.target = np.concatenate([self.target, node[:len(before)], mine])
+            self.nodes += 1
 
 # %% ../../nbs/sheets/10c_order.ipynb #b2a07757
 class _Waiting:
@@ -325,11 +327,13 @@ def _schedule(graph, circles=None): # list of (group, numbers of its formulas), 
             ring = _ring(graph, waiting.missing > 0)
             if circles is None: raise SheetError(_circle(graph, ring))
             formulas = _as_excel_goes(graph, np.flatnonzero(ring[:graph.n]))
-            circles.append((len(steps), len(steps) + len(formulas), _circle(graph, ring)))
+            circles.append((len(steps), len(steps) + len(formulas),
+                            _circle(graph, ring)))
             waiting.open(np.flatnonzero(ring))
             for f in formulas:
                 left[graph.group[f]] -= 1
-                steps.append((graph.group[f], np.array([f - graph.first[graph.group[f]]])))
+                steps.append((graph.group[f],
+                              np.array([f - graph.first[graph.group[f]]])))
             continue
         whole = np.flatnonzero((waiting.n_ready == left) & (left > 0))
         k = int(whole[0]) if len(whole) else int(waiting.n_ready.argmax())

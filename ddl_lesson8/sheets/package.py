@@ -15,7 +15,6 @@ from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.parsers import expat
-from fastcore.basics import patch
 from .address import SheetError, need
 
 # %% ../../nbs/sheets/02_package.ipynb #1422427f
@@ -128,123 +127,114 @@ _REL_TYPES = ('http://schemas.openxmlformats.org/officeDocument/2006/relationshi
 def link_kind(type): # 'worksheet' of a type that the format knows, else the whole of it
     return next((type.removeprefix(t) for t in _REL_TYPES if type.startswith(t)), type)
 
-# %% ../../nbs/sheets/02_package.ipynb #da619686
-class Package:
-    "The archive of a workbook, open and checked"
-    # data: the bytes, where they are not on the disk
-    def __init__(self, path, data=None):
-        self.path, self.zip = Path(path), None
+# %% ../../nbs/sheets/02_package.ipynb #86448064
+def _checked_parts(path, infos): # an archive's list of parts, by their names in small
+    def sane(ok, problem): need(ok, f"{path}: {problem}")
+    sane(len(infos) <= MAX_PARTS,
+         f"holds {len(infos):,} parts; at most {MAX_PARTS:,} are read")
+    size = sum(i.file_size for i in infos)
+    sane(size <= _MAX_ALL, f"unpacks to {size / 2**20:,.0f} MiB; at most "
+                           f"{_MAX_ALL >> 20:,} are read")
+    parts = {}
+    for i in infos:
+        name = i.filename.replace('\\', '/')
+        outside = (name.startswith('/') or '..' in name.split('/')
+                   or ':' in name or '\0' in i.orig_filename)
+        sane(not outside, f"its part {name!r} points outside the file")
+        sane(not i.flag_bits & 1, 'is protected with a password; save it without one')
+        times = i.file_size / max(1, i.compress_size)
+        sane(i.file_size <= SMALL_PART or times <= MAX_RATIO,
+             f"its part {name!r} unpacks to {times:,.0f} times its size")
+        sane(name.lower() not in parts, f"holds the part {name!r} twice")
+        parts[name.lower()] = i
+    return parts
+
+# %% ../../nbs/sheets/02_package.ipynb #0344fba1
+class Archive:
+    "An archive, open and checked"
+    def __init__(self, path, data=None): # data: the bytes, where not on the disk
+        self.path = Path(path)
         try:
             if data is None: need(_first_bytes(self.path), f"{path}: is empty")
-            file = io.BytesIO(data) if data is not None else self.path.open('rb')
+            self.file = io.BytesIO(data) if data is not None else self.path.open('rb')
         except OSError as e:
             raise SheetError(f"{path}: cannot be read ({e.strerror})") from None
-        try: self._open(file)
-        except BaseException: file.close(); raise
-        self.file = file
+        try: self._open()
+        except BaseException: self.file.close(); raise
 
     def __enter__(self): return self
     def __exit__(self, *_): self.zip.close(), self.file.close()
     def has(self, part): return part.lower() in self.parts
     def sane(self, ok, problem): need(ok, f"{self.path}: {problem}")
 
-    def _open(self, file):
-        self.sane(file.read(2) == b'PK', 'is not a workbook (.xlsx)')
-        self.sane(_directory(file) <= MAX_PARTS << 9,
+    def _open(self):
+        self.sane(self.file.read(2) == b'PK', 'is not a workbook (.xlsx)')
+        self.sane(_directory(self.file) <= MAX_PARTS << 9,
                   f"lists more parts than the {MAX_PARTS:,} that are read")
-        file.seek(0)
-        try: self.zip = zipfile.ZipFile(file)
+        self.file.seek(0)
+        try: self.zip = zipfile.ZipFile(self.file)
+        except BROKEN as e: self._broken('; copy or save it again', e)
+        self.parts = _checked_parts(self.path, self.zip.infolist())
+
+    def _broken(self, where, e):
+        raise SheetError(f"{self.path}: is damaged or cut off{where} ({e})") from None
+
+    def read(self, part): # the bytes of a part
+        info = self.parts.get(part.lower())
+        self.sane(info, f"is damaged ({part} is missing)")
+        size = f"{info.file_size / 2**20:,.0f} MiB; at most {_MAX_PART >> 20} are read"
+        self.sane(info.file_size <= _MAX_PART, f"its part {part!r} has {size}")
+        try: return self.zip.read(info)
+        except BROKEN as e: self._broken(f' inside {part}', e)
+
+    def tree(self, part): # its XML
+        data = self.read(part)
+        try: return parse_xml(data)
+        except SheetError as e: raise SheetError(f"{self.path}: {part}: {e}") from None
         except BROKEN as e:
-            raise SheetError(f"{self.path}: is damaged or cut off; copy or save it "
-                             f"again ({e})") from None
-        self.parts = {}
-        self._check(self.zip.infolist())
-        self.main = self._main()
+            raise SheetError(f"{self.path}: is damaged inside {part} ({e})") from None
 
-# %% ../../nbs/sheets/02_package.ipynb #0e663688
-@patch
-# sizes, names and passwords, before anything is unpacked
-def _check(self:Package, infos):
-    self.sane(len(infos) <= MAX_PARTS,
-              f"holds {len(infos):,} parts; at most {MAX_PARTS:,} are read")
-    size = sum(i.file_size for i in infos)
-    self.sane(size <= _MAX_ALL, f"unpacks to {size / 2**20:,.0f} MiB; at most "
-                                f"{_MAX_ALL >> 20:,} are read")
-    for i in infos:
-        name = i.filename.replace('\\', '/')
-        outside = (name.startswith('/') or '..' in name.split('/')
-                   or ':' in name or '\0' in i.orig_filename)
-        self.sane(not outside, f"its part {name!r} points outside the file")
-        self.sane(not i.flag_bits & 1,
-                  'is protected with a password; save it without one')
-        times = i.file_size / max(1, i.compress_size)
-        self.sane(i.file_size <= SMALL_PART or times <= MAX_RATIO,
-                  f"its part {name!r} unpacks to {times:,.0f} times its size")
-        self.sane(name.lower() not in self.parts, f"holds the part {name!r} twice")
-        self.parts[name.lower()] = i
+# %% ../../nbs/sheets/02_package.ipynb #16e6474e
+class Package(Archive):
+    "The archive of a workbook: parts with links between them"
+    def __init__(self, path, data=None):
+        super().__init__(path, data)
+        try: self.main = self._main()
+        except BaseException: self.__exit__(); raise
 
-@patch
-# the name of the main part; another name than the usual is allowed, and seen in the
-# wild
-def _main(self:Package):
-    found = [k.target for k in self.links('').values() if k.kind == 'officeDocument'
-             and not k.outside]
-    main = (found or ['xl/workbook.xml'])[0]
-    if main.endswith('.xml') and self.has(main): return main
-    advice = ('; save it as .xlsx' if self.has('xl/workbook.bin')
-              or self.has('mimetype') else '')
-    raise SheetError(f"{self.path}: is not a workbook (.xlsx){advice}")
+    def _main(self): # the name of the main part
+        found = [k.target for k in self.links('').values()
+                 if k.kind == 'officeDocument' and not k.outside]
+        main = (found or ['xl/workbook.xml'])[0]
+        if main.endswith('.xml') and self.has(main): return main
+        other = self.has('xl/workbook.bin') or self.has('mimetype')
+        advice = '; save it as .xlsx' if other else ''
+        raise SheetError(f"{self.path}: is not a workbook (.xlsx){advice}")
 
-# %% ../../nbs/sheets/02_package.ipynb #45cef023
-@patch
-def read(self:Package, part): # the bytes of a part
-    info = self.parts.get(part.lower())
-    self.sane(info, f"is damaged ({part} is missing)")
-    size = (f"its part {part!r} has {info.file_size / 2**20:,.0f} MiB; at most "
-            f"{_MAX_PART >> 20} are read")
-    self.sane(info.file_size <= _MAX_PART, size)
-    try: return self.zip.read(info)
-    except BROKEN as e:
-        raise SheetError(
-            f"{self.path}: is damaged or cut off inside {part} ({e})") from None
+    def links(self, part): # `Link` by its Id
+        above, name = posixpath.split(part)
+        rels = posixpath.join(above, '_rels', name + '.rels')
+        if not self.has(rels): return {}
+        def link(r):
+            target, outside = r.get('Target', ''), r.get('TargetMode') == 'External'
+            target = unquote(target)
+            if not outside: target = posixpath.join('/', above, target)
+            if not outside: target = posixpath.normpath(target).lstrip('/')
+            return Link(link_kind(r.get('Type', '')), target, outside)
+        return {r.get('Id'): link(r) for r in self.tree(rels)}
 
-@patch
-def tree(self:Package, part): # its XML
-    data = self.read(part)
-    try: return parse_xml(data)
-    except SheetError as e: raise SheetError(f"{self.path}: {part}: {e}") from None
-    except BROKEN as e:
-        raise SheetError(f"{self.path}: is damaged inside {part} ({e})") from None
-
-@patch
-def links(self:Package, part): # `Link` by its Id
-    above, name = posixpath.split(part)
-    rels = posixpath.join(above, '_rels', name + '.rels')
-    if not self.has(rels): return {}
-    found = {}
-    for r in self.tree(rels):
-        target, outside = (unquote(r.get('Target', '')),
-                           r.get('TargetMode') == 'External')
-        if not outside:
-            target = posixpath.normpath(posixpath.join('/', above, target)).lstrip('/')
-        found[r.get('Id')] = Link(link_kind(r.get('Type', '')), target, outside)
-    return found
-
-@patch
-# bytes of the same archive with other contents of some parts; equal contents give equal
-# bytes
-def copy(self:Package, new):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, 'w') as z:
-        z.comment = self.zip.comment
-        for part, info in self.parts.items():
-            item = zipfile.ZipInfo(info.filename,
-                                   max(info.date_time, (1980, 1, 1, 0, 0, 0)))
-            item.external_attr, item.create_system = (info.external_attr,
-                                                      info.create_system)
-            z.writestr(item, new[part] if part in new else self.read(info.filename),
-                       info.compress_type)
-    return out.getvalue()
+    def copy(self, new): # bytes; equal contents give equal bytes
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, 'w') as z:
+            z.comment = self.zip.comment
+            for part, info in self.parts.items():
+                day = max(info.date_time, (1980, 1, 1, 0, 0, 0))
+                item = zipfile.ZipInfo(info.filename, day)
+                item.external_attr = info.external_attr
+                item.create_system = info.create_system
+                content = new[part] if part in new else self.read(info.filename)
+                z.writestr(item, content, info.compress_type)
+        return out.getvalue()
 
 # %% ../../nbs/sheets/02_package.ipynb #58295ead
 # how our unfinished files are called; seconds after which one is a leftover

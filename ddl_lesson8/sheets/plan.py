@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from fastcore.basics import patch
 from .formulas import Array, Call, Chain, children, walk
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
@@ -27,7 +26,8 @@ from .order import (CellIndex, _Graph, _Links,
                                       _distinct, _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
 from .keep import Helper, _Seen, keep_step, saved_step
-from .values import (BLANK, FAULT, LOST, NA, NUMBER, REF, Cells, Texts,
+from .values import (BLANK,
+                                       FAULT, LOST, NA, NUMBER, REF, Cells, Texts,
                                        all_finite, build, cat_cells, common_shape)
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
@@ -36,7 +36,8 @@ def _is_run(flat): # one piece without gaps?
     return (len(flat) > 0 and flat[-1] - flat[0] == len(flat) - 1
             and bool((np.diff(flat) == 1).all()))
 
-def _pieces(flat, starts): # slots -> segments, what to pick from each, order of all that
+# slots -> segments, what to pick from each, order of all that
+def _pieces(flat, starts):
     if _is_run(flat):
         ends = np.searchsorted(starts, flat[[0, -1]], side='right') - 1
         if ends[0] == ends[1]: # the one that needs no search for each slot
@@ -96,12 +97,13 @@ class _Reader:
         texts = next((p.texts for p in parts if p.texts), None)
         return Cells(num, kind, True, texts).plain()
 
-# %% ../../nbs/sheets/11_plan.ipynb #1d8d52ea
+# %% ../../nbs/sheets/11_plan.ipynb #9b1c5012
 class _Layout:
     "At which slot of the store the value of each cell stands; slot 0 is the blank cell"
     def __init__(self, n):
         self.slot, self.starts, self.end = np.zeros(n, dtype=np.int64), [], 0
-    # a segment of these cells; of those that count, if not of all
+
+    # a segment of these cells, or those that count
     def add(self, ids, mine=slice(None)):
         self.starts.append(self.end)
         self.slot[ids[mine]] = (self.end + np.arange(len(ids)))[mine]
@@ -111,8 +113,7 @@ class _Step:
     "Formulas that are computed at once, and how they read what they see"
     def __init__(self, group, plan):
         self.group, self.plan, self.singles, self.contractions = group, plan, None, {}
-        # for formulas that keep their results
-        self.agrees = self.engine = self.sees = None
+        self.agrees = self.engine = self.sees = None # for those that keep their results
         self.pairs, self.parts = None, {} # how many numbers it makes; itself in parts
         with in_cell(plan.path, group.sheet, group.rows[0], group.cols[0]):
             self.readers = {j: plan.reader(w.sheet, group.tops[j], group.lefts[j],
@@ -120,53 +121,25 @@ class _Step:
                             for j, w in enumerate(group.windows) if w.read}
         self.needs = {s for r in self.readers.values() for s in r.segments}
         self.dynamic = bool(_dynamic_sheets(group.tree))
-        self.vast = any(w.read and not w.cut and (w.height == MAX_ROWS or w.width
-                                                  == MAX_COLS) for w in group.windows)
+        whole = [w.height == MAX_ROWS or w.width == MAX_COLS for w in group.windows]
+        self.vast = any(v and w.read and not w.cut
+                        for v, w in zip(whole, group.windows))
+
     def split(self): # the same, one by one
         if self.singles is None:
             self.singles = [_Step(self.group.take(np.array([i])), self.plan)
                             for i in range(len(self.group.rows))]
         return self.singles
+
     def seen(self, run): # what the formulas see, and what the file holds there
         if self.sees is None: self.sees = _Seen(self, run)
         return self.sees
+
     def first_ids(self): # number of each formula's first cell
         g = self.group
         return self.plan.index.of(g.sheet, g.rows, g.cols)
 
-# %% ../../nbs/sheets/11_plan.ipynb #43d9b2dc
-class Plan:
-    "The order of computation for one choice of cells that are given"
-    def __init__(self,
-        path,           # of the workbook, for messages
-        # number of each cell that holds a constant, by (sheet, row, column)
-        constants:dict,
-        groups:list,    # of `Group`
-        given:tuple,    # of `Area`: what comes from outside
-        # formulas that wait for each other: 'refuse', 'keep' their saved results, or
-        # go round: most rounds, and the change at which they end
-        rings='refuse'
-    ):  # raises `SheetError` where formulas wait for each other
-        self.rings = rings
-        self.path, self.given, self.readers = path, tuple(given), {}
-        by_sheet = _by_sheet(constants)
-        places = ([(s, r, c) for s, (r, c, _) in by_sheet.items()]
-                  + [(a.sheet, *_area_cells(a)) for a in given])
-        self.index = CellIndex(places + [(g.sheet, *_spread(g.rows, g.cols, *g.size))
-                                         for g in groups])
-        ids = [self.index.of(a.sheet, *_area_cells(a)).reshape(-1) for a in given]
-        taken = np.zeros(self.index.n, dtype=bool)
-        taken[np.concatenate(ids + [np.zeros(0, dtype=np.int64)])] = True
-        groups, self.given_ids, self.after = self._not_given(groups, taken), ids, None
-        self.are_totals = None
-        try: graph = _Graph(self.index, groups, np.flatnonzero(taken))
-        except SheetError as e: raise SheetError(f"{path}: {e}") from None
-        self.layout = _Layout(self.index.n)
-        self._place_constants(by_sheet, taken | (graph.owner >= 0))
-        for area_ids in ids: self.layout.add(area_ids)
-        self._place_steps(graph)
-
-# %% ../../nbs/sheets/11_plan.ipynb #e192a723
+# %% ../../nbs/sheets/11_plan.ipynb #942ba3d9
 def _area_cells(a): return _spread([a.top], [a.left], *a.shape)
 
 def _by_sheet(constants): # -> rows, columns and numbers, as arrays, by sheet
@@ -175,136 +148,177 @@ def _by_sheet(constants): # -> rows, columns and numbers, as arrays, by sheet
         found.setdefault(sheet, []).append((row, col, k))
     return {sheet: np.array(places).T for sheet, places in found.items()}
 
-@patch
-# the formulas of which not every cell is given
-def _not_given(self:Plan, groups, taken):
-    kept = []
+def _not_given(index, groups, taken): # formulas of which not every cell is given
     for g in groups:
-        ids = self.index.windows(g.sheet, g.rows,
-                                 g.cols, *g.size).reshape(len(g.rows), -1)
-        kept.append(g.take(np.flatnonzero(~taken[ids].all(1))))
-    return [g for g in kept if len(g.rows)]
+        ids = index.windows(g.sheet, g.rows, g.cols, *g.size).reshape(len(g.rows), -1)
+        kept = g.take(np.flatnonzero(~taken[ids].all(1)))
+        if len(kept.rows): yield kept
 
-# %% ../../nbs/sheets/11_plan.ipynb #49e11546
-@patch
-def downstream(self:Plan)->np.ndarray: # bool for each cell by its number
-    "Which cells depend on what is given?"
-    if self.after is None:
-        none = np.zeros((0, 0), dtype=np.int64)
-        given = [Group(a.sheet, None, 'normal', a.shape, np.array([a.top]),
-                       np.array([a.left]), none, none, [], none) for a in self.given]
-        graph = _Graph(self.index, [s.group for s in self.steps] + given,
-                       np.zeros(0, dtype=np.int64))
-        n = graph.first[len(self.steps)] if given else graph.n
-        after = graph._after(np.arange(n, graph.n))
-        self.after = (graph.owner >= 0) & after[graph.owner]
-    return self.after
+class _Placed:
+    "Where what is known will stand: constants, and what is given"
+    def __init__(self, path, given):
+        self.path, self.given, self.readers = path, tuple(given), {}
 
-@patch
-def origins(self:Plan,
-    cell, # number of a cell
-    failed # numbers of cells that could not be computed
-)->list: # those on which the cell depends
-    "Which of these cells does another depend on?"
-    graph = _Graph(self.index, [s.group for s in self.steps],
-                   np.zeros(0, dtype=np.int64))
-    back = _Links(graph.target, graph.source, graph.nodes)
-    found, nodes = np.zeros(graph.nodes, dtype=bool), graph.owner[[cell]]
-    nodes = nodes[nodes >= 0]
-    while len(nodes):
-        found[nodes] = True
-        nodes = np.unique(back.of(nodes))
-        nodes = nodes[~found[nodes]]
-    return [f for f in failed if graph.owner[f] >= 0 and found[graph.owner[f]]]
+    def place(self, constants, groups): # all but the steps; the graph of these
+        by_sheet, given = _by_sheet(constants), self.given
+        places = [(s, r, c) for s, (r, c, _) in by_sheet.items()]
+        places += [(a.sheet, *_area_cells(a)) for a in given]
+        places += [(g.sheet, *_spread(g.rows, g.cols, *g.size)) for g in groups]
+        self.index = CellIndex(places)
+        ids = [self.index.of(a.sheet, *_area_cells(a)).reshape(-1) for a in given]
+        self.given_ids, taken = ids, np.zeros(self.index.n, dtype=bool)
+        taken[np.concatenate(ids + [np.zeros(0, dtype=np.int64)])] = True
+        groups = list(_not_given(self.index, groups, taken))
+        try: graph = _Graph(self.index, groups, np.flatnonzero(taken))
+        except SheetError as e: raise SheetError(f"{self.path}: {e}") from None
+        self.layout = _Layout(self.index.n)
+        self._place_constants(by_sheet, taken | (graph.owner >= 0))
+        for area_ids in ids: self.layout.add(area_ids)
+        return graph
 
-# %% ../../nbs/sheets/11_plan.ipynb #0aa4b74e
-@patch
-# the first segment: a blank cell, then what is not replaced
-def _place_constants(self:Plan, by_sheet, replaced):
-    ids = np.concatenate([[0]] + [self.index.of(s, r, c)
-                                  for s, (r, c, _) in by_sheet.items()])
-    numbers = np.concatenate([[-1]] + [k for _, _, k in by_sheet.values()])
-    replaced[0] = False
-    keep = ~replaced[ids]
-    self.constants = numbers[keep]
-    self.layout.add(ids[keep])
+    def _place_constants(self, by_sheet, replaced): # a blank cell, then what stays
+        ids = [self.index.of(s, r, c) for s, (r, c, _) in by_sheet.items()]
+        ids = np.concatenate([[0]] + ids)
+        numbers = np.concatenate([[-1]] + [k for _, _, k in by_sheet.values()])
+        replaced[0] = False
+        keep = ~replaced[ids]
+        self.constants = numbers[keep]
+        self.layout.add(ids[keep])
 
+# %% ../../nbs/sheets/11_plan.ipynb #94b79cc2
 _MAX_ROUNDS = 200_000 # formulas of a circle times its rounds
 
-@patch
-def _place_steps(self:Plan, graph): # a segment for each step
-    self.first_step, blocks = len(self.layout.starts), []
-    circles = None if self.rings == 'refuse' else []
-    try: order = _schedule(graph, circles)
-    except SheetError as e: raise SheetError(f"{self.path}: {e}") from None
-    self.circles = {first: (stop, why) for first, stop, why in circles or ()}
-    for first, (stop, why) in self.circles.items() if self.rings != 'keep' else ():
-        _enough((stop - first) * self.rings[0], _MAX_ROUNDS,
-                f"{self.path}: {why}: {stop - first:,} cells, {self.rings[0]:,} times")
-    for k, formulas in order:
-        blocks.append(graph.groups[k].take(formulas))
-        why = next((w for a, (b, w) in self.circles.items() if a < len(blocks) <= b), None)
-        if why and self.rings == 'keep':
-            blocks[-1] = replace(blocks[-1], kept=Kept(why, None))
-        ids = graph.outputs(blocks[-1]).reshape(-1)
-        self.layout.add(ids, graph.owner[ids] >= 0)
-    self.layout.starts, self.steps, held, read = np.array(self.layout.starts), [], 0, 0
-    for g in blocks:
-        self.steps.append(_Step(g, self))
-        readers = self.steps[-1].readers.values()
-        held, read = (held + sum(r.held() for r in readers),
-                      read + sum(math.prod(r.shape) for r in readers))
-        _enough(held, _MAX_HELD, f"{self.path}: {g.address()}: formulas up to here "
-                                 f"read {held:,} scattered cells")
-        _enough(read, _MAX_READ,
-                f"{self.path}: {g.address()}: formulas up to here read {read:,} cells")
+class _Laid(_Placed):
+    "Where each value will stand, and the steps in order"
+    def __init__(self,
+        path,           # of the workbook, for messages
+        constants:dict, # number of each constant, by (sheet, row, column)
+        groups:list,    # of `Group`
+        given:tuple,    # of `Area`: what comes from outside
+        rings='refuse'  # circles: 'refuse', 'keep' what is saved, or (rounds, change)
+    ):  # raises `SheetError` where formulas wait for each other
+        super().__init__(path, given)
+        self.rings, self.circles = rings, {}
+        self._place_steps(self.place(constants, groups))
 
-# %% ../../nbs/sheets/11_plan.ipynb #c2bbccda
-@patch
-def reader(self:Plan,
-    sheet:str,        # its name
-    tops:np.ndarray,  # first row of each range, (ranges,)
-    lefts:np.ndarray, # first column of each range, (ranges,)
-    height:int,       # of all of them
-    width:int,        # of all of them
-    cut:bool=True     # let whole columns and rows end at the last cell in use?
-): # with `segments`, and `read(store)` that returns `Cells`; of one range where all are the same
-    "Prepare to read many ranges"
-    if len(tops) > 1 and (tops == tops[0]).all() and (lefts == lefts[0]).all():
-        tops, lefts = tops[:1], lefts[:1]
-    return _Reader(self.layout.slot[self.index.windows(sheet, tops, lefts, height,
-                                                       width, cut)], self.layout.starts)
+    def _order(self, graph): # groups and formulas in order, and circles among them
+        circles = None if self.rings == 'refuse' else []
+        try: order = _schedule(graph, circles)
+        except SheetError as e: raise SheetError(f"{self.path}: {e}") from None
+        self.circles = {first: (stop, why) for first, stop, why in circles or ()}
+        for first, (stop, why) in self.circles.items() if self.rings != 'keep' else ():
+            rounds, n = self.rings[0], stop - first
+            _enough(n * rounds, _MAX_ROUNDS,
+                    f"{self.path}: {why}: {n:,} cells, {rounds:,} times")
+        return [graph.groups[k].take(formulas) for k, formulas in order]
 
-@patch
-def cells_reader(self:Plan,
-    ids # numbers of cells
-): # as `reader`, of one range that holds these cells in a row
-    "Prepare to read some cells"
-    return _Reader(self.layout.slot[ids][None, None], self.layout.starts)
+    def _place_steps(self, graph): # a segment for each step
+        self.first_step, blocks = len(self.layout.starts), self._order(graph)
+        for first, (stop, why) in self.circles.items() if self.rings == 'keep' else ():
+            for k in range(first, stop):
+                blocks[k] = replace(blocks[k], kept=Kept(why, None))
+        for g in blocks:
+            ids = graph.outputs(g).reshape(-1)
+            self.layout.add(ids, graph.owner[ids] >= 0)
+        self.layout.starts = np.array(self.layout.starts)
+        self.steps, self.held, self.n_read = [], 0, 0
+        for g in blocks: self._add_step(_Step(g, self))
 
-@patch
-def area_reader(self:Plan,
-    area:Area # what to read
-): # as `reader`, made once
-    "Prepare to read one range"
-    if area not in self.readers:
-        self.readers[area] = self.reader(area.sheet, np.array([area.top]),
-                                         np.array([area.left]), *area.shape)
-    return self.readers[area]
+    def _add_step(self, step): # count what its readers read, before the next is made
+        self.steps.append(step)
+        where = f"{self.path}: {step.group.address()}: formulas up to here read"
+        self.held += sum(r.held() for r in step.readers.values())
+        self.n_read += sum(math.prod(r.shape) for r in step.readers.values())
+        _enough(self.held, _MAX_HELD, f"{where} {self.held:,} scattered cells")
+        _enough(self.n_read, _MAX_READ, f"{where} {self.n_read:,} cells")
 
-@patch
-def wanted(self:Plan,
-    areas # list of `Area`
-)->list: # numbers of steps, in order
-    "Steps that these ranges need"
-    todo, found = {s for a in areas for s in self.area_reader(a).segments}, set()
-    while todo:
-        s = todo.pop() - self.first_step
-        if s < 0 or s in found: continue
-        found.add(s)
-        todo |= (set(range(s + self.first_step))
-                 if self.steps[s].dynamic else self.steps[s].needs)
-    return sorted(found)
+# %% ../../nbs/sheets/11_plan.ipynb #d3bb4d30
+class _Reading(_Laid):
+    "Prepares to read what is laid out"
+    def reader(self,
+        sheet:str,        # its name
+        tops:np.ndarray,  # first row of each range, (ranges,)
+        lefts:np.ndarray, # first column of each range, (ranges,)
+        height:int,       # of all of them
+        width:int,        # of all of them
+        cut:bool=True     # let whole columns and rows end at the last cell in use?
+    ):  # with `segments`, and `read(store)` that returns `Cells`; of one if all are one
+        "Prepare to read many ranges"
+        if len(tops) > 1 and (tops == tops[0]).all() and (lefts == lefts[0]).all():
+            tops, lefts = tops[:1], lefts[:1]
+        cells = self.index.windows(sheet, tops, lefts, height, width, cut)
+        return _Reader(self.layout.slot[cells], self.layout.starts)
+
+    def cells_reader(self,
+        ids # numbers of cells
+    ):  # as `reader`, of one range that holds these cells in a row
+        "Prepare to read some cells"
+        return _Reader(self.layout.slot[ids][None, None], self.layout.starts)
+
+    def area_reader(self,
+        area:Area # what to read
+    ):  # as `reader`, made once
+        "Prepare to read one range"
+        if area not in self.readers:
+            corner = np.array([area.top]), np.array([area.left])
+            self.readers[area] = self.reader(area.sheet, *corner, *area.shape)
+        return self.readers[area]
+
+    def wanted(self,
+        areas # list of `Area`
+    )->list: # numbers of steps, in order
+        "Steps that these ranges need"
+        todo, found = {s for a in areas for s in self.area_reader(a).segments}, set()
+        while todo:
+            s = todo.pop() - self.first_step
+            if s < 0 or s in found: continue
+            found.add(s)
+            before = range(s + self.first_step) if self.steps[s].dynamic else ()
+            todo |= set(before) or self.steps[s].needs
+        return sorted(found)
+
+# %% ../../nbs/sheets/11_plan.ipynb #f8485e10
+class Plan(_Reading):
+    "The order of computation for one choice of cells that are given"
+    after = are_totals = None # found when they are asked for
+
+    def downstream(self)->np.ndarray: # bool for each cell by its number
+        "Which cells depend on what is given?"
+        if self.after is None:
+            none = np.zeros((0, 0), dtype=np.int64)
+            def given(a): return Group(a.sheet, None, 'normal', a.shape, np.array([a.top]),
+                                       np.array([a.left]), none, none, [], none)
+            graph = self._graph([given(a) for a in self.given])
+            n = graph.first[len(self.steps)] if self.given else graph.n
+            after = graph.after(np.arange(n, graph.n))
+            self.after = (graph.owner >= 0) & after[graph.owner]
+        return self.after
+
+    def origins(self,
+        cell,  # number of a cell
+        failed # numbers of cells that could not be computed
+    )->list: # those on which the cell depends
+        "Which of these cells does another depend on?"
+        graph = self._graph()
+        nodes = graph.owner[[cell]]
+        back = _Links(graph.target, graph.source, graph.nodes)
+        found = back.reached(nodes[nodes >= 0])
+        return [f for f in failed if graph.owner[f] >= 0 and found[graph.owner[f]]]
+
+    def totals(self)->np.ndarray: # bool for each cell by its number
+        "Which cells are totals themselves?"
+        if self.are_totals is None:
+            self.are_totals = np.zeros(self.index.n, dtype=bool)
+            for s in self.steps:
+                tree = s.group.kept.tree if s.group.kept else s.group.tree
+                calls = () if tree is None else walk(tree)
+                if any(isinstance(n, Call) and n.name in TOTALS for n in calls):
+                    self.are_totals[s.first_ids()] = True
+        return self.are_totals
+
+    def _graph(self, more=()): # of all steps
+        groups = [s.group for s in self.steps] + list(more)
+        return _Graph(self.index, groups, np.zeros(0, dtype=np.int64))
 
 # %% ../../nbs/sheets/11_plan.ipynb #85692fab
 @dataclass
@@ -348,105 +362,98 @@ def _stir(x): # spreads the bits of 64-bit numbers
             x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
         return x ^ (x >> np.uint64(31))
 
-# %% ../../nbs/sheets/11_plan.ipynb #7fee43a2
-class _Sight(Context):
-    "What the formulas of one step see"
+# %% ../../nbs/sheets/11_plan.ipynb #01644f68
+def _each_its_own(x, shape): # (..., batch * formulas, h, w): what each looks at itself
+    lead, n, own = x.num.shape[:-3], shape[-1], x.num.shape[-2:]
+    if not lead: return x.map(lambda t: t.reshape(shape + own))
+    if lead != shape[:-1]: raise OneByOne
+    batch = math.prod(lead)
+    every, square = torch.arange(batch), (batch, batch, n) + own
+    return x.map(lambda t: t.reshape(square)[every, every].reshape(shape + own))
+
+def _check_known(plan, store, segments): # is all computed that a range shows?
+    late = [s for s in segments if store[s] is None]
+    if not late: return
+    where = plan.steps[late[0] - plan.first_step].group.address()
+    raise SheetError(f"it looks at {where}, which is not computed before it; use a "
+                     "fixed " "range instead of one that is computed")
+
+# %% ../../nbs/sheets/11_plan.ipynb #42a6da96
+class _Looking(Context):
+    "Reads what the formulas of one step see"
     def __init__(self, step, run):
         g = step.group
-        super().__init__(run.like, torch.from_numpy(g.rows),
-                         torch.from_numpy(g.cols), FUNCTIONS, run.texts)
-        self.step, self.run, self.known, self.seen, self.draws, self.lost = (
-            step, run, run.known, {}, 0, bool(run.failed))
-    def random(self, shape): # (formulas, 1, 1), with the batch in front
-        g, self.draws = self.step.group, self.draws + 1
-        batch = (np.arange(math.prod(self.run.batch)).reshape(self.run.batch + (1,))
-                 + self.run.first)
-        u = random_numbers(self.run.seed, zlib.crc32(g.sheet.encode()),
-                           self.draws, batch, g.rows, g.cols)
-        return torch.from_numpy(u).to(self.like)[..., None, None]
+        super().__init__(run.like, torch.from_numpy(g.rows), torch.from_numpy(g.cols),
+                         FUNCTIONS, run.texts)
+        self.step, self.run, self.known = step, run, run.known
+        self.seen, self.draws, self.lost = {}, 0, bool(run.failed)
+
     def leaf(self, node): # the values of a window
         if node.index not in self.seen:
             self.seen[node.index] = self.step.readers[node.index].read(self.run.store)
         return self.seen[node.index]
+
     def position(self, node): # the place of a window
         g, device = self.step.group, self.like.device
         top, left = (torch.from_numpy(t[node.index]).to(device)
                      for t in (g.tops, g.lefts))
-        return Place(node.sheet, top, left, torch.full_like(top, node.height),
-                     torch.full_like(top, node.width))
+        size = (torch.full_like(top, n) for n in (node.height, node.width))
+        return Place(node.sheet, top, left, *size)
+
+    def read(self, place): # the values of a range whose place was computed
+        plan, bad, size = self.step.plan, place.bad(), place.sizes()
+        top, left = np.broadcast_arrays(*(torch.where(bad, 1, t).cpu().numpy()
+                                          for t in (place.top, place.left)))
+        if bad.all():
+            fault = torch.full(top.shape + (1, 1), REF, device=self.like.device)
+            return build(self.like.new_zeros(top.shape + (1, 1)), fault)
+        self.run.work.spend(20 * top.size * math.prod(size), self.step.group.address)
+        corners = top.reshape(-1), left.reshape(-1)
+        cells = plan.index.windows(place.sheet, *corners, *size, cut=False)
+        reader = _Reader(plan.layout.slot[cells], plan.layout.starts)
+        _check_known(plan, self.run.store, reader.segments)
+        x = reader.read(self.run.store)
+        if top.ndim > 1: x = _each_its_own(x, top.shape)
+        if not bad.any(): return x
+        fault = bad[..., None, None]
+        num, kind = torch.where(fault, float(REF), x.num), x.full_kind()
+        return Cells(num, torch.where(fault, FAULT, kind), True, x.texts)
+
+    def left_out(self, place, size, hidden, nested): # as in `Context`
+        plan, data = self.step.plan, self.run.sheets.get(place.sheet)
+        top, left = np.broadcast_arrays(*(t.cpu().numpy()
+                                          for t in (place.top, place.left)))
+        same = (top == top.flat[0]).all() and (left == left.flat[0]).all()
+        if same: top, left = top.flat[:1], left.flat[:1]
+        rows = top[..., None, None] + np.arange(size[0])[:, None]
+        cols = left[..., None, None] + np.arange(size[1])
+        gone = {'all': 'hidden', 'filtered': 'filtered'}.get(hidden)
+        gone = list(getattr(data, gone)) if data and gone else []
+        shape = np.broadcast_shapes(rows.shape, cols.shape)
+        out = np.broadcast_to(np.isin(rows, gone), shape)
+        if nested: out = out | plan.totals()[plan.index.of(place.sheet, rows, cols)]
+        return torch.from_numpy(out.copy()).to(self.like.device) if out.any() else None
+
+# %% ../../nbs/sheets/11_plan.ipynb #547deaa5
+class _Sight(_Looking):
+    "What the formulas of one step see, and what they need not look at one by one"
+    def random(self, shape): # (formulas, 1, 1), with the batch in front
+        g, run, self.draws = self.step.group, self.run, self.draws + 1
+        batch = np.arange(math.prod(run.batch)).reshape(run.batch + (1,)) + run.first
+        sheet = zlib.crc32(g.sheet.encode())
+        u = random_numbers(run.seed, sheet, self.draws, batch, g.rows, g.cols)
+        return torch.from_numpy(u).to(self.like)[..., None, None]
+
     def shortcut(self, node, array):
         if isinstance(node, Running): return self._running(node.window)
         if not isinstance(node, CutOff): return _contract(self, node, array)
         w, clip = node.window, self.step.plan.index.clip
-        return self.constant(float(w.height * w.width
-                                   - math.prod(clip(w.height, w.width))))
+        left = w.height * w.width - math.prod(clip(w.height, w.width))
+        return self.constant(float(left))
+
     def _running(self, window): # sums of all pieces of a column at once
         heights = torch.from_numpy(self.step.group.heights[window.index])
         return running_sum(self.leaf(window), heights.to(self.like.device), self.lost)
-
-# %% ../../nbs/sheets/11_plan.ipynb #e0d37646
-@patch
-def read(self:_Sight, place):
-    height, width = place.sizes()
-    plan, bad = self.step.plan, place.bad()
-    top, left = np.broadcast_arrays(*(torch.where(bad, 1, t).cpu().numpy()
-                                      for t in (place.top, place.left)))
-    if bad.all():
-        fault = torch.full(top.shape + (1, 1), REF, device=self.like.device)
-        return build(self.like.new_zeros(top.shape + (1, 1)), fault)
-    self.run.work.spend(20 * top.size * height * width, self.step.group.address)
-    cells = plan.index.windows(place.sheet, top.reshape(-1),
-                               left.reshape(-1), height, width, cut=False)
-    reader = _Reader(plan.layout.slot[cells], plan.layout.starts)
-    self._check_known(reader)
-    x = reader.read(self.run.store)
-    if top.ndim > 1: x = _each_its_own(x, top.shape)
-    if not bad.any(): return x
-    fault = bad[..., None, None]
-    return Cells(torch.where(fault, float(REF), x.num),
-                 torch.where(fault, FAULT, x.full_kind()), True, x.texts)
-
-# (..., batch * formulas, h, w): of each element of the batch, what it looks at itself
-def _each_its_own(x, shape):
-    lead, n, own = x.num.shape[:-3], shape[-1], x.num.shape[-2:]
-    if not lead: return x.map(lambda t: t.reshape(shape + own))
-    if lead != shape[:-1]: raise OneByOne
-    batch = int(np.prod(lead))
-    every = torch.arange(batch)
-    return x.map(lambda t: t.reshape((batch, batch, n)
-                                     + own)[every, every].reshape(shape + own))
-
-@patch
-def _check_known(self:_Sight, reader): # is all computed that a range shows?
-    plan, late = self.step.plan, [s for s in reader.segments
-                                  if self.run.store[s] is None]
-    if late:
-        raise SheetError(f"it looks at {plan.steps[late[0] - plan.first_step].group.address()}, which is not computed "
-                         "before it; use a fixed range instead of one that is computed")
-
-# %% ../../nbs/sheets/11_plan.ipynb #51a05763
-@patch
-def totals(self:Plan)->np.ndarray: # bool for each cell by its number
-    "Which cells are totals themselves?"
-    if self.are_totals is None:
-        self.are_totals = np.zeros(self.index.n, dtype=bool)
-        for s in self.steps:
-            tree = s.group.kept.tree if s.group.kept else s.group.tree
-            if tree is not None and {n.name for n in walk(tree) if isinstance(n, Call)} & set(TOTALS):
-                self.are_totals[s.first_ids()] = True
-    return self.are_totals
-
-@patch
-def left_out(self:_Sight, place, size, hidden, nested): # as in `Context`
-    plan, data = self.step.plan, self.run.sheets.get(place.sheet)
-    top, left = np.broadcast_arrays(place.top.cpu().numpy(), place.left.cpu().numpy())
-    if (top == top.flat[0]).all() and (left == left.flat[0]).all(): top, left = top.flat[:1], left.flat[:1]
-    rows = top[..., None, None] + np.arange(size[0])[:, None]
-    cols = left[..., None, None] + np.arange(size[1])
-    gone = data.hidden if data and hidden == 'all' else data.filtered if data and hidden == 'filtered' else ()
-    out = np.broadcast_to(np.isin(rows, list(gone)), np.broadcast_shapes(rows.shape, cols.shape))
-    if nested: out = out | plan.totals()[plan.index.of(place.sheet, rows, cols)]
-    return torch.from_numpy(out.copy()).to(self.like.device) if out.any() else None
 
 # %% ../../nbs/sheets/11_plan.ipynb #17b25cf5
 # the two ranges of SUMPRODUCT(a, b), or SUM(a*b) in an array formula
@@ -617,12 +624,15 @@ def _no_blanks(x): # no formula gives a blank
                  texts=x.texts).plain()
 
 # %% ../../nbs/sheets/11_plan.ipynb #11plan-w1
-_SMALL, _MANY = 1_000_000, 50_000_000 # numbers of a step: not watched; computed in parts
+# numbers of a step: not watched; computed in parts
+_SMALL, _MANY = 1_000_000, 50_000_000
 _GROW = set("""SEQUENCE MAKEARRAY RANDARRAY REDUCE SCAN MAP BYROW BYCOL OFFSET TRANSPOSE
     TOCOL TOROW MMULT VSTACK HSTACK EXPAND REPT INDIRECT""".split())
 
-def _pairs(step, node, array): # -> places, cells of each, numbers of the largest operation
-    if isinstance(node, Running): return len(step.group.rows), 1, step.group.height(node.window.index)
+# -> places, cells of each, numbers of the largest operation
+def _pairs(step, node, array):
+    if isinstance(node, Running):
+        return len(step.group.rows), 1, step.group.height(node.window.index)
     if isinstance(node, Window):
         if not node.read: return 1, 1, 1
         n, height, width = step.readers[node.index].shape
@@ -649,8 +659,9 @@ def _within_limits(step, run): # computed in parts where it is much, and watched
 
 def _in_parts(step, run, k): # some of the formulas at a time, so that memory suffices
     if k not in step.parts:
-        step.parts[k] = [_Step(step.group.take(which), step.plan) for which in
-                         np.array_split(np.arange(len(step.group.rows)), k) if len(which)]
+        step.parts[k] = [_Step(step.group.take(which), step.plan)
+                         for which in np.array_split(np.arange(len(step.group.rows)), k)
+                         if len(which)]
     return _side_by_side([compute_step(s, run) for s in step.parts[k]])
 
 # %% ../../nbs/sheets/11_plan.ipynb #d5036999

@@ -11,7 +11,6 @@ __all__ = []
 from dataclasses import dataclass, replace
 import numpy as np
 import torch
-from fastcore.basics import patch
 from .formulas import (Call, Chain, Empty, Fault,
                                          Leaf, Ref, Unary, rebuild, unparse, walk)
 from .evaluate import (Context, NeedsCells,
@@ -51,49 +50,64 @@ class Running:
     window: Window
     def __str__(self)->str: return f'running SUM({self.window})'
 
-# %% ../../nbs/sheets/10a_windows.ipynb #e6fb584f
-class _Binder(Context):
+# %% ../../nbs/sheets/10a_windows.ipynb #824afebc
+class _Locator(Context):
     "Finds out, before anything is computed, where ranges lie"
     def __init__(self, family):
         super().__init__(torch.zeros((), dtype=torch.float64),
                          family.rows, family.cols, FUNCTIONS)
-        # arrays, one for each window
-        self.family, self.places, self.faults = family, [], []
-        self.growing = set() # numbers of windows that a running sum adds up
-        # is it only asked what is seen? Then each formula sees its own piece
-        self.kept = isinstance(family.tree, Call) and family.tree.name.startswith('\0')
+        self.family, self.places, self.faults = family, [], [] # an array each
 
     def position(self, node): # of a plain range
         return Place(node.sheet, *map(torch.tensor, self._corner_and_size(node)))
 
-    # the tree with windows instead of ranges
-    def bind(self, node, array, whole=True, read=True, cut=False):
-        window = self._window(node, array or whole or not read, read, cut)
-        if window: return window
-        if isinstance(node, Unary) and node.op == '@' and is_range(node.arg):
-            if self._is_fixed(node.arg): return self.bind(node.arg, False, False)
-            return Unary('@', self.bind(node.arg, array, array, read))
-        if isinstance(node, Unary):
-            return Unary(node.op,
-                         self.bind(node.arg, array or node.op == '{', node.op == '{'))
-        if isinstance(node, Chain):
-            ranges, places = node.ops[0] in ' :,', node.ops[0] in ' :'
-            terms = tuple(self.bind(t, array, ranges, not places, cut)
-                          for t in node.terms)
-            return Chain(node.ops, terms, node.last)
-        if isinstance(node, Call):
-            args = tuple(self._argument(node, i, array, whole, read)
-                         for i in range(len(node.args)))
-            if node.name == 'SUM' and not self.kept and _grows(*node.args):
-                self.growing.add(args[0].index)
-            return Call(node.name, args)
-        return node
+    def _corner_and_size(self, ref): # top, left, height, width: an array for each
+        edges = ref.at(self.family.rows, self.family.cols)
+        top, left, bottom, right = np.broadcast_arrays(*edges, self.family.rows)[:4]
+        return (np.minimum(top, bottom), np.minimum(left, right),
+                abs(top - bottom) + 1, abs(left - right) + 1)
 
-# %% ../../nbs/sheets/10a_windows.ipynb #d0946fcf
-_BLIND_TO_BLANKS = set('''SUM SUMSQ PRODUCT AVERAGE COUNT COUNTA MAX MIN LARGE SMALL MEDIAN VAR VAR.S VARP VAR.P
-    STDEV STDEV.S STDEVP STDEV.P DEVSQ RANK RANK.EQ CORREL SUMXMY2 SUMX2MY2 SUMX2PY2 SUMPRODUCT AND OR SUMIF SUMIFS
-    AVERAGEIF AVERAGEIFS MAXIFS MINIFS COUNTIF COUNTIFS COUNTBLANK MATCH XMATCH LOOKUP VLOOKUP HLOOKUP XLOOKUP INDEX
-    SUBTOTAL AGGREGATE'''.split())
+    def located(self, node): # the place of a range; None: it depends on cells
+        if isinstance(node, Ref): return Place(node.sheet, *self._corner_and_size(node))
+        try: place = locate(node, self)
+        except NeedsCells: return None
+        knows = isinstance(node, Call) and node.name == 'INDEX' # its own errors
+        if knows and place.bad().any(): return None
+        return Place(place.sheet,
+                     *np.broadcast_arrays(*place[1:], self.family.rows)[:4])
+
+    def is_fixed(self, node): # does its place depend on no content of a cell?
+        try: locate(node, self)
+        except NeedsCells: return False
+        return True
+
+    def _one_cell(self, place, fault): # in each formula's own row or column
+        single = (place.height == 1) & (place.width == 1)
+        if single.all(): return place, fault
+        tensors = Place(place.sheet, *map(torch.tensor, place[1:]))
+        cell, outside = meet(tensors, self.rows, self.cols)
+        fault = np.where((fault > 0) | single, fault, outside.numpy())
+        keep = single | (fault > 0)
+        four = (np.where(keep, a, b.numpy()) for a, b in zip(place[1:], cell[1:]))
+        return Place(place.sheet, *four), fault
+
+    def window(self, node, whole, read, cut): # of a range whose place is known, or None
+        place = self.located(node) if is_range(node) else None
+        if place is None: return None
+        nothing = isinstance(node, Chain) and node.ops[0] == ' '
+        fault = place.bad() * (NULL if nothing else REF)
+        if not whole: place, fault = self._one_cell(place, fault)
+        self.places.append(place)
+        self.faults.append(fault)
+        return Window(len(self.places) - 1, place.sheet, 0, 0, read, cut)
+
+# %% ../../nbs/sheets/10a_windows.ipynb #f6d13653
+_BLIND_TO_BLANKS = set('''
+    SUM SUMSQ PRODUCT AVERAGE COUNT COUNTA MAX MIN LARGE SMALL MEDIAN VAR VAR.S VARP
+    VAR.P STDEV STDEV.S STDEVP STDEV.P DEVSQ RANK RANK.EQ CORREL SUMXMY2 SUMX2MY2
+    SUMX2PY2 SUMPRODUCT AND OR SUMIF SUMIFS AVERAGEIF AVERAGEIFS MAXIFS MINIFS COUNTIF
+    COUNTIFS COUNTBLANK MATCH XMATCH LOOKUP VLOOKUP HLOOKUP XLOOKUP INDEX SUBTOTAL
+    AGGREGATE'''.split())
 
 def _is_vast(node): # a whole column or row?
     return isinstance(node, Ref) and (node.bottom - node.top == MAX_ROWS - 1
@@ -103,88 +117,63 @@ def _may_cut(call): # whole columns are arguments themselves, not parts of a com
     plain = (is_reference(a) or not any(map(_is_vast, walk(a))) for a in call.args)
     return call.name in _BLIND_TO_BLANKS and all(plain)
 
-# a piece of a column, $A$1:A2, that is longer in the next row?
-def _grows(ref, *more):
+def _grows(ref, *more): # a piece of a column, $A$1:A2, that is longer in the next row?
     return (not more and isinstance(ref, Ref)
             and not ref.relative[0] and ref.relative[2])
 
-@patch
-def _argument(self:_Binder, node, i, array, whole, read):
-    arg, letters = (node.args[i], FUNCTIONS[node.name].letters
-                    if node.name in FUNCTIONS else 'r*')
-    known = letters.rstrip('*') and (letters.endswith('*') or i < len(letters))
-    letter = letter_of(letters, i) if known else 'r'
-    if node.name in ('ROW', 'COLUMN', 'ROWS', 'COLUMNS'): # only its place or its size
-        return self.bind(arg, True, True, not is_range(arg))
-    if is_range(node) and i == 0:
-        return self.bind(arg, array or letter == 'a',
-                         True, read and node.name != 'OFFSET', _may_cut(node))
-    if node.name in ('SUMIF', 'AVERAGEIF') and i == 2 and is_range(arg):
-        arg = self._as_large_as(node.args[0], arg)
-    return self.bind(arg, array or letter == 'a',
-                     letter in 'ra' or whole and letter == 'p', True, _may_cut(node))
-
-# %% ../../nbs/sheets/10a_windows.ipynb #5d7ea431
-@patch
-# the range that begins with `ref` and has the size of another
-def _as_large_as(self:_Binder, model, ref):
-    if not isinstance(model, Ref) or not isinstance(
-        ref, Ref) or model.relative[:2] != model.relative[2:]:
-        return ref
+def _as_large_as(model, ref): # the range that begins with `ref` in another's size
+    if not isinstance(model, Ref) or not isinstance(ref, Ref): return ref
+    if model.relative[:2] != model.relative[2:]: return ref
     down, right = model.bottom - model.top, model.right - model.left
     return Ref(ref.sheet, ref.top, ref.left, ref.top + down,
                ref.left + right, ref.relative[:2] * 2)
 
-# %% ../../nbs/sheets/10a_windows.ipynb #aef9b53e
-@patch
-# top, left, height, width of a plain range: an array for each
-def _corner_and_size(self:_Binder, ref):
-    top, left, bottom, right = np.broadcast_arrays(
-        *ref.at(self.family.rows, self.family.cols), self.family.rows)[:4]
-    return (np.minimum(top, bottom), np.minimum(left, right),
-            abs(top - bottom) + 1, abs(left - right) + 1)
+# %% ../../nbs/sheets/10a_windows.ipynb #82320acc
+class _Binder(_Locator):
+    "Puts windows in the place of ranges"
+    def __init__(self, family):
+        super().__init__(family)
+        self.growing = set() # numbers of windows that a running sum adds up
+        # is it only asked what is seen? Then each formula sees its own piece
+        self.kept = isinstance(family.tree, Call) and family.tree.name.startswith('\0')
 
-@patch
-# does the place of a range depend on no content of a cell?
-def _is_fixed(self:_Binder, node):
-    try: locate(node, self)
-    except NeedsCells: return False
-    return True
+    def bind(self, node, array, whole=True, read=True, cut=False): # the tree, bound
+        window = self.window(node, array or whole or not read, read, cut)
+        if window: return window
+        if isinstance(node, Unary) and node.op == '@' and is_range(node.arg):
+            if self.is_fixed(node.arg): return self.bind(node.arg, False, False)
+            return Unary('@', self.bind(node.arg, array, array, read))
+        if isinstance(node, Unary):
+            spills = node.op == '{'
+            return Unary(node.op, self.bind(node.arg, array or spills, spills))
+        if isinstance(node, Chain):
+            ranges, places = node.ops[0] in ' :,', node.ops[0] in ' :'
+            terms = tuple(self.bind(t, array, ranges, not places, cut)
+                          for t in node.terms)
+            return Chain(node.ops, terms, node.last)
+        return self._call(node, array, whole, read) if isinstance(node, Call) else node
 
-@patch
-def _located(self:_Binder, node): # the place of a range, or None
-    if isinstance(node, Ref): return Place(node.sheet, *self._corner_and_size(node))
-    try: place = locate(node, self)
-    except NeedsCells: return None
-    # INDEX knows its own errors
-    if isinstance(node, Call) and node.name == 'INDEX' and place.bad().any():
-        return None
-    return Place(place.sheet, *np.broadcast_arrays(*place[1:], self.family.rows)[:4])
+    def _call(self, node, array, whole, read):
+        args = tuple(self._argument(node, i, array, whole, read)
+                     for i in range(len(node.args)))
+        if node.name == 'SUM' and not self.kept and _grows(*node.args):
+            self.growing.add(args[0].index)
+        return Call(node.name, args)
 
-@patch
-# for a range whose place is known, else None
-def _window(self:_Binder, node, whole, read, cut):
-    if not is_range(node): return None
-    place = self._located(node)
-    if place is None: return None
-    fault = place.bad() * (NULL if isinstance(node, Chain)
-                           and node.ops[0] == ' ' else REF)
-    if not whole: place, fault = self._one_cell(place, fault)
-    self.places.append(place)
-    self.faults.append(fault)
-    return Window(len(self.places) - 1, place.sheet, 0, 0, read, cut)
-
-# %% ../../nbs/sheets/10a_windows.ipynb #c909416f
-@patch
-def _one_cell(self:_Binder, place, fault):
-    single = (place.height == 1) & (place.width == 1)
-    if single.all(): return place, fault
-    cell, outside = meet(Place(place.sheet, *map(torch.tensor, place[1:])),
-                         self.rows, self.cols)
-    fault = np.where((fault > 0) | single, fault, outside.numpy())
-    keep = single | (fault > 0)
-    return Place(place.sheet, *(np.where(keep, a, b.numpy())
-                                for a, b in zip(place[1:], cell[1:]))), fault
+    def _argument(self, node, i, array, whole, read):
+        arg, function = node.args[i], FUNCTIONS.get(node.name)
+        letters = function.letters if function else 'r*'
+        known = letters.rstrip('*') and (letters.endswith('*') or i < len(letters))
+        letter, cut = letter_of(letters, i) if known else 'r', _may_cut(node)
+        array = array or letter == 'a'
+        if node.name in ('ROW', 'COLUMN', 'ROWS', 'COLUMNS'): # only its place or size
+            return self.bind(arg, True, True, not is_range(arg))
+        if is_range(node) and i == 0:
+            return self.bind(arg, array, True, read and node.name != 'OFFSET', cut)
+        if node.name in ('SUMIF', 'AVERAGEIF') and i == 2 and is_range(arg):
+            arg = _as_large_as(node.args[0], arg)
+        return self.bind(arg, array, letter in 'ra' or whole and letter == 'p',
+                         True, cut)
 
 # %% ../../nbs/sheets/10a_windows.ipynb #223c2a17
 @dataclass(frozen=True)

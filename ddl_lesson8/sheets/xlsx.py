@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from xml.parsers import expat
-from fastcore.basics import patch
 from .address import (MAX_COLS,
                                         MAX_FORMULA, MAX_ROWS, MAX_TEXT, SheetError)
 from .address import (cell_name, col_number,
@@ -79,8 +78,10 @@ class SheetData:
     "One sheet of a workbook"
     name: str
     cells: dict = field(default_factory=dict, repr=False) # `Cell` by (row, column)
-    hidden: set = field(default_factory=set, repr=False)  # numbers of rows that are not shown
-    filters: list = field(default_factory=list, repr=False) # edges of ranges that show only some of their rows
+    # numbers of rows that are not shown
+    hidden: set = field(default_factory=set, repr=False)
+    # edges of ranges that show only some of their rows
+    filters: list = field(default_factory=list, repr=False)
 
     @property
     def filtered(self)->set: # numbers of rows
@@ -169,23 +170,56 @@ def whole(text, what): # a whole number as the format writes one
          f'{what} is {text[:20]!r}, which is no number')
     return int(text)
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #559afab6
-class Walk:
-    "Walks through the XML of a sheet: hands each cell to `take`, and keeps the places of rows"
+# %% ../../nbs/sheets/02b_xlsx.ipynb #3cde9d6d
+class _Rows:
+    "Where a walk through a sheet is"
     def __init__(self, take):
-        self.take, self.guard, self.parser = take, Guard(
-            MAX_ELEMENTS), expat.ParserCreate(namespace_separator='}')
-        p = self.parser
-        p.buffer_text, p.StartElementHandler, p.EndElementHandler = (
-            True, self.start, self.end)
-        p.CharacterDataHandler, p.StartDoctypeDeclHandler = (
-            self.text, self.guard.doctype)
+        self.take, self.parser = take, expat.ParserCreate(namespace_separator='}')
         self.rows, self.row, self.col, self.cell, self.words = [], 0, 0, None, None
         self.data, self.skip, self.in_row = None, 0, False
         self.hidden, self.filter, self.filters = set(), None, []
 
+    def open_row(self, attrs):
+        need(self.data and not self.data[1] and not self.in_row,
+             'a row stands where none can be')
+        at = attrs.get('r')
+        self.row = whole(at, 'the number of a row') if at else self.row + 1
+        self.col, self.in_row = 0, True
+        need(1 <= self.row <= MAX_ROWS, f'its row {self.row} lies outside a sheet')
+        self.rows.append([self.row, self.parser.CurrentByteIndex, 0])
+        if attrs.get('hidden') in ('1', 'true'): self.hidden.add(self.row)
+
+    def open_cell(self, attrs):
+        at = attrs.get('r')
+        if not self.in_row or self.cell is not None:
+            raise SheetError(f'its cell {at} stands outside a row')
+        row, self.col = _address(at) if at else (self.row, self.col + 1)
+        if row != self.row: raise SheetError(f'its cell {at} stands in row {self.row}')
+        if self.col > MAX_COLS: raise SheetError(f'its row {row} runs out of the sheet')
+        self.cell = Raw(row, self.col, attrs, self.parser.CurrentByteIndex)
+
+    def inside(self, tag, attrs): # of a cell
+        cell, here = self.cell, self.parser.CurrentByteIndex
+        if tag in ('row', 'sheetData'): raise SheetError('a row stands inside a cell')
+        if tag == 'v' or tag == 'f' or tag == 't' and not self.skip: self.words = []
+        twice = (tag == 'f' and cell.f_attrs is not None or tag == 'v'
+                 and cell.value is not None or tag == 'is' and cell.inline is not None)
+        if twice:
+            raise SheetError(f'the cell {cell_name(cell.row, cell.col)} has two values')
+        if tag == 'f': cell.f_attrs, cell.f_span = attrs, here
+        elif tag == 'is': cell.inline = ''
+        elif tag == 'rPh': self.skip += 1
+        elif tag == 'extLst': cell.ext_span = here
+
+# %% ../../nbs/sheets/02b_xlsx.ipynb #49541749
+class Walk(_Rows):
+    "Walks through the XML of a sheet: hands each cell to `take`, keeps places of rows"
     def run(self, data): # bytes
-        self.parser.Parse(data, True)
+        p, self.guard = self.parser, Guard(MAX_ELEMENTS)
+        p.buffer_text, p.StartDoctypeDeclHandler = True, self.guard.doctype
+        p.StartElementHandler, p.EndElementHandler = self.start, self.end
+        p.CharacterDataHandler = self.text
+        p.Parse(data, True)
 
     def text(self, words):
         if self.words is not None: self.words.append(words)
@@ -205,68 +239,30 @@ class Walk:
             need(self.data is None, 'it has cells in two places')
             self.data = [self.parser.CurrentByteIndex, 0]
         elif tag == 'autoFilter' and guard.depth == 2: self.filter = attrs.get('ref')
-        elif tag == 'filterColumn' and self.filter: self.filters, self.filter = [_place(self.filter)], None
+        elif tag == 'filterColumn' and self.filter:
+            self.filters, self.filter = [_place(self.filter)], None
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #21a4f51d
-@patch
-def open_row(self:Walk, attrs):
-    need(self.data and not self.data[1] and not self.in_row,
-         'a row stands where none can be')
-    at = attrs.get('r')
-    self.row, self.col, self.in_row = (whole(at, 'the number of a row')
-                                       if at else self.row + 1, 0, True)
-    need(1 <= self.row <= MAX_ROWS, f'its row {self.row} lies outside a sheet')
-    self.rows.append([self.row, self.parser.CurrentByteIndex, 0])
-    if attrs.get('hidden') in ('1', 'true'): self.hidden.add(self.row)
+    def end(self, tag):
+        self.guard.depth -= 1
+        tag = _TAGS.get(tag)
+        if tag is None: return
+        cell, here = self.cell, self.parser.CurrentByteIndex
+        if tag == 'c' and cell is not None:
+            cell.end, self.cell = here, None
+            self.take(cell)
+        elif cell is not None: self.close(tag, cell, here)
+        elif tag == 'row' and self.in_row: self.rows[-1][2], self.in_row = here, False
+        elif tag == 'sheetData' and self.data: self.data[1] = here
 
-@patch
-def open_cell(self:Walk, attrs):
-    at = attrs.get('r')
-    if not self.in_row or self.cell is not None:
-        raise SheetError(f'its cell {at} stands outside a row')
-    row, self.col = _address(at) if at else (self.row, self.col + 1)
-    if row != self.row: raise SheetError(f'its cell {at} stands in row {self.row}')
-    if self.col > MAX_COLS: raise SheetError(f'its row {row} runs out of the sheet')
-    self.cell = Raw(row, self.col, attrs, self.parser.CurrentByteIndex)
-
-@patch
-def inside(self:Walk, tag, attrs): # of a cell
-    cell, here = self.cell, self.parser.CurrentByteIndex
-    if tag in ('row', 'sheetData'): raise SheetError('a row stands inside a cell')
-    if tag == 'v' or tag == 'f' or tag == 't' and not self.skip: self.words = []
-    twice = (tag == 'f' and cell.f_attrs is not None or tag == 'v'
-             and cell.value is not None or tag == 'is' and cell.inline is not None)
-    if twice:
-        raise SheetError(f'the cell {cell_name(cell.row, cell.col)} has two values')
-    if tag == 'f': cell.f_attrs, cell.f_span = attrs, here
-    elif tag == 'is': cell.inline = ''
-    elif tag == 'rPh': self.skip += 1
-    elif tag == 'extLst': cell.ext_span = here
-
-# %% ../../nbs/sheets/02b_xlsx.ipynb #638b5bc5
-@patch
-def end(self:Walk, tag):
-    self.guard.depth -= 1
-    tag = _TAGS.get(tag)
-    if tag is None: return
-    cell, here = self.cell, self.parser.CurrentByteIndex
-    if cell is None: return self.end_outside(tag, here)
-    if tag == 'c':
-        cell.end, self.cell = here, None
-        self.take(cell)
-    elif tag == 'v': cell.value = ''.join(self.words)
-    elif tag == 'f':
-        cell.formula, cell.f_span = ''.join(self.words), (cell.f_span, here)
-    elif tag == 'extLst': cell.ext_span = (cell.ext_span, here)
-    elif tag == 'rPh': self.skip -= 1
-    elif tag == 't' and not self.skip:
-        cell.inline = (cell.inline or '') + ''.join(self.words)
-    if tag in 'fvt': self.words = None
-
-@patch
-def end_outside(self:Walk, tag, here):
-    if tag == 'row' and self.in_row: self.rows[-1][2], self.in_row = here, False
-    elif tag == 'sheetData' and self.data: self.data[1] = here
+    def close(self, tag, cell, here): # something inside a cell ends
+        if tag == 'v': cell.value = ''.join(self.words)
+        elif tag == 'f':
+            cell.formula, cell.f_span = ''.join(self.words), (cell.f_span, here)
+        elif tag == 'extLst': cell.ext_span = (cell.ext_span, here)
+        elif tag == 'rPh': self.skip -= 1
+        elif tag == 't' and not self.skip:
+            cell.inline = (cell.inline or '') + ''.join(self.words)
+        if tag in 'fvt': self.words = None
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #dbb1941b
 _ESCAPE = re.compile(r'_x([0-9A-Fa-f]{4})_')
@@ -298,7 +294,8 @@ def check_text(text, where): # raise where a cell cannot hold it
 def _day(text, date1904): # a date in ISO form as the number that Excel counts with
     first = datetime(1899, 12, 30)
     if text[2:3] == ':': # only a time of the day
-        return (datetime.fromisoformat('1899-12-30T' + text) - first) / timedelta(days=1)
+        return (datetime.fromisoformat('1899-12-30T' + text)
+                - first) / timedelta(days=1)
     moment = datetime.fromisoformat(text.replace('Z', '')).replace(tzinfo=None)
     days = (moment - first) / timedelta(days=1)
     if date1904: return days - 1462
@@ -350,13 +347,43 @@ def check_formula(text): # raise where no spreadsheet program would take it
 def _place(text): # 'A1:B2' -> its four edges
     return tuple(parse_area(text)[1:])
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #302cf2b2
-class _Cells:
+# %% ../../nbs/sheets/02b_xlsx.ipynb #87b38947
+class _Shared:
+    "Formulas that stand once, and their copies"
+    def __init__(self, budget):
+        self.budget, self.cells, self.shared, self.waiting = budget, {}, {}, []
+
+    def add_shared(self, raw, at, value):
+        key = raw.f_attrs.get('si')
+        text = check_formula(raw.formula.removeprefix('=')) if raw.formula else ''
+        if raw.formula:
+            new = 'ref' in raw.f_attrs or key not in self.shared
+            if new: self.shared[key] = text, *at
+        elif key in self.shared: text = self.copy(key, at)
+        else: self.waiting.append((key, at))
+        self.cells[at] = Cell(value, text, 'normal')
+
+    def copy(self, key, at):
+        text, row, col = self.shared[key]
+        self.budget.letters -= len(text)
+        need(self.budget.letters >= 0,
+             f'the copies of shared formulas have more than {_MAX_COPIED:,} letters')
+        return shift_formula(text, at[0] - row, at[1] - col)
+
+    def done(self): # the cells, with the copies whose first came later
+        for key, at in self.waiting:
+            if key not in self.shared:
+                raise SheetError(f"cell {cell_name(*at)} is damaged: it shares the "
+                                 f"formula number {key}, which is missing")
+            self.cells[at] = self.cells[at]._replace(formula=self.copy(key, at))
+        return self.cells
+
+# %% ../../nbs/sheets/02b_xlsx.ipynb #7e7c2141
+class _Cells(_Shared):
     "Makes `Cell`s of what the walk hands over"
     def __init__(self, strings, date1904, dynamic, budget):
-        self.strings, self.date1904, self.dynamic, self.budget = (
-            strings, date1904, dynamic, budget)
-        self.cells, self.shared, self.waiting = {}, {}, []
+        super().__init__(budget)
+        self.strings, self.date1904, self.dynamic = strings, date1904, dynamic
 
     def take(self, raw):
         at = raw.row, raw.col
@@ -366,9 +393,8 @@ class _Cells:
                 raise SheetError(f'the workbook has more than {_MAX_CELLS:,} cells')
             if at in self.cells: raise SheetError('it stands there twice')
             value = _content(raw, self.strings, self.date1904)
-            if raw.f_attrs is None:
-                if value is not None: self.cells[at] = Cell(value)
-            else: self.add_formula(raw, at, value)
+            if raw.f_attrs is not None: self.add_formula(raw, at, value)
+            elif value is not None: self.cells[at] = Cell(value)
         except (ValueError, OverflowError) as e:
             raise SheetError(f'cell {cell_name(*at)} is damaged: {e}') from None
 
@@ -378,44 +404,14 @@ class _Cells:
         if kind == 'shared': return self.add_shared(raw, at, value)
         ref = _place(a['ref']) if a.get('ref') else (*at, *at)
         if kind == 'dataTable':
-            self.cells[at] = Cell(value, f"TABLE({a.get('r1', '')},{a.get('r2', '')})",
-                                  'table', ref)
-        else:
-            text = check_formula((raw.formula or '').strip().removeprefix('='))
-            if kind != 'array': ref, kind = None, 'normal'
-            elif raw.attrs.get('cm') in self.dynamic: kind = 'dynamic'
-            if text: self.cells[at] = Cell(value, text, kind, ref)
-            elif value is not None: self.cells[at] = Cell(value)
-
-# %% ../../nbs/sheets/02b_xlsx.ipynb #e2f5cdac
-@patch
-def add_shared(self:_Cells, raw, at, value): # the first may stand below its copies
-    key = raw.f_attrs.get('si')
-    if raw.formula:
-        text = check_formula(raw.formula.removeprefix('='))
-        if 'ref' in raw.f_attrs or key not in self.shared: self.shared[key] = text, *at
-        self.cells[at] = Cell(value, text, 'normal')
-    elif key in self.shared: self.cells[at] = Cell(value, self.copy(key, at), 'normal')
-    else:
-        self.waiting.append((key, at))
-        self.cells[at] = Cell(value, '', 'normal') # keeps the order
-
-@patch
-def copy(self:_Cells, key, at):
-    text, row, col = self.shared[key]
-    self.budget.letters -= len(text)
-    need(self.budget.letters >= 0,
-         f'the copies of shared formulas have more than {_MAX_COPIED:,} letters')
-    return shift_formula(text, at[0] - row, at[1] - col)
-
-@patch
-def done(self:_Cells): # the cells, with the copies whose first came later
-    for key, at in self.waiting:
-        if key not in self.shared:
-            raise SheetError(f"cell {cell_name(*at)} is damaged: it shares the formula "
-                             f"number {key}, which is missing")
-        self.cells[at] = self.cells[at]._replace(formula=self.copy(key, at))
-    return self.cells
+            text = f"TABLE({a.get('r1', '')},{a.get('r2', '')})"
+            self.cells[at] = Cell(value, text, 'table', ref)
+            return
+        text = check_formula((raw.formula or '').strip().removeprefix('='))
+        if kind != 'array': ref, kind = None, 'normal'
+        elif raw.attrs.get('cm') in self.dynamic: kind = 'dynamic'
+        if text: self.cells[at] = Cell(value, text, kind, ref)
+        elif value is not None: self.cells[at] = Cell(value)
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #c567ea8f
 _MAX_CELLS, _MAX_STRINGS = 1_000_000, 1_000_000 # cells of a workbook; texts of its list
@@ -634,7 +630,8 @@ def _active(file, root, sheets): # name of the sheet that Excel shows first
     return ([n for n, what, _ in sheets[at:at + 1] if what == 'worksheet']
             or list(file.sheets))[0]
 
-def _iterate(root): # rounds, and the change at which they end; None where no circle is computed
+# rounds, and the change at which they end; None where no circle is computed
+def _iterate(root):
     if not _flag(root, 'calcPr', 'iterate'): return None
     node = root.find(MAIN + 'calcPr')
     try: rounds, least = (float(node.get(f'iterate{k}', d)) for k, d in

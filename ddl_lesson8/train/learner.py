@@ -537,6 +537,10 @@ class Learner:
         "Take over what `about` kept under 'known', which may differ between the file and this learner"
 
 # %% ../../nbs/train/01_learner.ipynb #af57d847
+# what comes of contents that a learner does not expect
+_NO_FIT = (ValueError, LookupError, TypeError, AttributeError, RuntimeError,
+           ArithmeticError)
+
 def load_learner(
     path:str|Path,   # a file written by `save` of any learner of this library
     data=None,       # to train on; not needed to predict
@@ -548,6 +552,8 @@ def load_learner(
     "Load a learner without the data it was trained on; raise `ValueError` when the file does not fit"
     path = Path(path)
     saved = _read(path, 'cpu')
+    if not (isinstance(saved.get('maker'), str) and isinstance(saved.get('about'), dict)):
+        raise ValueError(f"{path.name} does not say who made it: take another copy of the file")
     module, _, name = saved['maker'].partition(':')
     if module.split('.')[0] != 'ddl_lesson8' and module not in trust:
         if model is None: raise ValueError(f"{path.name} was made by {saved['maker']}, which is not of this library: pass the model, load_learner(path, model=…), or trust=[{module!r}]")
@@ -555,14 +561,17 @@ def load_learner(
     try: kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError): raise ValueError(f"{path.name} was made by {saved['maker']}, which is not here") from None
     if not (isinstance(kind, type) and issubclass(kind, Learner)): raise ValueError(f"{path.name}: {name} is no learner")
-    learn = kind.again(saved['about'], data, model, loss_func, device)
+    try: learn = kind.again(saved['about'], data, model, loss_func, device)
+    except _NO_FIT as e:
+        if isinstance(e, ValueError) and path.name in str(e): raise
+        raise ValueError(f"{path.name} cannot be made again: {str(e)[:500]}") from e
     state = saved['state']
     try:
         if state['opt_name'] == _name(learn.opt): learn._set_state(state)
         else: # an optimiser of your own: enough to predict
             learn.model.load_state_dict(state['model'])
             learn.n_inputs = state['n_inputs']
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
+    except _NO_FIT as e:
         raise ValueError(f"{path.name} does not fit the model: {str(e)[:500]}") from e
     return learn
 

@@ -215,6 +215,7 @@ def uses(number, path, level, original):
     if number % 5 == 0: yield 'module', lambda: SheetModule.load(path, [])()
     if number % 20 == 0: yield 'engine', constants
     if number % 40 == 0: yield 'audit', lambda: audit(path)
+    if number % 40 == 10: yield 'how', lambda: [SheetModule.load(path, []).frozen, SheetModule.load(path, [], unknown='refuse')()]
     if number % 80 == 0: yield 'view', lambda: sheet_document(path)
 
 
