@@ -6,17 +6,18 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/collab.html.md"""
 
 # %% auto #0
 __all__ = ['DotProduct', 'sigmoid_range', 'in_range', 'as_vocab', 'EmbeddingDotBias', 'emb_sz_rule', 'get_emb_sz', 'EmbeddingNN',
-           'CombinedModel', 'collab_learner']
+           'CombinedModel', 'whole_number', 'collab_learner']
 
 # %% ../nbs/03_collab.ipynb #5d4567b3
-import warnings
 from importlib import import_module
+from numbers import Integral
 import torch
 from torch import nn
 from fastcore.basics import patch
 from fastcore.meta import delegates
 from .embeddings import Embedding, Vocab
 from .data.facts import TableEncoder
+from .data.frames import warn_caller
 from .data.scan import ScannedRatings
 from .train.learner import Learner, seeded
 from .train.newcomer import at_least_float32, score_for
@@ -254,6 +255,7 @@ def collab_model(
     if kind == 'network': return EmbeddingNN(users, items, config['emb_szs'], y_range=y_range, **net)
     return CombinedModel(users, items, *tables, n_factors, config['emb_szs'], y_range=y_range, **net)
 
+# %% ../nbs/03_collab.ipynb #276985d4
 _LATER = dict(recommend='recommend newcomer new_item numbers_of_new average_person seen split_facts',
               warm_start='extend') # module -> methods that it brings
 
@@ -284,6 +286,24 @@ class CollabLearner(RatingLearner):
         return cls(train, valid, model, encoders, about['settings'], memory_again(about['known']), device=device, **kw)
 
 # %% ../nbs/03_collab.ipynb #11ba0aa0
+_USUAL = dict(dot=(1024, .008, .4), network=(1024, .008, 1.5), combined=(1024, .008, .8),
+              bpr=(1024, .01, .5), softmax=(8192, .03, .2)) # batch size, learning rate, weight decay
+
+def whole_number(n, name): # refuse what is none, or less than 1
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1: raise ValueError(f"{name}={n!r}: a whole number, 1 at least")
+
+def _order(loss, negatives): # None for stars
+    if loss not in ('mse', 'bpr', 'softmax'): raise ValueError(f"loss={loss!r}: choose 'mse', 'bpr' or 'softmax'")
+    if loss == 'mse' and negatives: raise ValueError("negatives are for loss='bpr' and loss='softmax'")
+    if negatives is not None: whole_number(negatives, 'negatives')
+    return None if loss == 'mse' else loss
+
+def _warn_of_one_value(rating): # stars that are all the same
+    low, high = rating.min().item(), rating.max().item()
+    if low == high:
+        warn_caller(f"each rating is {low:g}, so there is nothing to learn from stars: for bought or not, read or "
+                    "not, take loss='softmax' or loss='bpr'")
+
 def _kind(use_nn, metadata, order, layers, emb_szs, p): # of the model; contradictions are refused
     if use_nn and metadata: raise ValueError("use_nn and metadata are two models: choose one")
     if not (use_nn or metadata) and not layers is emb_szs is p is None:
@@ -303,29 +323,25 @@ def collab_learner(
     metadata:bool=False,   # dot product plus a network that reads the tables of users and items (`CombinedModel`)?
     p:float|None=None,     # dropout in the network; the model's default when None
     loss:str='mse',        # 'mse': stars, by `loss_func`; 'bpr' or 'softmax': the order of items
-    negatives:int|None=None, # random items that an order is learned against; 1 for 'bpr', all for 'softmax' when None
+    negatives:int|None=None, # random items that an order is learned against; 16 for 'bpr', all for 'softmax' when None
     loss_func=nn.functional.mse_loss, # function of prediction and target
-    batch_size:int|None=None, # ratings in a batch; 1024, for an order 8192 when None
-    lr:float|None=None,    # learning rate; .008, for an order .03 when None
-    wd:float|None=None,    # weight decay; .4 for the dot product, 1.5 for a network, .8 for both, .2 for an order when None
+    batch_size:int|None=None, # ratings in a batch; 1024, for 'softmax' 8192 when None
+    lr:float|None=None,    # learning rate; .008, for 'bpr' .01, for 'softmax' .03 when None
+    wd:float|None=None,    # weight decay; .4 for the dot product, 1.5 for a network, .8 for both, .5 for 'bpr', .2 for 'softmax' when None
     valid:float=.2,        # share of ratings put away when `data` is not split yet; 0 trains on all
     seed:int=0,            # of the split, the first numbers and the shuffles
     **kwargs               # to `Learner`
 )->CollabLearner: # not trained yet
     "A learner that predicts ratings, or orders items, ready to fit (claim C7)"
-    if loss not in ('mse', 'bpr', 'softmax'): raise ValueError(f"loss={loss!r}: choose 'mse', 'bpr' or 'softmax'")
-    order = None if loss == 'mse' else loss
-    if not order and negatives: raise ValueError("negatives are for loss='bpr' and loss='softmax'")
+    order = _order(loss, negatives)
+    whole_number(n_factors, 'n_factors')
     kind = _kind(use_nn, metadata, order, layers, emb_szs, p)
     if isinstance(data, ScannedRatings):
         settings = dict(batch_size=batch_size, lr=lr, wd=wd)
         return _from_disk(data, kind, order, n_factors, y_range=y_range, loss_func=loss_func, seed=seed,
                           **{k: v for k, v in settings.items() if v is not None}, **kwargs)
     train, held = split_ratings(data, valid, seed)
-    low, high = train.rating.min().item(), train.rating.max().item()
-    if low == high and not order:
-        warnings.warn(f"each rating is {low:g}, so there is nothing to learn from stars: for bought or not, read or "
-                      "not, take loss='softmax' or loss='bpr'", stacklevel=2)
+    if not order: _warn_of_one_value(train.rating)
     users, items, encoders = Vocab(train.users), Vocab(train.items), (TableEncoder(train.user_table), TableEncoder(train.item_table))
     if isinstance(emb_szs, dict): emb_szs = get_emb_sz(train, emb_szs)
     config = dict(kind=kind, n_factors=int(n_factors), p=p, order=order, negatives=negatives,
@@ -333,9 +349,9 @@ def collab_learner(
                   layers=[int(n) for n in ([n_factors] if layers is None else layers)],
                   y_range=None if order else range_for(y_range, train.rating))
     with seeded(seed): model = collab_model(users, items, config, _facts(train, encoders) if metadata else ())
-    if wd is None: wd = .2 if order else dict(dot=.4, network=1.5, combined=.8)[kind]
-    kwargs |= dict(lr=lr or (.03 if order else .008), batch_size=batch_size or (8192 if order else 1024))
-    return CollabLearner(train, held, model, encoders, config, loss_func=loss_func, wd=wd, seed=seed, **kwargs)
+    size, rate, decay = (u if given is None else given for given, u in zip((batch_size, lr, wd), _USUAL[order or kind]))
+    return CollabLearner(train, held, model, encoders, config, batch_size=size, loss_func=loss_func,
+                         lr=rate, wd=decay, seed=seed, **kwargs)
 
 # %% ../nbs/03_collab.ipynb #80ac4039
 def _from_disk(scanned, kind, order, n_factors, **kwargs)->CollabLearner: # rows stay on disk; their split was made by `scan_ratings`

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from html import escape
 import torch
 from torch import nn
-from .collab import EmbeddingDotBias
+from fastcore.basics import patch
+from .collab import EmbeddingDotBias, as_vocab, whole_number
 from .data.ratings import Ratings
+from .data.read_ratings import as_ratings
 from .train.memory import Memory
+from .train.rating_learner import row_numbers
 
 # %% ../nbs/05b_ranking.ipynb #9dd6a97e
 def solve_side(
@@ -69,13 +72,16 @@ def _towards(mine, other, rated, alpha, penalty, steps=3)->torch.Tensor: # what 
 class ALS:
     "Weighted least squares for choices without stars, in turns (Hu, Koren and Volinsky, 2008)"
     def __init__(self,
-        ratings:Ratings,   # only who has rated what counts, not how
+        ratings,           # `Ratings`, or any table of them; only who has rated what counts, not how
         n_factors:int=50,  # numbers that describe each user and item
         alpha:float=3.,    # how much more a rated item counts than another
         penalty:float=15., # of the size of factors
         seed:int=0         # of the first numbers
     ):
+        ratings = as_ratings(ratings)
         if not len(ratings): raise ValueError("there are no ratings to learn from")
+        whole_number(n_factors, 'n_factors')
+        if not (0 <= alpha < math.inf and 0 < penalty < math.inf): raise ValueError(f"alpha={alpha}, penalty={penalty}: alpha from 0 up, penalty above 0")
         self.ratings, self.alpha, self.penalty = ratings, alpha, penalty
         self.users, self.items, self.memory = ratings.users, ratings.items, Memory.of(ratings, None)
         g = torch.Generator().manual_seed(seed)
@@ -91,6 +97,7 @@ class ALS:
         n_turns:int=15 # both sides, so many times
     )->'ALS': # itself
         "Improve users and items in turns, by a few steps of conjugate gradients each (Takács, Pilászy and Tikk, 2011)"
+        whole_number(n_turns, 'n_turns')
         u, i = self.user_factors, self.item_factors
         for _ in range(n_turns):
             u = _towards(u, i, self.rated, self.alpha, self.penalty)
@@ -103,6 +110,30 @@ class ALS:
     )->torch.Tensor: # (n, items)
         "Scores of all items"
         return self.user_factors[users] @ self.item_factors.T
+
+# %% ../nbs/05b_ranking.ipynb #1853ac94
+@patch
+def newcomer(self:ALS,
+    chosen # names of items; or a list of such lists, one for each newcomer
+)->torch.Tensor: # scores of all items, (items,); for a list of lists (newcomers, items)
+    "Score items for somebody who chose these, without training; raises `KeyError` for unknown names"
+    return _fold_in(self, chosen, 'item')
+
+@patch
+def new_item(self:ALS,
+    choosers # names of users; or a list of such lists, one for each new item
+)->torch.Tensor: # its scores with all users, (users,); for a list of lists (new items, users)
+    "Score a new item that these people chose, without training; raises `KeyError` for unknown names"
+    return _fold_in(self, choosers, 'user')
+
+def _fold_in(als, names, kind): # `kind` is what the names are of
+    vocab, factors = (as_vocab(als.items), als.item_factors) if kind == 'item' else (as_vocab(als.users), als.user_factors)
+    several = isinstance(names, (list, tuple)) and any(isinstance(n, (list, tuple)) for n in names)
+    rows = [row_numbers(vocab, n, kind).unique() for n in (names if several else [names])]
+    if not als.user_factors.any(): raise ValueError("nothing is learned yet: call fit first")
+    if not all(map(len, rows)): raise ValueError(f"no {kind} is named: from no choice nothing can be said")
+    scores = solve_side(factors, rows, als.alpha, als.penalty) @ factors.T
+    return scores if several else scores[0]
 
 # %% ../nbs/05b_ranking.ipynb #8cbf29e1
 @dataclass
@@ -149,10 +180,12 @@ def ranking_report(
 )->RankingReport:
     "Lists of unseen items against what people chose: the model, popularity and chance"
     memory = learner.memory
+    if not isinstance(held_out, Ratings): raise TypeError(f"held_out is `Ratings`, from the same split as the training ratings, not {type(held_out).__name__}")
+    whole_number(k, 'k')
     if list(held_out.items) != list(learner.items) or list(held_out.users) != list(learner.users):
         raise ValueError("held_out lists other users or items than the learner: split one `Ratings` with its method `split`")
     if not len(held_out): raise ValueError("nothing is held out, so no list can be judged")
-    if not 1 <= k <= len(learner.items): raise ValueError(f"lists of k={k} of {len(learner.items)} items: choose 1 to {len(learner.items)}")
+    if k > len(learner.items): raise ValueError(f"lists of k={k} of {len(learner.items)} items: choose 1 to {len(learner.items)}")
     people = held_out.user.unique()
     warm, g = people[memory.user[people]], torch.Generator().manual_seed(seed)
     if not len(warm): raise ValueError("nobody with something held out has a training rating")
@@ -169,6 +202,7 @@ def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the re
     rarity = -((popular / memory.user.sum()).clamp_min(1e-12)).log2()
     for users in people.split(chunk):
         scores = make(users).clone().float()
+        if scores.isnan().any(): raise ValueError("a score is NaN, so no list can be made: the weights are spoiled")
         scores[:, ~memory.item] = -torch.inf
         for at, u in enumerate(users.tolist()): scores[at, memory.seen(u, in_training=True)] = -torch.inf
         best = scores.topk(k)

@@ -84,6 +84,7 @@ def _network_part(m, facts, kind): # of the score; the network sees an average e
     if kind == 'user': return m.extra(u[:-1].mean(0).expand(n, -1), i[:n], facts.expand(n, -1), m.item_meta)
     return m.extra(u[:n], i[:-1].mean(0).expand(n, -1), m.user_meta, facts.expand(n, -1))
 
+# %% ../nbs/05_recommend.ipynb #6aa329d5
 @patch
 def average_person(self:CollabLearner,
     kind:str='user' # or 'item'
@@ -97,13 +98,13 @@ def average_person(self:CollabLearner,
 
 # %% ../nbs/05_recommend.ipynb #be25f83c
 def likely_chooser(
-    inputs:torch.Tensor, # of all items, (items, k)
+    inputs:torch.Tensor, # of all items, (items, k); for a new item of all people
     fixed:torch.Tensor,  # part of their score that is the same for all, (items,)
-    chosen:torch.Tensor, # rows of the chosen ones
+    chosen:torch.Tensor, # rows of the chosen ones, or of the choosers
     prior:Prior,         # what to believe before
     steps:int=20         # of Newton's method
 )->torch.Tensor: # (k,)
-    "The most likely numbers of somebody who chose these items"
+    "The most likely numbers of somebody who chose these items, or of an item that these people chose"
     z, precision, k = prior.mean, torch.linalg.inv(prior.cov), len(chosen)
     for _ in range(steps):
         p = (inputs @ z + fixed).softmax(0)
@@ -113,6 +114,14 @@ def likely_chooser(
         z = z + torch.linalg.solve(bend, slope)
     return z
 
+# %% ../nbs/05_recommend.ipynb #afa2ce8f
+@patch
+def _rivals(self:CollabLearner, people, part=4096)->torch.Tensor: # how high all items together stand with each, (people,)
+    items, bias = item_side(self.model)
+    known = self.learned('item').to(people.device)
+    def together(rows): return (rows[:, :-1] @ items[known, :-1].T + bias[known]).logsumexp(1)
+    return torch.cat([together(rows) for rows in people.split(part)])
+
 # %% ../nbs/05_recommend.ipynb #4439d49b
 @patch
 def numbers_of_new(self:CollabLearner,
@@ -120,7 +129,8 @@ def numbers_of_new(self:CollabLearner,
     given:torch.Tensor, # their ratings, (ratings,)
     facts:torch.Tensor|None=None, # encoded facts, (columns,)
     kind:str='user',    # what is new: 'user' or 'item'
-    prior:Prior|None=None # `average_person` when None
+    prior:Prior|None=None,# `average_person` when None
+    rivals:torch.Tensor|None=None # for a new item of a model of order: `_rivals`, where it is at hand
 )->tuple: # factors and bias of the new one (k,), inputs (others, k) and fixed part (others,) of its scores
     "Numbers for somebody new, or a new item, without training; rows of which nothing was learned teach nothing"
     with _evaluating(self.model): x, fixed = item_side(self.model, facts, kind)
@@ -128,9 +138,10 @@ def numbers_of_new(self:CollabLearner,
     useful = self.learned('item' if kind == 'user' else 'user')[rated]
     rated, given = rated[useful].to(x.device), given[useful].to(x)
     if not self.order: return posterior(x[rated], score_for(given, self.model.y_range) - fixed[rated], prior), x, fixed
-    if kind == 'item' and len(rated): raise TypeError("a model of order learns a new item from whole lists, not from a few choices: train again, or use its facts")
-    return likely_chooser(x, fixed, rated, prior), x, fixed
+    against = fixed if kind == 'user' else -(self._rivals(x) if rivals is None else rivals)
+    return likely_chooser(x, against, rated, prior), x, fixed
 
+# %% ../nbs/05_recommend.ipynb #f1e70936
 @patch
 def _predict_for(self:CollabLearner, known, kind):
     if isinstance(known, (list, tuple)):
@@ -213,6 +224,7 @@ def recommend(self:CollabLearner,
 @patch
 def _suggest(self:CollabLearner, user, n, exclude_seen, unknown, allowed, diversity)->Suggestions:
     rating = self.predict(user, unknown=unknown)
+    if rating[allowed].isnan().any(): raise ValueError("a prediction is NaN, so no list can be made: the weights are spoiled")
     rating[~allowed] = -torch.inf
     if exclude_seen: rating[self.seen(user)] = -torch.inf
     if diversity:

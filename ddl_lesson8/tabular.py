@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/tabular.html.md"""
 __all__ = ['tabular_forward', 'tabular_learner', 'permutation_importance', 'piecewise_linear', 'save_tabular', 'load_tabular']
 
 # %% ../nbs/06_tabular.ipynb #eed9cda3
-import inspect
+import inspect, math
 from pathlib import Path
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 from fastcore.meta import delegates
 from .collab import get_emb_sz, sigmoid_range
 from .data.columns import ColumnPrep, cont_cat_split, split_rows
-from .data.frames import as_frame
+from .data.frames import as_frame, warn_caller
 from .train.learner import Data, Learner, _read, load_learner, seeded
 from .train.tabular_model import SigmoidRange, TabularModel
 
@@ -130,6 +130,8 @@ def tabular_learner(
     parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
     net = {k: kwargs.pop(k) for k in list(kwargs) if k in inspect.signature(TabularModel).parameters}
     if net.get('y_range') and prep.y_kind == 'number': _check_range(net['y_range'], [p[-1] for p in parts if p])
+    if prep.y_kind == 'number' and _by_distance(loss_func) and not net.get('y_range'):
+        net = dict(y_scale=_mean_and_spread(parts[0][-1], y_names)) | net
     act = net.pop('act_cls', None)
     if prep.y_kind == 'class' and len(prep.y_classes) < 2: raise ValueError(f"the target {y_names[0]!r} has one class only, {prep.y_classes[0]!r}: there is nothing to tell apart")
     out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
@@ -147,6 +149,20 @@ def _act_config(act): # class and settings of an activation; `act_args` is None 
     args = {k: getattr(act, k) for k in inspect.signature(cls).parameters if hasattr(act, k)}
     whole = getattr(nn, cls.__name__, None) is cls and repr(cls(**args)) == repr(act)
     return dict(act=cls.__name__, act_args=args if whole else None)
+
+def _by_distance(loss): # does it ask how far numbers are apart?
+    names = 'mse_loss l1_loss smooth_l1_loss huber_loss'.split()
+    return (loss is None or isinstance(loss, (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss))
+            or loss in [getattr(nn.functional, n) for n in names])
+
+def _mean_and_spread(y, names): # of each target in training; a spread of 1 where it is always the same
+    y = y.double()
+    spread = y.std(0, correction=0)
+    spread = torch.where(spread > 0, spread, 1.).tolist()
+    for name, s, largest in zip(names, spread, y.abs().amax(0).tolist()):
+        if largest > 1e15: raise ValueError(f"the target '{name}' goes to {largest:.3g}, too large to be squared in float32: divide it")
+        if s < .01: warn_caller(f"the target '{name}' varies by {s:.2g} only, too little for the optimiser to see: multiply it by {10**-math.floor(math.log10(s)):g}")
+    return y.mean(0).tolist(), spread
 
 def _check_range(y_range, targets): # can the model reach the targets, but for one in a hundred?
     if len(y_range) != 2 or not all(isinstance(v, (int, float)) for v in y_range):

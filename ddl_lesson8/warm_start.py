@@ -13,13 +13,14 @@ import torch
 from torch import nn
 from fastcore.basics import patch
 from .collab import CollabLearner, EmbeddingNN
+from .data.frames import warn_caller
 from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .embeddings import Vocab
 from .train.learner import Data
 from .train.memory import Memory
 from .train.rating_learner import row_of
-import ddl_lesson8.recommend
+from .recommend import item_side
 
 # %% ../nbs/05c_warm_start.ipynb #51d263bb
 def _grow(learn, table, more, at): # rows into an embedding, and zeros of the same kind into the optimiser's memory of it
@@ -39,15 +40,15 @@ def _new_rows(learn, more, kind, names)->torch.Tensor|None: # factors and bias, 
     vocab, other = (learn.items, more.items) if kind == 'user' else (learn.users, more.users)
     mine, theirs = (more.user, more.item) if kind == 'user' else (more.item, more.user)
     known = torch.tensor([row_of(vocab, n) for n in other], dtype=torch.int64)[theirs]
-    if learn.order and kind == 'item': known = torch.full_like(known, -1) # a few choices say nothing of an item
     place = {name: k for k, name in enumerate(getattr(more, f'{kind}s'))}
     parts = mine.argsort(stable=True).split(mine.bincount(minlength=len(place)).tolist())
     prior, facts, rows = learn.average_person(kind), _facts_of(learn, more, kind), []
+    rivals = learn._rivals(item_side(learn.model, kind='item')[0]) if learn.order and kind == 'item' and names else None
     for name in names:
         part = parts[place[name]]
         part = part[known[part] >= 0]
         at = None if facts is None else facts[place[name]]
-        rows.append(learn.numbers_of_new(known[part], more.rating[part], at, kind, prior)[0])
+        rows.append(learn.numbers_of_new(known[part], more.rating[part], at, kind, prior, rivals)[0])
     return torch.stack(rows) if rows else torch.zeros(0, len(prior.mean))
 
 def _facts_of(learn, more, kind)->torch.Tensor|None: # encoded as when the model was made
@@ -59,9 +60,10 @@ def _facts_of(learn, more, kind)->torch.Tensor|None: # encoded as when the model
 def extend(self:CollabLearner,
     more # `Ratings`, or any table of ratings, with new and known names
 )->CollabLearner: # itself; it can be trained further, or used at once
-    "Take in more ratings without starting again: old rows keep their numbers, new names get rows by the newcomer's estimate"
+    "Take in more ratings: old rows stay, new names get rows by the newcomer's estimate; a notice where a loaded learner lacks its old ratings"
     more = as_ratings(more)
     _check_extension(self, more)
+    if self.ratings is None: warn_caller(_ONLY_NEW.format(len(more)))
     names = {k: [n for n in getattr(more, f'{k}s') if row_of(getattr(self, f'{k}s'), n) < 0] for k in ('user', 'item')}
     guesses = {k: _new_rows(self, more, k, names[k]) for k in names}
     facts = {k: _facts_of(self, more, k) for k in names}
@@ -70,6 +72,9 @@ def extend(self:CollabLearner,
     _join_ratings(self, more)
     self.plan, self._best, self._undo, self._moving = None, None, None, None
     return self
+
+_ONLY_NEW = ("this learner was loaded without its ratings: if you train on, it sees the {:,} new ones only and forgets. "
+             "To predict and recommend now, nothing is missing. To train on all, load it with load_learner(path, data=old_ratings)")
 
 def _check_extension(learn, more): # what would go wrong later
     if learn.team: raise ValueError("extend works in one process: save the learner, extend it alone, and load it again")

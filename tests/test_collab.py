@@ -335,8 +335,23 @@ def test_losses_of_order_by_loop():
     torch.testing.assert_close(softmax_loss(model, user, item), nn.functional.cross_entropy(scores[user], item))
     with seeded(1): found = bpr_loss(model, user, item, 2)
     with seeded(1): other = torch.randint(6, (2, 4))
-    gaps = [[(scores[u, i] - scores[u, j]) for u, i, j in zip(user, item, row)] for row in other]
-    torch.testing.assert_close(found, -torch.stack([g.sigmoid().log() for row in gaps for g in row]).mean())
+    hardest = [max((scores[u, j] for j in others if j != i), default=None) for u, i, others in zip(user, item, other.T)]
+    torch.testing.assert_close(found, -torch.stack([(scores[u, i] - s).sigmoid().log() for u, i, s in zip(user, item, hardest) if s is not None]).mean())
+
+def test_nobody_is_asked_about_what_they_have_chosen():
+    with seeded(0): model = EmbeddingDotBias(2, 5, 3, std=1.).double()
+    user, item = torch.tensor([0, 1]), torch.tensor([1, 4])
+    chosen = torch.tensor([0, 1, 3, 4, 5 + 4]) # person 0 has chosen all but item 2, person 1 item 4 only
+    scores = model(*torch.cartesian_prod(torch.arange(2), torch.arange(5)).T).view(2, 5)
+    gaps = scores[0, 1] - scores[0, 2], scores[1, 4] - scores[1, :4].max()
+    with seeded(0): found = bpr_loss(model, user, item, 200, chosen) # every item is drawn
+    torch.testing.assert_close(found, -torch.stack(gaps).sigmoid().log().mean())
+    everything = torch.arange(10)
+    assert bpr_loss(model, user, item, 3, everything) == 0 and bpr_loss(model, user, item, 3, everything).backward() is None
+
+@pytest.mark.parametrize('negatives', [0, -1, 1.5, True])
+def test_negatives_are_a_number_of_items(ratings, negatives):
+    with pytest.raises(ValueError, match='negatives=.*a whole number'): collab_learner(ratings, loss='bpr', negatives=negatives, device='cpu')
 
 def test_sampled_softmax_with_every_item_is_the_full_one(monkeypatch):
     with seeded(0): model = EmbeddingDotBias(4, 6, 3, std=1.)

@@ -67,6 +67,20 @@ def test_least_squares_falls(split):
         costs.append((((1 + model.alpha * table) * (table - u @ i.T)**2).sum() + model.penalty * (u.square().sum() + i.square().sum())).item())
     assert costs == sorted(costs, reverse=True)
 
+def test_newcomers_of_least_squares_are_rows_like_the_trained(split):
+    als = ALS(split[0], n_factors=4).fit(200) # so long that both sides stand still
+    for kind, fold, scores in (('user', als.newcomer, als.scores(torch.arange(60))), ('item', als.new_item, als.scores(torch.arange(60)).T)):
+        mine, others, names = (split[0].user, split[0].item, als.items) if kind == 'user' else (split[0].item, split[0].user, als.users)
+        lists = [[names[k] for k in others[mine == row].tolist()] for row in (0, 7)]
+        torch.testing.assert_close(fold(lists), scores[[0, 7]], atol=2e-3, rtol=0)
+        torch.testing.assert_close(fold(lists[0] + lists[0][:1]), scores[0], atol=2e-3, rtol=0) # named twice is once
+
+def test_newcomers_of_least_squares_that_are_refused(split, als):
+    with pytest.raises(KeyError, match='no item'): als.newcomer(['Haet'])
+    with pytest.raises(KeyError, match='no user'): als.new_item('nobody')
+    with pytest.raises(ValueError, match='no item is named'): als.newcomer([])
+    with pytest.raises(ValueError, match='call fit first'): ALS(split[0], n_factors=2).newcomer(['Heat'])
+
 @pytest.mark.parametrize('kwargs', [{}, dict(loss='softmax'), dict(use_nn=True, layers=[4]), dict(metadata=True)])
 def test_report_by_loop(split, kwargs):
     train, last = split

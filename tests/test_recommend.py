@@ -192,6 +192,34 @@ def test_newcomer_of_a_model_of_order(ratings):
     assert slope.abs().max() < 1e-2 and all(cost(z) <= cost(z + .1 * torch.randn(len(z))) for _ in range(5))
     assert found.recommend({'Heat': 1, 'Alien': 1}, 3)
 
+@pytest.mark.parametrize('loss', ['softmax', 'bpr'])
+def test_a_new_item_of_a_model_of_order(loss): # films hidden from training are found by who chose them
+    whole = planted_ratings(seed=0, n_users=200, appetite=37.).ratings
+    hidden = torch.arange(0, whole.n_items, 9)
+    found = collab_learner((whole.select(~torch.isin(whole.item, hidden)), None), n_factors=8, loss=loss, device='cpu', progress=False)
+    found.fit_one_cycle(15)
+    right = []
+    for k in hidden.tolist():
+        people = whole.user[whole.item == k]
+        if len(people) < 20: continue
+        told, rest = people[::2], people[1::2]
+        score = found.new_item({whole.users[u]: 1 for u in told.tolist()}) - found.model.u_bias.weight.detach()[:, 0]
+        others = torch.ones(whole.n_users, dtype=torch.bool).index_fill(0, people, False)
+        right.append((score[rest, None] > score[others]).float().mean().item())
+    assert len(right) > 8 and sum(right) / len(right) > .6
+    several = found.new_item([{'person 1': 1, 'person 2': 1}, {}])
+    torch.testing.assert_close(several[0], found.new_item({'person 1': 1, 'person 2': 1}))
+
+def test_numbers_of_a_new_item_are_the_most_likely(ratings):
+    found = collab_learner(ratings, n_factors=6, loss='softmax', device='cpu', progress=False)
+    found.fit_one_cycle(15)
+    rows, (x, _), prior = torch.tensor([0, 5, 9]), item_side(found.model, kind='item'), found.average_person('item')
+    z = found.numbers_of_new(rows, torch.ones(3), kind='item')[0]
+    scores = found.model(*torch.cartesian_prod(torch.arange(60), torch.arange(len(found.items))).T).view(60, -1).detach() - found.model.u_bias.weight.detach()
+    rivals = scores[:, found.learned('item')].logsumexp(1)
+    def cost(z): return -(x @ z - rivals).log_softmax(0)[rows].sum() + (z - prior.mean) @ torch.linalg.inv(prior.cov) @ (z - prior.mean) / 2
+    assert torch.autograd.functional.jacobian(cost, z).abs().max() < 1e-2
+
 def test_recommend_from_the_file_alone(learn, tmp_path):
     again = load_learner(learn.save(tmp_path/'f.pt'), device='cpu')
     assert again.recommend('person 1', 5) == learn.recommend('person 1', 5)

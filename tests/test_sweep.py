@@ -5,7 +5,9 @@ np, pd, pl, pa = (pytest.importorskip(n) for n in ('numpy', 'pandas', 'polars', 
 from ddl_lesson8.collab import collab_learner
 from ddl_lesson8.data.ratings import planted_ratings
 from ddl_lesson8.data.read_ratings import ratings_from_table
+from ddl_lesson8.ranking import ALS, ranking_report
 from ddl_lesson8.tabular import tabular_learner
+from ddl_lesson8.train.learner import load_learner
 
 USER, ITEM, RATING = ['a', 'b', 'c', 'a', 'b', 'c'] * 4, [f'i{k % 8}' for k in range(24)], [1., 2., 3., 4., 5., 3.] * 4
 COLS = dict(user=USER, item=ITEM, rating=RATING)
@@ -119,3 +121,71 @@ BAD = {'infinite': (dict(n=[math.inf] + N[1:]), 'y', 'not a finite'), 'target mi
 def test_bad_columns_are_refused(kind):
     change, target, words = BAD[kind]
     with pytest.raises(ValueError, match=words): predicted(TABLE | change, target)
+
+
+# ---- targets of any size, numbers written as text
+
+@pytest.mark.parametrize('loss', [None, torch.nn.L1Loss(), torch.nn.functional.huber_loss], ids=str)
+@pytest.mark.parametrize('factor, plus', [(1., 0.), (1e6, 0.), (.1, 1e4)])
+def test_the_unit_of_the_target_does_not_matter(factor, plus, loss):
+    g = np.random.default_rng(0)
+    x = g.normal(size=400)
+    def error(y):
+        learn = tabular_learner(dict(x=x, y=y), 'y', [], ['x'], layers=[20], batch_size=64, loss_func=loss, device='cpu', progress=False)
+        learn.fit_one_cycle(8, 1e-2)
+        return float((learn.predict(dict(x=x))[:, 0] - torch.tensor(y)).square().mean().sqrt()) / y.std()
+    assert error((3 * x + np.sin(4 * x)) * factor + plus) < .35
+
+def test_the_scale_of_the_target_goes_into_the_file(tmp_path):
+    learn = tabular_learner(TABLE | dict(y=[1000 * v for v in Y]), 'y', layers=[4], device='cpu', progress=False)
+    learn.fit(1)
+    assert torch.equal(load_learner(learn.save(tmp_path/'t'), device='cpu').predict(TABLE), learn.predict(TABLE))
+    assert 'OutputScale' not in str(tabular_learner(TABLE, 'c', device='cpu').model) and 'OutputScale' not in str(tabular_learner(TABLE, 'y', y_range=(-1, 7), device='cpu').model)
+    assert 'OutputScale' not in str(tabular_learner(TABLE, 'y', y_scale=None, device='cpu').model)
+
+def test_targets_that_a_network_cannot_see():
+    with pytest.warns(UserWarning, match="'y' varies by 2.1e-06 only.*multiply it by 1e\\+06") as said: tabular_learner(TABLE | dict(y=[1e-6 * v for v in Y]), 'y', device='cpu')
+    assert said[0].filename == __file__
+    with pytest.raises(ValueError, match='too large to be squared'): tabular_learner(TABLE | dict(y=[1e20 * v for v in Y]), 'y', device='cpu')
+    for bad in (([1.],), ([1., 2.], [1., 1.]), ([1.], [0.])):
+        with pytest.raises(ValueError, match='spread'): tabular_learner(TABLE, 'y', y_scale=bad, device='cpu')
+
+WRITTEN = {'thousands': ([f'{1000 * k:,}' for k in range(36)], True), 'share': ([f'{k} %' for k in range(36)], True), 'comma': ([f'{k},5' for k in range(36)], True), 'euro': ([f'€{k}.50' for k in range(36)], True),
+           'postcode': ([f'{10000 + k}' for k in range(36)], False), 'day': ([f'{k % 28 + 1:02d}.{k % 12 + 1:02d}.2020' for k in range(36)], False), 'few': (['1,5', '2,5'] * 18, False), 'word': ([f'1,{k}' for k in range(35)] + ['none'], False)}
+
+@pytest.mark.parametrize('kind', WRITTEN)
+def test_numbers_written_as_text_are_a_category_with_a_notice(kind):
+    import warnings
+    column, notice = WRITTEN[kind]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        tabular_learner(TABLE | dict(n=column), 'y', device='cpu')
+    assert [x.filename == __file__ for x in said if 'numbers as text' in str(x.message)] == [True] * notice
+
+
+# ---- recommenders
+
+@pytest.mark.parametrize('n', [0, -1, 2.5, True, '4'])
+def test_factors_are_a_whole_number(n):
+    for make in (lambda: collab_learner(COLS, n_factors=n), lambda: ALS(ratings_from_table(COLS, duplicates='last'), n_factors=n)):
+        with pytest.raises(ValueError, match='n_factors=.*a whole number'): make()
+
+@pytest.mark.parametrize('kwargs', [dict(alpha=-2.), dict(alpha=math.nan), dict(penalty=0.), dict(penalty=math.inf)], ids=str)
+def test_least_squares_that_could_not_be_solved(kwargs):
+    with pytest.raises(ValueError, match='alpha from 0 up'): ALS(COLS, **kwargs)
+
+def test_spoiled_weights_make_no_list():
+    train, last = planted_ratings(seed=0, n_users=30).ratings.split('leave_last_out')
+    found = collab_learner((train, None), n_factors=2, device='cpu', progress=False)
+    found.model.u_weight.weight.data.fill_(math.nan)
+    for make in (lambda: found.recommend('person 1'), lambda: ranking_report(found, last)):
+        with pytest.raises(ValueError, match='is NaN'): make()
+
+@pytest.mark.parametrize('sep', list('\t;|'))
+def test_files_that_other_programs_separate(tmp_path, sep):
+    path = tmp_path/'r.csv'
+    path.write_text('\n'.join(sep.join(row) for row in [('user', 'item', 'rating'), ('a', 'One, two', '3'), ('b', 'Three', '4')]))
+    assert ratings_from_table(path).items == ['One, two', 'Three']
+
+def test_choices_without_ratings_are_told_what_to_do():
+    with pytest.raises(ValueError, match="a column 'rating' of ones"): collab_learner({k: COLS[k] for k in ('user', 'item')}, loss='softmax')

@@ -57,7 +57,7 @@ def test_a_new_user_is_the_newcomer(ratings, kind):
     at = learn.learned('item')[:wanted.shape[1]].nonzero()[:, 0]
     for k, name in enumerate(('me', 'you')): torch.testing.assert_close(learn.predict(name, at), wanted[k, at], atol=1e-4, rtol=1e-4)
 
-@pytest.mark.parametrize('kind', ['dot', 'combined'])
+@pytest.mark.parametrize('kind', ['dot', 'combined', 'softmax'])
 def test_a_new_item_is_the_new_item(ratings, kind):
     learn = trained(ratings, kind)
     wanted = learn.new_item([{'person 1': 5, 'person 2': 1}, {}])
@@ -81,12 +81,19 @@ def test_only_known_names_change_no_number(learn):
 def test_a_loaded_learner_remembers_what_was_seen(ratings, tmp_path):
     learn = trained(ratings, 'dot', valid=0)
     learn.save(tmp_path/'l')
-    loaded = load_learner(tmp_path/'l', device='cpu').extend(rows())
+    with pytest.warns(UserWarning, match='the 8 new ones only') as said: loaded = load_learner(tmp_path/'l', device='cpu').extend(rows())
+    assert said[0].filename == __file__
     both = learn.extend(rows())
     for name in ('starts', 'items', 'trained', 'user', 'item'): assert torch.equal(getattr(loaded.memory, name), getattr(both.memory, name)), name
     assert loaded.memory.mean == pytest.approx(both.memory.mean) and loaded.memory.low == both.memory.low
     assert loaded.recommend('person 1') == both.recommend('person 1') and len(loaded.data.train[0]) == len(MORE)
     loaded.fit(1)
+
+@pytest.mark.filterwarnings('error')
+def test_a_learner_loaded_with_its_ratings_trains_on_all(ratings, tmp_path):
+    learn = trained(ratings, 'dot', valid=0)
+    loaded = load_learner(learn.save(tmp_path/'l'), data=learn.ratings, device='cpu').extend(rows())
+    assert len(loaded.data.train[0]) == len(learn.ratings) + len(MORE)
 
 @pytest.mark.parametrize('frame', ['pandas', 'polars', 'pyarrow'])
 def test_any_table_of_ratings_will_do(ratings, frame):

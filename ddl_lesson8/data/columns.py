@@ -16,6 +16,16 @@ from fastcore.basics import patch
 from .files import read_values, write_values
 from .frames import Column, Frame, as_frame, categories, check_columns, read_dates, warn_caller, with_columns
 
+# %% ../../nbs/data/04_columns.ipynb #ef62e58a
+_WRITTEN = re.compile(r"[€$£]? ?[-+]?\d{1,3}(?:[ .,']?\d{3})*(?:[.,]\d+)? ?[%€$£]?")
+
+def _say_if_numbers(name, column, max_card, is_target): # that a text column holds numbers, in a notice
+    if column.kind != 'other': return
+    texts = [v.strip() if isinstance(v, str) else '' for v in column.codes()[1]]
+    if len(texts) <= max_card or not all(map(_WRITTEN.fullmatch, texts)): return
+    if is_target or sum(not t.isdigit() for t in texts) > len(texts) / 2:
+        warn_caller(f"column '{name}' holds numbers as text, such as {min(texts)!r}, so each value counts as a name: make numbers of them if that is wrong")
+
 # %% ../../nbs/data/04_columns.ipynb #c76da0f6
 def cont_cat_split(
     table,           # data frame of pandas, polars or pyarrow
@@ -27,6 +37,7 @@ def cont_cat_split(
     skip = [dep_var] if isinstance(dep_var, str) else list(dep_var or [])
     check_columns(frame, skip, 'dep_var')
     for name in frame.columns:
+        _say_if_numbers(name, frame[name], max_card, name in skip)
         if name in skip: continue
         kind = frame[name].kind
         many = kind == 'whole' and len(np.unique(frame[name].values[~frame[name].gone])) > max_card

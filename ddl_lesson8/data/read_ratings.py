@@ -54,6 +54,8 @@ def _read_csv(path:Path, sep:str)->dict: # name -> list of text
     try: text = path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as e: raise ValueError(f"{path} is not UTF-8 text ({e}); save it as UTF-8") from None
     if '\0' in text: raise ValueError(f"{path}, line {text[:text.index(chr(0))].count(chr(10)) + 1}: a byte of value 0")
+    first = text.partition('\n')[0]
+    if sep == ',' and sep not in first: sep = next((s for s in '\t;|' if s in first), sep) # as many programs write tables
     reader, rows = csv.reader(io.StringIO(text), delimiter=sep), []
     try: rows = [(i, row) for i, row in enumerate(reader, 1) if row]
     except csv.Error as e: raise ValueError(f"{path}, line {reader.line_num}: {e}") from None
@@ -86,7 +88,8 @@ def _choose_columns(names:list, wanted:dict)->dict: # role -> name of the column
     rest = [n for n in names if n not in found.values() and _same_name(n) not in ('timestamp', 'time', 'date')]
     open_roles = [role for role, name in found.items() if name is None]
     if len(open_roles) == len(rest) == 1: return found | {open_roles[0]: rest[0]}
-    raise ValueError(f"no column for the {open_roles[0]}: name it with `{open_roles[0]}=`; the table has {names}")
+    ones = " For bought or not, read or not, add a column 'rating' of ones" if open_roles == ['rating'] else ''
+    raise ValueError(f"no column for the {open_roles[0]}: name it with `{open_roles[0]}=`; the table has {names}.{ones}")
 
 def _known(role, names)->str|None: # the column of that role
     at = {_same_name(n): n for n in reversed(names)}

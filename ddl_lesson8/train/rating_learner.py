@@ -116,15 +116,24 @@ def pairs_of(
 
 # %% ../../nbs/train/07_rating_learner.ipynb #866a001d
 def bpr_loss(
-    model:nn.Module,   # with a method `score`
+    model:nn.Module,   # a dot product with `tables` and a method `score`
     user:torch.Tensor, # rows of users, (batch,)
     item:torch.Tensor, # what each has chosen, (batch,)
-    negatives:int=1    # random other items for each
+    negatives:int=1,   # random other items for each, of which the one with the highest score counts
+    chosen:torch.Tensor|None=None # pairs that nobody is asked about, as numbers user * len(items) + item, rising
 )->torch.Tensor: # one number
-    "How often, softly, a random item stands above the chosen one (Rendle and others, 2009)"
-    other = torch.randint(len(model.items), (negatives, len(item)), device=item.device)
-    gap = model.score(user, item) - model.score(user.expand_as(other), other)
-    return -nn.functional.logsigmoid(gap).mean()
+    "How far, softly, the chosen item stands above another (Rendle and others, 2009), the strongest of a few (Zhang and others, 2013)"
+    u_weight, i_weight, _, i_bias = (t.detach() for t in model.tables())
+    other = torch.randint(len(i_weight), (negatives, len(item)), device=item.device)
+    rows = i_weight.index_select(0, other.flatten()).view(*other.shape, -1)
+    score, wrong = torch.einsum('nbk,bk->nb', rows, u_weight[user]) + i_bias[other], other == item
+    if chosen is not None:
+        pairs = user * len(i_weight) + other
+        wrong |= chosen[torch.searchsorted(chosen, pairs).clamp(max=len(chosen) - 1)] == pairs
+    score, at = score.masked_fill(wrong, -torch.inf).max(0)
+    gap = model.score(user, item) - model.score(user, other.gather(0, at[None])[0])
+    fair = score > -torch.inf # is there one that the person has not chosen?
+    return -(nn.functional.logsigmoid(gap) * fair).sum() / fair.sum().clamp(min=1)
 
 def softmax_loss(
     model:nn.Module,   # a dot product with `tables`
@@ -143,7 +152,7 @@ def softmax_loss(
     chosen = (u_weight[user] * i_weight[item]).sum(1) + i_bias[item]
     return (torch.cat([chosen[:, None], scores], 1).logsumexp(1) - chosen).mean()
 
-_ORDER_LOSSES, _DEFAULT_NEGATIVES = dict(bpr=bpr_loss, softmax=softmax_loss), dict(bpr=1, softmax=None)
+_DEFAULT_NEGATIVES = dict(bpr=16, softmax=None)
 
 # %% ../../nbs/train/07_rating_learner.ipynb #b1f31c72
 def _checked(rows, n, kind): # row numbers as int64 on the CPU
@@ -172,7 +181,7 @@ class RatingLearner(Learner):
         super().__init__(data, model, loss_func, **kwargs)
         self.ratings, self.held_out, self.encoders, self.config, self.n_inputs = train, valid, encoders, config, 2
         self.users, self.items, self.order = model.users, model.items, config.get('order')
-        self.memory = Memory.of(train, valid) if memory is None else memory
+        self.memory, self._pairs = Memory.of(train, valid) if memory is None else memory, None
 
     def learned(self,
         kind:str # 'user' or 'item'
@@ -185,8 +194,17 @@ class RatingLearner(Learner):
     )->torch.Tensor: # one number
         "The loss of one batch: of its ratings, or of the order of its items"
         if self.order is None: return super().loss(batch)
-        user, item, _ = batch
-        with self.autocast(): return _ORDER_LOSSES[self.order](self.model, user, item, self.config['negatives'] or _DEFAULT_NEGATIVES[self.order])
+        (user, item, _), negatives = batch, self.config['negatives'] or _DEFAULT_NEGATIVES[self.order]
+        with self.autocast():
+            if self.order == 'softmax': return softmax_loss(self.model, user, item, negatives)
+            return bpr_loss(self.model, user, item, negatives, self._chosen())
+
+    def _chosen(self)->torch.Tensor: # the pairs of training as numbers, user * number of items + item, rising, on the device
+        m = self.memory
+        if self._pairs is None or self._pairs[0] is not m:
+            user = torch.arange(len(m.user)).repeat_interleave(m.starts.diff())
+            self._pairs = m, (user * len(m.item) + m.items)[m.trained].to(self.device)
+        return self._pairs[1]
 
     def find_rows(self,
         names,              # one name, several, or a tensor of row numbers; all when None
