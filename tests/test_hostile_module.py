@@ -36,7 +36,7 @@ TOO_MUCH = {
     'many large ranges': (dict(rows=column(100, lambda i: f'SUM(C1:AZ{40_000 + i})')), 'formulas up to here read'),
     'ranges that move': (dict(rows=column(1500, lambda i: f'SUM(C{i}:CX{i + 1000})')), 'formulas up to here read 150,150,000 cells'),
     'places that are known late': (dict(rows=column(400, lambda i: f'OFFSET(C1,B{i},{i})')), 'may look anywhere'),
-    'many different formulas': (dict(rows=column(15_010, lambda i: f'B1+{i}')), '15,001 formulas that are no copies of each other'),
+    'many different formulas': (dict(rows=column(30_010, lambda i: f'B1+{i}')), '30,001 formulas that are no copies of each other'),
     'long different formulas': (dict(rows=column(150, lambda i: '+'.join(['B1'] * 2600) + f'+{i}')), 'letters; at most'),
     'many terms': (dict(rows=column(200, lambda i: f'{i}+m3x'), names=names(m0x='+'.join(['1'] * 20), m1x='+'.join(['m0x'] * 8), m2x='+'.join(['m1x'] * 8), m3x='+'.join(['m2x'] * 8))), 'the formulas up to here have more than 400,000 terms')}
 
