@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest, torch
 pl, np = pytest.importorskip('polars'), pytest.importorskip('numpy')
 from ddl_lesson8.collab import collab_learner
+from ddl_lesson8.data.files import write_values
 from ddl_lesson8.data.rated import rated_items
 from ddl_lesson8.data.ratings import Ratings
 from ddl_lesson8.data.scan import scan_ratings
@@ -68,10 +69,8 @@ def test_judging_by_pieces_is_judging_all_at_once(scanned, monkeypatch):
     assert learn.validate() == pytest.approx(whole, rel=1e-5)
 
 def test_a_scan_of_an_older_kind_is_made_again(scanned, tmp_path):
-    manifest = scanned.folder/'manifest.json'
-    text = manifest.read_text()
-    manifest.write_text(text.replace('"version": 2', '"version": 1'))
-    assert scan_ratings(tmp_path/'r.parquet', duplicates='keep').manifest['version'] == 2
+    write_values(scanned.folder/'manifest.json', scanned.manifest | dict(version=1))
+    assert scan_ratings(tmp_path/'r.parquet', duplicates='keep').manifest == scanned.manifest
 
 def test_nothing_to_train_on_is_said(tmp_path):
     pl.DataFrame(dict(user=[1], item=[1], rating=[3.])).write_parquet(tmp_path/'r.parquet')

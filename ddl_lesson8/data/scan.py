@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 import torch
+from fastcore.basics import patch
 from .files import read_values, write_values
 
 # %% ../../nbs/data/05_scan.ipynb #bea9d769
@@ -32,6 +33,7 @@ def _polars():
     except ImportError: raise ImportError("scanning needs polars: pip install 'ddl_lesson8[data]'") from None
     return polars
 
+# %% ../../nbs/data/05_scan.ipynb #bc185e7e
 _POLARS = 's3', 's3a', 'gs', 'gcs', 'az', 'azure', 'abfs', 'abfss', 'adl', 'hf', 'http', 'https' # addresses that polars reads as a stream
 
 def _protocol(path)->str: # of an address; '' for a path
@@ -56,6 +58,7 @@ def _listed(path): # file system and names
     if not names: raise FileNotFoundError(f"{path}: no file of ratings there; wanted one of {', '.join(_READERS)}")
     return fs, names
 
+# %% ../../nbs/data/05_scan.ipynb #44baa53c
 def _files(path): # the files of a path or folder, all of one kind; some addresses are left to polars
     if _protocol(path): return [str(path)], Path(str(path)).suffix
     path = Path(path)
@@ -254,36 +257,6 @@ class ScannedRatings:
         if not path.exists(): raise ValueError(f"{self.folder} has no column {name!r}; name it when you scan, for example timestamp='when'")
         return torch.from_file(str(path), shared=False, size=n, dtype=dtype) if n else torch.empty(0, dtype=dtype)
 
-    def tensors(self,
-        part:str='train' # or 'valid'
-    )->tuple: # `user`, `item`, `rating`, each (n,)
-        "What a learner wants: inputs first, target last"
-        return tuple(self.column(c, part) for c in ('user', 'item', 'rating'))
-
-    def pieces(self,
-        names:tuple,       # of columns
-        part:str='train',  # or 'valid'
-        size:int=2**22     # rows at a time
-    ): # tuples of arrays
-        "The rows in order, read a piece at a time"
-        for first in range(0, self.manifest['rows'][part], size): yield tuple(self.read(c, first, size, part) for c in names)
-
-    def read(self,
-        name:str,  # of a column
-        first:int, # row
-        size:int,  # most rows
-        part:str='train' # or 'valid'
-    )->np.ndarray: # (size,), in memory; fewer at the end
-        "Some rows of one column"
-        dtype = np.dtype(_COLUMNS[name])
-        return np.fromfile(self.folder/f'{part}-{name}.bin', dtype, size, offset=first * dtype.itemsize)
-
-    def learned(self,
-        kind:str # 'user' or 'item'
-    )->torch.Tensor: # bool, one for each
-        "Which users or items have a rating to train on"
-        return torch.tensor(self._table(kind + 's')['learned'].to_numpy())
-
     @property
     def users(self)->list: # ids, in the order of their row numbers
         "All users"
@@ -296,6 +269,41 @@ class ScannedRatings:
 
     def _names(self, kind): return self._table(kind).to_series().to_list()
     def _table(self, kind): return _polars().read_parquet(self.folder/f'{kind}.parquet')
+
+# %% ../../nbs/data/05_scan.ipynb #7bcc6cf7
+@patch
+def tensors(self:ScannedRatings,
+    part:str='train' # or 'valid'
+)->tuple: # `user`, `item`, `rating`, each (n,)
+    "What a learner wants: inputs first, target last"
+    return tuple(self.column(c, part) for c in ('user', 'item', 'rating'))
+
+@patch
+def pieces(self:ScannedRatings,
+    names:tuple,       # of columns
+    part:str='train',  # or 'valid'
+    size:int=2**22     # rows at a time
+): # tuples of arrays
+    "The rows in order, read a piece at a time"
+    for first in range(0, self.manifest['rows'][part], size): yield tuple(self.read(c, first, size, part) for c in names)
+
+@patch
+def read(self:ScannedRatings,
+    name:str,  # of a column
+    first:int, # row
+    size:int,  # most rows
+    part:str='train' # or 'valid'
+)->np.ndarray: # (size,), in memory; fewer at the end
+    "Some rows of one column"
+    dtype = np.dtype(_COLUMNS[name])
+    return np.fromfile(self.folder/f'{part}-{name}.bin', dtype, size, offset=first * dtype.itemsize)
+
+@patch
+def learned(self:ScannedRatings,
+    kind:str # 'user' or 'item'
+)->torch.Tensor: # bool, one for each
+    "Which users or items have a rating to train on"
+    return torch.tensor(self._table(kind + 's')['learned'].to_numpy())
 
 # %% ../../nbs/data/05_scan.ipynb #dfdbc5ca
 def _source(path): # what a folder was made from: names, sizes and times of the files

@@ -20,6 +20,7 @@ def _generator(*numbers): # its numbers depend on all of these
     for n in numbers: mixed = (mixed * 6364136223846793005 + n + 1442695040888963407) % 2**63
     return torch.Generator().manual_seed(mixed)
 
+# %% ../../nbs/train/04_disk.ipynb #996bc5f5
 class _BlockOrder(Sequence):
     "Row numbers of each batch of one epoch, block by block"
     def __init__(self, n_rows, n_batches, block_rows, seed, epoch):

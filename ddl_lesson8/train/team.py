@@ -50,25 +50,28 @@ class Team:
         "How much of the batch is mine"
         return (self.window[1] - self.window[0]) / self.window[2]
 
-    def sum(self,
-        x:torch.Tensor # one of each process, of one shape
-    )->torch.Tensor: # the same in all processes
-        "Sum over the parts of the batch, in place"
-        dist.all_reduce(x)
-        return x
-
-    def gather(self,
-        x:torch.Tensor, # (rows of mine, …)
-        sizes:list      # rows of each part
-    )->torch.Tensor: # (all rows, …)
-        "Put the parts of all processes together"
-        padded = x.new_zeros(max(sizes), *x.shape[1:])
-        padded[:len(x)] = x
-        parts = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(parts, padded.contiguous())
-        return torch.cat([p[:n] for p, n in zip(parts, sizes)])
-
     def __repr__(self)->str: return f'process {self.rank} of {self.world}, tables in {self.shards}'
+
+# %% ../../nbs/train/00c_team.ipynb #918d8c16
+@patch
+def sum(self:Team,
+    x:torch.Tensor # one of each process, of one shape
+)->torch.Tensor: # the same in all processes
+    "Sum over the parts of the batch, in place"
+    dist.all_reduce(x)
+    return x
+
+@patch
+def gather(self:Team,
+    x:torch.Tensor, # (rows of mine, …)
+    sizes:list      # rows of each part
+)->torch.Tensor: # (all rows, …)
+    "Put the parts of all processes together"
+    padded = x.new_zeros(max(sizes), *x.shape[1:])
+    padded[:len(x)] = x
+    parts = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(parts, padded.contiguous())
+    return torch.cat([p[:n] for p, n in zip(parts, sizes)])
 
 # %% ../../nbs/train/00c_team.ipynb #3e8d9816
 @patch
