@@ -11,13 +11,13 @@ __all__ = ['summary', 'older_cnn', 'newer_cnn', 'Jitter', 'layer_outputs', 'conf
 # %% ../nbs/08_trained_cnn.ipynb #dfa87201
 import math
 from functools import partial
-from html import escape
 from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import nn
 from .conv import Conv2d, conv_output_size
 from .pooling import MaxPool2d
+from .sheets.address import html_table
 
 # %% ../nbs/08_trained_cnn.ipynb #762e57f8
 @torch.no_grad()
@@ -88,11 +88,8 @@ class Summary:
         return '\n'.join(f'{a:<12}{b:<20}{c:<16}{d:>12}{e:>18}' for a, b, c, d, e in self.cells())
 
     def _repr_html_(self)->str:
-        style = [''] * 3 + [' style="text-align:right"'] * 2
-        line = lambda tag, r: ''.join(f'<{tag}{s}>{escape(c)}</{tag}>' for s, c in zip(style, r))
-        head, *body = self.cells()
-        rows = ''.join(f"<tr>{line('td', r)}</tr>" for r in body)
-        return f"<table><thead><tr>{line('th', head)}</tr></thead><tbody>{rows}</tbody></table>"
+        head, *layers = self.cells()
+        return html_table(head, layers)
 
 # %% ../nbs/08_trained_cnn.ipynb #39202774
 def summary(

@@ -11,6 +11,7 @@ __all__ = ['latent', 'extremes', 'ranks', 'spearman', 'centre', 'PCA', 'pca', 's
 from typing import NamedTuple
 import torch
 from .collab import at_least_float32, in_range
+from .sheets.address import html_table
 
 # %% ../nbs/04_interpret.ipynb #8df461d9
 class Latent(NamedTuple):
@@ -54,11 +55,7 @@ class NameTable(NamedTuple):
         return '\n'.join('  '.join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in rows)
 
     def _repr_html_(self)->str:
-        from html import escape
-        head = ''.join(f'<th>{escape(c)}</th>' for c in self.columns)
-        rows = zip(*map(self._texts, self.columns.values()))
-        body = ''.join('<tr>' + ''.join(f'<td>{escape(v)}</td>' for v in r) + '</tr>' for r in rows)
-        return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        return html_table(list(self.columns), list(zip(*map(self._texts, self.columns.values()))))
 
     @staticmethod
     def _texts(values)->list: return [f'{v:.2f}' if isinstance(v, float) else str(v) for v in values]

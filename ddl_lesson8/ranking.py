@@ -10,13 +10,13 @@ __all__ = ['solve_side', 'list_metrics', 'ALS', 'RankingReport', 'ranking_report
 # %% ../nbs/05b_ranking.ipynb #6d393295
 import math, warnings
 from dataclasses import dataclass
-from html import escape
 import torch
 from torch import nn
 from fastcore.basics import patch
 from .collab import EmbeddingDotBias, as_vocab, whole_number
 from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
+from .sheets.address import html_table
 from .train.memory import Memory
 from .train.rating_learner import row_numbers
 
@@ -161,9 +161,8 @@ class RankingReport:
         out = f'; {self.left_out:,} without a training rating left out' if self.left_out else ''
         return f'lists of {self.k} for {self.n_users:,} people{out}'
     def _repr_html_(self)->str:
-        head = ''.join(f'<th>{escape(n)}</th>' for n in self.rows['model'])
-        body = ''.join(f'<tr><th>{name}</th>' + ''.join(f'<td>{v:.3f}</td>' for v in row.values()) + '</tr>' for name, row in self.rows.items())
-        return f'<table><caption>{self._title()}</caption><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
+        rows = [(name, *(f'{v:.3f}' for v in row.values())) for name, row in self.rows.items()]
+        return html_table(['', *self.rows['model']], rows, caption=self._title())
 
 # %% ../nbs/05b_ranking.ipynb #76072ab3
 def _all_scores(

@@ -9,12 +9,12 @@ __all__ = []
 
 # %% ../nbs/05_recommend.ipynb #74edb4a0
 from contextlib import contextmanager
-from html import escape
 from numbers import Integral
 import torch
 from torch import nn
 from fastcore.basics import patch
 from .collab import CollabLearner, CombinedModel, EmbeddingDotBias, in_range
+from .sheets.address import html_table
 from .train.newcomer import Prior, at_least_float32, posterior, prior_of, score_for
 from .train.rating_learner import as_names, row_numbers, row_of
 
@@ -24,8 +24,7 @@ class Suggestions(list):
     def __repr__(self)->str:
         return '\n'.join(f'{rating:.2f}  {item}' for item, rating in self) or 'nothing left to recommend'
     def _repr_html_(self)->str:
-        body = ''.join(f'<tr><td>{escape(str(item))}</td><td>{rating:.2f}</td></tr>' for item, rating in self)
-        return f'<table><thead><tr><th>item</th><th>predicted rating</th></tr></thead><tbody>{body}</tbody></table>'
+        return html_table(['item', 'predicted rating'], [(item, f'{rating:.2f}') for item, rating in self])
 
 # %% ../nbs/05_recommend.ipynb #7800783e
 @patch

@@ -17,6 +17,7 @@ from ..data.columns import split_rows
 from ..data.frames import as_frame, with_columns
 from ..data.tables import import_extra, load_rossmann
 from ..learned_maps import embedding_features
+from ..sheets.address import html_table
 from ..tabular import tabular_learner
 from ..train.learner import Learner, seeded
 from ..train.tabular_model import SigmoidRange, tabular_layers
@@ -165,9 +166,7 @@ class Comparison:
         return '\n'.join(r[0].ljust(20) + ''.join(c.rjust(11) for c in r[1:]) for r in [self.head, *self.rows()])
 
     def _repr_html_(self)->str:
-        row = lambda r, tag: '<tr>' + ''.join(f'<{tag}>{c}</{tag}>' for c in r) + '</tr>'
-        body = ''.join(row(r, 'td') for r in self.rows())
-        return f"<table><thead>{row(self.head, 'th')}</thead><tbody>{body}</tbody></table>"
+        return html_table(self.head, self.rows())
 
 # %% ../../nbs/book/20_rossmann.ipynb #2ed4076f
 def rossmann_comparison(

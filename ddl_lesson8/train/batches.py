@@ -112,6 +112,18 @@ def check_shapes(
                      "every prediction with every target. Give both the same shape, for example with .squeeze(1) at the end "
                      "of the model")
 
+# %% ../../nbs/train/00d_batches.ipynb #6bfed9c7
+def _suspect(
+    columns:tuple, # inputs and target
+    part:str       # of the data: 'training' or 'validation'
+)->str: # a sentence
+    "The likeliest reason why a loss is not a number"
+    for i, t in enumerate(columns):
+        bad = int((~torch.isfinite(t)).sum()) if t.is_floating_point() else 0
+        name = f'the {part} target' if i == len(columns) - 1 else f'{part} input {i}'
+        if bad: return f"{name} holds {bad} values that are not finite numbers: clean the data first."
+    return f"All {part} data are finite, so try a smaller learning rate (lr_find suggests one)."
+
 # %% ../../nbs/train/00d_batches.ipynb #063f5f7d
 @contextmanager
 def _no_interrupt():

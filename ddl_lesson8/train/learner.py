@@ -16,7 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from ..data.files import read_tensors, write_tensors
-from .batches import Data, _Threads, _as_calls, _as_tensors, _each_tensor, _no_interrupt, _same, check_shapes
+from .batches import (Data, _Threads, _as_calls, _as_tensors, _each_tensor, _no_interrupt,
+    _same, _suspect, check_shapes)
 from .schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, own_random, random_state, seeded
 from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, draw_schedule, longest_fall,
     progress_bar, rmse, smooth, someone_watches, suggest)
@@ -592,15 +593,3 @@ def _name(f)->str: return getattr(f, '__name__', None) or type(f).__name__
 def _weight_decay(wd)->float:
     if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
     return float(wd)
-
-# %% ../../nbs/train/01_learner.ipynb #6bfed9c7
-def _suspect(
-    columns:tuple, # inputs and target
-    part:str       # of the data: 'training' or 'validation'
-)->str: # a sentence
-    "The likeliest reason why a loss is not a number"
-    for i, t in enumerate(columns):
-        bad = int((~torch.isfinite(t)).sum()) if t.is_floating_point() else 0
-        name = f'the {part} target' if i == len(columns) - 1 else f'{part} input {i}'
-        if bad: return f"{name} holds {bad} values that are not finite numbers: clean the data first."
-    return f"All {part} data are finite, so try a smaller learning rate (lr_find suggests one)."

@@ -11,6 +11,7 @@ __all__ = ['Recorder', 'accuracy', 'rmse', 'longest_fall', 'LRFind', 'suggest']
 import math, os, sys
 from dataclasses import dataclass, field
 import torch
+from ..sheets.address import html_table
 
 # %% ../../nbs/train/00b_recorder.ipynb #8e4066f9
 @dataclass
@@ -31,8 +32,8 @@ class Recorder:
         return '\n'.join(''.join(f'{c:>12}' for c in r) for r in self.rows()) or 'nothing trained yet'
 
     def _repr_html_(self)->str:
-        rows = [''.join(f'<td>{c}</td>' for c in r) for r in self.rows()]
-        return '<table>' + ''.join(f'<tr>{r}</tr>' for r in rows) + '</table>' if rows else repr(self)
+        head, *epochs = self.rows() or [[]]
+        return html_table(head, epochs) if epochs else repr(self)
 
 # %% ../../nbs/train/00b_recorder.ipynb #29e83acf
 def someone_watches()->bool: # show a progress bar?
