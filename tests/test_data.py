@@ -694,7 +694,8 @@ def test_parts_of_two_files_are_not_joined(changed, tmp_path):
         server.shutdown()
         server.server_close()
 
-@pytest.mark.parametrize('start', [b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5', b'HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n'])
+@pytest.mark.parametrize('start', [b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5', b'HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n',
+                                   b'HTTP/1.1 200 OK\r\nX: ', b'HTTP/1.1 200 OK\r\n\r\n'])
 def test_an_endless_line_ends_with_the_time(start, tmp_path):
     with socket.create_server(('127.0.0.1', 0)) as server:
         def one(c):

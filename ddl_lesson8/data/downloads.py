@@ -117,12 +117,13 @@ class _Redirect(urllib.request.HTTPRedirectHandler):
         fp.close() # or its body would be read, without any limit
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
-def _watched(kind, timers, times): # a connection that is closed when the first answer, or the whole, takes too long
+def _watched(kind, timers, times, late): # a connection that is closed when the first answer, or the whole, takes too long
     class Watched(kind):
         def connect(self):
             super().connect()
             sock = self.sock # an answer that ends with the connection takes it away from us
             def close():
+                late.append(True) # what comes now only looks like an end
                 with contextlib.suppress(OSError): sock.shutdown(socket.SHUT_RDWR)
             for seconds in times():
                 timers.append(threading.Timer(seconds, close))
@@ -133,19 +134,20 @@ def _watched(kind, timers, times): # a connection that is closed when the first 
 @contextlib.contextmanager
 def _open(url:str, headers:dict, timeout:float, until:float):
     "The answer of a server of the web"
-    timers, opener = [], urllib.request.OpenerDirector()
+    timers, late, opener = [], [], urllib.request.OpenerDirector()
     def times(): return 10 * timeout, max(0., until - time.monotonic())
     class Http(urllib.request.HTTPHandler):
-        def http_open(self, req): return self.do_open(_watched(http.client.HTTPConnection, timers, times), req)
+        def http_open(self, req): return self.do_open(_watched(http.client.HTTPConnection, timers, times, late), req)
     class Https(urllib.request.HTTPSHandler):
-        def https_open(self, req): return self.do_open(_watched(http.client.HTTPSConnection, timers, times), req, context=self._context)
+        def https_open(self, req): return self.do_open(_watched(http.client.HTTPSConnection, timers, times, late), req, context=self._context)
     kinds = (urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPDefaultErrorHandler,
              urllib.request.HTTPErrorProcessor, _Redirect, Http, Https)
     for kind in kinds: opener.add_handler(kind())
     try:
         with opener.open(urllib.request.Request(url, headers={'User-Agent': 'ddl_lesson8', **headers}), timeout=timeout) as answer:
             for t in timers[::2]: t.cancel() # the first answer is here
-            yield answer
+            if not late: yield answer
+            if late: raise TimeoutError('no whole answer in time')
     finally:
         for t in timers: t.cancel()
 
