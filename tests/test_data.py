@@ -1,5 +1,5 @@
 "Data: planted truth, ratings from any table, splits, and downloads that fail in every way"
-import contextlib, errno, hashlib, http.server, io, multiprocessing, os, re, socket, threading, time, zipfile
+import contextlib, errno, hashlib, http.server, io, multiprocessing, os, random, re, socket, threading, time, zipfile
 from decimal import Decimal
 from pathlib import Path
 import numpy as np, pytest, torch
@@ -714,3 +714,14 @@ def test_an_endless_line_ends_with_the_time(start, tmp_path):
 @pytest.mark.parametrize('url, checksum', [(5, None), ('http://127.0.0.1/x', 'shake_128:abcd')])
 def test_more_that_is_no_address_or_checksum(url, checksum, tmp_path):
     with pytest.raises(DownloadError): download(url, tmp_path/'x', checksum)
+
+
+@pytest.mark.parametrize('kind', [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_archives_of_other_kinds_that_are_damaged(kind, tmp_path):
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, 'w', kind) as z: z.writestr('a', bytes(range(256)) * 20 + random.Random(0).randbytes(5000))
+    for at in (60, 2500):
+        damaged = bytearray(whole.getvalue())
+        damaged[at] ^= 255
+        (tmp_path/'x.zip').write_bytes(damaged)
+        with pytest.raises(DownloadError): unpack(tmp_path/'x.zip', {'a': tmp_path/'a'})

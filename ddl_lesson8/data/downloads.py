@@ -228,7 +228,7 @@ def unpack(
     most_bytes:int=2**28 # in all
 ): # nothing
     "Take some files out of an archive; raises `DownloadError` for a damaged, encrypted or bombed one"
-    import zipfile, zlib
+    import lzma, zipfile, zlib
     try:
         with zipfile.ZipFile(archive) as z:
             infos = [z.getinfo(n) for n in names]
@@ -239,5 +239,8 @@ def unpack(
                     while chunk := source.read(1 << 16):
                         f.write(chunk)
                         if f.tell() > info.file_size: raise DownloadError(f"{archive} holds more than it says: remove it")
-    except (zipfile.BadZipFile, KeyError, RuntimeError, zlib.error, EOFError, UnicodeError, ValueError) as e:
+    except DownloadError: raise
+    except (zipfile.BadZipFile, KeyError, RuntimeError, zlib.error, lzma.LZMAError, EOFError,
+            UnicodeError, ValueError, OSError) as e:
+        if getattr(e, 'errno', None) not in (None, errno.EINVAL): raise # the disk's own fault
         raise DownloadError(f"{archive} is not the archive that was expected: {e}; remove it and try again") from None
