@@ -234,8 +234,11 @@ def test_the_walk_shows_each_product_with_its_window(page):
         a = parse_area(at)
         return [cell_name(a.top + i, a.left - 35 + j) for i in range(3) for j in range(3)]
     walk = f"() => {e}.root.querySelector('[aria-label^=walk]').click()"
-    page.evaluate(f"() => {e}._select('AJ4')")
+    page.evaluate(f"() => {{ {e}._select('AJ4'); {e}._zoom(1) }}")
+    assert not page.evaluate(f"{e}._inSight()")
     page.evaluate(walk)
+    assert page.evaluate(f"{e}._inSight()") # window and product at once, and the window is marked on inputs too
+    assert page.evaluate(f"{e}.grid.marked.every(n => getComputedStyle(n).boxShadow.startsWith('rgb(217, 119, 6)'))")
     seen, at = {}, 'AJ4'
     for _ in range(3):
         page.wait_for_function(f"() => {e}.grid.chosen.at !== '{at}'")

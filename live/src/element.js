@@ -168,6 +168,13 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   }
   _readsOf(cell) { return reads(cell[3], this.k, s => this.doc.sheets.findIndex(d => d.name.toLowerCase() === s.toLowerCase())).filter(a => a.sheet === this.k) }
 
+  _inSight() { // the selected cell, and those that it reads
+    const box = this.box.getBoundingClientRect()
+    return [this.grid.chosen, ...this.grid.marked].every(node => {
+      const { left, right, top, bottom } = node.getBoundingClientRect()
+      return left >= box.left && right <= box.right && top >= box.top && bottom <= box.bottom
+    })
+  }
   async _walk() { // the window over the picture: select one formula of the block after the other; one a press for who wants little motion
     if (this._walking) { this._walking = null; return }
     const formula = (r, c) => { const cell = this.cells.get(name(r, c)); return Boolean(cell) && isFormula(cell) && inside(this.view, r, c) }
@@ -178,6 +185,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
       for (c--; formula(r, c - 1);) c--
       r++
     }
+    if (!this._inSight()) this._whole()
     if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
       next()
       return formula(r, c) ? this._select(name(r, c)) : this._say('The last one')
