@@ -48,8 +48,8 @@ def _in_float32(f): # compute half precision in float32 and round the result onc
         if not isinstance(x, torch.Tensor) or not x.is_floating_point() or any(t.is_complex() for t in tensors):
             kinds = ', '.join(str(t.dtype) for t in tensors) or type(x).__name__
             raise TypeError(f"{f.__name__} takes tensors of floating point numbers, not {kinds}; use .float()")
-        if x.dtype not in _HALF: return f(x, *args, **kwargs)
-        up = lambda t: t.float() if isinstance(t, torch.Tensor) and t.is_floating_point() else t
+        if all(t.dtype not in _HALF for t in tensors): return f(x, *args, **kwargs)
+        up = lambda t: t.float() if isinstance(t, torch.Tensor) and t.dtype in _HALF else t
         kind = functools.reduce(torch.promote_types, [t.dtype for t in tensors if t.is_floating_point()])
         return f(up(x), *map(up, args), **{k: up(v) for k, v in kwargs.items()}).to(kind)
     return wide
@@ -84,6 +84,7 @@ def _reduced(losses, reduction, total=None): # all losses, their sum, or their m
     raise ValueError(f"reduction is {reduction!r}; choose 'mean', 'sum' or 'none'")
 
 def _check_same_shape(input, target): # (64, 1) against (64,) would compare every prediction with every target
+    if target.dtype == torch.bool: raise TypeError("the target is torch.bool; use .float()")
     if input.shape == target.shape: return
     raise ValueError(f"the prediction has shape {tuple(input.shape)} and the target {tuple(target.shape)}; make "
                      "them equal, for example with .squeeze(-1)")
@@ -278,6 +279,10 @@ ACTIVATIONS = {f.__name__: f for f in (identity, sigmoid, tanh, relu, leaky_relu
                                        hardsigmoid, hardtanh, hardswish, relu6)}
 
 # %% ../nbs/11_activations.ipynb #d48c5fa1
+def _stretches(small, shape): # without changing `shape`
+    pairs = zip(reversed(small), reversed(shape))
+    return len(small) <= len(shape) and all(a in (1, b) for a, b in pairs)
+
 @_in_float32
 def binary_cross_entropy_with_logits(
     input:torch.Tensor,               # scores, any shape
@@ -290,7 +295,7 @@ def binary_cross_entropy_with_logits(
     _check_same_shape(input, target)
     _check_shares(target, 'a target says how sure the yes is')
     _check_weight(weight, input.shape, 'one number for each')
-    if pos_weight is not None and torch.broadcast_shapes(pos_weight.shape, input.shape) != input.shape:
+    if pos_weight is not None and not _stretches(pos_weight.shape, input.shape):
         raise ValueError(f"pos_weight is {tuple(pos_weight.shape)}; give one number for each column of {tuple(input.shape)}")
     log_yes = torch.where(input >= 0, torch.zeros_like(input), input) - _minus_abs(input).exp().log1p() # log sigmoid
     losses = (1 - target) * input - (1 + ((1 if pos_weight is None else pos_weight) - 1) * target) * log_yes
@@ -325,5 +330,6 @@ def binary_cross_entropy(
     _check_shares(input, 'for scores use binary_cross_entropy_with_logits')
     _check_shares(target, 'a target says how sure the yes is')
     _check_weight(weight, input.shape, 'one number for each')
+    target = target if target.is_floating_point() else target.to(input.dtype)
     losses = _BinaryLoss.apply(input, target)
     return _reduced(losses if weight is None else losses * weight, reduction)

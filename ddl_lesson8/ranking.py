@@ -35,11 +35,19 @@ def solve_side(
     return torch.linalg.solve(systems, wanted)
 
 # %% ../nbs/05b_ranking.ipynb #352847dc
+def _check_lists(hits, n_relevant): # one number for each list
+    if hits.ndim != 2 or n_relevant.shape != hits.shape[:1] or n_relevant.is_floating_point():
+        raise ValueError(f"hits of shape {tuple(hits.shape)} are (lists, k), and n_relevant, "
+                         f"{tuple(n_relevant.shape)}, has one whole number for each list")
+    if (n_relevant < hits.sum(1).clamp(min=1)).any():
+        raise ValueError("a list has more hits than relevant items, or nothing is relevant")
+
 def list_metrics(
     hits:torch.Tensor,      # is the item in that place relevant? bool (lists, k)
     n_relevant:torch.Tensor # relevant items of each list, in it or not, (lists,)
 )->dict: # name -> (lists,)
     "Precision, recall, hit rate, NDCG, average precision and reciprocal rank of each list"
+    _check_lists(hits, n_relevant)
     hits, k = hits.double(), hits.shape[1]
     place = torch.arange(1, k + 1, dtype=torch.float64)
     gain = 1 / (place + 1).log2()

@@ -1,10 +1,12 @@
 "Data: planted truth, ratings from any table, splits, and downloads that fail in every way"
-import contextlib, errno, hashlib, http.server, io, multiprocessing, os, re, threading, time, zipfile
+import contextlib, errno, hashlib, http.server, io, multiprocessing, os, re, socket, threading, time, zipfile
+from decimal import Decimal
 from pathlib import Path
-import pytest, torch
+import numpy as np, pytest, torch
 from hypothesis import given, settings, strategies as st
 import ddl_lesson8.data.downloads as data
 import ddl_lesson8.data.ratings as stars
+from ddl_lesson8.data.columns import ColumnPrep, add_datepart
 from ddl_lesson8.data.downloads import DownloadError, cache_folder, data_folder, download, unpack
 from ddl_lesson8.data.ratings import Ratings, movielens, planted_films, planted_ratings
 from ddl_lesson8.data.read_ratings import as_ratings, ratings_from_table
@@ -237,7 +239,6 @@ def test_timestamps_are_whole_and_exact():
     assert table(5.).timestamp.item() == 5
     with pytest.raises(ValueError, match='no whole number'): table(1.9)
     import datetime
-    import numpy as np
     day = datetime.datetime(2024, 1, 1)
     for t in (day, day.date(), day.replace(tzinfo=datetime.timezone.utc), np.datetime64('2024-01-01'), day + datetime.timedelta(seconds=.5)):
         assert table(t).timestamp.item() == 1704067200
@@ -640,3 +641,76 @@ def test_a_column_of_spans_of_time_is_refused():
     frame = as_frame(pl.DataFrame(dict(span=[datetime.timedelta(days=1)], text=['a'], yes=[True])))
     with pytest.raises(ValueError, match="column 'span' holds Duration"): frame['span']
     assert frame['text'].kind == 'other' and frame['yes'].kind == 'yes/no'
+
+MOMENTS = np.array([0, 1000, 2_000_000_000], dtype='datetime64[ns]')
+
+@pytest.mark.parametrize('stars', [MOMENTS, list(MOMENTS), [2**53 + 1, 1, 2], ['9007199254740993', '1', '2'], [Decimal('9007199254740993'), 1, 2],
+                                   [np.complex64(1 + 2j), 1, 2], np.array([2**53 + 1, 1, 2])])
+def test_what_a_rating_cannot_hold_is_refused(stars):
+    with pytest.raises(ValueError, match="'rating', row 1"): ratings_from_table(dict(user=[1, 2, 3], item=[1, 2, 3], rating=stars))
+
+@pytest.mark.parametrize('times, seconds', [(MOMENTS, [0, 0, 2]), (list(MOMENTS), [0, 0, 2]), ([Decimal('9007199254740993'), 1, 2], [2**53 + 1, 1, 2])])
+def test_moments_of_any_fineness_are_seconds(times, seconds):
+    r = ratings_from_table(dict(user=[1, 2, 3], item=[1, 2, 3], rating=[1, 2, 3], t=times), timestamp='t')
+    assert r.timestamp.tolist() == seconds
+
+@pytest.mark.parametrize('ids', [MOMENTS, list(MOMENTS)])
+def test_moments_are_named_by_their_date(ids):
+    r = ratings_from_table(dict(user=ids, item=[1, 2, 3], rating=[1, 2, 3]))
+    assert r.users == ['1970-01-01 00:00:00', '1970-01-01 00:00:00.000001', '1970-01-01 00:00:02']
+    with pytest.raises(ValueError, match='no id'): ratings_from_table(dict(user=MOMENTS + 1, item=[1, 2, 3], rating=[1, 2, 3]))
+
+@pytest.mark.parametrize('ids', [np.arange(-128, 128).astype(np.int8), np.arange(2**63, 2**63 + 9, dtype=np.uint64)])
+def test_whole_numbers_of_any_width_are_ids(ids):
+    n = len(ids)
+    assert ratings_from_table(dict(user=ids, item=list(range(n)), rating=[1] * n)).users == [str(v) for v in ids.tolist()]
+    assert ColumnPrep(['c']).fit(dict(c=ids)).classes['c'][1:] == ids.tolist()
+
+def test_a_masked_value_is_missing():
+    prep = ColumnPrep(['c']).fit(dict(c=np.ma.array([1, 2, 3], mask=[0, 1, 0])))
+    assert prep.classes['c'][1:] == [1, 3] and prep(dict(c=np.ma.array([1, 2, 3], mask=[0, 1, 0])))[0].flatten().tolist() == [1, 0, 2]
+
+def test_a_date_too_far_away_is_refused(): # microseconds of 64 bits would wrap around to another year
+    with pytest.raises(ValueError, match="'d', row 1"): add_datepart(dict(d=np.array(['2024-01-01', '400000-01-01'], dtype='datetime64[D]')), 'd')
+
+@pytest.mark.parametrize('changed', ['version', 'place'])
+def test_parts_of_two_files_are_not_joined(changed, tmp_path):
+    asked = []
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *a): pass
+        def do_GET(self):
+            asked.append(self.headers['Range'])
+            first, at = len(asked) == 1, 1000 if self.headers['Range'] else 0
+            self.send_response(206 if at else 200)
+            self.send_header('ETag', '"old"' if first or changed == 'place' else '"new"')
+            if at: self.send_header('Content-Range', f'bytes {at + (changed == "place")}-{len(BODY) - 1}/{len(BODY)}')
+            self.send_header('Content-Length', str(len(BODY) - at))
+            self.end_headers()
+            self.wfile.write(BODY[:1000] if first else BODY[::-1][at:])
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(.01,), daemon=True).start()
+    try: assert download(f'http://127.0.0.1:{server.server_port}/x', tmp_path/'x').read_bytes() == BODY[::-1] and asked == [None, 'bytes=1000-', None]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+@pytest.mark.parametrize('start', [b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5', b'HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n',
+                                   b'HTTP/1.1 200 OK\r\nX: ', b'HTTP/1.1 200 OK\r\n\r\n'])
+def test_an_endless_line_ends_with_the_time(start, tmp_path):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        def one(c):
+            with c, contextlib.suppress(OSError):
+                c.recv(4096)
+                c.sendall(start)
+                while True: time.sleep(.05), c.sendall(b'0')
+        def serve():
+            with contextlib.suppress(OSError):
+                while True: threading.Thread(target=one, args=server.accept()[:1], daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(DownloadError): download(f'http://127.0.0.1:{server.getsockname()[1]}/x', tmp_path/'x', tries=2, most_seconds=1)
+    assert time.monotonic() - began < 8 and not files(tmp_path)
+
+@pytest.mark.parametrize('url, checksum', [(5, None), ('http://127.0.0.1/x', 'shake_128:abcd')])
+def test_more_that_is_no_address_or_checksum(url, checksum, tmp_path):
+    with pytest.raises(DownloadError): download(url, tmp_path/'x', checksum)

@@ -125,7 +125,7 @@ def test_bad_columns_are_refused(kind):
 
 # ---- targets of any size, numbers written as text
 
-@pytest.mark.parametrize('loss', [None, torch.nn.L1Loss(), torch.nn.functional.huber_loss], ids=str)
+@pytest.mark.parametrize('loss', [None, torch.nn.L1Loss(), torch.nn.functional.huber_loss], ids=['mse', 'l1', 'huber'])
 @pytest.mark.parametrize('factor, plus', [(1., 0.), (1e6, 0.), (.1, 1e4)])
 def test_the_unit_of_the_target_does_not_matter(factor, plus, loss):
     g = np.random.default_rng(0)

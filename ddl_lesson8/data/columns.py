@@ -154,7 +154,7 @@ def _numbers(
 def _number(value, row, name)->float: # NaN where missing
     "One number of a column that may hold anything"
     if value is None: return math.nan
-    if isinstance(value, (bool, int, float, np.number)):
+    if isinstance(value, (bool, int, float, np.integer, np.floating)):
         try: return float(value)
         except OverflowError: return math.inf
     raise ValueError(f"column '{name}', row {row}: {str(value)[:80]!r} is no number; is it a category?")

@@ -42,7 +42,7 @@ def _file_checksum(
 def _as_checksum(checksum:str|None)->str|None: # in small letters
     if checksum is None: return None
     kind, _, digest = str(checksum).lower().partition(':')
-    if kind not in hashlib.algorithms_available or not re.fullmatch('[0-9a-f]{4,}', digest):
+    if kind not in hashlib.algorithms_available or kind.startswith('shake') or not re.fullmatch('[0-9a-f]{4,}', digest):
         raise DownloadError(f"checksum {checksum!r}: write its kind before it, as in 'sha256:…' or 'md5:…'")
     return f'{kind}:{digest}'
 
@@ -106,7 +106,7 @@ def download(
 
 # %% ../../nbs/data/00b_downloads.ipynb #d00391c5
 def _check_address(url:str):
-    try: parts = urlsplit(url)
+    try: parts = urlsplit(url if isinstance(url, str) else '')
     except ValueError as e: raise DownloadError(f"{url!r} is no address: {e}") from None
     if parts.scheme not in ('http', 'https') or not parts.hostname:
         raise DownloadError(f"{url!r} is no address of the web: it must begin with https:// or http://")
@@ -114,34 +114,40 @@ def _check_address(url:str):
 class _Redirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         _check_address(newurl)
+        fp.close() # or its body would be read, without any limit
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
-def _watched(kind, timers, seconds): # a connection that is closed when the first answer takes too long
+def _watched(kind, timers, times, late): # a connection that is closed when the first answer, or the whole, takes too long
     class Watched(kind):
         def connect(self):
             super().connect()
+            sock = self.sock # an answer that ends with the connection takes it away from us
             def close():
-                with contextlib.suppress(OSError): self.sock.shutdown(socket.SHUT_RDWR)
-            timers.append(threading.Timer(seconds, close))
-            timers[-1].daemon = True
-            timers[-1].start()
+                late.append(True) # what comes now only looks like an end
+                with contextlib.suppress(OSError): sock.shutdown(socket.SHUT_RDWR)
+            for seconds in times():
+                timers.append(threading.Timer(seconds, close))
+                timers[-1].daemon = True
+                timers[-1].start()
     return Watched
 
 @contextlib.contextmanager
-def _open(url:str, headers:dict, timeout:float):
+def _open(url:str, headers:dict, timeout:float, until:float):
     "The answer of a server of the web"
-    timers, opener = [], urllib.request.OpenerDirector()
+    timers, late, opener = [], [], urllib.request.OpenerDirector()
+    def times(): return 10 * timeout, max(0., until - time.monotonic())
     class Http(urllib.request.HTTPHandler):
-        def http_open(self, req): return self.do_open(_watched(http.client.HTTPConnection, timers, 10 * timeout), req)
+        def http_open(self, req): return self.do_open(_watched(http.client.HTTPConnection, timers, times, late), req)
     class Https(urllib.request.HTTPSHandler):
-        def https_open(self, req): return self.do_open(_watched(http.client.HTTPSConnection, timers, 10 * timeout), req, context=self._context)
+        def https_open(self, req): return self.do_open(_watched(http.client.HTTPSConnection, timers, times, late), req, context=self._context)
     kinds = (urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPDefaultErrorHandler,
              urllib.request.HTTPErrorProcessor, _Redirect, Http, Https)
     for kind in kinds: opener.add_handler(kind())
     try:
         with opener.open(urllib.request.Request(url, headers={'User-Agent': 'ddl_lesson8', **headers}), timeout=timeout) as answer:
-            for t in timers: t.cancel()
-            yield answer
+            for t in timers[::2]: t.cancel() # the first answer is here
+            if not late: yield answer
+            if late: raise TimeoutError('no whole answer in time')
     finally:
         for t in timers: t.cancel()
 
@@ -163,14 +169,20 @@ def _copy(answer, f, bar, have, url, timeout, most_bytes, until)->bool: # did th
             start, got = now, 0
 
 # %% ../../nbs/data/00b_downloads.ipynb #a3c3f305
-def _receive(url:str, part:Path, bar, timeout:float, most_bytes:int, until:float)->bool: # is the file complete?
+def _receive(url:str, part:Path, bar, seen:list, timeout:float, most_bytes:int, until:float)->bool: # is the file complete?
     "One connection: continue `part` if the server can, else begin again"
     have = part.stat().st_size
-    with _open(url, {'Range': f'bytes={have}-'} if have else {}, timeout) as answer:
-        goes_on = have > 0 and answer.status == 206 and answer.headers.get('Content-Range', '').startswith(f'bytes {have}-')
+    with _open(url, {'Range': f'bytes={have}-'} if have else {}, timeout, until) as answer:
+        place = answer.headers.get('Content-Range', '') if answer.status == 206 else 'bytes 0-'
+        goes_on = have > 0 and place.startswith(f'bytes {have}-')
         if not goes_on: have = 0
         left = answer.headers.get('Content-Length', '')
         left = int(left) if left.isdecimal() and len(left) < 19 else None
+        version = left and have + left, answer.headers.get('ETag') or answer.headers.get('Last-Modified')
+        if not place.startswith(f'bytes {have}-') or (goes_on and seen and seen != [version]): # another part, or another file
+            part.write_bytes(b'')
+            raise ValueError
+        seen[:] = [version]
         bar.total, bar.n = (have + left if left else None), have
         if left and have + left > most_bytes: raise DownloadError(f"{url} is a file of {have + left:,} bytes, more than the {most_bytes:,} that are allowed (most_bytes)")
         if left and left > shutil.disk_usage(part.parent).free: raise OSError(errno.ENOSPC, 'no room')
@@ -187,11 +199,13 @@ def _fetch(url:str, part:Path, tries:int, progress:bool|None, limits:dict):
     "Write the bytes of `url` to `part`, continuing after a cut connection"
     from tqdm.auto import tqdm
     silent, problem = None if progress is None else not progress, 'no try was allowed'
+    seen = [] # length and version of the file that the last connection gave
     with tqdm(desc=url.rsplit('/', 1)[-1], unit='B', unit_scale=True, disable=silent) as bar:
         for k in range(tries):
             if k: time.sleep(min(5, .1 * 4 ** k)) # seconds
+            if time.monotonic() > limits['until']: raise DownloadError(f"{url} takes longer than is allowed (most_seconds)")
             try:
-                if _receive(url, part, bar, **limits): return
+                if _receive(url, part, bar, seen, **limits): return
                 problem = f"the connection was cut after {part.stat().st_size:,} bytes"
             except urllib.error.HTTPError as e:
                 if e.code == 416: part.write_bytes(b'') # the server has fewer bytes than we

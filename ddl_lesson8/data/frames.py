@@ -67,11 +67,11 @@ def _number_values(values, gone): # -> codes, different values
     if values.dtype.kind in 'iu' and len(values):
         low, span = int(values.min()), int(values.max()) - int(values.min())
         if span < 2 * len(values): # counting is faster than sorting
-            places = (values - values.dtype.type(low)).astype(np.int64)
+            places = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
             found = np.flatnonzero(np.bincount(places, minlength=span + 1))
             number = np.zeros(span + 1, dtype=np.int64)
             number[found] = np.arange(len(found))
-            return np.where(gone, -1, number[places]), (found + low).tolist()
+            return np.where(gone, -1, number[places]), [low + k for k in found.tolist()]
     if values.dtype != object:
         found, codes = np.unique(values, return_inverse=True)
         return np.where(gone, -1, codes), found.tolist() if values.dtype.kind != 'M' else list(found)
@@ -86,7 +86,7 @@ def is_missing(
     "Is nothing there?"
     if value is None: return True
     try: return bool(value != value)
-    except (TypeError, ValueError): return type(value).__name__ == 'NAType'
+    except (TypeError, ValueError, RuntimeError, ArithmeticError): return type(value).__name__ == 'NAType'
 
 # %% ../../nbs/data/03b_frames.ipynb #6819558b
 def _from_list(values, name): # -> Column of a list
@@ -96,7 +96,7 @@ def _from_list(values, name): # -> Column of a list
     def fill(dtype, empty, plain=lambda v: v):
         return np.array([empty if g else plain(v) for v, g in zip(values, gone)], dtype=dtype).reshape(len(values))
     if kinds and kinds <= {bool, np.bool_}: return Column(name, fill(bool, False), gone)
-    number = kinds and all(issubclass(k, (int, float, np.number)) and k is not bool for k in kinds)
+    number = kinds and all(issubclass(k, (int, float, np.integer, np.floating)) and k is not bool for k in kinds)
     if number and all(issubclass(k, (int, np.integer)) for k in kinds):
         low, high = min(map(int, there)), max(map(int, there))
         dtype = np.int64 if -2**63 <= low and high < 2**63 else np.uint64 if 0 <= low and high < 2**64 else object
@@ -111,12 +111,20 @@ def _from_list(values, name): # -> Column of a list
     array[:] = [v if not g else None for v, g in zip(values, gone)] if values else []
     return Column(name, array, gone)
 
+def _microseconds(values, name): # moments as datetime64[us]; ValueError where they lie too far away for it
+    moments = values.astype('datetime64[us]')
+    if np.datetime_data(values.dtype)[0] in ('ns', 'ps', 'fs', 'as'): return moments
+    wrong = (moments.astype(values.dtype) != values) & ~np.isnat(values)
+    if wrong.any(): raise ValueError(f"column '{name}', row {int(wrong.argmax())}: {values[wrong.argmax()]} lies too far away for a date")
+    return moments
+
 def _from_array(values, name): # -> Column of a NumPy array
+    if isinstance(values, np.ma.MaskedArray): return _from_list(values.tolist(), name)
     if values.ndim != 1: raise ValueError(f"column '{name}' has shape {values.shape}; a column has one axis")
     kind = values.dtype.kind
     if kind in 'biu': return Column(name, values)
     if kind == 'f': return Column(name, values, np.isnan(values))
-    if kind == 'M': return Column(name, values.astype('datetime64[us]'), np.isnat(values))
+    if kind == 'M': return Column(name, _microseconds(values, name), np.isnat(values))
     if kind in 'OU': return _from_list(values.tolist(), name)
     what = dict(S='bytes: decode them', m='durations: turn them into numbers', c='complex numbers').get(kind, values.dtype)
     raise ValueError(f"column '{name}' holds {what}; a column holds numbers, text, yes/no or dates")
@@ -185,7 +193,9 @@ def _category(value): # -> one spelling of a category, and its kind
     if isinstance(value, (datetime.date, np.datetime64)):
         local = _moment(value)[0]
         day = local.astype('datetime64[D]')
-        return str(day) if day == local else local.item().isoformat(), 'date'
+        if day == local: return str(day), 'date'
+        if isinstance(local.item(), int): raise ValueError("is a moment outside of the years 1 to 9999")
+        return local.item().isoformat(), 'date'
     raise TypeError
 
 def categories(
@@ -214,6 +224,7 @@ def _from_series(series, name): # narwhals series -> Column
     if dtype.is_float() or dtype.is_decimal():
         x = series.cast(nw.Float64).to_numpy()
         return Column(name, x, np.isnan(x))
+    if dtype in (nw.Int128, nw.UInt128): return _from_list(series.to_list(), name)
     if dtype.is_integer() or dtype == nw.Boolean:
         gone = series.is_null().to_numpy()
         x = (series.fill_null(False if dtype == nw.Boolean else 0) if gone.any() else series).to_numpy()
@@ -258,7 +269,7 @@ def _from_categories(series, name): # -> Column of the values, with the order th
     return column
 
 def _spelled(values): # an order of categories, or None where there are some that are none
-    try: return [_category(v)[0] for v in values]
+    try: return list(dict.fromkeys(_category(v)[0] for v in values))
     except TypeError: return None
 
 # %% ../../nbs/data/03b_frames.ipynb #3c814628
@@ -341,7 +352,9 @@ def _read_column(
     name:str # of the column
 )->Column:
     "A column of any kind; raise `TypeError` for what is none"
-    if isinstance(values, torch.Tensor): values = values.detach().cpu().numpy()
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if isinstance(values, np.ndarray): return _from_array(values, name)
     if isinstance(values, (list, tuple, range)): return _from_list(list(values), name)
     owner = type(values).__module__.partition('.')[0]

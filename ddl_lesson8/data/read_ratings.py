@@ -11,6 +11,7 @@ __all__ = ['ratings_from_table']
 import csv, io, math, re, sys, unicodedata, warnings
 from dataclasses import replace
 from datetime import date, datetime, time as clock, timezone
+from decimal import Decimal
 from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
@@ -116,8 +117,10 @@ class _Coded(NamedTuple):
     found: list       # the different values, in the order of their first row
 
 def _column(column, name): # numbers or dates as an array, anything else `_Coded`
-    if isinstance(column, torch.Tensor): column = column.detach().cpu().numpy()
-    if isinstance(column, (str, bytes, set, frozenset, dict)) or not hasattr(column, '__len__'):
+    if isinstance(column, torch.Tensor):
+        column = column.detach().cpu()
+        column = (column.float() if column.dtype == torch.bfloat16 else column).numpy()
+    if isinstance(column, (str, bytes, set, frozenset, dict)) or hasattr(column, 'columns') or not hasattr(column, '__len__'):
         raise TypeError(f"{name!r} is a {type(column).__name__}: a column is a list or an array")
     if isinstance(column, np.ma.MaskedArray) or not isinstance(column, (np.ndarray, list, tuple, range)):
         column = _foreign(column)
@@ -147,12 +150,12 @@ def _foreign(column): # of pandas, polars or Arrow; whole numbers beside gaps st
 def _distinct(values)->_Coded: # of an array, or a column that is coded already
     if isinstance(values, _Coded): return values
     if values.dtype.kind in 'iu' and len(values) and int(values.max()) - int(values.min()) < 4 * len(values) + 1000:
-        low = values.min()
-        place = (values - low).astype(np.int64)
+        low = int(values.min())
+        place = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
         there = np.bincount(place) > 0
-        return _Coded((np.cumsum(there) - 1)[place], (np.flatnonzero(there) + int(low)).tolist())
+        return _Coded((np.cumsum(there) - 1)[place], [low + k for k in np.flatnonzero(there).tolist()])
     found, codes = np.unique(values, return_inverse=True)
-    return _Coded(codes, found.tolist())
+    return _Coded(codes, list(found) if values.dtype.kind == 'M' else found.tolist()) # a list of moments would be of whole numbers
 
 def _coded(values:list, kinds:set, name)->_Coded: # `kinds`: the types that occur
     seen = {}
@@ -178,6 +181,11 @@ def id_name(
     value # a number or a text
 )->str: # the name, for example '7' for 7, 7.0, numpy's 7 and ' 7 '
     "The name that an id stands for; raises `ValueError` for what is no id"
+    if isinstance(value, np.datetime64):
+        moment = value.astype('datetime64[us]')
+        if moment.astype(value.dtype) != value or isinstance(moment.item(), int):
+            raise ValueError(f"{value} is no id: moments are whole microseconds in the years 1 to 9999")
+        value = value.item() if isinstance(value.item(), date) else moment.item()
     if isinstance(value, np.generic): value = value.item()
     if isinstance(value, str): return unicodedata.normalize('NFC', value.strip())
     if isinstance(value, (bool, date, clock)): return str(value)
@@ -216,7 +224,7 @@ def _at(f, value, codes, k, name, rows): # f(value), or an error that names the 
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #a800418c
 def _number(v)->float:
-    if isinstance(v, (bytes, date, np.datetime64)): raise ValueError(f"{v!r} is not a number")
+    if isinstance(v, (bytes, date, np.datetime64, np.complexfloating)): raise ValueError(f"{v!r} is not a number")
     if isinstance(v, str) and not re.fullmatch(r'\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*', v, re.I | re.A):
         endless = v.strip().lower().lstrip('+-') in ('inf', 'infinity')
         raise ValueError(f"{v!r:.60} is not a {'finite ' if endless else ''}number")
@@ -226,10 +234,13 @@ def _number(v)->float:
     if not math.isfinite(x): raise ValueError(f"{v!r:.60} is not a finite number")
     return x
 
+def _exact(v): # a number as it was written, before it is rounded
+    return Decimal(v.strip()) if isinstance(v, str) else v
+
 def _star(v)->float: # a rating
     x = _number(v)
     if abs(x) > 3.4e38: raise ValueError(f"{v!r:.60} is too large for a number of 32 bits")
-    if x.is_integer() and float(np.float32(x)) != (int(v) if isinstance(v, Integral) else x):
+    if x.is_integer() and float(np.float32(x)) != _exact(v):
         raise ValueError(f"{v!r:.60} has too many digits for 32 bits: use smaller numbers")
     return x
 
@@ -239,6 +250,8 @@ def _stars(values, name, rows)->torch.Tensor: # float32
         x = values.astype(np.float64)
         with np.errstate(over='ignore', invalid='ignore'): small = x.astype(np.float32)
         bad = ~np.isfinite(small) | ((x == np.floor(x)) & (small != x))
+        if values.dtype.kind in 'iu': # of which the large ones were rounded already
+            for k in np.flatnonzero(np.abs(x) >= 2**53): bad[k] |= int(x[k]) != int(values[k])
         if bad.any(): _at(_star, values[bad.argmax()].item(), bad, True, name, rows)
         return torch.from_numpy(small)
     codes, found = _distinct(values)
@@ -247,13 +260,15 @@ def _stars(values, name, rows)->torch.Tensor: # float32
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #cf237900
 def _second(v)->int: # since 1970; whole numbers stay exact
+    if isinstance(v, np.datetime64): return int(v.astype('datetime64[s]').astype(np.int64))
     if isinstance(v, np.generic): v = v.item()
     if isinstance(v, date):
         if not isinstance(v, datetime): v = datetime.combine(v, clock())
         return math.floor((v if v.tzinfo else v.replace(tzinfo=timezone.utc)).timestamp())
     whole = isinstance(v, Integral) or (isinstance(v, str) and re.fullmatch(r'\s*-?\d{1,30}\s*', v, re.A))
-    x = int(v) if whole else _number(v)
-    if not whole and not x.is_integer(): raise ValueError(f"{v!r} is no whole number of seconds")
+    if not whole: _number(v) # raises where it is none
+    x = int(v) if whole else int(_exact(v))
+    if not whole and x != _exact(v): raise ValueError(f"{v!r} is no whole number of seconds")
     if not -2**63 <= x < 2**63: raise ValueError(f"{v!r} seconds lie outside of what 64 bits hold")
     return int(x)
 

@@ -33,6 +33,16 @@ _FONTS = {'title': dict(sz=14, b=True), 'label': dict(sz=10, b=True),
 _RED, _WHITE, _BLUE = 'FFF8696B', 'FFFCFCFF', 'FF5A8AC6'
 _INPUT = 'FF2563EB', 'FFFFF8D6' # border and ground of cells that a reader may change
 
+# would a list of words hold them, and nothing else?
+def _check_choices(words):
+    odd = next((w for w in words if not w.strip() or w != w.strip()
+                or re.search('[,"\x00-\x1f]', w)), None)
+    need(odd is None, f"{ascii(odd)} cannot stand in a list of words: use no comma, "
+                      'quote, control character or blank at an end; or put the words')
+    need(sum(map(len, words)) + len(words) <= 256,
+         'a list of words has at most 255 characters: put the words, and pass their block')
+    check_text(''.join(words), 'a list of words')
+
 # would typing it again change what it is?
 def _like_a_formula(text): return text.lstrip()[:1] in tuple("=+-@'")
 
@@ -80,6 +90,7 @@ class Sheet(LayerGrid):
         words  # what may be chosen: a block of this sheet, or a list of words
     ):
         "Let each cell of a block be chosen from a list"
+        if not isinstance(words, Block): _check_choices(words)
         self.lists.append((block, words))
 
     def _write(self, ws, styles): # everything but results and column widths
@@ -103,9 +114,9 @@ def _write_cell(cell, kind, value, style, ws, styles):
     look = style, text and _like_a_formula(value), kind == 'number' or style == 'words'
     if look not in styles: styles[look] = _styled(ws, *look)
     at = cell.coordinate
-    cell.value = (ArrayFormula(at, value) if kind == 'array'
-                  else escape_text(value) if text else value)
-    if text: cell.data_type = 's'
+    if text: # not as `value`, which would cut what is long only by its escapes
+        cell._value, cell.data_type = escape_text(value), 's'
+    else: cell.value = ArrayFormula(at, value) if kind == 'array' else value
     if link:
         inside = not link.startswith('https:')
         place = f'{quote_sheet(link)}!A1'
@@ -292,6 +303,7 @@ class Book:
 
     def check_name(self, name): # by which formulas and `read_range` find a block
         good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name)
+        good = good and not name.lower().startswith('_xlnm.') # names of Excel's own
         need(good and not like_a_cell(name), f"{name!r} cannot be a defined name: "
              "begin with a letter, use letters, digits, _ and .")
         twice = name.lower() in map(str.lower, self.names)

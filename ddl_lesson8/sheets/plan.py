@@ -10,11 +10,10 @@ __all__ = []
 # %% ../../nbs/sheets/11_plan.ipynb #2ed37a58
 import math, zlib
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from .formulas import Array, Call, Chain, children, walk
+from .formulas import Array, Call, children, walk
 from .evaluate import Context, NeedsCells, OneByOne, Place, evaluate
 from .functions import FUNCTIONS
 from .totals import TOTALS
@@ -23,79 +22,15 @@ from .groups import in_cell
 from .work import TooMuchWork, Watch, Work
 from .windows import CutOff, Group, Kept, Running, Window
 from .order import (CellIndex, _Graph, _Links,
-                                      _distinct, _dynamic_sheets, _schedule, _spread)
+                                      _dynamic_sheets, _schedule, _spread)
 from .order import _MAX_HELD, _MAX_READ, _enough
+from .store import Reader
+from .products import contract, product_of_windows
 from .keep import Helper, _Seen, keep_step, saved_step
 from .values import (BLANK,
                                        FAULT, LOST, NA, NUMBER, REF, Cells, Texts,
-                                       all_finite, build, cat_cells, common_shape)
+                                       build, cat_cells, common_shape)
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
-
-# %% ../../nbs/sheets/11_plan.ipynb #8e13bc1f
-def _is_run(flat): # one piece without gaps?
-    return (len(flat) > 0 and flat[-1] - flat[0] == len(flat) - 1
-            and bool((np.diff(flat) == 1).all()))
-
-# slots -> segments, what to pick from each, order of all that
-def _pieces(flat, starts):
-    if _is_run(flat):
-        ends = np.searchsorted(starts, flat[[0, -1]], side='right') - 1
-        if ends[0] == ends[1]: # the one that needs no search for each slot
-            first = int(flat[0] - starts[ends[0]])
-            return [int(ends[0])], [range(first, first + len(flat))], None
-    segment = np.searchsorted(starts, flat, side='right') - 1
-    segments = np.unique(segment).tolist()
-    if len(segments) == 1: return segments, [flat - starts[segments[0]]], None
-    parts, order, before = [], np.empty(len(flat), dtype=np.int64), 0
-    for s in segments:
-        mine = segment == s
-        local, which = np.unique(flat[mine] - starts[s], return_inverse=True)
-        parts.append(local)
-        order[mine] = before + which.reshape(-1)
-        before += len(local)
-    return segments, parts, order
-
-# %% ../../nbs/sheets/11_plan.ipynb #4a9d73ae
-class _Reader:
-    "Reads many ranges of one size from the store"
-    def __init__(self, slots, starts): # (ranges, height, width); where segments begin
-        self.shape, self.on_device = slots.shape, {}
-        self.segments, self.parts, self.order = _pieces(slots.reshape(-1), starts)
-        self.runs = [isinstance(p, range) or _is_run(p) for p in self.parts]
-
-    def held(self): # numbers of places that are kept
-        kept = sum(len(p) for p in self.parts if not isinstance(p, range))
-        return kept + (self.order is not None) * math.prod(self.shape)
-
-    def _index(self, k, device): # part k, or the order where k is None, on the device
-        if (device, k) not in self.on_device:
-            places = self.order if k is None else self.parts[k]
-            with torch.inference_mode(False): # what is kept must be good for training
-                self.on_device[device, k] = torch.as_tensor(places, device=device)
-        return self.on_device[device, k]
-
-    def _pick(self, k, t): # part k of a segment
-        part = self.parts[k]
-        if self.runs[k]: return t.narrow(-1, int(part[0]), len(part))
-        return t.index_select(-1, self._index(k, t.device))
-
-    def _join(self, parts): # tensors (..., n) -> (..., ranges, height, width)
-        t = parts[0]
-        if len(parts) > 1:
-            lead = common_shape(*(t.shape[:-1] for t in parts))
-            t = torch.cat([t.expand(lead + t.shape[-1:]) for t in parts], -1)
-        if self.order is not None: t = t.index_select(-1, self._index(None, t.device))
-        return t.reshape(t.shape[:-1] + self.shape)
-
-    def read(self, store): # -> `Cells` (..., ranges, height, width)
-        parts = [store[s] for s in self.segments]
-        num = self._join([self._pick(k, p.num) for k, p in enumerate(parts)])
-        if all(p.kind is None for p in parts): return Cells(num, ref=True)
-        kinds = [torch.zeros(p.num.shape[-1:], dtype=torch.int8, device=p.num.device)
-                 if p.kind is None else p.full_kind() for p in parts]
-        kind = self._join([self._pick(k, t) for k, t in enumerate(kinds)])
-        texts = next((p.texts for p in parts if p.texts), None)
-        return Cells(num, kind, True, texts).plain()
 
 # %% ../../nbs/sheets/11_plan.ipynb #9b1c5012
 class _Layout:
@@ -247,13 +182,13 @@ class _Reading(_Laid):
         if len(tops) > 1 and (tops == tops[0]).all() and (lefts == lefts[0]).all():
             tops, lefts = tops[:1], lefts[:1]
         cells = self.index.windows(sheet, tops, lefts, height, width, cut)
-        return _Reader(self.layout.slot[cells], self.layout.starts)
+        return Reader(self.layout.slot[cells], self.layout.starts)
 
     def cells_reader(self,
         ids # numbers of cells
     ):  # as `reader`, of one range that holds these cells in a row
         "Prepare to read some cells"
-        return _Reader(self.layout.slot[ids][None, None], self.layout.starts)
+        return Reader(self.layout.slot[ids][None, None], self.layout.starts)
 
     def area_reader(self,
         area:Area # what to read
@@ -410,7 +345,7 @@ class _Looking(Context):
         self.run.work.spend(20 * top.size * math.prod(size), self.step.group.address)
         corners = top.reshape(-1), left.reshape(-1)
         cells = plan.index.windows(place.sheet, *corners, *size, cut=False)
-        reader = _Reader(plan.layout.slot[cells], plan.layout.starts)
+        reader = Reader(plan.layout.slot[cells], plan.layout.starts)
         _check_known(plan, self.run.store, reader.segments)
         x = reader.read(self.run.store)
         if top.ndim > 1: x = _each_its_own(x, top.shape)
@@ -446,7 +381,7 @@ class _Sight(_Looking):
 
     def shortcut(self, node, array):
         if isinstance(node, Running): return self._running(node.window)
-        if not isinstance(node, CutOff): return _contract(self, node, array)
+        if not isinstance(node, CutOff): return contract(self, node, array)
         w, clip = node.window, self.step.plan.index.clip
         left = w.height * w.width - math.prod(clip(w.height, w.width))
         return self.constant(float(left))
@@ -454,113 +389,6 @@ class _Sight(_Looking):
     def _running(self, window): # sums of all pieces of a column at once
         heights = torch.from_numpy(self.step.group.heights[window.index])
         return running_sum(self.leaf(window), heights.to(self.like.device), self.lost)
-
-# %% ../../nbs/sheets/11_plan.ipynb #17b25cf5
-# the two ranges of SUMPRODUCT(a, b), or SUM(a*b) in an array formula
-def _product_of_windows(node, array):
-    if not isinstance(node, Call) or node.name not in ('SUMPRODUCT', 'SUM'): return None
-    inner = node.args[0] if len(node.args) == 1 else None
-    if isinstance(inner, Chain) and inner.ops == (
-        '*',) and (array or node.name == 'SUMPRODUCT'):
-        pair = inner.terms
-    elif node.name == 'SUMPRODUCT' and len(node.args) == 2: pair = node.args
-    else: return None
-    if not all(isinstance(w, Window) and w.read for w in pair): return None
-    sizes = {(w.height, w.width) for w in pair}
-    return pair if len(sizes) == 1 and sizes != {(1, 1)} else None
-
-def _line(values): # first, number and distance of equally spaced numbers, or None
-    values = np.unique(values)
-    gaps = np.unique(np.diff(values))
-    return (int(values[0]), len(values), int(gaps[0])
-            if len(gaps) else 1) if len(gaps) < 2 else None
-
-# the same for rows and columns, if the ranges fill a regular grid
-def _grid(tops, lefts):
-    rows, cols = _line(tops), _line(lefts)
-    return (rows, cols) if rows and cols and rows[1] * cols[1] == len(tops) else None
-
-# %% ../../nbs/sheets/11_plan.ipynb #e831411b
-_MAX_TAPS = 32   # cells of a kernel; larger ones are better off with PyTorch's
-_PIECE = 600_000 # numbers that are laid out at a time
-
-def _slide(x, kernel, stride=(1, 1)): # (images, H, W), (kernels, h, w)
-    "Products of kernels with all windows of images, (images, kernels, places)"
-    taps, (down, right) = math.prod(kernel.shape[1:]), stride
-    if x.device.type != 'cpu' or taps > _MAX_TAPS:
-        return F.conv2d(x[:, None], kernel[:, None], stride=stride).flatten(-2)
-    rows, cols = (n - k + 1 for n, k in zip(x.shape[-2:], kernel.shape[-2:])) # stride 1
-    corners = np.ndindex(*kernel.shape[-2:])
-    views = [x[:, i:i + rows:down, j:j + cols:right] for i, j in corners]
-    n = max(1, _PIECE // (taps * max(1, views[0][0].numel())))
-    def some(*views): # of some images
-        seen = torch.stack(views).flatten(1) # (taps, images * places)
-        out = kernel.flatten(1) @ seen
-        return out.view(len(kernel), len(views[0]), -1).transpose(0, 1)
-    return torch.cat([some(*part) for part in zip(*(v.split(n) for v in views))])
-
-# %% ../../nbs/sheets/11_plan.ipynb #828d8b15
-class _Side(NamedTuple):
-    "One of two windows that are multiplied"
-    window: Window
-    tops: np.ndarray  # of the distinct ranges
-    lefts: np.ndarray
-    which: np.ndarray # range that each formula sees
-
-class _Contraction:
-    "Products of every kernel with every range of an image, in the formulas' order"
-    def __init__(self, plan, image, kernel): # two sides
-        at = kernel.which * len(image.tops) + image.which
-        in_order = np.array_equal(at, np.arange(len(kernel.tops) * len(image.tops)))
-        with torch.inference_mode(False):
-            self.order = None if in_order else torch.from_numpy(at)
-        w, grid, self.stride = image.window, _grid(image.tops, image.lefts), None
-        size = plan.index.clip(w.height, w.width) if w.cut else (w.height, w.width)
-        def reader(side): return plan.reader(side.window.sheet, side.tops, side.lefts,
-                                             w.height, w.width, w.cut)
-        self.kernel, steps = reader(kernel), grid and (grid[0][2], grid[1][2])
-        touch = grid and steps[0] <= size[0] and steps[1] <= size[1]
-        if len(image.tops) < 2 or not touch: self.image = reader(image); return
-        self.stride, first = steps, [np.array([line[0]]) for line in grid]
-        whole = [(line[1] - 1) * line[2] + n for line, n in zip(grid, size)]
-        self.image = plan.reader(w.sheet, *first, *whole)
-
-    def compute(self, store): # (..., formulas, 1, 1); None where one is no number
-        kernel, x = self.kernel.read(store), self.image.read(store)
-        if not (_numeric(kernel) and _numeric(x)): return None
-        kernel, x = kernel.num, x.num
-        if self.stride is None: out = _all_products(x, kernel)
-        elif kernel.dim() > 3: return None # a batch of kernels
-        else:
-            out = _slide(x.reshape((-1,) + x.shape[-2:]), kernel, self.stride)
-            out = out.reshape(x.shape[:-3] + (-1,))
-        if self.order is not None: out = out.index_select(-1, self.order.to(out.device))
-        return Cells(out[..., None, None]) if all_finite(out) else None
-
-# %% ../../nbs/sheets/11_plan.ipynb #2c7d8e17
-def _numeric(x):
-    return x.kind is None or bool(((x.kind == NUMBER) | (x.kind == BLANK)).all())
-
-# (..., ranges, h, w), (..., kernels, h, w) -> (..., kernels * ranges)
-def _all_products(x, kernel):
-    return (kernel.flatten(-2) @ x.flatten(-2).mT).flatten(-2)
-
-def _contraction(step, pair): # None where there are many more pairs than formulas
-    g, sides = step.group, []
-    for w in pair:
-        first, which = _distinct(g.tops[w.index], g.lefts[w.index])
-        sides.append(_Side(w, g.tops[w.index][first], g.lefts[w.index][first], which))
-    image, kernel = sorted(sides, key=lambda s: -len(s.tops)) # kernels are fewer
-    worth = len(g.rows) >= 8 and len(image.tops) * len(kernel.tops) <= 4 * len(g.rows)
-    return _Contraction(step.plan, image, kernel) if worth else None
-
-def _contract(sight, node, array): # the shortcut of a step
-    pair = _product_of_windows(node, array)
-    if pair is None: return None
-    step, key = sight.step, tuple(w.index for w in pair)
-    if key not in step.contractions: step.contractions[key] = _contraction(step, pair)
-    return (step.contractions[key].compute(sight.run.store)
-            if step.contractions[key] else None)
 
 # %% ../../nbs/sheets/11_plan.ipynb #5f6f9e8d
 # to the rows and columns that a formula fills
@@ -640,7 +468,7 @@ def _pairs(step, node, array):
     parts = [_pairs(step, c, array) for c in children(node)]
     if not parts: return 1, len(node.rows) if isinstance(node, Array) else 1, 1
     places, cells = (max(p[k] for p in parts) for k in (0, 1))
-    made = 0 if _product_of_windows(node, array) else places * sum(p[1] for p in parts)
+    made = 0 if product_of_windows(node, array) else places * sum(p[1] for p in parts)
     return places, cells, max(made, *(p[2] for p in parts))
 
 def _within_limits(step, run): # computed in parts where it is much, and watched

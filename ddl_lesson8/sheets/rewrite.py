@@ -14,8 +14,9 @@ from xml.parsers import expat
 from .address import (MAX_COLS, MAX_ROWS,
                                         SheetError, cell_name, need, quote_sheet)
 from .package import Package, replacing
-from .xlsx import (Cell, ErrorValue, Walk,
-                                     check_text, escape_text, read_package, sheet_parts)
+from .walk import Walk
+from .xlsx import (Cell, ErrorValue, check_text, escape_text,
+                                     read_package, sheet_parts)
 
 # %% ../../nbs/sheets/02c_rewrite.ipynb #2c0c9360
 def _escaped(text): # as it stands between two tags, in plain ASCII

@@ -11,16 +11,14 @@ __all__ = ['read_xlsx', 'open_workbook']
 import math, re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from xml.parsers import expat
-from .address import (MAX_COLS,
-                                        MAX_FORMULA, MAX_ROWS, MAX_TEXT, SheetError)
-from .address import (cell_name, col_number,
-                                        need, parse_area, quote_sheet, shift_formula)
-from .package import (BROKEN, MAIN, MAX_DEPTH,
-                                        MAX_ELEMENTS, REL, STRICT, Guard, Package)
+from .address import (MAX_FORMULA, MAX_TEXT, SheetError, cell_name,
+                                        need, quote_sheet, shift_formula)
+from .package import (BROKEN, MAIN, MAX_ELEMENTS, REL, Guard,
+                                        Package)
+from .walk import TAGS, Walk, check_root, edges, whole
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #2ced5716
 class ErrorValue(str):
@@ -128,142 +126,6 @@ class XlsxFile:
         "One cell; a blank one is of type 'empty'"
         return self.cells(sheet).get((row, col), Cell())
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #f62e6e09
-_TAGS = {space.strip('{') + tag: tag for space in (MAIN, STRICT[0])
-         for tag in ('sheetData', 'row', 'c',
-                     'f', 'v', 'is', 't', 'rPh', 'extLst', 'si',
-                     'autoFilter', 'filterColumn')}
-
-@dataclass(slots=True)
-# a cell as it stands in the file; `start`, `end` and the spans are positions in its
-# bytes
-class Raw:
-    row: int
-    col: int
-    attrs: dict
-    start: int
-    end: int = 0
-    formula: str|None = None
-    f_attrs: dict|None = None
-    value: str|None = None
-    inline: str|None = None
-    f_span: tuple|None = None
-    ext_span: tuple|None = None
-
-_column = lru_cache(MAX_COLS)(col_number)
-_ADDRESS = re.compile('([A-Za-z]{1,3})([0-9]{1,7})')
-
-def _address(at): # 'B3' -> (3, 2)
-    found = _ADDRESS.fullmatch(at)
-    if not found: raise SheetError(f'its cell {at[:20]!r} has no address')
-    row, col = int(found[2]), _column(found[1])
-    if not (1 <= row <= MAX_ROWS and col <= MAX_COLS):
-        raise SheetError(f'its cell {at} lies outside a sheet')
-    return row, col
-
-def check_root(tag, wanted): # is this part what its place in the archive says?
-    known = [space.strip('{') + wanted for space in (MAIN, STRICT[0])]
-    need(tag in known, f'it is no {wanted!r}, but a {tag[-40:]!r}')
-
-def whole(text, what): # a whole number as the format writes one
-    need(re.fullmatch('[0-9]{1,9}', text),
-         f'{what} is {text[:20]!r}, which is no number')
-    return int(text)
-
-# %% ../../nbs/sheets/02b_xlsx.ipynb #3cde9d6d
-class _Rows:
-    "Where a walk through a sheet is"
-    def __init__(self, take):
-        self.take, self.parser = take, expat.ParserCreate(namespace_separator='}')
-        self.rows, self.row, self.col, self.cell, self.words = [], 0, 0, None, None
-        self.data, self.skip, self.in_row = None, 0, False
-        self.hidden, self.filter, self.filters = set(), None, []
-
-    def open_row(self, attrs):
-        need(self.data and not self.data[1] and not self.in_row,
-             'a row stands where none can be')
-        at = attrs.get('r')
-        self.row = whole(at, 'the number of a row') if at else self.row + 1
-        self.col, self.in_row = 0, True
-        need(1 <= self.row <= MAX_ROWS, f'its row {self.row} lies outside a sheet')
-        self.rows.append([self.row, self.parser.CurrentByteIndex, 0])
-        if attrs.get('hidden') in ('1', 'true'): self.hidden.add(self.row)
-
-    def open_cell(self, attrs):
-        at = attrs.get('r')
-        if not self.in_row or self.cell is not None:
-            raise SheetError(f'its cell {at} stands outside a row')
-        row, self.col = _address(at) if at else (self.row, self.col + 1)
-        if row != self.row: raise SheetError(f'its cell {at} stands in row {self.row}')
-        if self.col > MAX_COLS: raise SheetError(f'its row {row} runs out of the sheet')
-        self.cell = Raw(row, self.col, attrs, self.parser.CurrentByteIndex)
-
-    def inside(self, tag, attrs): # of a cell
-        cell, here = self.cell, self.parser.CurrentByteIndex
-        if tag in ('row', 'sheetData'): raise SheetError('a row stands inside a cell')
-        if tag == 'v' or tag == 'f' or tag == 't' and not self.skip: self.words = []
-        twice = (tag == 'f' and cell.f_attrs is not None or tag == 'v'
-                 and cell.value is not None or tag == 'is' and cell.inline is not None)
-        if twice:
-            raise SheetError(f'the cell {cell_name(cell.row, cell.col)} has two values')
-        if tag == 'f': cell.f_attrs, cell.f_span = attrs, here
-        elif tag == 'is': cell.inline = ''
-        elif tag == 'rPh': self.skip += 1
-        elif tag == 'extLst': cell.ext_span = here
-
-# %% ../../nbs/sheets/02b_xlsx.ipynb #49541749
-class Walk(_Rows):
-    "Walks through the XML of a sheet: hands each cell to `take`, keeps places of rows"
-    def run(self, data): # bytes
-        p, self.guard = self.parser, Guard(MAX_ELEMENTS)
-        p.buffer_text, p.StartDoctypeDeclHandler = True, self.guard.doctype
-        p.StartElementHandler, p.EndElementHandler = self.start, self.end
-        p.CharacterDataHandler = self.text
-        p.Parse(data, True)
-
-    def text(self, words):
-        if self.words is not None: self.words.append(words)
-
-    def start(self, tag, attrs):
-        guard = self.guard
-        guard.depth, guard.left = guard.depth + 1, guard.left - 1
-        if guard.depth > MAX_DEPTH or guard.left < 0: guard.refuse()
-        if guard.depth == 1: check_root(tag, 'worksheet')
-        if self.words is not None: raise SheetError('an element stands inside a value')
-        tag = _TAGS.get(tag)
-        if tag is None: return
-        if tag == 'c': self.open_cell(attrs)
-        elif self.cell is not None: self.inside(tag, attrs)
-        elif tag == 'row': self.open_row(attrs)
-        elif tag == 'sheetData':
-            need(self.data is None, 'it has cells in two places')
-            self.data = [self.parser.CurrentByteIndex, 0]
-        elif tag == 'autoFilter' and guard.depth == 2: self.filter = attrs.get('ref')
-        elif tag == 'filterColumn' and self.filter:
-            self.filters, self.filter = [_place(self.filter)], None
-
-    def end(self, tag):
-        self.guard.depth -= 1
-        tag = _TAGS.get(tag)
-        if tag is None: return
-        cell, here = self.cell, self.parser.CurrentByteIndex
-        if tag == 'c' and cell is not None:
-            cell.end, self.cell = here, None
-            self.take(cell)
-        elif cell is not None: self.close(tag, cell, here)
-        elif tag == 'row' and self.in_row: self.rows[-1][2], self.in_row = here, False
-        elif tag == 'sheetData' and self.data: self.data[1] = here
-
-    def close(self, tag, cell, here): # something inside a cell ends
-        if tag == 'v': cell.value = ''.join(self.words)
-        elif tag == 'f':
-            cell.formula, cell.f_span = ''.join(self.words), (cell.f_span, here)
-        elif tag == 'extLst': cell.ext_span = (cell.ext_span, here)
-        elif tag == 'rPh': self.skip -= 1
-        elif tag == 't' and not self.skip:
-            cell.inline = (cell.inline or '') + ''.join(self.words)
-        if tag in 'fvt': self.words = None
-
 # %% ../../nbs/sheets/02b_xlsx.ipynb #dbb1941b
 _ESCAPE = re.compile(r'_x([0-9A-Fa-f]{4})_')
 _NOT_XML = re.compile('[\x00-\x08\x0b-\x1f\ufffe\uffff]')
@@ -344,9 +206,6 @@ def check_formula(text): # raise where no spreadsheet program would take it
                               f'other; at most {MAX_NESTING} are read')
     return text
 
-def _place(text): # 'A1:B2' -> its four edges
-    return tuple(parse_area(text)[1:])
-
 # %% ../../nbs/sheets/02b_xlsx.ipynb #87b38947
 class _Shared:
     "Formulas that stand once, and their copies"
@@ -402,7 +261,7 @@ class _Cells(_Shared):
         a = raw.f_attrs
         kind = a.get('t', 'normal')
         if kind == 'shared': return self.add_shared(raw, at, value)
-        ref = _place(a['ref']) if a.get('ref') else (*at, *at)
+        ref = edges(a['ref']) if a.get('ref') else (*at, *at)
         if kind == 'dataTable':
             text = f"TABLE({a.get('r1', '')},{a.get('r2', '')})"
             self.cells[at] = Cell(value, text, 'table', ref)
@@ -447,7 +306,7 @@ class _Strings:
     def start(self, tag, attrs):
         self.guard.open()
         if self.guard.depth == 1: check_root(tag, 'sst')
-        tag = _TAGS.get(tag)
+        tag = TAGS.get(tag)
         need(self.words is None, 'an element stands inside a text')
         if tag == 'si':
             need(self.text is None, 'a text stands inside a text')
@@ -460,7 +319,7 @@ class _Strings:
 
     def end(self, tag):
         self.guard.close()
-        tag = _TAGS.get(tag)
+        tag = TAGS.get(tag)
         if tag == 'rPh': self.skip -= 1
         elif tag == 't': self.words = None
         elif tag == 'si':
@@ -568,7 +427,7 @@ def _read_table(package, part, sheet): # a `Table`
     t = package.tree(part)
     try:
         columns = [unescape(c.get('name')) for c in t.iter(MAIN + 'tableColumn')]
-        ref = _place(t.get('ref', ''))
+        ref = edges(t.get('ref', ''))
         need(len(columns) == ref[3] - ref[1] + 1,
              f"{len(columns)} columns in {t.get('ref')}")
         rows = [whole(t.get(f'{k}RowCount', d), f'the number of its {k} rows')

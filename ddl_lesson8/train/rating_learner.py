@@ -115,6 +115,10 @@ def pairs_of(
     return tuple(values(frame[n]) for n in found)
 
 # %% ../../nbs/train/07_rating_learner.ipynb #866a001d
+def _check_pairs(user, item): # one item for each user
+    if user.ndim != 1 or user.shape != item.shape:
+        raise ValueError(f"users {tuple(user.shape)} and items {tuple(item.shape)} are no pairs: give two tensors of the same length")
+
 def bpr_loss(
     model:nn.Module,   # a dot product with `tables` and a method `score`
     user:torch.Tensor, # rows of users, (batch,)
@@ -123,6 +127,7 @@ def bpr_loss(
     chosen:torch.Tensor|None=None # pairs that nobody is asked about, as numbers user * len(items) + item, rising
 )->torch.Tensor: # one number
     "How far, softly, the chosen item stands above another (Rendle and others, 2009), the strongest of a few (Zhang and others, 2013)"
+    _check_pairs(user, item)
     u_weight, i_weight, _, i_bias = (t.detach() for t in model.tables())
     other = torch.randint(len(i_weight), (negatives, len(item)), device=item.device)
     rows = i_weight.index_select(0, other.flatten()).view(*other.shape, -1)
@@ -142,6 +147,7 @@ def softmax_loss(
     negatives:int|None=None # random items for the whole batch; all items when None
 )->torch.Tensor: # one number
     "Cross-entropy of the chosen item among all items, or among a sample shared by the batch"
+    _check_pairs(user, item)
     u_weight, i_weight, _, i_bias = model.tables()
     people, back = user.unique(return_inverse=True) # each person's scores are needed once
     if negatives is None:

@@ -65,7 +65,7 @@ def accuracy(
     target:torch.Tensor # class numbers, (rows, …)
 )->torch.Tensor: # one number, 0 to 1
     "Share of rows whose largest score is the right class"
-    if pred.ndim < 2 or target.is_floating_point() or pred[:, 0].shape != target.shape:
+    if pred.ndim < 2 or pred.shape[1] < 2 or pred.dtype == torch.bool or target.is_floating_point() or pred[:, 0].shape != target.shape:
         raise ValueError(f"accuracy compares scores of shape (rows, classes, …) with class numbers (rows, …), not "
                          f"{tuple(pred.shape)} with {tuple(target.shape)} of {target.dtype}; for numbers take rmse")
     return (pred.argmax(1) == target).float().mean()
@@ -78,7 +78,8 @@ def rmse(
     if pred.shape != target.shape:
         raise ValueError(f"rmse compares numbers of the same shape, not {tuple(pred.shape)} with {tuple(target.shape)}: "
                          "PyTorch would compare every prediction with every target")
-    return (pred - target).square().mean().sqrt()
+    wide = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32) # bytes and half numbers would overflow
+    return (pred.to(wide) - target.to(wide)).square().mean().sqrt()
 
 # %% ../../nbs/train/00b_recorder.ipynb #0f32b1af
 def smooth(
