@@ -24,12 +24,13 @@ from .values import (BLANK, FAULT, LOST, NUMBER, TEXT, Cells, Texts,
 from .groups import (CLOCK, RANDOM, Names, Unread, address, calls_in,
                                        check_supported, in_cell,
                                        read_families, unsupported)
-from .windows import Kept, bind_family, merge_groups
+from .windows import Kept, bind_family, filled, merge_groups
 from .keep import Helper, engine_agrees
 from .work import MAX_WORK, Work
 from .fit import Fitting
 from .plan import Plan, Run, compute_steps
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area
+from .package import stamp
 from .xlsx import ErrorValue, read_xlsx
 from .rewrite import rewrite_xlsx
 
@@ -157,7 +158,7 @@ class SheetModule(Fitting, nn.Module):
                              "torch.float32 or torch.float64")
         self.file, self.path, self.rand, self.seed = file, file.path, rand, int(seed)
         self.source = Path(file.path).absolute()
-        self.names, self.stamp = Names(file), _stamp(self.source)
+        self.names, self.stamp = Names(file), stamp(self.source)
         self.plans, self.areas, self.texts = {}, {}, Texts()
         self.solver_trouble = dict(file.solver_trouble)
         self.unknown, self.max_work, self.helper = unknown, max_work, Helper(self.path)
@@ -229,11 +230,6 @@ _ANYWHERE = {'INDIRECT', 'GETPIVOTDATA'} # functions that may look at any cell
 _UNSTEADY = {'INFO', 'CELL'} # functions that depend on where a workbook is opened
 
 # %% ../../nbs/sheets/12_module.ipynb #33683e7e
-def _stamp(path): # changes when a file does
-    try: info = path.stat()
-    except OSError: return None
-    return info.st_size, info.st_mtime_ns
-
 @patch
 def _bind(self:SheetModule, f, kept): # its groups
     # no name that a formula can have: only its ranges count
@@ -248,18 +244,12 @@ def _bind(self:SheetModule, f, kept): # its groups
         groups = list(bind_family(f))
     return [replace(g, kept=kept) for g in groups] if kept else groups
 
-# %% ../../nbs/sheets/12_module.ipynb #6c841d09
-def _filled(formulas): # set of (sheet, row, column) that families or groups fill
-    return {(f.sheet, int(r) + i, int(c) + j) for f in formulas for r,
-            c in zip(f.rows, f.cols)
-            for i in range(f.size[0]) for j in range(f.size[1])}
-
 # %% ../../nbs/sheets/12_module.ipynb #e1d07bed
 @patch
 # numbers and kinds of all cells that are not computed
 def _read_constants(self:SheetModule, dtype):
     # what spills fills cells without formulas
-    computed, found = _filled(g for g in self.groups if g.size != (1, 1)), {}
+    computed, found = filled(g for g in self.groups if g.size != (1, 1)), {}
     for sheet in self.file.sheets.values():
         for (row, col), cell in sheet.cells.items():
             key = sheet.name, row, col
@@ -589,7 +579,7 @@ def save(self:SheetModule,
     inputs:dict|None=None  # as in `forward`, without a batch; written too
 )->Path: # the workbook
     "Write the parameters and the recalculated results into a copy of the workbook"
-    if _stamp(self.source) != self.stamp:
+    if stamp(self.source) != self.stamp:
         raise SheetError(f"{self.path} has changed or gone since it was opened; load "
                          "it again")
     areas, tensors = self._inputs(inputs)
@@ -602,5 +592,5 @@ def save(self:SheetModule,
         values |= {(area.sheet, *at): v for at,
                    v in zip(area.cells(), t.flatten().tolist())}
     written = rewrite_xlsx(self.source, path, values)
-    if Path(path).absolute() == self.source: self.stamp = _stamp(self.source)
+    if Path(path).absolute() == self.source: self.stamp = stamp(self.source)
     return written

@@ -316,3 +316,9 @@ def replacing(path):
 def replace_file(path, data): # write bytes under a name
     with replacing(path) as put: put(data)
     return Path(path)
+
+# %% ../../nbs/sheets/02_package.ipynb #523880ee
+def stamp(path): # changes when a file does
+    try: info = path.stat()
+    except OSError: return None
+    return info.st_size, info.st_mtime_ns

@@ -303,3 +303,8 @@ def merge_groups(
                   for a in ('rows', 'cols', 'tops', 'lefts', 'heights')}
         all_of_them = replace(same[0], **arrays)
         yield all_of_them.take(np.lexsort((arrays['cols'], arrays['rows'])))
+
+# %% ../../nbs/sheets/10a_windows.ipynb #6c841d09
+def filled(formulas): # set of (sheet, row, column) that families or groups fill
+    return {(f.sheet, int(r) + i, int(c) + j) for f in formulas for r, c in zip(f.rows, f.cols)
+            for i in range(f.size[0]) for j in range(f.size[1])}
