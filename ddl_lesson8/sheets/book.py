@@ -20,6 +20,7 @@ from .check import Check, Report, crosscheck, read_range
 from .engine import Engine
 from .layers import LayerGrid
 from .package import replacing
+from .rewrite import like_a_formula
 from .xlsx import check_text, escape_text
 
 # %% ../../nbs/sheets/09_book.ipynb #3b628f9e
@@ -42,9 +43,6 @@ def _check_choices(words):
     need(sum(map(len, words)) + len(words) <= 256,
          'a list of words has at most 255 characters: put the words, and pass their block')
     check_text(''.join(words), 'a list of words')
-
-# would typing it again change what it is?
-def _like_a_formula(text): return text.lstrip()[:1] in tuple("=+-@'")
 
 # a cell style for texts, or for numbers of a format; inputs are marked
 def _styled(ws, style, quoted, given):
@@ -111,7 +109,7 @@ def _write_cell(cell, kind, value, style, ws, styles):
     from openpyxl.worksheet.hyperlink import Hyperlink
     text, link = kind == 'text', None
     if isinstance(style, tuple): style, link = style # ('link', where it leads)
-    look = style, text and _like_a_formula(value), kind == 'number' or style == 'words'
+    look = style, text and like_a_formula(value), kind == 'number' or style == 'words'
     if look not in styles: styles[look] = _styled(ws, *look)
     at = cell.coordinate
     if text: # not as `value`, which would cut what is long only by its escapes

@@ -38,9 +38,37 @@ def _written(value, is_formula, p):
     return None, v(repr(int(value) if value == int(value)
                         and abs(value) < 1e15 else float(value)).encode())
 
+# %% ../../nbs/sheets/02c_rewrite.ipynb #quoted02
+_XFS = re.compile(rb'(<((?:[^\s:/>]+:)?)cellXfs\b[^>]*>)(.*?)(</\2cellXfs>)', re.S)
+_XF = re.compile(rb'''<((?:[^\s:/>]+:)?)xf\b((?:[^>"']|"[^"]*"|'[^']*')*?)'''
+                 rb'(?:/>|>(?:(?!<\1xf\b).)*?</\1xf>)', re.S)
+
+# would typing it again change what it is?
+def like_a_formula(text): return text.lstrip()[:1] in tuple("=+-@'")
+
+class _Quoted:
+    "Styles of a workbook, and copies of them whose texts are not typed anew as formulas"
+    def __init__(self, xml): # the part of the styles
+        self.xml, self.found, self.copies = xml, _XFS.search(xml), {}
+        self.own = [m[0] for m in _XF.finditer(self.found[3])] if self.found else []
+
+    def of(self, style): # the number of its copy; its own where there is none to copy
+        if not style < len(self.own) or b'quotePrefix="1"' in self.own[style]: return style
+        return self.copies.setdefault(style, len(self.own) + len(self.copies))
+
+    def part(self)->bytes: # the styles with the copies behind them
+        mark = lambda xf: re.sub(rb'xf\b', b'xf quotePrefix="1"',
+                                 re.sub(rb'\squotePrefix="\w*"', b'', xf), count=1)
+        head, _, own, end = self.found.groups()
+        n = b'count="%d"' % (len(self.own) + len(self.copies))
+        more = b''.join(mark(self.own[k]) for k in self.copies)
+        return (self.xml[:self.found.start()] + re.sub(rb'count="\d+"', n, head)
+                + own + more + end + self.xml[self.found.end():])
+
 # %% ../../nbs/sheets/02c_rewrite.ipynb #617c0e6a
 _TAG = re.compile(rb'''<([^\s:/>]+:)?[^\s:/>]+(?:[^>"']|"[^"]*"|'[^']*')*>''')
 _TYPE = re.compile(rb'''\s(?:t|vm)\s*=\s*(?:"[^"]*"|'[^']*')''')
+_STYLE = re.compile(rb'''\ss\s*=\s*["'](\d+)["']''')
 
 def _tag(data, start): # the tag that begins here, and whether it closes itself
     tag = _TAG.match(data, start)
@@ -53,11 +81,15 @@ def _after(data, start, here):
 
 def _closing(tag): return b'</' + tag[1:].split(None, 1)[0].rstrip(b'/>') + b'>'
 
-def _new_cell(data, raw, value): # the bytes of a cell with another value
+def _new_cell(data, raw, value, quoted): # the bytes of a cell with another value
     tag = _TAG.match(data, raw.start)
     kind, xml = _written(value, raw.f_attrs is not None, tag[1] or b'')
     head = (_TYPE.sub(b'', tag[0].rstrip(b'>').rstrip(b'/').rstrip())
             + (b' t="%b"' % kind if kind else b''))
+    if kind == b'inlineStr' and like_a_formula(value):
+        style = _STYLE.search(head)
+        head = (_STYLE.sub(b'', head)
+                + b' s="%d"' % quoted.of(int(style[1]) if style else 0))
     kept = [data[s[0]:_after(data, *s)] if s else b''
             for s in (raw.f_span, raw.ext_span)]
     return head + b'>' + kept[0] + xml + kept[1] + _closing(tag[0])
@@ -70,11 +102,13 @@ def _open_up(data, start, here, inner):
     return start, tag.end(), tag[0][:-2] + b'>' + inner + _closing(tag[0])
 
 # edits for cells that are not in the file: {(row, column): value}
-def _insertions(data, walk, cells, new):
+def _insertions(data, walk, cells, new, quoted):
     p, edits, rows = _TAG.match(data, walk.data[0])[1] or b'', [], {}
     for at, value in sorted(new.items()):
         kind, xml = _written(value, False, p)
         t = b' t="%b"' % kind if kind else b''
+        if isinstance(value, str) and like_a_formula(value):
+            t += b' s="%d"' % quoted.of(0)
         rows.setdefault(at[0], []).append((
             at[1], b'<%bc r="%b"%b>%b</%bc>' % (p, cell_name(*at).encode(), t, xml, p)))
     places, last, own = {r[0]: r for r in reversed(walk.rows)}, [], {}
@@ -100,7 +134,7 @@ def _into_row(data, place, own, cells):
 
 # %% ../../nbs/sheets/02c_rewrite.ipynb #72916c0a
 # bytes of a sheet with other values: {(row, column): value}
-def _edited(data, changes, where):
+def _edited(data, changes, where, quoted):
     need(data[:2] not in (b'\xff\xfe', b'\xfe\xff'),
          f"{where} is written in UTF-16; save it again in Excel")
     cells, edits, new = [], [], dict(changes)
@@ -111,13 +145,13 @@ def _edited(data, changes, where):
              f'cell {cell_name(raw.row, raw.col)} stands there twice')
         value = new.pop((raw.row, raw.col))
         edits.append((raw.start, _after(data, raw.start, raw.end),
-                      _new_cell(data, raw, value)))
+                      _new_cell(data, raw, value, quoted)))
     walk = Walk(take)
     try:
         walk.run(data)
         new = {at: v for at, v in new.items() if v is not None}
         need(not new or walk.data, 'there is no room for cells')
-        if new: edits += _insertions(data, walk, cells, new)
+        if new: edits += _insertions(data, walk, cells, new, quoted)
     except (expat.ExpatError, ValueError) as e:
         raise SheetError(f"{where}: {e}") from None
     parts, last = [], 0
@@ -181,8 +215,13 @@ def rewrite_xlsx(
         for sheet in by_sheet:
             package.sane(sheet in parts, f"has no sheet {sheet!r}; its sheets are "
                                          f"{', '.join(map(repr, parts))}")
+        styles = next((k.target for k in package.links(package.main).values()
+                       if k.kind == 'styles' and package.has(k.target)), None)
+        quoted = _Quoted(package.read(styles) if styles else b'')
         new = {parts[s].lower(): _edited(package.read(parts[s]), by_sheet[s],
-                                         f"{source}: sheet {s!r}") for s in by_sheet}
+                                         f"{source}: sheet {s!r}", quoted)
+               for s in by_sheet}
+        if quoted.copies: new[styles.lower()] = quoted.part()
         data = package.copy(new)
         _check_copy(old, data, target, by_sheet)
         put(data)
