@@ -9,7 +9,7 @@ import live
 from ddl_lesson8.book.workbook import chapter_sheets
 from ddl_lesson8.sheets.address import cell_name, parse_area
 from ddl_lesson8.sheets.engine import Engine
-from ddl_lesson8.sheets.check import crosscheck
+from ddl_lesson8.sheets.check import crosscheck, read_range
 from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.module import SheetModule
 from ddl_lesson8.sheets.view import sheet_document
@@ -203,6 +203,59 @@ def test_a_kernel_from_the_list(page):
     said = page.evaluate(f"async () => {{ try {{ await {e}.set('AC13', 'emboss') }} catch (e) {{ return e.message }} }}")
     assert said == 'emboss is not in the list: as typed, top edge, left edge, blur, sharpen'
     page.evaluate(f'() => {e}.reset()')
+
+
+@pytest.mark.parametrize('stride', [1, 2, 3])
+def test_a_stride_leaves_what_pytorch_computes(page, site, stride):
+    "In the browser and by tensors: the kept products at the upper left, blank cells without a colour beyond them"
+    e = ELEMENT.format('convolutions', 'convolutions')
+    change(page, 'convolutions', 'convolutions', {'AC36': stride})
+    ours, path = read(page, 'convolutions', 'convolutions'), site/'live'/'convolutions.xlsx'
+    colours = page.evaluate(f"() => Object.fromEntries([...{e}.grid.nodes].map(([at, n]) => [at, n.style.background]))")
+    page.evaluate(f'() => {e}.reset()')
+    theirs = SheetModule.load(path)({'convolutions!AC36': torch.tensor(float(stride), dtype=torch.float64)})
+    x, w = (read_range(path, name) for name in ('conv_x', 'conv_w1'))
+    want = torch.nn.functional.conv2d(x.reshape(1, 28, 28), w[1:].reshape(1, 1, 3, 3), stride=stride).relu()[0]
+    assert ours['AE36'] == len(want)
+    for i in range(26):
+        for j in range(26):
+            at = cell_name(36 + i, 1 + j)
+            if max(i, j) < len(want): assert close(ours[at], want[i, j].item()) and close(float(theirs[f'convolutions!{at}']), want[i, j].item()), at
+            else: assert ours[at] == '' and not colours[at], at
+
+
+def test_the_walk_shows_each_product_with_its_window(page):
+    "The button starts it; window and product move together; the button stops it. For a reader who wants little motion each press is one step"
+    e = ELEMENT.format('convolutions', 'convolutions')
+    read(page, 'convolutions', 'convolutions')
+    def places(): # product cell -> the marked cells of the picture, columns A to AB
+        return page.evaluate(f"() => [{e}.grid.chosen.at, {e}.grid.marked.map(n => n.at).filter(at => /^([A-Z]|A[AB])[0-9]+$/.test(at))]")
+    def window(at):
+        a = parse_area(at)
+        return [cell_name(a.top + i, a.left - 35 + j) for i in range(3) for j in range(3)]
+    walk = f"() => {e}.root.querySelector('[aria-label^=walk]').click()"
+    page.evaluate(f"() => {{ {e}._select('AJ4'); {e}._zoom(1) }}")
+    assert not page.evaluate(f"{e}._inSight()")
+    page.evaluate(walk)
+    assert page.evaluate(f"{e}._inSight()") # window and product at once, and the window is marked on inputs too
+    assert page.evaluate(f"{e}.grid.marked.every(n => getComputedStyle(n).boxShadow.startsWith('rgb(217, 119, 6)'))")
+    seen, at = {}, 'AJ4'
+    for _ in range(3):
+        page.wait_for_function(f"() => {e}.grid.chosen.at !== '{at}'")
+        at, marked = places()
+        seen[at] = marked
+    page.evaluate(walk)
+    assert len(seen) == 3 and all(marked == window(at) for at, marked in seen.items()), seen
+    stopped = places()
+    page.wait_for_timeout(400)
+    assert places() == stopped
+    page.emulate_media(reduced_motion='reduce')
+    page.evaluate(f"() => {e}._select('BI4')") # the last of its row
+    page.evaluate(walk)
+    assert places() == ['AJ5', window('AJ5')]
+    page.wait_for_timeout(400)
+    assert places()[0] == 'AJ5'
+    page.emulate_media(reduced_motion='no-preference')
 
 
 def test_random_numbers_are_new_and_shown_as_the_engine_has_them(page):

@@ -14,6 +14,7 @@ from .charts import bar_chart
 from ..conv import conv2d, edge_kernels
 from ..pooling import max_pool2d
 from ..data.digits import draw_seven, make_digits
+from ..sheets.address import Area
 from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_conv.ipynb #189f2f2e
@@ -87,6 +88,32 @@ def _conv_blocks(s, x, w1, w2, dense): # the network's inputs, and its formulas
                      name='conv_softmax')
     return (xs, w1s, w2s, ten), (used, c1, c2, pool, scores, soft)
 
+# %% ../../nbs/book/05_sheet_conv.ipynb #a1c7e0d4
+def _conv_stride(s, x, w, conv1): # what a stride leaves of conv1's second map
+    step = s.put(2, 'stride', at='AC36', fmt='0', scale=False, name='conv_stride')
+    s.choose(step, ['1', '2', '3'])
+    n, k, last = x.shape[-1], w.shape[-1], conv1.shape[-1] - 1
+    one = step.ref(absolute=True)
+    places = s.formula((), lambda: f'INT(({n}-{k})/{one})+1', 'places', at='AE36',
+                       fmt='0', scale=False)
+    def kept(i, j): # the product that stands here for a stride of 1, 2 and 3
+        return ','.join(conv1.ref(1, by * i, by * j) if by * max(i, j) <= last else '""'
+                        for by in (1, 2, 3))
+    left = s.formula(conv1.shape[1:], lambda i, j: f'CHOOSE({one},{kept(i, j)})',
+                     'conv1 with stride', at='A36', name='conv_strided')
+    return step, places, left
+
+
+# %% ../../nbs/book/05_sheet_conv.ipynb #a1c7e0d5
+def _stride_checks(step, places, left, x, w): # with the stride that the sheet opens with
+    own, theirs = (conv(x, w[1:], stride=2).relu()[0] for conv in (conv2d, F.conv2d))
+    top, col, n = left.row, left.col, len(theirs)
+    kept = Area(left.sheet.name, top, col, top + n - 1, col + n - 1) # beyond it all is blank
+    return [Check('stride', step, given=True, PyTorch=torch.tensor(2)),
+            Check('places', places, PyTorch=torch.tensor(n)),
+            Check('conv1 with stride', kept, from_scratch=own, PyTorch=theirs)]
+
+
 # %% ../../nbs/book/05_sheet_conv.ipynb #bc6f60c1
 def conv_sheet(
     book # the `Book` that gets the sheet
@@ -97,6 +124,7 @@ def conv_sheet(
     s = book.sheet('convolutions', zoom=50, cell=35, about=about, freeze='A4')
     s.text('A1', 'A convolutional network: change a pixel, a kernel, a filter or a dense weight, and watch what follows on its right', 'title')
     blocks, formulas = _conv_blocks(s, *inputs)
+    strided = _stride_checks(*_conv_stride(s, *blocks[:2], formulas[1]), *inputs[:2])
     digits = s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')
     bar_chart(s, 'CQ43', 'what the network reads', formulas[-1], digits,
               axes=('digit', 'share'))
@@ -104,5 +132,5 @@ def conv_sheet(
     s.note('BQ2', "25 columns as on the lecture's sheet, where 24 fit: the last window reads a blank column.")
     names = ('picture', 'kernels', 'filters', 'dense'), ('kernels in use', 'conv1', 'conv2', 'max pool', 'scores', 'softmax')
     given = [Check(n, b, given=True, PyTorch=t) for n, b, t in zip(names[0], blocks, inputs)]
-    return given + [Check(n, b, from_scratch=o, PyTorch=t)
+    return given + strided + [Check(n, b, from_scratch=o, PyTorch=t)
                     for n, b, o, t in zip(names[1], formulas, (inputs[1], *own), (inputs[1], *torchs))]

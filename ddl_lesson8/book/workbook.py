@@ -141,6 +141,7 @@ def _as_built(file, fresh, sheet): # are inputs and formulas those of a fresh wo
 _ROUGH = re.compile(r'\b(NORM|ERF|GAMMA)[\w.]*\(') # programs approximate these, each in its own way
 
 def _right_result(cell, now): # is the saved result the recalculated one? A random number must at least be one
+    if cell.value == '' and now.type == 'empty': return True # the engine's blank is the empty text
     if cell.type != now.type or cell.type == 'empty': return False
     if cell.type != 'number': return cell.value == now.value
     if cell.formula == 'RAND()' and not 0 <= cell.value < 1: return False

@@ -165,18 +165,17 @@ def _exact(sheet, xml): # all digits of its numbers
     return _NUMBER_CELL.sub(one, xml)
 
 def _filled_in(m, v): # the XML of a formula's cell, with its result
-    kind, text = {'number': ('', repr(v.value)), 'logical': (' t="b"', v.value),
-                  'text': (' t="str"', '')}[v.type]
-    if v.type == 'logical': text = int(v.value)
-    if v.type == 'text': text = escape(escape_text(v.value))
-    return f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f><v>{text}</v></c>'
+    kind, text = {'number': ('', repr), 'logical': (' t="b"', int),
+                  'text': (' t="str"', lambda t: escape(escape_text(t))),
+                  'empty': (' t="str"', lambda _: '')}[v.type] # the empty text
+    return f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f><v>{text(v.value)}</v></c>'
 
 def _with_results(sheet, xml, engine, path): # and column widths
     def fill(m):
         v = engine.cell(sheet.name, int(m[2]), col_number(m[1]))
         where = f'{quote_sheet(sheet.name)}!{m[1]}{m[2]}'
-        need(v.type not in ('error', 'empty'), f"{path}: {where}: the formula "
-             f"={m[5][:60]} gives {v.value or 'nothing'}")
+        need(v.type != 'error',
+             f"{path}: {where}: the formula ={m[5][:60]} gives {v.value}")
         return _filled_in(m, v)
     n_formulas = sum(kind in ('formula', 'array') for kind, *_ in sheet.cells.values())
     xml, n = _FORMULA_CELL.subn(fill, xml)

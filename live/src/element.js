@@ -168,19 +168,34 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   }
   _readsOf(cell) { return reads(cell[3], this.k, s => this.doc.sheets.findIndex(d => d.name.toLowerCase() === s.toLowerCase())).filter(a => a.sheet === this.k) }
 
-  async _walk() { // the window over the picture: select one formula of the block after the other
-    if (this._walking) { this._walking = false; return }
+  _inSight() { // the selected cell, and those that it reads
+    const box = this.box.getBoundingClientRect()
+    return [this.grid.chosen, ...this.grid.marked].every(node => {
+      const { left, right, top, bottom } = node.getBoundingClientRect()
+      return left >= box.left && right <= box.right && top >= box.top && bottom <= box.bottom
+    })
+  }
+  async _walk() { // the window over the picture: select one formula of the block after the other; one a press for who wants little motion
+    if (this._walking) { this._walking = null; return }
     const formula = (r, c) => { const cell = this.cells.get(name(r, c)); return Boolean(cell) && isFormula(cell) && inside(this.view, r, c) }
     let { top: r, left: c } = area(this.at)
     if (!formula(r, c)) return this._say('Choose a formula first: the walk shows what each one reads')
-    for (this._walking = true; this._walking && this.isConnected && formula(r, c);) {
-      this._select(name(r, c))
-      await new Promise(done => setTimeout(done, 120))
-      if (formula(r, c + 1)) { c++; continue }
-      while (formula(r, c - 1)) c--
+    const next = () => {
+      if (formula(r, ++c)) return
+      for (c--; formula(r, c - 1);) c--
       r++
     }
-    this._walking = false
+    if (!this._inSight()) this._whole()
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
+      next()
+      return formula(r, c) ? this._select(name(r, c)) : this._say('The last one')
+    }
+    const mine = this._walking = {} // a walk that was stopped does not go on beside the next one
+    for (; this._walking === mine && this.isConnected && formula(r, c); next()) {
+      this._select(name(r, c))
+      await new Promise(done => setTimeout(done, 120))
+    }
+    if (this._walking === mine) this._walking = null
   }
 
   async _commit(text, down) {
@@ -226,7 +241,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this.choice.addEventListener('change', () => this._commit(this.choice.value, 0))
     this.grid.element.addEventListener('pointerdown', e => {
       const at = this._under(e)
-      if (at) { this._walking = false; this._select(at, true); e.preventDefault() }
+      if (at) { this._walking = null; this._select(at, true); e.preventDefault() }
     })
     this.grid.element.addEventListener('dblclick', () => this._edit())
   }

@@ -73,14 +73,17 @@ export class Grid {
     let low = Infinity, high = -Infinity
     const numbers = scale.at.filter(at => typeof values.get(at) === 'number')
     for (const at of numbers) { const v = values.get(at); if (v < low) low = v; if (v > high) high = v }
-    for (const at of numbers) if (this.nodes.has(at)) this._colour(this.nodes.get(at), ground(values.get(at), scale.points, low, high, paper))
+    for (const at of scale.at) if (this.nodes.has(at)) {
+      const value = values.get(at)
+      this._colour(this.nodes.get(at), typeof value === 'number' ? ground(value, scale.points, low, high, paper) : null)
+    }
   }
-  _colour(node, rgb) {
-    const colour = `rgb(${rgb.join(' ')})`
-    if (node.colour === colour) return
+  _colour(node, rgb) { // none where a cell has become blank
+    const colour = rgb ? `rgb(${rgb.join(' ')})` : ''
+    if ((node.colour ?? '') === colour) return
     node.colour = colour
     node.style.background = colour
-    node.style.color = light(rgb) ? '#000' : '#fff'
+    node.style.color = !rgb ? '' : light(rgb) ? '#000' : '#fff'
   }
 
   tint(colours) { // colours by address instead of the sheet's own scales; none brings the scales back
