@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from fastcore.basics import patch
-from .collab import EmbeddingDotBias, as_vocab, whole_number
+from .collab import EmbeddingDotBias, whole_number
+from .embeddings import as_vocab
 from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .sheets.address import html_table

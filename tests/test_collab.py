@@ -6,8 +6,9 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from rating_worlds import combined, learn, ratings # noqa: F401, fixtures
 from ddl_lesson8.collab import (CombinedModel, DotProduct, EmbeddingDotBias, EmbeddingNN, collab_learner,
-    emb_sz_rule, get_emb_sz, in_range, sigmoid_range, as_vocab)
+    emb_sz_rule, get_emb_sz, in_range, sigmoid_range)
 from ddl_lesson8.data.facts import TableEncoder
+from ddl_lesson8.embeddings import as_vocab
 from ddl_lesson8.train.newcomer import score_for
 from ddl_lesson8.train.rating_learner import bpr_loss, default_range, row_numbers, softmax_loss, split_ratings
 from ddl_lesson8.data.ratings import Ratings, planted_ratings

@@ -75,6 +75,13 @@ def test_a_wing_is_numbered_in_the_order_of_its_imports(name):
     assert not {n for n in own if MODULES[n].name > MODULES[name].name}
 
 
+@pytest.mark.parametrize('name', MODULES)
+def test_a_module_is_short_enough_to_be_read(name):
+    "A chapter holds one idea, a tool one job"
+    lines = (ROOT/'ddl_lesson8'/f"{name.replace('.', '/')}.py").read_text(encoding='utf-8').count('\n')
+    assert lines <= (600 if wing(name) else 350)
+
+
 def test_an_import_that_points_up_would_be_noticed():
     assert climbs('sheets.book', imports('def f():\n    from ddl_lesson8.train.learner import Learner')) == {'train.learner'}
     assert climbs('data.ratings', imports('from ddl_lesson8 import collab')) == {'collab'}
