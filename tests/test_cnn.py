@@ -8,7 +8,10 @@ from ddl_lesson8.book import checks_cnn
 from ddl_lesson8.cnn import (Jitter, confusion, edge_family, edge_likeness, layer_outputs, nearest_edge, newer_cnn, older_cnn, summary)
 from ddl_lesson8.conv import Conv2d, edge_kernels
 from ddl_lesson8.data.digits import make_digits
-from ddl_lesson8.book.exercises import check_exercise
+from ddl_lesson8.book.exercises import check_exercise, check_sheet_exercise
+from ddl_lesson8.draw import reader_workbook
+from ddl_lesson8.sheets.address import cell_name
+from ddl_lesson8.sheets.engine import Engine
 from ddl_lesson8.train.learner import Data, Learner, accuracy, seeded
 
 SEARCH = dict(max_examples=40, deadline=None, derandomize=True)
@@ -294,7 +297,19 @@ def test_wrong_answers_get_a_hint(name, answer, hint):
     assert not outcome and hint in outcome.hint
 
 def test_every_exercise_is_tested():
-    assert {n for n in vars(checks_cnn) if n.startswith('check_')} == {f'check_{n[3:]}' for n in RIGHT}
+    assert {n for n in vars(checks_cnn) if n.startswith('check_')} == {f'check_{n[3:]}' for n in RIGHT} | {'check_sheet_other_digit'}
+
+
+def test_the_exercise_on_the_sheet(tmp_path):
+    made = reader_workbook(tmp_path/'digit.xlsx')
+    bias = list(made.parameters.values())[-1].areas[0]
+    place = lambda area, row=0, col=0: f'{area.sheet}!{cell_name(area.top + row, area.left + col)}'
+    pixel, of_one = place(made.input.areas[0]), place(bias, *((0, 1) if bias.bottom == bias.top else (1, 0)))
+    for name, changes, hint in (('same', {}, 'nothing has changed'), ('right', {of_one: 100.}, ''), ('weak', {of_one: 0.}, 'still reads a seven'),
+                                ('drawn', {pixel: 1., of_one: 100.}, 'leave the seven'), ('two', {of_one: 100., place(bias): 1.}, 'one is enough')):
+        path = Engine(made.path).change(changes).save(tmp_path/f'{name}.xlsx')
+        outcome = check_sheet_exercise('sheet_other_digit', path)
+        assert bool(outcome) == (not hint) and hint in (outcome.hint or ''), name
 
 
 def test_confusion_finds_the_number_of_classes():
