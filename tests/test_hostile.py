@@ -11,6 +11,7 @@ from ddl_lesson8.sheets.engine import Engine
 from ddl_lesson8.sheets.module import SheetModule
 from ddl_lesson8.sheets.package import replace_file
 from ddl_lesson8.sheets.rewrite import rewrite_xlsx
+from ddl_lesson8.sheets.view import sheet_document
 from ddl_lesson8.sheets.xlsx import open_workbook, read_xlsx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent/'fuzz'))
@@ -101,6 +102,11 @@ def test_macro_sheets_and_dates_are_no_damage(make):
     path.write_bytes(fuzz.packed(parts))
     file = read_xlsx(path)
     assert list(file.sheets) == ['data'] and file.cell('data', 1, 1).value == 45351.25
+
+
+def test_a_name_that_stands_for_nothing_is_not_shown(make): # found by the long search
+    names = '<definedName name="nothing"/><definedName name="five">data!$B$1</definedName>'
+    assert sheet_document(make(formulas('five'), names))['names'] == {'five': 'data!B1'}
 
 
 @pytest.mark.parametrize('n', [18, 40])

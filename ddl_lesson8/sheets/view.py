@@ -81,7 +81,7 @@ def sheet_document(
     try: file = openpyxl.load_workbook(workbook)
     except Exception as e: # its styles or charts may be damaged in any way
         raise SheetError(f'{workbook}: cannot be shown ({type(e).__name__}: {str(e)[:100]})') from None
-    names = {k: d.attr_text.replace('$', '') for k, d in file.defined_names.items()}
+    names = {k: d.attr_text.replace('$', '') for k, d in file.defined_names.items() if d.attr_text}
     return dict(version=1, names=names, sheets=[_sheet(ws, engine) for ws in file.worksheets])
 
 # %% ../../nbs/sheets/24_view.ipynb #f3a30355
