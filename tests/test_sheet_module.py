@@ -855,3 +855,9 @@ def test_a_batch_of_places_looks_into_cells_that_are_the_same_for_all(tmp_path):
     cells = {(r, 1): 10. * r for r in (1, 2, 3)} | {(1, 2): 0., (1, 3): F('OFFSET(A1,B1,0)'), (2, 3): F('SUM(OFFSET(A1,B1,0,2,1))')}
     m = small(tmp_path/'p.xlsx', cells)
     assert m({'B1': torch.tensor([0., 1., 2.])})['C1:C2'][..., 0].tolist() == [[10, 30], [20, 50], [30, 30]]
+
+
+def test_a_place_beyond_the_sheet_leaves_the_others_ranges_whose_texts_are_passed_over(tmp_path):
+    cells = {(2, 1): 'x', (3, 1): 5., (1, 2): 0., (1, 3): F('IFERROR(SUM(OFFSET(A2,B1,0,2,1)),-1)')}
+    m = small(tmp_path/'q.xlsx', cells)
+    assert m({'B1': torch.tensor([0., -5.])})['C1'].tolist() == [5, -1]
