@@ -117,6 +117,7 @@ class _Redirect(urllib.request.HTTPRedirectHandler):
         fp.close() # or its body would be read, without any limit
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
+# %% ../../nbs/data/00b_downloads.ipynb #cut00001c
 def _watched(kind, timers, times, late): # a connection that is closed when the first answer, or the whole, takes too long
     class Watched(kind):
         def connect(self):

@@ -170,6 +170,7 @@ def _letters(file, numbers): # texts that the engine reads by their letters, _x0
             if plain and escape_text(c.value) != c.value:
                 yield numbers[name], *at, c.value
 
+# %% ../../nbs/sheets/05_engine.ipynb #cut00003c
 class _Asked:
     "A workbook in a child process, and what was asked about it"
     def __init__(self,

@@ -102,6 +102,7 @@ def _pool(sheet, x, kernel_size, stride, padding, ceil_mode, label, fn, kwargs):
     shape = tuple(_places(*axis, ceil_mode, label) for axis in axes)
     return sheet.formula(x.shape[:-2] + shape, cell, label, **kwargs)
 
+# %% ../../nbs/sheets/08_layers.ipynb #cut00004c
 class Windows(Convolution):
     "Layers that look through a window"
     @laid_out

@@ -498,6 +498,7 @@ def _iterate(root):
     except ValueError: return None
     return (int(min(rounds, 32767)), least) if rounds >= 1 else None
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #cut00002c
 def read_package(package): # `XlsxFile` of an open archive
     root, links, sheets = sheet_parts(package)
     kind = lambda k: [x.target for x in links.values() if x.kind == k]
