@@ -36,7 +36,8 @@ class _Kept:
             self.sheets[sheet] = n
         return self.sheets[sheet]
 
-    def put(self, sheet, row, col, value): # a value into a cell; an error is a list of one
+    # a value into a cell; an error is a list of one
+    def put(self, sheet, row, col, value):
         m, at = self.model, (self.number(sheet), row, col)
         if value is None: m.clear_cell_contents(*at)
         elif isinstance(value, bool): m.update_cell_with_bool(*at, value)
