@@ -45,7 +45,19 @@ def _solver(self:Fitting, sheet=None): # settings of the Solver, with the sheet
 def _on(self:Fitting, where, sheet): # the areas of an address on the Solver's sheet
     text = str(where).removeprefix('=')
     complete = '!' in text or text.upper() in {n for _, n in self.file.names}
-    return self.find(text if complete else f'{quote_sheet(sheet)}!{text}')[0]
+    try: return self.find(text if complete else f'{quote_sheet(sheet)}!{text}')[0]
+    except SheetError:
+        raise SheetError(f"{self.path}: {str(where)!r} names no cells, where the Solver "
+                         "or a constraint wants some; a limit is a number, a cell or a "
+                         "range") from None
+
+@patch
+def _one_cell(self:Fitting, objective): # a sum of several is another question
+    areas = self.find(objective)[0]
+    n = sum(a.shape[0] * a.shape[1] for a in areas)
+    if n != 1:
+        raise SheetError(f"{self.path}: the objective {objective} has {n} cells; name one "
+                         "cell, or give a function of the sheets")
 
 # %% ../../nbs/sheets/11c_fit.ipynb #137e715a
 class _Wishes(NamedTuple): # what constraints ask for
@@ -70,8 +82,10 @@ def _wishes(self:Fitting, constraints, sheet):
         if op in ('int', 'bin'): continue
         limit = self._limit(right, sheet)
         if own and not isinstance(limit, list):
-            out.bounds.extend((a, (limit if op != '<=' else -math.inf,
-                                   limit if op != '>=' else math.inf)) for a in areas)
+            parts = self._parts(areas, limit, f'{left} {op} {right}')
+            out.bounds.extend((a, (v if op != '<=' else -math.inf,
+                                   v if op != '>=' else math.inf))
+                              for a, v in zip(areas, parts))
         else: out.rows.append((areas, op, limit, f'{left} {op} {right}'))
     return out
 
@@ -79,8 +93,11 @@ def _wishes(self:Fitting, constraints, sheet):
 @patch
 # a number, numbers in cells, or a list of areas that move with the cells that change
 def _limit(self:Fitting, right, sheet):
-    try: return float(right)
+    try: number = float(right)
     except (TypeError, ValueError): areas = self._on(right, sheet)
+    else:
+        if math.isfinite(number): return number
+        raise SheetError(f"{self.path}: a constraint has the limit {right}, no number")
     plan = self.plan(())
     moves = (any(bool(plan.downstream()[plan.index.windows(a.sheet, [a.top], [a.left],
                                                            *a.shape)].any())
@@ -89,6 +106,17 @@ def _limit(self:Fitting, right, sheet):
                          for p in self.areas.values())
     return (areas if moves or len(areas) > 1
             else self.forward(want=areas)[areas[0]].detach())
+
+@patch
+# a limit for each area: the same number, or its share of as many numbers as cells
+def _parts(self:Fitting, areas, limit, name):
+    if not torch.is_tensor(limit) or limit.numel() == 1: return [limit] * len(areas)
+    sizes = [a.shape[0] * a.shape[1] for a in areas]
+    if sum(sizes) != limit.numel():
+        raise SheetError(f"{self.path}: {name}: {sum(sizes)} cells have "
+                         f"{limit.numel()} limits")
+    shares = limit.flatten().split(sizes)
+    return [v.reshape(a.shape) for v, a in zip(shares, areas)]
 
 def _covers(p, a): # does an area hold all of another?
     return (p.sheet == a.sheet and p.top <= a.top and p.left <= a.left
@@ -268,13 +296,15 @@ def fit(self:Fitting,
     wishes = _Wishes([], [], [])
     if objective is None:
         sheet, s = self._solver(sheet)
-        objective, goal, target = str(self._on(s.objective, sheet)[0]), s.goal, s.value
+        objective = ','.join(map(str, self._on(s.objective, sheet)))
+        goal, target = s.goal, s.value
         parameters = parameters or [str(a) for w in s.adjustable
                                     for a in self._on(w, sheet)]
         wishes, nonnegative = self._wishes(s.constraints, sheet), s.nonnegative
     if goal not in ('min', 'max', 'value') or optimizer not in ('lbfgs', 'adam'):
         raise SheetError(f"goal={goal!r}, optimizer={optimizer!r}: use 'min', 'max' or "
                          "'value', and 'lbfgs' or 'adam'")
+    if not callable(objective): self._one_cell(objective)
     more = self._wishes(constraints, sheet or self.default_sheet())
     wishes = _Wishes(*(a + b for a, b in zip(wishes, more)))
     keys = self._chosen(parameters)
@@ -292,4 +322,8 @@ def fit(self:Fitting,
     except BaseException: loss.set_to(start); raise
     x = x.to(start)
     loss.set_to(x)
-    return Fit(float(loss.value().detach()), history, len(history) - 1, converged)
+    value = float(loss.value().detach())
+    # no slope may lead further, and the value may still be out of reach
+    aim = target or 0.
+    missed = goal == 'value' and abs(value - aim) > 1e-4 * (1 + abs(aim))
+    return Fit(value, history, len(history) - 1, converged and not missed)
