@@ -8,12 +8,14 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/view.html.md"""
 __all__ = ['sheet_picture', 'view', 'view_gradient']
 
 # %% ../../nbs/sheets/24_view.ipynb #95ccb9be
-import json, re, tempfile
+import json, math, re, tempfile
 from html import escape
 from pathlib import Path
 from .address import Area, SheetError, cell_name, col_name, parse_area
 from .engine import Engine
 from .book import Book
+from .module import SheetModule
+from .from_model import WorkbookModel
 
 # %% ../../nbs/sheets/24_view.ipynb #8bfe5e93
 def _colour(c): # '#rrggbb' of an openpyxl colour, or None
@@ -96,7 +98,9 @@ def shown_number(
     "A number as a spreadsheet's cell shows it, for the formats that the sheets of this book use"
     if isinstance(value, bool): return str(value).upper()
     if not isinstance(value, (int, float)): return str(value or '')
-    if fmt == 'General': return f'{value:.6g}'
+    if fmt == 'General':
+        digits = len(str(int(abs(value)))) if math.isfinite(value) else 6
+        return f'{value:.{max(6, min(11, digits))}g}'
     parts = fmt.split(';')
     part = parts[1] if value < 0 and len(parts) > 1 else parts[2] if value == 0 and len(parts) > 2 else parts[0]
     if '0' not in part: return ''
@@ -229,6 +233,32 @@ def view(
     if isinstance(shown, str): return _Picture(svg, shown)
     if on_change is not None: shown.on_change(on_change)
     return shown
+
+# %% ../../nbs/sheets/24_view.ipynb #d15b1a71
+_MOST = 20_000 # cells that are shown without being asked for
+
+def _n_cells(workbook): # about how many there are to draw
+    if isinstance(workbook, Book): return sum(len(s.cells) for s in workbook.sheets.values())
+    if isinstance(workbook, SheetModule): return sum(len(g.rows) for g in workbook.groups)
+    return workbook.n_formulas
+
+def _shown(workbook, **kwargs): # what a notebook shows, by kind; None for text alone
+    if _n_cells(workbook) > _MOST: return None
+    written = isinstance(workbook, WorkbookModel)
+    try: live = view(workbook, workbook.output.sheet.name if written else None)
+    except (SheetError, OSError): return None # the file has gone, or is no workbook any more
+    if isinstance(live, _Picture): found = {'text/html': live._repr_html_()}, {}
+    else: found = live._repr_mimebundle_(**kwargs)
+    data, about = found if isinstance(found, tuple) else (found, {})
+    return {**data, 'text/plain': repr(workbook)}, about
+
+def _show_written(written): # the sheet and the report
+    from IPython.display import HTML, display
+    if (shown := _shown(written)): display(shown[0], raw=True, metadata=shown[1])
+    display(HTML(written._repr_html_()))
+
+Book._repr_mimebundle_ = SheetModule._repr_mimebundle_ = _shown
+WorkbookModel._ipython_display_ = _show_written
 
 # %% ../../nbs/sheets/24_view.ipynb #a1de78a9
 def _tint(slope, largest): # red above zero, blue below
