@@ -152,19 +152,27 @@ def recommender_app(
 ): # `fastapi.FastAPI`
     "A web service: lists for known people, and for newcomers by what they have rated"
     fastapi, lock = import_extra('fastapi'), threading.Lock()
+    strict, said = import_extra('pydantic').StrictFloat, fastapi.responses.Response
+    def plain(status, content): # in ASCII, since names may hold what UTF-8 cannot; no NaN
+        text = json.dumps(content, allow_nan=False)
+        return said(text, status, media_type='application/json')
     app = fastapi.FastAPI(title='A recommender')
+    @app.exception_handler(fastapi.exceptions.RequestValidationError)
+    def unclear(request, error): # without what was sent: it may be no JSON, or large
+        told = [f"{' '.join(map(str, e['loc']))[:80]}: {e['msg'][:200]}"
+                for e in error.errors()[:3]]
+        return plain(422, dict(detail='; '.join(told)))
     def answer(user, n):
         try:
             with lock: found = learn.recommend(user, n)
-        except KeyError as e: raise fastapi.HTTPException(404, e.args[0]) from None
-        except (TypeError, ValueError) as e:
-            raise fastapi.HTTPException(422, str(e)) from None
-        return [dict(item=item, rating=value) for item, value in found]
+        except KeyError as e: return plain(404, dict(detail=e.args[0][:500]))
+        except (TypeError, ValueError) as e: return plain(422, dict(detail=str(e)[:500]))
+        return plain(200, [dict(item=item, rating=value) for item, value in found])
 
     @app.get('/health')
     def health(): return dict(users=len(learn.users), items=len(learn.items))
     @app.get('/recommend/{user:path}')
     def known(user:str, n:int=10): return answer(user, n)
     @app.post('/newcomer')
-    def newcomer(ratings:dict[str, float], n:int=10): return answer(ratings, n)
+    def newcomer(ratings:dict[str, strict], n:int=10): return answer(ratings, n)
     return app
