@@ -7,7 +7,7 @@ root = Path(__file__).parent
 parser = ConfigParser(delimiters=['='])
 parser.read(root/'settings.ini', encoding='utf-8')
 cfg = parser['DEFAULT']
-book, serve, dev = (cfg[f'{name}_requirements'].split() for name in ('book', 'serve', 'dev'))
+book, data, serve, dev = (cfg[f'{name}_requirements'].split() for name in ('book', 'data', 'serve', 'dev'))
 
 setup(
     version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'].split(),
@@ -15,5 +15,5 @@ setup(
     long_description=(root/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     packages=find_packages(include=['ddl_lesson8', 'ddl_lesson8.*']),
     package_data={'ddl_lesson8': ['py.typed', 'reader.json'], 'ddl_lesson8.book': ['ledger.json', 'glossary.json'], 'ddl_lesson8.sheets': ['widget.js']},
-    install_requires=cfg['requirements'].split(), extras_require={'book': book, 'data': cfg['data_requirements'].split(), 'serve': serve, 'dev': book + serve + dev},
+    install_requires=cfg['requirements'].split(), extras_require={'book': book, 'data': data, 'serve': serve, 'dev': book + data + serve + dev},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': ['ddl_lesson8=ddl_lesson8._modidx:d']})

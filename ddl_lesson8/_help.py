@@ -7,8 +7,15 @@ from importlib.machinery import PathFinder, SourceFileLoader
 from types import FunctionType
 
 
+def _maker(f):
+    "The class of ours whose `__init__` makes a class, which may be its base"
+    ours = f.__module__.partition('.')[0]
+    return next((c for c in f.__mro__ if '__init__' in vars(c) and c.__module__.partition('.')[0] == ours), None)
+
+
 def described(f)->str:
     "The parameters of a function or class and what it returns, from the comments beside them; '' where no source is at hand"
+    if isinstance(f, type): f = _maker(f) or f
     try: source = textwrap.dedent(inspect.getsource(f))
     except (OSError, TypeError): return ''
     node = ast.parse(source).body[0]
@@ -45,7 +52,7 @@ def describe(scope:dict, module:str):
     for f in list(scope.values()):
         if isinstance(f, type) and f.__module__ == module: describe(vars(f), module)
         if not isinstance(f, (FunctionType, type)) or f.__module__ != module or type(f.__doc__) is not str: continue
-        if isinstance(f, FunctionType) or '__init__' in vars(f): f.__doc__ = Docstring(f.__doc__, f)
+        if isinstance(f, FunctionType) or _maker(f): f.__doc__ = Docstring(f.__doc__, f)
 
 
 class Loader(SourceFileLoader):

@@ -28,7 +28,6 @@ class Paired:
 
     def __str__(self)->str: return f'{self.mean:+.4f} ± {self.std:.4f} (first lower in {self.wins} of {self.n} seeds)'
 
-# %% ../../nbs/book/01_claims.ipynb #86be60d7
 def paired(
     a:list, # a number for each seed, for example validation losses
     b:list  # the same seeds, the other variant
@@ -40,7 +39,7 @@ def paired(
     return Paired(d.mean().item(), d.std().item(), int((d < 0).sum()), len(d), d.tolist())
 
 # %% ../../nbs/book/01_claims.ipynb #a1b2c302
-def with_spread(
+def _with_spread(
     mean:float, # of the differences
     std:float   # their spread
 )->str: # for example '-0.0020 ± 0.0043'
@@ -63,7 +62,7 @@ class Row:
     def number(self)->str: # value or effect with its unit, as text
         "What was measured, in figures"
         e = self.effect
-        if e: text = with_spread(e.mean, e.std)
+        if e: text = _with_spread(e.mean, e.std)
         elif self.value is None: return ''
         else: text = f'{self.value:.4g}' if isinstance(self.value, float) else f'{self.value:,}' if isinstance(self.value, int) else str(self.value)
         seeds = f' (lower in {e.wins} of {e.n} seeds)' if e else ''
@@ -87,7 +86,7 @@ def row(
     return Row(what, value, effect, unit, planted, data)
 
 # %% ../../nbs/book/01_claims.ipynb #0712be9e
-def effect_svg(
+def _effect_svg(
     effect:Paired, # to draw
     scale:float    # the largest difference that must fit
 )->str: # a picture of 180 x 18 points, in the colours of the page
@@ -102,8 +101,7 @@ def effect_svg(
     return (f'<svg class="effect" viewBox="0 0 180 18" width="180" height="18" role="img" aria-label="{label}">'
             f'{line(x(0), x(0), 0, 18)}{bar}{whisker}{dots}</svg>')
 
-# %% ../../nbs/book/01_claims.ipynb #bbdfd834
-def reach(e:Paired)->float: # the largest distance from zero that a picture of it must show
+def _reach(e:Paired)->float: # the largest distance from zero that a picture of it must show
     "How far from zero an effect goes"
     return max([abs(e.mean) + e.std, *map(abs, e.each)])
 
@@ -117,18 +115,18 @@ VERDICT_COLORS = dict(zip(_VERDICTS, ('#1a7f37', '#9a6700', '#cf222e', '#6e7781'
 BECAUSE = dict(zip(_VERDICTS, ('But', 'But', 'Instead', 'Why')))
 
 # %% ../../nbs/book/01_claims.ipynb #1770e0db
-def prose_html(
+def _prose_html(
     text:str # with code between backticks
 )->str:
     "Escape a text and set its code as code"
     return re.sub(r'`([^`]+)`', r'<code>\1</code>', escape(text))
 
 # %% ../../nbs/book/01_claims.ipynb #942f6c08
-def as_saved(x): # numbers to six digits, inside dicts and lists too
+def _as_saved(x): # numbers to six digits, inside dicts and lists too
     "What goes into a notebook's output, where seventeen digits would change with every machine"
     if isinstance(x, float): return float(f'{x:.6g}')
-    if isinstance(x, dict): return {k: as_saved(v) for k, v in x.items()}
-    return [as_saved(v) for v in x] if isinstance(x, list) else x
+    if isinstance(x, dict): return {k: _as_saved(v) for k, v in x.items()}
+    return [_as_saved(v) for v in x] if isinstance(x, list) else x
 
 # %% ../../nbs/book/01_claims.ipynb #13b654a3
 @dataclass
@@ -148,7 +146,7 @@ class Claim:
 
     def to_dict(self)->dict: # plain numbers, texts and lists
         "A claim as data, for JSON"
-        return as_saved(asdict(self))
+        return _as_saved(asdict(self))
 
     @property
     def measured(self)->str: # one line
@@ -164,10 +162,10 @@ class Claim:
     def __repr__(self)->str: return '\n    '.join([f'{self.id} {self.verdict}: {self.text}', *filter(None, [self.because]), *map(str, self.evidence)])
 
     def _repr_mimebundle_(self, include=None, exclude=None)->dict: # text, HTML and machine-readable forms
-        return {'text/plain': repr(self), 'text/html': claim_card(self), CLAIM_MIME: self.to_dict()}
+        return {'text/plain': repr(self), 'text/html': _claim_card(self), CLAIM_MIME: self.to_dict()}
 
 # %% ../../nbs/book/01_claims.ipynb #8a5594e7
-def verdict_html(
+def _verdict_html(
     verdict:str # 'holds', 'holds with limits', 'fails' or 'not checkable'
 )->str:
     "A verdict in its colour, with a mark for those who see no colours"
@@ -175,31 +173,31 @@ def verdict_html(
     return f'<strong class="verdict verdict-{kind}" style="color:var(--{kind},{VERDICT_COLORS[verdict]})">{VERDICT_MARKS[verdict]} {verdict}</strong>'
 
 # %% ../../nbs/book/01_claims.ipynb #c394fdb3
-def effects_html(
+def _effects_html(
     rows:list # of a claim's evidence
 )->str: # a line for each effect; those of one unit share their scale
     "The effects over seeds, as pictures: real data first, six open, the others folded"
     with_effect = sorted((r for r in rows if r.effect), key=lambda r: r.planted)
-    scale = {r.unit: max(reach(s.effect) for s in with_effect if s.unit == r.unit) for r in with_effect}
+    scale = {r.unit: max(_reach(s.effect) for s in with_effect if s.unit == r.unit) for r in with_effect}
     on = lambda r: f' <small>{escape(r.data) or "planted"}</small>' if r.data or r.planted else ''
-    line = lambda r: f'<tr><td>{prose_html(r.what)}{on(r)}</td><td>{effect_svg(r.effect, scale[r.unit])}</td><td>{escape(r.number())}</td></tr>'
+    line = lambda r: f'<tr><td>{_prose_html(r.what)}{on(r)}</td><td>{_effect_svg(r.effect, scale[r.unit])}</td><td>{escape(r.number())}</td></tr>'
     lines = [*map(line, with_effect)]
     table = lambda some: f'<table class="effects">{"".join(some)}</table>' if some else ''
     more = f'<details><summary>{len(lines) - 6} more</summary>{table(lines[6:])}</details>' if len(lines) > 6 else ''
     return table(lines[:6]) + more
 
 # %% ../../nbs/book/01_claims.ipynb #8d370abe
-def claim_card(
+def _claim_card(
     c:Claim # to show
 )->str:
     "The card of a claim: verdict, sentence and picture open, the rows folded"
     ground = f' <span class="ground">{c.ground}</span>' if c.ground else ''
-    card = f'<p class="claim-head">{verdict_html(c.verdict)} <span class="claim-id">{escape(c.id)}</span>{ground}</p>'
-    card += f'<p class="claim-text">{prose_html(c.text)}</p>'
-    if c.because: card += f'<p class="claim-because"><em>{BECAUSE[c.verdict]}:</em> {prose_html(c.because)}</p>'
-    card += effects_html(c.evidence)
+    card = f'<p class="claim-head">{_verdict_html(c.verdict)} <span class="claim-id">{escape(c.id)}</span>{ground}</p>'
+    card += f'<p class="claim-text">{_prose_html(c.text)}</p>'
+    if c.because: card += f'<p class="claim-because"><em>{BECAUSE[c.verdict]}:</em> {_prose_html(c.because)}</p>'
+    card += _effects_html(c.evidence)
     data = lambda r: escape(r.data) + (' (planted)' if r.planted else '')
-    rows = [(prose_html(r.what), data(r), escape(r.number())) for r in c.evidence]
+    rows = [(_prose_html(r.what), data(r), escape(r.number())) for r in c.evidence]
     note = '<p><small>Mean difference ± standard deviation over paired seeds; a dot is a seed.</small></p>' if any(r.effect for r in c.evidence) else ''
     if rows: card += f'<details><summary>What was measured</summary>{html_table(("what", "data", "measured"), rows, kind="plain", ready=True)}{note}</details>'
     return f'<div class="claim claim-{c.verdict.replace(" ", "-")}" id="claim-{escape(c.id)}">{card}</div>'
@@ -291,7 +289,7 @@ class Page(NamedTuple):
     title:str # its first heading
 
 # %% ../../nbs/book/01_claims.ipynb #11b6630b
-def filter_form(
+def _filter_form(
     **choices:dict # name of a filter -> what may be chosen: value -> text
 )->str: # for the script of the site; without it everything is shown
     "Menus and a search box above the ledger"
@@ -302,17 +300,17 @@ def filter_form(
     return f'<form>{menus}<input type="search" name="q" placeholder="search in the claims" aria-label="search in the claims"></form><p class="ledger-count" aria-live="polite"></p>'
 
 # %% ../../nbs/book/01_claims.ipynb #00ff81c7
-def ledger_html(
+def _ledger_html(
     claims:list # of (`Claim`, `Page`)
 )->str: # a card for each, with a link to the very cell that judged it
     "All claims as cards, with filters by verdict, chapter and kind of data"
     grounds = {c.ground or 'no data needed': '' for c, _ in claims}
-    form = filter_form(verdict={v: v for v in _VERDICTS}, chapter={p.name: p.title for _, p in claims}, ground={g: g for g in sorted(grounds)})
+    form = _filter_form(verdict={v: v for v in _VERDICTS}, chapter={p.name: p.title for _, p in claims}, ground={g: g for g in sorted(grounds)})
     def card(c, page):
         keys = dict(verdict=c.verdict, chapter=page.name, ground=c.ground or 'no data needed')
         data = ' '.join(f'data-{k}="{escape(v)}"' for k, v in keys.items())
         link = f'<p><a href="{page.name}#claim-{c.id}">{c.id} in: {escape(page.title)}</a></p>'
-        return f'<div {data}>{claim_card(c).replace("id=", "data-id=", 1)}{link}</div>'
+        return f'<div {data}>{_claim_card(c).replace("id=", "data-id=", 1)}{link}</div>'
     return f'<div class="ledger-page">{form}{"".join(card(*pair) for pair in claims)}</div>'
 
 # %% ../../nbs/book/01_claims.ipynb #acce6bf6
@@ -349,7 +347,7 @@ class Ledger:
 
     def __repr__(self)->str: return '\n'.join(f'{c.id:<4}{c.verdict:<18}{c.text}' for c, _ in self.claims)
 
-    def _repr_html_(self)->str: return ledger_html(self.claims)
+    def _repr_html_(self)->str: return _ledger_html(self.claims)
 
 # %% ../../nbs/book/01_claims.ipynb #7533d5e5
 def show_claims(

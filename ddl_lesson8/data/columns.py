@@ -12,7 +12,6 @@ import math, re
 from pathlib import Path
 import numpy as np
 import torch
-from fastcore.basics import patch
 from .files import check_kinds, read_values, write_values
 from .frames import Column, Frame, as_frame, categories, check_columns, read_dates, warn_caller, with_columns
 
@@ -89,6 +88,21 @@ def add_datepart(
     prefix = re.sub('[Dd]ate$', '', field_name) if prefix is None else prefix
     return with_columns(frame, {prefix + k: v for k, v in parts.items()}, [field_name] if drop else [])
 
+# %% ../../nbs/data/04_columns.ipynb #0f1628f6
+def _last_groups(
+    codes:torch.Tensor, # group of each row, (n,)
+    order:torch.Tensor, # groups, earliest first
+    valid:float,        # share to keep
+    by_rows:bool        # a share of the rows, or of the groups?
+)->torch.Tensor: # True for rows of the last groups, (n,)
+    "Whole groups from the end of an order, near the wanted share"
+    size = torch.ones(len(order), dtype=torch.float64)
+    if by_rows: size = codes.bincount(minlength=len(order))[order].double()
+    before = size.cumsum(0) - size
+    last = torch.zeros(len(order), dtype=torch.bool)
+    last[order] = (before + size / 2) >= (1 - valid) * size.sum()
+    return last[codes]
+
 # %% ../../nbs/data/04_columns.ipynb #b7df0308
 def split_rows(
     table,             # data frame of pandas, polars or pyarrow
@@ -117,21 +131,6 @@ def split_rows(
         raise ValueError(f"splitting {n} rows by {how} with valid={valid} leaves one side empty")
     return rows[~keep], rows[keep]
 
-# %% ../../nbs/data/04_columns.ipynb #0f1628f6
-def _last_groups(
-    codes:torch.Tensor, # group of each row, (n,)
-    order:torch.Tensor, # groups, earliest first
-    valid:float,        # share to keep
-    by_rows:bool        # a share of the rows, or of the groups?
-)->torch.Tensor: # True for rows of the last groups, (n,)
-    "Whole groups from the end of an order, near the wanted share"
-    size = torch.ones(len(order), dtype=torch.float64)
-    if by_rows: size = codes.bincount(minlength=len(order))[order].double()
-    before = size.cumsum(0) - size
-    last = torch.zeros(len(order), dtype=torch.bool)
-    last[order] = (before + size / 2) >= (1 - valid) * size.sum()
-    return last[codes]
-
 # %% ../../nbs/data/04_columns.ipynb #8d5b1918
 _UNKNOWN = '#na#' # name of class 0 of every category
 
@@ -159,9 +158,8 @@ def _number(value, row, name)->float: # NaN where missing
         except OverflowError: return math.inf
     raise ValueError(f"column '{name}', row {row}: {str(value)[:80]!r} is no number; is it a category?")
 
-# %% ../../nbs/data/04_columns.ipynb #34fb683b
-class ColumnPrep:
-    "Turn tables into tensors by rules learned from training rows"
+# %% ../../nbs/data/04_columns.ipynb #19ab8db2
+class _Roles: # which columns are categories, continuous, and the target; what is known of them
     def __init__(self,
         cat_names=(),     # columns that are categories
         cont_names=(),    # columns that are continuous
@@ -236,53 +234,37 @@ class ReadTable:
         counts = np.bincount(codes[rows] + 1, minlength=len(values) + 1)[1:]
         return sorted({v for v, n in zip(values, counts, strict=True) if n})
 
-# %% ../../nbs/data/04_columns.ipynb #0d31cbdc
-@patch
-def fit(
-    self:ColumnPrep, # filled in place
-    table,           # data frame with the training rows, or a dict of columns
-    rows=None        # row numbers to learn from; all when None
-)->ColumnPrep: # the same object
-    "Learn classes, medians, means and spreads from rows; raise `ValueError` naming the column that cannot be used"
-    frame, names = as_frame(table), self.cat_names + self.cont_names + self.y_names
-    check_columns(frame, names, 'fit')
-    frame, self.kinds = frame.take(names, rows), {}
-    self.decide_y_kind(frame)
-    return self.learn(ReadTable(self, frame, target=self.y_kind == 'class', order=True))
+# %% ../../nbs/data/04_columns.ipynb #3b2b3b95
+class _Learning(_Roles): # from a table that is read
+    def decide_y_kind(self,
+        frame # an opened table with the target
+    ):
+        "Numbers or classes? By the columns' types where nobody said it"
+        if not self.y_names: return
+        numbers = all(frame[n].kind in ('whole', 'fraction') for n in self.y_names)
+        self.y_kind = self.y_kind or ('number' if numbers else 'class')
+        if self.y_kind == 'class' and len(self.y_names) > 1:
+            raise ValueError(f"several targets must all be numbers; {', '.join(self.y_names)} are not")
 
-# %% ../../nbs/data/04_columns.ipynb #2013e5dc
-@patch
-def decide_y_kind(self:ColumnPrep,
-    frame # an opened table with the target
-):
-    "Numbers or classes? By the columns' types where nobody said it"
-    if not self.y_names: return
-    numbers = all(frame[n].kind in ('whole', 'fraction') for n in self.y_names)
-    self.y_kind = self.y_kind or ('number' if numbers else 'class')
-    if self.y_kind == 'class' and len(self.y_names) > 1:
-        raise ValueError(f"several targets must all be numbers; {', '.join(self.y_names)} are not")
-
-# %% ../../nbs/data/04_columns.ipynb #f2e9639b
-@patch
-def learn(self:ColumnPrep, # filled in place
-    read:ReadTable, # with the target where that is a class
-    rows=None       # row numbers to learn from; all when None
-)->ColumnPrep: # the same object
-    "Learn from a table that is read already"
-    if not (read.n if rows is None else len(rows)): raise ValueError("the table has no rows to learn from")
-    part = slice(None) if rows is None else rows
-    self.classes = {n: [_UNKNOWN] + read.classes(n, rows) for n in self.cat_names}
-    named = [n for n, c in self.classes.items() if _UNKNOWN in c[1:]]
-    if named: raise ValueError(f"column '{named[0]}' holds the text {_UNKNOWN!r}, the name of what is unknown; rename it")
-    self.kinds = dict(read.kinds)
-    self.numbers = {n: _fit_numbers(read.nums[n][part], n) for n in self.cont_names}
-    taken = [f for f in self.flags if f in self.cat_names + self.cont_names + self.y_names]
-    if taken:
-        raise ValueError(f"the flag for missing values would be called '{taken[0]}', "
-                         "and there is such a column already; rename it")
-    self.classes |= {f: [_UNKNOWN, False, True] for f in self.flags}
-    if self.y_names and self.y_kind == 'class': self.y_classes = read.classes(self.y_names[0], rows)
-    return self
+    def learn(self,
+        read:ReadTable, # with the target where that is a class
+        rows=None       # row numbers to learn from; all when None
+    )->'ColumnPrep': # the same object
+        "Learn from a table that is read already"
+        if not (read.n if rows is None else len(rows)): raise ValueError("the table has no rows to learn from")
+        part = slice(None) if rows is None else rows
+        self.classes = {n: [_UNKNOWN] + read.classes(n, rows) for n in self.cat_names}
+        named = [n for n, c in self.classes.items() if _UNKNOWN in c[1:]]
+        if named: raise ValueError(f"column '{named[0]}' holds the text {_UNKNOWN!r}, the name of what is unknown; rename it")
+        self.kinds = dict(read.kinds)
+        self.numbers = {n: _fit_numbers(read.nums[n][part], n) for n in self.cont_names}
+        taken = [f for f in self.flags if f in self.cat_names + self.cont_names + self.y_names]
+        if taken:
+            raise ValueError(f"the flag for missing values would be called '{taken[0]}', "
+                             "and there is such a column already; rename it")
+        self.classes |= {f: [_UNKNOWN, False, True] for f in self.flags}
+        if self.y_names and self.y_kind == 'class': self.y_classes = read.classes(self.y_names[0], rows)
+        return self
 
 # %% ../../nbs/data/04_columns.ipynb #dfe1af5e
 def _ids(
@@ -300,97 +282,55 @@ def _ids(
         raise ValueError(f"column '{name}' held {was} such as {classes[1]!r} when fitted, now it holds {example!r}, a {now}")
     return np.array([known.get(v, 0) for v in values] + [0], dtype=np.int64)[codes]
 
-# %% ../../nbs/data/04_columns.ipynb #afc439f7
-@patch
-def apply(self:ColumnPrep,
-    read:ReadTable,     # with the inputs
-    dtype=torch.float32 # of the continuous columns
-)->tuple: # x_cat int64 (n, categories and flags), x_cont (n, continuous)
-    "Prepare a table that is read already"
-    if not self.classes and not self.numbers:
-        raise RuntimeError("this ColumnPrep has learned nothing yet; call fit first")
-    x_cat = np.empty((read.n, len(self.all_cat_names)), dtype=np.int64)
-    x_cont = np.empty((read.n, len(self.cont_names)))
-    for j, n in enumerate(self.cat_names): x_cat[:, j] = _ids(read, self, n, self.classes[n])
-    for j, n in enumerate(self.cont_names):
-        x, told = read.nums[n], self.numbers[n]
-        gone = np.isnan(x)
-        if told['flag']: x_cat[:, self.all_cat_names.index(f'{n}_na')] = 1 + gone
-        elif gone.any():
-            told_so = f"column '{n}' had no missing value in training; the median {told['median']:.6g} stands in"
-            warn_caller(told_so)
-        x_cont[:, j] = (np.where(gone, told['median'], x) - told['mean']) / told['std']
-    return torch.from_numpy(x_cat), _fitting(x_cont, self.cont_names, dtype)
-
+# %% ../../nbs/data/04_columns.ipynb #7502545c
 def _fitting(x, names, dtype): # numbers (n, columns) as a tensor, none of which became infinite
     out = torch.from_numpy(x).to(dtype)
     if out.isfinite().all(): return out
     row, column = (~out.isfinite()).nonzero()[0].tolist()
     raise ValueError(f"column '{names[column]}', row {row}: {x[row, column]:g}, as the model gets it, is too large for {dtype}")
 
-@patch
-def __call__(
-    self:ColumnPrep, # fitted
-    table,           # data frame of pandas, polars or pyarrow, a dict of columns or a list of dicts
-    dtype=torch.float32 # of the continuous columns
-)->tuple: # x_cat int64 (n, categories and flags), x_cont (n, continuous)
-    "Prepare rows: the same rules for training rows and new ones"
-    frame = as_frame(table)
-    check_columns(frame, self.cat_names + self.cont_names, 'prepare')
-    return self.apply(ReadTable(self, frame), dtype)
+# %% ../../nbs/data/04_columns.ipynb #1d1af267
+class _Applying(_Learning): # what was learned, to a table that is read
+    def apply(self,
+        read:ReadTable,     # with the inputs
+        dtype=torch.float32 # of the continuous columns
+    )->tuple: # x_cat int64 (n, categories and flags), x_cont (n, continuous)
+        "Prepare a table that is read already"
+        if not self.classes and not self.numbers:
+            raise RuntimeError("this ColumnPrep has learned nothing yet; call fit first")
+        x_cat = np.empty((read.n, len(self.all_cat_names)), dtype=np.int64)
+        x_cont = np.empty((read.n, len(self.cont_names)))
+        for j, n in enumerate(self.cat_names): x_cat[:, j] = _ids(read, self, n, self.classes[n])
+        for j, n in enumerate(self.cont_names):
+            x, told = read.nums[n], self.numbers[n]
+            gone = np.isnan(x)
+            if told['flag']: x_cat[:, self.all_cat_names.index(f'{n}_na')] = 1 + gone
+            elif gone.any():
+                told_so = f"column '{n}' had no missing value in training; the median {told['median']:.6g} stands in"
+                warn_caller(told_so)
+            x_cont[:, j] = (np.where(gone, told['median'], x) - told['mean']) / told['std']
+        return torch.from_numpy(x_cat), _fitting(x_cont, self.cont_names, dtype)
 
-# %% ../../nbs/data/04_columns.ipynb #6e25da8a
-@patch
-def apply_target(self:ColumnPrep,
-    read:ReadTable,     # with the target
-    dtype=torch.float32 # of number targets
-)->torch.Tensor: # numbers (n, targets), or class ids int64 (n,)
-    "The target of a table that is read already"
-    for n in self.y_names:
-        gone = read.cats[n][0] < 0 if self.y_kind == 'class' else np.isnan(read.nums[n])
-        if gone.any():
-            raise ValueError(f"column '{n}', row {int(gone.argmax())}: the target is missing; leave such rows out")
-    if self.y_kind == 'number':
-        return _fitting(np.stack([read.nums[n] for n in self.y_names], 1), self.y_names, dtype)
-    name = self.y_names[0]
-    ids = _ids(read, self, name, [_UNKNOWN] + self.y_classes) - 1
-    if (ids < 0).any():
-        row = int((ids < 0).argmax())
-        codes, values = read.cats[name]
-        raise ValueError(f"column '{name}', row {row}: {values[codes[row]]!r} is no class of the training rows")
-    return torch.from_numpy(ids)
+    def apply_target(self,
+        read:ReadTable,     # with the target
+        dtype=torch.float32 # of number targets
+    )->torch.Tensor: # numbers (n, targets), or class ids int64 (n,)
+        "The target of a table that is read already"
+        for n in self.y_names:
+            gone = read.cats[n][0] < 0 if self.y_kind == 'class' else np.isnan(read.nums[n])
+            if gone.any():
+                raise ValueError(f"column '{n}', row {int(gone.argmax())}: the target is missing; leave such rows out")
+        if self.y_kind == 'number':
+            return _fitting(np.stack([read.nums[n] for n in self.y_names], 1), self.y_names, dtype)
+        name = self.y_names[0]
+        ids = _ids(read, self, name, [_UNKNOWN] + self.y_classes) - 1
+        if (ids < 0).any():
+            row = int((ids < 0).argmax())
+            codes, values = read.cats[name]
+            raise ValueError(f"column '{name}', row {row}: {values[codes[row]]!r} is no class of the training rows")
+        return torch.from_numpy(ids)
 
-@patch
-def target(
-    self:ColumnPrep, # fitted
-    table,           # data frame that has the target
-    dtype=torch.float32 # of number targets
-)->torch.Tensor: # numbers (n, targets), or class ids int64 (n,)
-    "The target of each row"
-    frame = as_frame(table)
-    if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
-    check_columns(frame, self.y_names, 'target')
-    return self.apply_target(ReadTable(self, frame, inputs=False, target=True), dtype)
-
-# %% ../../nbs/data/04_columns.ipynb #b25c90d3
-@patch
-def parts(
-    self:ColumnPrep, # fitted in place when `fit` is true
-    table,           # data frame with the target
-    *rows,           # row numbers of each part, the training rows first; None or none give no part
-    fit:bool=False   # learn from the first part?
-)->list: # for each part: (x_cat, x_cont, target), or None
-    "Prepare a table once and cut it into parts"
-    frame, names = as_frame(table), self.cat_names + self.cont_names + self.y_names
-    check_columns(frame, names, 'fit' if fit else 'prepare')
-    if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
-    rows = _check_rows(rows, len(frame))
-    if fit: self.kinds = {}; self.decide_y_kind(frame)
-    read = ReadTable(self, frame, target=True, order=fit)
-    if fit: self.learn(read, rows[0])
-    whole = *self.apply(read), self.apply_target(read)
-    return [None if part is None or not len(part) else tuple(t[torch.from_numpy(part)] for t in whole) for part in rows]
-
+# %% ../../nbs/data/04_columns.ipynb #4bf71961
 def _check_rows(parts, n): # row numbers of each part as int64 arrays, or None
     found = []
     for part in parts:
@@ -407,59 +347,106 @@ def _check_rows(parts, n): # row numbers of each part as int64 arrays, or None
     if len(both): warn_caller(f"{len(both)} rows, the first {both[0]}, are in both splits: the validation error will look too good")
     return found
 
-# %% ../../nbs/data/04_columns.ipynb #1d8fa4eb
-@patch
-def to_dict(self:ColumnPrep)->dict: # plain values
-    "All that was learned"
-    return dict(format='ddl_lesson8 columns 2', cat_names=self.cat_names, cont_names=self.cont_names,
-                y_names=self.y_names, y_kind=self.y_kind, classes=self.classes, numbers=self.numbers,
-                kinds=self.kinds, y_classes=self.y_classes)
+# %% ../../nbs/data/04_columns.ipynb #62224a11
+class _Cutting(_Applying): # read once, learn, apply, cut
+    def parts(
+        self, # fitted in place when `fit` is true
+        table,           # data frame with the target
+        *rows,           # row numbers of each part, the training rows first; None or none give no part
+        fit:bool=False   # learn from the first part?
+    )->list: # for each part: (x_cat, x_cont, target), or None
+        "Prepare a table once and cut it into parts"
+        frame, names = as_frame(table), self.cat_names + self.cont_names + self.y_names
+        check_columns(frame, names, 'fit' if fit else 'prepare')
+        if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
+        rows = _check_rows(rows, len(frame))
+        if fit: self.kinds = {}; self.decide_y_kind(frame)
+        read = ReadTable(self, frame, target=True, order=fit)
+        if fit: self.learn(read, rows[0])
+        whole = *self.apply(read), self.apply_target(read)
+        return [None if part is None or not len(part) else tuple(t[torch.from_numpy(part)] for t in whole) for part in rows]
 
-@patch(cls_method=True)
-def from_dict(cls:ColumnPrep,
-    state:dict # made by `ColumnPrep.to_dict`
-)->ColumnPrep:
-    "The reverse of `to_dict`; raise `ValueError` for anything else"
-    if not isinstance(state, dict) or state.get('format') != 'ddl_lesson8 columns 2':
-        raise ValueError("this is no saved ColumnPrep")
-    check_kinds(state, _SAVED, 'a saved ColumnPrep')
-    prep = cls(state['cat_names'], state['cont_names'], state['y_names'], state['y_kind'])
-    for name in ('classes', 'numbers', 'kinds', 'y_classes'): setattr(prep, name, state[name])
-    if prep.classes or prep.numbers: _check_learned(prep)
-    return prep
+    def unknown(self,
+        table # data frame of new rows
+    )->dict: # name of the category -> list of values without a class
+        "Values that will get id 0"
+        frame = as_frame(table)
+        check_columns(frame, self.cat_names, 'unknown')
+        cats = {n: categories(frame[n], as_dates=self.kinds.get(n) == 'date')[1] for n in self.cat_names}
+        found = {n: [v for v in values if v is not None and v not in self.classes[n][1:]] for n, values in cats.items()}
+        return {n: v for n, v in found.items() if v}
 
+# %% ../../nbs/data/04_columns.ipynb #0c9f0eba
 _NAME = (str, bool, int, float)
 _SAVED = dict(cat_names=[str], cont_names=[str], y_names=[str], y_kind=(None, str), classes=dict, numbers=dict, kinds=dict, y_classes=(None, [_NAME]))
 
-def _check_learned(prep): # classes and numbers of each column
+def _check_learned(prep): # from a file: classes and numbers of each column
     for name in prep.cont_names: check_kinds(prep.numbers.get(name), dict(median=float, mean=float, std=float, flag=bool), f"column '{name}'")
     for name in prep.all_cat_names: check_kinds(prep.classes.get(name), [_NAME], f"column '{name}'")
     if any(told['std'] <= 0 for told in prep.numbers.values()): raise ValueError("this saved ColumnPrep has a column without a spread")
 
-# %% ../../nbs/data/04_columns.ipynb #b2911c21
-@patch
-def save(self:ColumnPrep,
-    path:str|Path # JSON file to write; an older one is replaced only when the new one is complete
-)->Path: # the file
-    "Write what was learned as JSON with a checksum"
-    return write_values(path, self.to_dict())
+class _Kept(_Cutting): # in a file
+    def to_dict(self)->dict: # plain values
+        "All that was learned"
+        return dict(format='ddl_lesson8 columns 2', cat_names=self.cat_names, cont_names=self.cont_names,
+                    y_names=self.y_names, y_kind=self.y_kind, classes=self.classes, numbers=self.numbers,
+                    kinds=self.kinds, y_classes=self.y_classes)
 
-@patch(cls_method=True)
-def load(cls:ColumnPrep,
-    path:str|Path # file written by `save`
-)->ColumnPrep:
-    "Read a fitted `ColumnPrep`; raise `ValueError` when the file is something else"
-    return cls.from_dict(read_values(path, 'saved ColumnPrep'))
+    @classmethod
+    def from_dict(cls,
+        state:dict # made by `ColumnPrep.to_dict`
+    )->'ColumnPrep':
+        "The reverse of `to_dict`; raise `ValueError` for anything else"
+        if not isinstance(state, dict) or state.get('format') != 'ddl_lesson8 columns 2':
+            raise ValueError("this is no saved ColumnPrep")
+        check_kinds(state, _SAVED, 'a saved ColumnPrep')
+        prep = cls(state['cat_names'], state['cont_names'], state['y_names'], state['y_kind'])
+        for name in ('classes', 'numbers', 'kinds', 'y_classes'): setattr(prep, name, state[name])
+        if prep.classes or prep.numbers: _check_learned(prep)
+        return prep
 
-# %% ../../nbs/data/04_columns.ipynb #c2f47f79
-@patch
-def unknown(
-    self:ColumnPrep,
-    table # data frame of new rows
-)->dict: # name of the category -> list of values without a class
-    "Values that will get id 0"
-    frame = as_frame(table)
-    check_columns(frame, self.cat_names, 'unknown')
-    cats = {n: categories(frame[n], as_dates=self.kinds.get(n) == 'date')[1] for n in self.cat_names}
-    found = {n: [v for v in values if v is not None and v not in self.classes[n][1:]] for n, values in cats.items()}
-    return {n: v for n, v in found.items() if v}
+    def save(self,
+        path:str|Path # JSON file to write; an older one is replaced only when the new one is complete
+    )->Path: # the file
+        "Write what was learned as JSON with a checksum"
+        return write_values(path, self.to_dict())
+
+    @classmethod
+    def load(cls,
+        path:str|Path # file written by `save`
+    )->'ColumnPrep':
+        "Read a fitted `ColumnPrep`; raise `ValueError` when the file is something else"
+        return cls.from_dict(read_values(path, 'saved ColumnPrep'))
+
+# %% ../../nbs/data/04_columns.ipynb #b9067fb3
+class ColumnPrep(_Kept):
+    "Turn tables into tensors by rules learned from training rows"
+    def fit(self,
+        table,           # data frame with the training rows, or a dict of columns
+        rows=None        # row numbers to learn from; all when None
+    )->'ColumnPrep': # the same object
+        "Learn classes, medians, means and spreads from rows; raise `ValueError` naming the column that cannot be used"
+        frame, names = as_frame(table), self.cat_names + self.cont_names + self.y_names
+        check_columns(frame, names, 'fit')
+        frame, self.kinds = frame.take(names, rows), {}
+        self.decide_y_kind(frame)
+        return self.learn(ReadTable(self, frame, target=self.y_kind == 'class', order=True))
+
+    def __call__(self,
+        table,           # data frame of pandas, polars or pyarrow, a dict of columns or a list of dicts
+        dtype=torch.float32 # of the continuous columns
+    )->tuple: # x_cat int64 (n, categories and flags), x_cont (n, continuous)
+        "Prepare rows: the same rules for training rows and new ones"
+        frame = as_frame(table)
+        check_columns(frame, self.cat_names + self.cont_names, 'prepare')
+        return self.apply(ReadTable(self, frame), dtype)
+
+    def target(self,
+        table,           # data frame that has the target
+        dtype=torch.float32 # of number targets
+    )->torch.Tensor: # numbers (n, targets), or class ids int64 (n,)
+        "The target of each row"
+        frame = as_frame(table)
+        if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
+        check_columns(frame, self.y_names, 'target')
+        return self.apply_target(ReadTable(self, frame, inputs=False, target=True), dtype)

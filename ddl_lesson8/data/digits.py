@@ -195,10 +195,9 @@ def glyph_lines()->dict[int, list[str]]: # digit -> its handwritings, as text
     lines = [l.split(' ', 1) for t in tables for l in t.split('\n') if l]
     return {d: [text for c, text in lines if int(c) == d] for d in range(10)}
 
-# %% ../../nbs/data/02_digits.ipynb #ef387632
+# %% ../../nbs/data/02_digits.ipynb #4e75cdee
 PIECES = 28 # straight pieces of which every digit is made
 
-# %% ../../nbs/data/02_digits.ipynb #4e75cdee
 @functools.cache
 def glyph(
     text:str # one line of `glyph_lines`
@@ -282,6 +281,18 @@ def _written(y:torch.Tensor, tremble:float, g:torch.Generator)->torch.Tensor: # 
             out[i] = torch.cat([starts, ends]) @ hands
     return out
 
+# %% ../../nbs/data/02_digits.ipynb #3b5765aa
+def _inked(points, radius, edge, sharp, size:int, device)->torch.Tensor: # (n, size, size)
+    "Draw the pieces with a rough-edged pen, in blocks: on a CPU small blocks stay in the cache"
+    x = torch.empty(len(points), size, size, device=device)
+    step = 32 if x.device.type == 'cpu' else 4096
+    for at in range(0, len(x), step):
+        seg, r, e, s = (t[at:at + step].to(x.device) for t in (points, radius, edge, sharp))
+        rough = F.interpolate(e, size=(size, size), mode='bilinear')[:, 0]
+        distance = stroke_distance(torch.stack(seg.split(PIECES, dim=1), dim=2), size)
+        x[at:at + step] = ((r[:, None, None] - distance - rough) * s + .5).clamp(0, 1)
+    return x
+
 # %% ../../nbs/data/02_digits.ipynb #ba570b88
 def make_digits(
     n:int,                 # number of digits
@@ -308,18 +319,6 @@ def make_digits(
     edge, sharp = noise * size / 28 * _normal(g, n, 1, 14, 14), _uniform(g, .7, 1.3, n, 1, 1)
     x = _inked(points, radius, edge, sharp, size, device)
     return centre_by_mass(x, most=size * 2 // 28)[:, None], y.to(x.device)  # not beyond the border
-
-# %% ../../nbs/data/02_digits.ipynb #3b5765aa
-def _inked(points, radius, edge, sharp, size:int, device)->torch.Tensor: # (n, size, size)
-    "Draw the pieces with a rough-edged pen, in blocks: on a CPU small blocks stay in the cache"
-    x = torch.empty(len(points), size, size, device=device)
-    step = 32 if x.device.type == 'cpu' else 4096
-    for at in range(0, len(x), step):
-        seg, r, e, s = (t[at:at + step].to(x.device) for t in (points, radius, edge, sharp))
-        rough = F.interpolate(e, size=(size, size), mode='bilinear')[:, 0]
-        distance = stroke_distance(torch.stack(seg.split(PIECES, dim=1), dim=2), size)
-        x[at:at + step] = ((r[:, None, None] - distance - rough) * s + .5).clamp(0, 1)
-    return x
 
 # %% ../../nbs/data/02_digits.ipynb #d6044089
 def ink_and_centre(
@@ -358,6 +357,16 @@ MNIST_CHECKSUMS = { # of the gzipped files
     't10k-images-idx3-ubyte': 'md5:9fb629c4189551a2d022fa330f9573f3',
     't10k-labels-idx1-ubyte': 'md5:ec29112dd5afa0611ce80d1b7f02629c'}
 
+# %% ../../nbs/data/02_digits.ipynb #fc4a9930
+def _find_idx(places:list, name:str)->Path|None: # the plain or the gzipped file, if it is in one of the places
+    found = [path for place in places for path in (place/'mnist'/name, place/'mnist'/f'{name}.gz') if path.is_file()]
+    return found[0] if found else None
+
+def _not_here(places:list, name:str):
+    where = ' or '.join(str(p/'mnist') for p in places)
+    raise FileNotFoundError(f"no {name} or {name}.gz in {where}. Call mnist(download=True) to fetch it, or put MNIST's "
+                            "idx files into a folder mnist/ and name the folder around it in DDL_LESSON8_DATA")
+
 # %% ../../nbs/data/02_digits.ipynb #33c5cb34
 def mnist(
     split:str='test',           # 'train' (60,000) or 'test' (10,000)
@@ -378,13 +387,3 @@ def mnist(
     if x.ndim != 3 or y.ndim != 1 or len(x) != len(y):
         raise ValueError(f"{split}: pictures {tuple(x.shape)} and labels {tuple(y.shape)} do not belong together")
     return (x.to(device).float() / 255)[:, None], y.to(device).long()
-
-# %% ../../nbs/data/02_digits.ipynb #fc4a9930
-def _find_idx(places:list, name:str)->Path|None: # the plain or the gzipped file, if it is in one of the places
-    found = [path for place in places for path in (place/'mnist'/name, place/'mnist'/f'{name}.gz') if path.is_file()]
-    return found[0] if found else None
-
-def _not_here(places:list, name:str):
-    where = ' or '.join(str(p/'mnist') for p in places)
-    raise FileNotFoundError(f"no {name} or {name}.gz in {where}. Call mnist(download=True) to fetch it, or put MNIST's "
-                            "idx files into a folder mnist/ and name the folder around it in DDL_LESSON8_DATA")

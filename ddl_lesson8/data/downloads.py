@@ -72,38 +72,6 @@ def _sweep(path:Path, age:float=86_400.): # seconds
         try: time.time() - part.stat().st_mtime > age and part.unlink()
         except OSError: pass  # another process was faster
 
-# %% ../../nbs/data/00b_downloads.ipynb #da477437
-def download(
-    url:str,                  # http or https
-    path:str|Path,            # where the file shall be
-    checksum:str|None=None,   # 'md5:…' or 'sha256:…'; not checked when None
-    tries:int=4,              # connections before giving up
-    timeout:float=30.,        # seconds without a byte; ten times that for the first answer
-    progress:bool|None=None,  # progress bar? When None, only in a terminal or notebook
-    most_bytes:int=2**30,     # a larger file is refused
-    most_seconds:float=3600.  # a longer download is given up
-)->Path: # `path`
-    "Fetch a file unless it is there already; raises `DownloadError` saying what to do"
-    path, checksum = Path(path), _as_checksum(checksum)
-    _check_address(url)
-    def right(file): return checksum is None or _file_checksum(file, checksum.split(':')[0]) == checksum
-    if path.exists() and right(path): return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    with _part_of(path, checksum) as part:
-        limits = dict(timeout=timeout, most_bytes=most_bytes, until=time.monotonic() + most_seconds)
-        old = part.stat().st_size
-        _fetch(url, part, tries, progress, limits)
-        if old and not right(part): # what a killed download left was of another file
-            part.write_bytes(b'')
-            _fetch(url, part, tries, progress, limits)
-        if not right(part):
-            got = _file_checksum(part, checksum.split(':')[0])
-            raise DownloadError(f"{url} gave a file with {got}, expected {checksum}. It was not kept. Try again; if it "
-                                "happens again, the file has changed at its source, or something on the way changes it")
-        os.replace(part, path)
-    return path
-
 # %% ../../nbs/data/00b_downloads.ipynb #d00391c5
 def _check_address(url:str):
     try: parts = urlsplit(url if isinstance(url, str) else '')
@@ -221,6 +189,38 @@ def _fetch(url:str, part:Path, tries:int, progress:bool|None, limits:dict):
             except (http.client.HTTPException, ValueError) as e: problem = f"the server's answer is broken ({type(e).__name__})"
     raise DownloadError(f"{url} could not be fetched in {tries} tries: {problem[:200]}. Is there a network? You can "
                         "also fetch it elsewhere by hand and name its folder in DDL_LESSON8_DATA")
+
+# %% ../../nbs/data/00b_downloads.ipynb #da477437
+def download(
+    url:str,                  # http or https
+    path:str|Path,            # where the file shall be
+    checksum:str|None=None,   # 'md5:…' or 'sha256:…'; not checked when None
+    tries:int=4,              # connections before giving up
+    timeout:float=30.,        # seconds without a byte; ten times that for the first answer
+    progress:bool|None=None,  # progress bar? When None, only in a terminal or notebook
+    most_bytes:int=2**30,     # a larger file is refused
+    most_seconds:float=3600.  # a longer download is given up
+)->Path: # `path`
+    "Fetch a file unless it is there already; raises `DownloadError` saying what to do"
+    path, checksum = Path(path), _as_checksum(checksum)
+    _check_address(url)
+    def right(file): return checksum is None or _file_checksum(file, checksum.split(':')[0]) == checksum
+    if path.exists() and right(path): return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    with _part_of(path, checksum) as part:
+        limits = dict(timeout=timeout, most_bytes=most_bytes, until=time.monotonic() + most_seconds)
+        old = part.stat().st_size
+        _fetch(url, part, tries, progress, limits)
+        if old and not right(part): # what a killed download left was of another file
+            part.write_bytes(b'')
+            _fetch(url, part, tries, progress, limits)
+        if not right(part):
+            got = _file_checksum(part, checksum.split(':')[0])
+            raise DownloadError(f"{url} gave a file with {got}, expected {checksum}. It was not kept. Try again; if it "
+                                "happens again, the file has changed at its source, or something on the way changes it")
+        os.replace(part, path)
+    return path
 
 # %% ../../nbs/data/00b_downloads.ipynb #eec86835
 def unpack(

@@ -47,8 +47,7 @@ def _check_value(name, value, column):
             raise ValueError(f"{name!r} has no {word!r}; it knows {', '.join(map(repr, near))}")
 
 # %% ../../nbs/data/05_facts.ipynb #8bf49011
-class TableEncoder:
-    "Turns columns of numbers and texts into a matrix, and new rows into rows of the same kind"
+class _Columns: # what was learned of each column of a table
     def __init__(self,
         table:dict,      # name -> list of numbers (None or NaN where unknown) or of texts such as 'Action|Comedy'
         max_words:int=50 # columns of texts with more different words are left out, and listed in `left_out`
@@ -77,6 +76,9 @@ class TableEncoder:
         parts = [[name] if isinstance(c, tuple) else [f'{name}={w}' for w in c] for name, c in self.columns.items()]
         return [n for part in parts for n in part]
 
+# %% ../../nbs/data/05_facts.ipynb #4378a29d
+class TableEncoder(_Columns):
+    "Turns columns of numbers and texts into a matrix, and new rows into rows of the same kind"
     def __call__(self,
         table:dict # columns as in the first table; a missing column or value counts as average
     )->torch.Tensor: # float32 (rows, n)

@@ -15,9 +15,25 @@ import numpy as np
 import torch
 from .tables import import_extra
 
+# %% ../../nbs/data/03b_frames.ipynb #3050409b
+def _number_values(values, gone): # -> codes, different values
+    if values.dtype.kind in 'iu' and len(values):
+        low, span = int(values.min()), int(values.max()) - int(values.min())
+        if span < 2 * len(values): # counting is faster than sorting
+            places = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
+            found = np.flatnonzero(np.bincount(places, minlength=span + 1))
+            number = np.zeros(span + 1, dtype=np.int64)
+            number[found] = np.arange(len(found))
+            return np.where(gone, -1, number[places]), [low + k for k in found.tolist()]
+    if values.dtype != object:
+        found, codes = np.unique(values, return_inverse=True)
+        return np.where(gone, -1, codes), found.tolist() if values.dtype.kind != 'M' else list(found)
+    known = {}
+    codes = [-1 if g else known.setdefault((type(v) is bool, v), len(known)) for v, g in zip(values.tolist(), gone)]
+    return np.array(codes, dtype=np.int64).reshape(len(values)), [v for _, v in known]
+
 # %% ../../nbs/data/03b_frames.ipynb #8bbf4df4
-class Column:
-    "One column of a table: values as an array, and which of them are missing"
+class _Values: # an array, which of its values are missing, and their kind
     def __init__(self,
         name:str,           # of the column
         values:np.ndarray|None,  # (n,); None where `coded` says it
@@ -48,6 +64,9 @@ class Column:
         "The values as Python's own numbers, texts and dates"
         return [None if g else v for v, g in zip(self.values.tolist(), self.gone)]
 
+# %% ../../nbs/data/03b_frames.ipynb #11a47b0f
+class Column(_Values):
+    "One column of a table: values as an array, and which of them are missing"
     def take(self,
         rows # row numbers
     )->'Column': # a column of these rows
@@ -61,23 +80,6 @@ class Column:
         "Number the different values, in no special order; `TypeError` where a value cannot be compared"
         if self._coded is None: self._coded = _number_values(self.values, self.gone)
         return self._coded
-
-# %% ../../nbs/data/03b_frames.ipynb #3050409b
-def _number_values(values, gone): # -> codes, different values
-    if values.dtype.kind in 'iu' and len(values):
-        low, span = int(values.min()), int(values.max()) - int(values.min())
-        if span < 2 * len(values): # counting is faster than sorting
-            places = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
-            found = np.flatnonzero(np.bincount(places, minlength=span + 1))
-            number = np.zeros(span + 1, dtype=np.int64)
-            number[found] = np.arange(len(found))
-            return np.where(gone, -1, number[places]), [low + k for k in found.tolist()]
-    if values.dtype != object:
-        found, codes = np.unique(values, return_inverse=True)
-        return np.where(gone, -1, codes), found.tolist() if values.dtype.kind != 'M' else list(found)
-    known = {}
-    codes = [-1 if g else known.setdefault((type(v) is bool, v), len(known)) for v, g in zip(values.tolist(), gone)]
-    return np.array(codes, dtype=np.int64).reshape(len(values)), [v for _, v in known]
 
 # %% ../../nbs/data/03b_frames.ipynb #f074b204
 def is_missing(
@@ -272,6 +274,44 @@ def _spelled(values): # an order of categories, or None where there are some tha
     try: return list(dict.fromkeys(_category(v)[0] for v in values))
     except TypeError: return None
 
+# %% ../../nbs/data/03b_frames.ipynb #89263ffc
+def _native_names(table):
+    if 'Lazy' in type(table).__name__: raise AttributeError
+    return getattr(table, 'column_names', None) or table.columns
+
+def _check_names(names): # the same names, all of them text and each once
+    strange = [n for n in names if not isinstance(n, str)]
+    if strange:
+        raise ValueError(f"columns are named by text, not by {strange[0]!r}: rename the columns, for example "
+                         "table.columns = [f'c{i}' for i in range(table.shape[1])]")
+    twice = [n for n in dict.fromkeys(names) if names.count(n) > 1]
+    if twice: raise ValueError(f"the name '{twice[0]}' stands above {names.count(twice[0])} columns: rename them")
+    return names
+
+# %% ../../nbs/data/03b_frames.ipynb #65b9153f
+def _open_dict(table): # a dict of columns -> Frame
+    columns = {n: _read_column(v, n) for n, v in zip(_check_names(list(table)), table.values())}
+    sizes = {k: len(v) for k, v in columns.items()}
+    if len(set(sizes.values())) > 1: raise ValueError(f"the columns have different lengths: {sizes}")
+    return Frame(columns, next(iter(sizes.values()), 0), table)
+
+def _read_column(
+    values, # list, tuple, array, tensor, or a column of pandas, polars or pyarrow
+    name:str # of the column
+)->Column:
+    "A column of any kind; raise `TypeError` for what is none"
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    if isinstance(values, np.ndarray): return _from_array(values, name)
+    if isinstance(values, (list, tuple, range)): return _from_list(list(values), name)
+    owner = type(values).__module__.partition('.')[0]
+    if owner == 'pyarrow' and hasattr(values, 'to_pylist'): return _from_list(values.to_pylist(), name)
+    if owner in ('pandas', 'polars', 'narwhals'):
+        if hasattr(values, 'tolist') and not hasattr(values, 'dt'): return _from_list(values.tolist(), name) # an index
+        return _from_series(import_extra('narwhals').from_native(values, series_only=True), name)
+    raise TypeError(f"column '{name}' must be a list, an array or a tensor, not {type(values).__name__}")
+
 # %% ../../nbs/data/03b_frames.ipynb #3c814628
 class Frame:
     "An opened table: its columns by name, read when they are asked for"
@@ -325,44 +365,6 @@ def as_frame(
         what = type(table).__name__ + hint
         raise TypeError(f"a table is a data frame of pandas, polars or pyarrow, not {what}") from e
     return Frame({n: partial(_from_series, frame[n], n) for n in names}, len(frame), frame)
-
-# %% ../../nbs/data/03b_frames.ipynb #89263ffc
-def _native_names(table):
-    if 'Lazy' in type(table).__name__: raise AttributeError
-    return getattr(table, 'column_names', None) or table.columns
-
-def _check_names(names): # the same names, all of them text and each once
-    strange = [n for n in names if not isinstance(n, str)]
-    if strange:
-        raise ValueError(f"columns are named by text, not by {strange[0]!r}: rename the columns, for example "
-                         "table.columns = [f'c{i}' for i in range(table.shape[1])]")
-    twice = [n for n in dict.fromkeys(names) if names.count(n) > 1]
-    if twice: raise ValueError(f"the name '{twice[0]}' stands above {names.count(twice[0])} columns: rename them")
-    return names
-
-# %% ../../nbs/data/03b_frames.ipynb #65b9153f
-def _open_dict(table): # a dict of columns -> Frame
-    columns = {n: _read_column(v, n) for n, v in zip(_check_names(list(table)), table.values())}
-    sizes = {k: len(v) for k, v in columns.items()}
-    if len(set(sizes.values())) > 1: raise ValueError(f"the columns have different lengths: {sizes}")
-    return Frame(columns, next(iter(sizes.values()), 0), table)
-
-def _read_column(
-    values, # list, tuple, array, tensor, or a column of pandas, polars or pyarrow
-    name:str # of the column
-)->Column:
-    "A column of any kind; raise `TypeError` for what is none"
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-    if isinstance(values, np.ndarray): return _from_array(values, name)
-    if isinstance(values, (list, tuple, range)): return _from_list(list(values), name)
-    owner = type(values).__module__.partition('.')[0]
-    if owner == 'pyarrow' and hasattr(values, 'to_pylist'): return _from_list(values.to_pylist(), name)
-    if owner in ('pandas', 'polars', 'narwhals'):
-        if hasattr(values, 'tolist') and not hasattr(values, 'dt'): return _from_list(values.tolist(), name) # an index
-        return _from_series(import_extra('narwhals').from_native(values, series_only=True), name)
-    raise TypeError(f"column '{name}' must be a list, an array or a tensor, not {type(values).__name__}")
 
 # %% ../../nbs/data/03b_frames.ipynb #fcffc4ed
 def check_columns(

@@ -16,6 +16,32 @@ from fastcore.basics import patch
 from .downloads import DownloadError, _no_room, cache_folder, data_folder, download as fetch, unpack
 from ..sheets.address import html_table
 
+# %% ../../nbs/data/01_ratings.ipynb #b030f69e
+def _check_columns(r): # tensors of one length
+    columns = dict(user=r.user, item=r.item, rating=r.rating)
+    if r.timestamp is not None: columns['timestamp'] = r.timestamp
+    wrong = next((k for k, t in columns.items() if not isinstance(t, torch.Tensor) or t.ndim != 1), None)
+    if wrong:
+        raise TypeError(f"{wrong} must be a tensor with one dimension; tables of names go through ratings_from_table")
+    sizes = {k: len(t) for k, t in columns.items()}
+    if len(set(sizes.values())) > 1: raise ValueError(f"columns of different lengths: {sizes}")
+    finite = r.rating.isfinite() if r.rating.is_floating_point() else torch.ones(())
+    if not (r.rating.is_meta or finite.all()):
+        raise ValueError(f"rating {int((~finite).nonzero()[0, 0])} is {r.rating[~finite][0].item()}, which is no number to learn from")
+
+def _whole(ids, kind:str)->torch.Tensor: # int64
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise TypeError(f"{kind} must hold whole numbers, positions in `{kind}s`, not {ids.dtype}")
+    return ids.long()
+
+def _check_ids(ids, names, kind:str): # positions in a list of different names
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise ValueError(f"{kind}s names {twice!r} twice: a name stands for one {kind}")
+    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(names):
+        raise ValueError(f"{kind} holds {int(ids.min())} to {int(ids.max())}, and there are {len(names)} {kind}s, "
+                         "counted from 0")
+
 # %% ../../nbs/data/01_ratings.ipynb #47a1113a
 @dataclass
 class Ratings:
@@ -57,32 +83,6 @@ class Ratings:
     def _repr_html_(self, n=5)->str: # the first ratings as a table
         rows = [(self.users[u], self.items[i], f'{r:g}') for u, i, r in zip(*(t[:n].tolist() for t in self.tensors()))]
         return html_table(['user', 'item', 'rating'], rows, caption=repr(self))
-
-# %% ../../nbs/data/01_ratings.ipynb #b030f69e
-def _check_columns(r): # tensors of one length
-    columns = dict(user=r.user, item=r.item, rating=r.rating)
-    if r.timestamp is not None: columns['timestamp'] = r.timestamp
-    wrong = next((k for k, t in columns.items() if not isinstance(t, torch.Tensor) or t.ndim != 1), None)
-    if wrong:
-        raise TypeError(f"{wrong} must be a tensor with one dimension; tables of names go through ratings_from_table")
-    sizes = {k: len(t) for k, t in columns.items()}
-    if len(set(sizes.values())) > 1: raise ValueError(f"columns of different lengths: {sizes}")
-    finite = r.rating.isfinite() if r.rating.is_floating_point() else torch.ones(())
-    if not (r.rating.is_meta or finite.all()):
-        raise ValueError(f"rating {int((~finite).nonzero()[0, 0])} is {r.rating[~finite][0].item()}, which is no number to learn from")
-
-def _whole(ids, kind:str)->torch.Tensor: # int64
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise TypeError(f"{kind} must hold whole numbers, positions in `{kind}s`, not {ids.dtype}")
-    return ids.long()
-
-def _check_ids(ids, names, kind:str): # positions in a list of different names
-    if len(set(names)) < len(names):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise ValueError(f"{kind}s names {twice!r} twice: a name stands for one {kind}")
-    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(names):
-        raise ValueError(f"{kind} holds {int(ids.min())} to {int(ids.max())}, and there are {len(names)} {kind}s, "
-                         "counted from 0")
 
 # %% ../../nbs/data/01_ratings.ipynb #b1cdef26
 def _position(name, names:list, kind:str)->int: # in `names`
@@ -355,27 +355,6 @@ class PlantedRatings:
         boost = self.anime_boost * (self.is_anime_fan[:, None] & self.is_anime)
         return self.mean + self.generosity[:, None] + self.quality + self.tastes @ self.axes.T + boost
 
-# %% ../../nbs/data/01_ratings.ipynb #aee92027
-def planted_ratings(
-    seed:int=0,           # of everything random
-    n_users:int=950,      # people
-    fan_share:float=.055, # share of anime enthusiasts among them
-    appetite:float=195.   # films that the median person picks, repeats counted; 37 is as uneven as MovieLens
-)->PlantedRatings: # the ratings and their truth; about 100,000 with the default appetite, 40,000 with 37
-    "Ratings of well-known films by invented people, with the invented truth beside them"
-    if not 0 < appetite < math.inf:
-        raise ValueError(f"appetite={appetite}: give a positive number, the films that the median person picks")
-    g, films = torch.Generator().manual_seed(seed), planted_films()
-    truth = _planted_truth(films, _planted_people(n_users, g, fan_share))
-    user, item = _who_watched(truth, films['known'], appetite, g).nonzero(as_tuple=True)
-    rating = (truth.expected()[user, item] + truth.noise * torch.randn(len(user), generator=g)).round().clamp(1, 5)
-    order = torch.randperm(len(user), generator=g)
-    begun = 946_684_800 + 86_400 * torch.randint(365, (n_users,), generator=g)       # some day of the year 2000
-    when = begun[user] + (86_400 * 120 * torch.rand(len(user), generator=g)).long()  # and four months from then
-    u, i, stars, at = (t[order] for t in (user, item, rating, when))
-    truth.ratings = replace(truth.ratings, user=u, item=i, rating=stars, timestamp=at)
-    return truth
-
 # %% ../../nbs/data/01_ratings.ipynb #d58e6ae4
 def _planted_truth(films:dict, people:dict)->PlantedRatings: # without ratings yet
     nobody = torch.empty(0, dtype=torch.long)
@@ -404,6 +383,36 @@ def _who_watched(truth:PlantedRatings, known:torch.Tensor, appetite:float, g:tor
     rank = (appeal - (-torch.rand(n_users, n_items, generator=g).log()).log()).argsort(1, descending=True).argsort(1)
     return rank < _how_many(truth, appetite, g)[:, None]
 
+# %% ../../nbs/data/01_ratings.ipynb #aee92027
+def planted_ratings(
+    seed:int=0,           # of everything random
+    n_users:int=950,      # people
+    fan_share:float=.055, # share of anime enthusiasts among them
+    appetite:float=195.   # films that the median person picks, repeats counted; 37 is as uneven as MovieLens
+)->PlantedRatings: # the ratings and their truth; about 100,000 with the default appetite, 40,000 with 37
+    "Ratings of well-known films by invented people, with the invented truth beside them"
+    if not 0 < appetite < math.inf:
+        raise ValueError(f"appetite={appetite}: give a positive number, the films that the median person picks")
+    g, films = torch.Generator().manual_seed(seed), planted_films()
+    truth = _planted_truth(films, _planted_people(n_users, g, fan_share))
+    user, item = _who_watched(truth, films['known'], appetite, g).nonzero(as_tuple=True)
+    rating = (truth.expected()[user, item] + truth.noise * torch.randn(len(user), generator=g)).round().clamp(1, 5)
+    order = torch.randperm(len(user), generator=g)
+    begun = 946_684_800 + 86_400 * torch.randint(365, (n_users,), generator=g)       # some day of the year 2000
+    when = begun[user] + (86_400 * 120 * torch.rand(len(user), generator=g)).long()  # and four months from then
+    u, i, stars, at = (t[order] for t in (user, item, rating, when))
+    truth.ratings = replace(truth.ratings, user=u, item=i, rating=stars, timestamp=at)
+    return truth
+
+# %% ../../nbs/data/01_ratings.ipynb #a2d1cfb3
+@patch
+def _last_of_each_user(self:Ratings, order:torch.Tensor)->torch.Tensor: # positions; none of a user with one rating
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device)
+    last = torch.zeros(self.n_users, dtype=torch.long, device=order.device)
+    last.scatter_reduce_(0, self.user, rank, 'amax', include_self=False)
+    return order[last[self.counts('user') > 1]]
+
 # %% ../../nbs/data/01_ratings.ipynb #8d91ac0a
 @patch
 def split(self:Ratings,
@@ -426,41 +435,12 @@ def split(self:Ratings,
     else: away[order[n - max(1, min(n - 1, int(n * valid))):]] = True
     return self.select(~away), self.select(away)
 
-# %% ../../nbs/data/01_ratings.ipynb #a2d1cfb3
-@patch
-def _last_of_each_user(self:Ratings, order:torch.Tensor)->torch.Tensor: # positions; none of a user with one rating
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device)
-    last = torch.zeros(self.n_users, dtype=torch.long, device=order.device)
-    last.scatter_reduce_(0, self.user, rank, 'amax', include_self=False)
-    return order[last[self.counts('user') > 1]]
-
 # %% ../../nbs/data/01_ratings.ipynb #abb2de19
 _ML_100K_URL = 'https://files.grouplens.org/datasets/movielens/ml-100k.zip'
 _ML_100K_CHECKSUM = 'md5:0e33842e24a9c977be4e0107933c0723'
 ML_100K_FILES = ('u.data', 'u.item', 'u.user')
 _ML_GENRES = ('unknown', 'Action', 'Adventure', 'Animation', "Children's", 'Comedy', 'Crime', 'Documentary', 'Drama',
              'Fantasy', 'Film-Noir', 'Horror', 'Musical', 'Mystery', 'Romance', 'Sci-Fi', 'Thriller', 'War', 'Western')
-
-# %% ../../nbs/data/01_ratings.ipynb #43537b05
-def movielens(
-    items:str='title',           # 'title': 1664 films, as in the lecture; 'id': 1682 films
-    download:bool=False,         # may it be fetched from GroupLens (about 5 MB) if it is nowhere here?
-    folder:str|Path|None=None,   # holds `ml-100k/`; when None, DDL_LESSON8_DATA and then the cache
-    url:str=_ML_100K_URL,         # of the archive
-    checksum:str=_ML_100K_CHECKSUM, # of the archive, with its algorithm
-    progress:bool|None=None      # progress bar? When None, only in a terminal or notebook
-)->Ratings: # with titles, years, genres, and the users' age, gender and occupation
-    "The MovieLens 100k ratings; raises `FileNotFoundError` saying what to do when they are not here"
-    if items not in ('title', 'id'): raise ValueError(f"items={items!r}: choose 'title' or 'id'")
-    places = [Path(folder)] if folder else [p for p in (data_folder(), cache_folder()) if p]
-    for place in places:
-        if all((place/'ml-100k'/f).is_file() for f in ML_100K_FILES): return _read_movielens(place/'ml-100k', items)
-    if not download:
-        raise FileNotFoundError(f"no ml-100k/ with {', '.join(ML_100K_FILES)} in {' or '.join(map(str, places))}. "
-                                "Call movielens(download=True) to fetch it from GroupLens, or unpack "
-                                f"{_ML_100K_URL} into a folder and name that folder in DDL_LESSON8_DATA")
-    return _read_movielens(_fetch_movielens(Path(folder) if folder else cache_folder(), url, checksum, progress), items)
 
 # %% ../../nbs/data/01_ratings.ipynb #b47d87b0
 def _fetch_movielens(cache:Path, url:str, checksum:str, progress:bool|None)->Path: # the folder ml-100k
@@ -514,3 +494,23 @@ def _read_movielens(folder:Path, items:str)->Ratings:
 def _year(film:list)->int|None: # of the title; else of the release date, which may be a later release
     found = re.findall(r'\((\d{4})\)', film[1]) + re.findall(r'\d{4}', film[2])
     return int(found[0]) if found else None
+
+# %% ../../nbs/data/01_ratings.ipynb #43537b05
+def movielens(
+    items:str='title',           # 'title': 1664 films, as in the lecture; 'id': 1682 films
+    download:bool=False,         # may it be fetched from GroupLens (about 5 MB) if it is nowhere here?
+    folder:str|Path|None=None,   # holds `ml-100k/`; when None, DDL_LESSON8_DATA and then the cache
+    url:str=_ML_100K_URL,         # of the archive
+    checksum:str=_ML_100K_CHECKSUM, # of the archive, with its algorithm
+    progress:bool|None=None      # progress bar? When None, only in a terminal or notebook
+)->Ratings: # with titles, years, genres, and the users' age, gender and occupation
+    "The MovieLens 100k ratings; raises `FileNotFoundError` saying what to do when they are not here"
+    if items not in ('title', 'id'): raise ValueError(f"items={items!r}: choose 'title' or 'id'")
+    places = [Path(folder)] if folder else [p for p in (data_folder(), cache_folder()) if p]
+    for place in places:
+        if all((place/'ml-100k'/f).is_file() for f in ML_100K_FILES): return _read_movielens(place/'ml-100k', items)
+    if not download:
+        raise FileNotFoundError(f"no ml-100k/ with {', '.join(ML_100K_FILES)} in {' or '.join(map(str, places))}. "
+                                "Call movielens(download=True) to fetch it from GroupLens, or unpack "
+                                f"{_ML_100K_URL} into a folder and name that folder in DDL_LESSON8_DATA")
+    return _read_movielens(_fetch_movielens(Path(folder) if folder else cache_folder(), url, checksum, progress), items)

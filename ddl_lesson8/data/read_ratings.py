@@ -79,6 +79,7 @@ KNOWN_NAMES = dict( # the first that is there is taken
 
 def _same_name(name)->str: return re.sub(r'[\W_]+', '', str(name)).lower()
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #351dbbfc
 def _choose_columns(names:list, wanted:dict)->dict: # role -> name of the column
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None: raise ValueError(f"the table names a column twice: {twice!r} in {names}")
@@ -308,6 +309,24 @@ def _whole_rows(cols:dict, missing:str)->tuple: # columns without the incomplete
     if not (~lack).any(): raise ValueError("no ratings in the table")
     return ({n: _take(c, ~lack) for n, c in cols.items()} if lack.any() else cols), np.flatnonzero(~lack) + 1
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #4e9b3057
+def _unique_pairs(r:Ratings, duplicates:str, numbers)->Ratings: # `numbers` of the rows in the table
+    if duplicates == 'keep': return r
+    pair = r.user * r.n_items + r.item
+    in_order = np.sort(pair.numpy())
+    if not (in_order[1:] == in_order[:-1]).any(): return r
+    unique, group, n = pair.unique(return_inverse=True, return_counts=True)
+    if duplicates == 'error':
+        k = (group == (n > 1).nonzero()[0, 0]).nonzero()[:, 0].tolist()
+        raise ValueError(f"{int((n > 1).sum())} pairs are rated more than once, first {r.users[r.user[k[0]]]!r} and "
+                         f"{r.items[r.item[k[0]]]!r} in rows {[int(numbers[i]) for i in k]}; "
+                         "pass duplicates='last', 'mean' or 'keep' to ratings_from_table")
+    last = torch.zeros(len(unique), dtype=torch.long)
+    last = last.scatter_reduce_(0, group, torch.arange(len(pair)), 'amax', include_self=False).sort().values
+    if duplicates == 'last': return r.select(last)
+    mean = torch.zeros(len(unique), dtype=torch.float64).index_add_(0, group, r.rating.double()) / n
+    return replace(r.select(last), rating=mean[group[last]].float())
+
 # %% ../../nbs/data/01b_read_ratings.ipynb #11119727
 def ratings_from_table(
     table,                      # data frame, dict of columns, list of dicts, or path of a CSV (with a header) or Parquet file
@@ -332,24 +351,6 @@ def ratings_from_table(
     when = None if timestamp is None else _seconds(cols[timestamp], timestamp, rows)
     found = Ratings(u[0], i[0], _stars(cols[chosen[2]], chosen[2], rows), u[1], i[1], when)
     return _unique_pairs(found, duplicates, rows)
-
-# %% ../../nbs/data/01b_read_ratings.ipynb #4e9b3057
-def _unique_pairs(r:Ratings, duplicates:str, numbers)->Ratings: # `numbers` of the rows in the table
-    if duplicates == 'keep': return r
-    pair = r.user * r.n_items + r.item
-    in_order = np.sort(pair.numpy())
-    if not (in_order[1:] == in_order[:-1]).any(): return r
-    unique, group, n = pair.unique(return_inverse=True, return_counts=True)
-    if duplicates == 'error':
-        k = (group == (n > 1).nonzero()[0, 0]).nonzero()[:, 0].tolist()
-        raise ValueError(f"{int((n > 1).sum())} pairs are rated more than once, first {r.users[r.user[k[0]]]!r} and "
-                         f"{r.items[r.item[k[0]]]!r} in rows {[int(numbers[i]) for i in k]}; "
-                         "pass duplicates='last', 'mean' or 'keep' to ratings_from_table")
-    last = torch.zeros(len(unique), dtype=torch.long)
-    last = last.scatter_reduce_(0, group, torch.arange(len(pair)), 'amax', include_self=False).sort().values
-    if duplicates == 'last': return r.select(last)
-    mean = torch.zeros(len(unique), dtype=torch.float64).index_add_(0, group, r.rating.double()) / n
-    return replace(r.select(last), rating=mean[group[last]].float())
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #8e2b1dc3
 def ratings_pair(

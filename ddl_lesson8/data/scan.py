@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 import torch
-from fastcore.basics import patch
 from .files import check_kinds, read_values, write_values
 
 # %% ../../nbs/data/05_scan.ipynb #bea9d769
@@ -243,16 +242,16 @@ def _check_manifest(folder, manifest): # does it describe the files of its folde
     check_kinds(manifest, _MANIFEST, what)
     if manifest['ratings'] or manifest['rows']['train']: check_kinds(manifest['ratings'], dict(mean=float, low=float, high=float), what)
     wanted = {f'{part}-{c}.bin': manifest['rows'][part] * np.dtype(kind).itemsize for part in ('train', 'valid') for c, kind in _COLUMNS.items()}
-    found = manifest['checksums'].keys() | manifest['tables'].keys()
-    if found - {'train-timestamp.bin', 'valid-timestamp.bin'} != wanted.keys() - {'train-timestamp.bin', 'valid-timestamp.bin'} | {'users.parquet', 'items.parquet'}:
+    found, times = manifest['checksums'].keys() | manifest['tables'].keys(), {'train-timestamp.bin', 'valid-timestamp.bin'}
+    if found - times != wanted.keys() - times | {'users.parquet', 'items.parquet'}:
         raise ValueError(f"{what} lists other files than `scan_ratings` writes: delete the folder and scan again")
     for name in found:
         if not (folder/name).is_file(): raise ValueError(f"{folder/name} is not there, so the scan is damaged: delete the folder and scan again")
-        if wanted.get(name, size := (folder/name).stat().st_size) != size: raise ValueError(f"{folder/name} is damaged: it has {size:,} bytes, not {wanted[name]:,}; delete the folder and scan again")
+        size = (folder/name).stat().st_size
+        if wanted.get(name, size) != size: raise ValueError(f"{folder/name} is damaged: it has {size:,} bytes, not {wanted[name]:,}; delete the folder and scan again")
 
 # %% ../../nbs/data/05_scan.ipynb #09100a8d
-class ScannedRatings:
-    "Ratings on disk: columns that are mapped into memory, in random order, cut into rows to train and to validate on"
+class _Mapped: # a folder of columns: how many rows, who, what, and one column at a time
     def __init__(self,
         folder:str|Path,  # from `scan_ratings`
         verify:bool=True  # compare every column with its checksum first
@@ -295,39 +294,37 @@ class ScannedRatings:
     def _table(self, kind): return _polars().read_parquet(self.folder/f'{kind}.parquet')
 
 # %% ../../nbs/data/05_scan.ipynb #7bcc6cf7
-@patch
-def tensors(self:ScannedRatings,
-    part:str='train' # or 'valid'
-)->tuple: # `user`, `item`, `rating`, each (n,)
-    "What a learner wants: inputs first, target last"
-    return tuple(self.column(c, part) for c in ('user', 'item', 'rating'))
+class ScannedRatings(_Mapped):
+    "Ratings on disk: columns that are mapped into memory, in random order, cut into rows to train and to validate on"
+    def tensors(self,
+        part:str='train' # or 'valid'
+    )->tuple: # `user`, `item`, `rating`, each (n,)
+        "What a learner wants: inputs first, target last"
+        return tuple(self.column(c, part) for c in ('user', 'item', 'rating'))
 
-@patch
-def pieces(self:ScannedRatings,
-    names:tuple,       # of columns
-    part:str='train',  # or 'valid'
-    size:int=2**22     # rows at a time
-): # tuples of arrays
-    "The rows in order, read a piece at a time"
-    for first in range(0, self.manifest['rows'][part], size): yield tuple(self.read(c, first, size, part) for c in names)
+    def pieces(self,
+        names:tuple,       # of columns
+        part:str='train',  # or 'valid'
+        size:int=2**22     # rows at a time
+    ): # tuples of arrays
+        "The rows in order, read a piece at a time"
+        for first in range(0, self.manifest['rows'][part], size): yield tuple(self.read(c, first, size, part) for c in names)
 
-@patch
-def read(self:ScannedRatings,
-    name:str,  # of a column
-    first:int, # row
-    size:int,  # most rows
-    part:str='train' # or 'valid'
-)->np.ndarray: # (size,), in memory; fewer at the end
-    "Some rows of one column"
-    dtype = np.dtype(_COLUMNS[name])
-    return np.fromfile(self.folder/f'{part}-{name}.bin', dtype, size, offset=first * dtype.itemsize)
+    def read(self,
+        name:str,  # of a column
+        first:int, # row
+        size:int,  # most rows
+        part:str='train' # or 'valid'
+    )->np.ndarray: # (size,), in memory; fewer at the end
+        "Some rows of one column"
+        dtype = np.dtype(_COLUMNS[name])
+        return np.fromfile(self.folder/f'{part}-{name}.bin', dtype, size, offset=first * dtype.itemsize)
 
-@patch
-def learned(self:ScannedRatings,
-    kind:str # 'user' or 'item'
-)->torch.Tensor: # bool, one for each
-    "Which users or items have a rating to train on"
-    return torch.tensor(self._table(kind + 's')['learned'].to_numpy())
+    def learned(self,
+        kind:str # 'user' or 'item'
+    )->torch.Tensor: # bool, one for each
+        "Which users or items have a rating to train on"
+        return torch.tensor(self._table(kind + 's')['learned'].to_numpy())
 
 # %% ../../nbs/data/05_scan.ipynb #dfdbc5ca
 def _source(path): # what a folder was made from: names, sizes and times of the files

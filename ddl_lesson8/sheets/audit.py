@@ -49,9 +49,10 @@ class Finding(NamedTuple):
     tensor: object
     engine: object  # recalculated by the engine; None where it does not
 
+# %% ../../nbs/sheets/25_audit.ipynb #6384fa21
 @dataclass
-class Audit:
-    "What an audit found; true when every recalculated result stands"
+class _Counted:
+    "Findings, how many there are, and what follows"
     path: Path
     sheets: int = 0        # how many there are
     formulas: int = 0      # how many there are
@@ -84,6 +85,16 @@ class Audit:
                     counts=self.counts, notes=self.notes,
                     findings=[f._asdict() for f in self.findings])
 
+# %% ../../nbs/sheets/25_audit.ipynb #f01875f5
+_HEAD = ('', 'cell', 'formula', 'saved', 'by the module', 'by the engine')
+
+def _short(v): # for a table
+    text = '' if v is None else f'{v:.15g}' if isinstance(v, float) else str(v)
+    return ''.join(c if c.isprintable() else '?' for c in text[:40])
+
+# %% ../../nbs/sheets/25_audit.ipynb #27bcfe0b
+class Audit(_Counted):
+    "What an audit found; true when every recalculated result stands"
     def _head(self): # one sentence
         said = (', '.join(f'{n:,} {k}' for k, n in self.counts.items())
                 or 'nothing to report')
@@ -109,13 +120,6 @@ class Audit:
     def _repr_html_(self)->str:
         return html_table(_HEAD, self._table(), self._advice() + self.notes,
                           self._head())
-
-# %% ../../nbs/sheets/25_audit.ipynb #f01875f5
-_HEAD = ('', 'cell', 'formula', 'saved', 'by the module', 'by the engine')
-
-def _short(v): # for a table
-    text = '' if v is None else f'{v:.15g}' if isinstance(v, float) else str(v)
-    return ''.join(c if c.isprintable() else '?' for c in text[:40])
 
 # %% ../../nbs/sheets/25_audit.ipynb #e8755ab6
 _MOVING = re.compile(r'\b(RAND|RANDBETWEEN|RANDARRAY|NOW|TODAY)\s*\(', re.I)

@@ -41,7 +41,8 @@ def _check_choices(words):
     need(odd is None, f"{ascii(odd)} cannot stand in a list of words: use no comma, "
                       'quote, control character or blank at an end; or put the words')
     need(sum(map(len, words)) + len(words) <= 256,
-         'a list of words has at most 255 characters: put the words, and pass their block')
+         'a list of words has at most 255 characters: put the words, and pass their '
+         'block')
     check_text(''.join(words), 'a list of words')
 
 # a cell style for texts, or for numbers of a format; inputs are marked
@@ -166,7 +167,8 @@ def _filled_in(m, v): # the XML of a formula's cell, with its result
     kind, text = {'number': ('', repr), 'logical': (' t="b"', int),
                   'text': (' t="str"', lambda t: escape(escape_text(t))),
                   'empty': (' t="str"', lambda _: '')}[v.type] # the empty text
-    return f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f><v>{text(v.value)}</v></c>'
+    start = f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f>'
+    return f'{start}<v>{text(v.value)}</v></c>'
 
 def _with_results(sheet, xml, engine, path): # and column widths
     def fill(m):
@@ -265,6 +267,13 @@ def _computed(book, path): # bytes of the file, with results
                 for p, s in parts.items()}
         return _with_parts(raw, fill)
 
+# %% ../../nbs/sheets/09_book.ipynb #3333a915
+def _check_title(name): # can it name a sheet?
+    bad = not name or len(name) > 31 or re.search(r"[\[\]:*?/\\\x00-\x1f]|^'|'$", name)
+    rule = 'use 1 to 31 characters, none of [ ] : * ? / \\, no quote at an end'
+    need(not bad, f"{name!r} cannot name a sheet: {rule}")
+    check_text(name, f'the name of sheet {ascii(name)}')
+
 # %% ../../nbs/sheets/09_book.ipynb #68737e35
 class Book:
     "A workbook in the making: sheets with blocks of numbers and formulas"
@@ -281,10 +290,7 @@ class Book:
         freeze:str|None=None # the first cell that scrolls, for example 'B3'
     )->Sheet: # an empty sheet
         "Add a sheet"
-        bad = not name or len(name) > 31 or re.search(_NO_SHEET, name)
-        rule = 'use 1 to 31 characters, none of [ ] : * ? / \\, no quote at an end'
-        need(not bad, f"{name!r} cannot name a sheet: {rule}")
-        check_text(name, f'the name of sheet {ascii(name)}')
+        _check_title(name)
         twice = name.lower() in map(str.lower, self.sheets)
         need(not twice, f"there is a sheet {name!r} already")
         self.sheets[name] = Sheet(self, name, zoom, about, cell, freeze)
@@ -306,5 +312,3 @@ class Book:
              "begin with a letter, use letters, digits, _ and .")
         twice = name.lower() in map(str.lower, self.names)
         need(not twice, f"there is a defined name {name!r} already")
-
-_NO_SHEET = r"[\[\]:*?/\\\x00-\x1f]|^'|'$"

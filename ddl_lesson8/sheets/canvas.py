@@ -106,13 +106,14 @@ def cover(
 # %% ../../nbs/sheets/21b_canvas.ipynb #1fc2289b
 # white to red like the lecture's sheet, or blue, white, red where there are numbers
 # below zero
-def colors(t):
+def _colors(t):
     return 'signed' if (torch.as_tensor(t) < 0).any() else True
 
 def _memory(t): # where a parameter is: the same for two layers that share it
     return (t.data_ptr(), t.numel(),
             tuple(step for size, step in zip(t.shape, t.stride()) if size > 1))
 
+# %% ../../nbs/sheets/21b_canvas.ipynb #75ef68c8
 class _Places: # cells, and the texts by which a formula refers to them
     def __init__(self):
         self.literals, self.known, self.names, self.fixed = ['0'], {0.: 0}, {}, set()
@@ -152,13 +153,29 @@ class _Places: # cells, and the texts by which a formula refers to them
         return ':'.join(cell_name(*divmod(c, DOWN), absolute) for c in (first, last))
 
 # %% ../../nbs/sheets/21b_canvas.ipynb #2194af7e
-class _Sheet: # blocks of numbers and formulas, and the names of parameters
+class _Sheet: # the sheet 'model', and how many formulas it has
     def __init__(self, book, max_formulas):
         self.book, self.max_formulas, self.n_formulas, self.rtol = (
             book, max_formulas, 0, 1e-12)
         self.sheet = book.sheet(
             'model', zoom=60,
             cell=24, about='Every activation is a formula, every weight a cell')
+
+    # write formulas, after counting them
+    def formula(self, shape, fn, label, scale=True, **kwargs):
+        self.n_formulas += math.prod(shape)
+        if self.n_formulas > self.max_formulas:
+            limit = f"the limit is max_formulas={self.max_formulas:,}"
+            raise SheetError(f"{self.n_formulas:,} formulas up to here; {limit}")
+        # a layer may add rows
+        if kwargs.get('pitch'): kwargs['pitch'] = max(kwargs['pitch'], shape[-2] + 1)
+        return self.sheet.formula(tuple(shape), fn, label,
+                                  **dict(dict(scale=scale, fmt='0.00'), **kwargs))
+
+# %% ../../nbs/sheets/21b_canvas.ipynb #15f98ce0
+class _Parameters(_Sheet): # numbers under names
+    def __init__(self, book, max_formulas):
+        super().__init__(book, max_formulas)
         # fresh: parameters written since the last step
         self.parameters, self.written, self.fresh = {}, {}, 0
 
@@ -169,7 +186,7 @@ class _Sheet: # blocks of numbers and formulas, and the names of parameters
         if first: block = self._again(first[0], value.shape, label, **kwargs)
         else:
             block = self.sheet.put(
-                value, label, **dict(dict(scale=colors(value), fmt='0.00'), **kwargs))
+                value, label, **dict(dict(scale=_colors(value), fmt='0.00'), **kwargs))
         if key:
             home, _ = self.written.setdefault(_memory(value), (block, value))
             self.parameters[key] = home
@@ -189,21 +206,10 @@ class _Sheet: # blocks of numbers and formulas, and the names of parameters
         return self.formula(shape, lambda *i: first.ref(*home[i], absolute=True),
                             label, **kwargs)
 
-    # write formulas, after counting them
-    def formula(self, shape, fn, label, scale=True, **kwargs):
-        self.n_formulas += math.prod(shape)
-        if self.n_formulas > self.max_formulas:
-            limit = f"the limit is max_formulas={self.max_formulas:,}"
-            raise SheetError(f"{self.n_formulas:,} formulas up to here; {limit}")
-        # a layer may add rows
-        if kwargs.get('pitch'): kwargs['pitch'] = max(kwargs['pitch'], shape[-2] + 1)
-        return self.sheet.formula(tuple(shape), fn, label,
-                                  **dict(dict(scale=scale, fmt='0.00'), **kwargs))
-
 # %% ../../nbs/sheets/21b_canvas.ipynb #0e2af8d1
-class _Given(_Sheet, _Places): # constants and parameters
+class _Constants(_Parameters, _Places): # numbers that are known, in formulas or cells
     def __init__(self, book, max_formulas):
-        _Sheet.__init__(self, book, max_formulas)
+        _Parameters.__init__(self, book, max_formulas)
         _Places.__init__(self)
 
     def const(self,
@@ -218,6 +224,19 @@ class _Given(_Sheet, _Places): # constants and parameters
         self.fix(cells_of(block))
         return cells_of(block).item()
 
+    # numbers in formulas, or a block where they are many and long
+    def _constants(self, value):
+        numbers = [float(v) for v in value.flatten().tolist()]
+        if len(set(numbers)) > 20 and all(map(math.isfinite, numbers)):
+            cells = cells_of(self.sheet.put(value.reshape(
+                block_shape(value.shape)).double(), 'constants', fmt='0.00'))
+            self.fix(cells)
+            return cells.reshape(value.shape)
+        ids = [self.literal(v, self._cell_for) for v in numbers]
+        return torch.tensor(ids, dtype=torch.int64).reshape(value.shape)
+
+# %% ../../nbs/sheets/21b_canvas.ipynb #6ede61e9
+class _Given(_Constants): # parameters
     # keys of parameters that stand on the sheet under another key
     def share(self, tensors):
         for key, t in tensors.items():
@@ -241,17 +260,6 @@ class _Given(_Sheet, _Places): # constants and parameters
         self.fresh += act.value.numel() if isinstance(act.value,
                                                       torch.nn.Parameter) else 0
         return act.block
-
-    # numbers in formulas, or a block where they are many and long
-    def _constants(self, value):
-        numbers = [float(v) for v in value.flatten().tolist()]
-        if len(set(numbers)) > 20 and all(map(math.isfinite, numbers)):
-            cells = cells_of(self.sheet.put(value.reshape(
-                block_shape(value.shape)).double(), 'constants', fmt='0.00'))
-            self.fix(cells)
-            return cells.reshape(value.shape)
-        ids = [self.literal(v, self._cell_for) for v in numbers]
-        return torch.tensor(ids, dtype=torch.int64).reshape(value.shape)
 
 # %% ../../nbs/sheets/21b_canvas.ipynb #92cfe446
 class _Settling(_Given):
@@ -280,7 +288,7 @@ class _Settling(_Given):
         before, texts = self.n_formulas, iter(act.texts)
         shape = block_shape(act.value.shape)
         act.block = self.formula(shape, lambda *i: next(texts),
-                                 act.name, colors(act.value), **act.layout)
+                                 act.name, _colors(act.value), **act.layout)
         act.cells, act.texts = cells_of(act.block).reshape(act.value.shape), None
         value = act.value.reshape(shape)
         if not value.is_floating_point(): value = value.double()
@@ -296,8 +304,7 @@ class _Settling(_Given):
         return f'{name} {n}'
 
 # %% ../../nbs/sheets/21b_canvas.ipynb #c1deb30d
-class Canvas(_Settling):
-    "Writes activations onto a sheet, from left to right"
+class _Asked(_Settling): # cells and texts of an activation
     def cells(self,
         act:Act # any
     )->torch.Tensor: # int64, in the shape of its value
@@ -319,6 +326,9 @@ class Canvas(_Settling):
         order = torch.arange(act.value.numel()).view(act.value.shape).expand(shape)
         return [act.texts[k] for k in order.flatten().tolist()], act.kind
 
+# %% ../../nbs/sheets/21b_canvas.ipynb #d3b8c623
+class Canvas(_Asked):
+    "Writes activations onto a sheet, from left to right"
     def gather(self,
         act:Act,            # whose cells do not lie as they should
         name:str|None=None, # label of the block; the activation's own when None

@@ -49,7 +49,7 @@ def in_cell(
     except (MemoryError, RuntimeError) as e:
         if 'must match the size' in str(e):
             raise SheetError(f"{path}: {address(sheet, row, col)}: its arrays have "
-                             "sizes " "that do not fit") from None
+                             "sizes that do not fit") from None
         # PyTorch says it in a RuntimeError
         if not isinstance(e, MemoryError) and 'allocate memory' not in str(e): raise
         raise SheetError(f"{path}: {address(sheet, row, col)}: it needs more memory "
@@ -209,6 +209,16 @@ class _Tables:
         if max(bottoms) < min(tops): return Fault('#REF!')
         return Ref(table.sheet, min(tops), left, max(bottoms), right)
 
+# %% ../../nbs/sheets/10_groups.ipynb #bb05883b
+# change at every recalculation
+RANDOM, CLOCK = {'RAND', 'RANDBETWEEN', 'RANDARRAY'}, {'NOW', 'TODAY'}
+
+def calls_in(
+    tree # of `parse_formula`
+)->set: # of names, in capitals
+    "Functions that a formula calls"
+    return {n.name for n in walk(tree) if isinstance(n, Call)}
+
 # %% ../../nbs/sheets/10_groups.ipynb #0c70c450
 _WRITTEN_OUT = {'LET', 'LAMBDA', APPLY, 'INDIRECT', 'ADDRESS', 'MAP', 'BYROW',
                 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
@@ -261,34 +271,9 @@ def _fixed_place(call): # INDIRECT or ADDRESS; itself where its arguments may ch
     return Text(dollars[0] + col_name(col) + dollars[1] + str(row))
 
 # %% ../../nbs/sheets/10_groups.ipynb #022498cd
-class _Written(_Tables):
-    "Writes out LET, calls of LAMBDA, and fixed INDIRECT"
+class _Lambdas(_Tables):
+    "Functions that a workbook names, and names that a LET gives"
     n_params = 0 # of all LAMBDAs so far
-
-    def written_out(self, tree, known, sheet, depth=0): # the tree without them
-        if depth > 40: raise SheetError('a LAMBDA that calls itself')
-        def go(node): return self.written_out(node, known, sheet, depth)
-        if isinstance(tree, Name):
-            if tree.sheet is None and tree.name.casefold() in known:
-                return known[tree.name.casefold()]
-            return self._named(tree.name, sheet, depth) or tree
-        if isinstance(tree, Unary): return replace(tree, arg=go(tree.arg))
-        if isinstance(tree, Chain):
-            return replace(tree, terms=tuple(map(go, tree.terms)))
-        if not isinstance(tree, Call): return tree
-        if tree.name == 'LET': return self._let(tree.args, known, sheet, depth)
-        if tree.name == 'LAMBDA': return self._lambda(tree.args, known, sheet, depth)
-        own, args = known.get(tree.name.casefold()), tuple(map(go, tree.args))
-        if not own and tree.name not in FUNCTIONS:
-            own = self._named(tree.name, sheet, depth)
-        if own: return _applied(own, args)
-        if tree.name == APPLY: return _applied(args[0], args[1:])
-        if tree.name not in ('INDIRECT', 'ADDRESS'): return Call(tree.name, args)
-        place = _fixed_place(Call(tree.name, args))
-        if not isinstance(place, Name): return place
-        known_name = self.text_of(place, sheet) is not None
-        return (place if known_name or place.name.casefold() in self.tables
-                else Fault('#REF!'))
 
     def _let(self, args, known, sheet, depth): # names stand for values in what follows
         if len(args) % 2 == 0 or not all(isinstance(a, Name) for a in args[:-1:2]):
@@ -322,11 +307,40 @@ class _Written(_Tables):
         tree = parse_formula(text.removeprefix('='))
         return self.written_out(tree, {}, sheet, depth + 1)
 
+# %% ../../nbs/sheets/10_groups.ipynb #e3ffa8b0
+class _Written(_Lambdas):
+    "Writes out LET, calls of LAMBDA, and fixed INDIRECT"
+    def written_out(self, tree, known, sheet, depth=0): # the tree without them
+        if depth > 40: raise SheetError('a LAMBDA that calls itself')
+        def go(node): return self.written_out(node, known, sheet, depth)
+        if isinstance(tree, Name):
+            if tree.sheet is None and tree.name.casefold() in known:
+                return known[tree.name.casefold()]
+            return self._named(tree.name, sheet, depth) or tree
+        if isinstance(tree, Unary): return replace(tree, arg=go(tree.arg))
+        if isinstance(tree, Chain):
+            return replace(tree, terms=tuple(map(go, tree.terms)))
+        if not isinstance(tree, Call): return tree
+        if tree.name == 'LET': return self._let(tree.args, known, sheet, depth)
+        if tree.name == 'LAMBDA': return self._lambda(tree.args, known, sheet, depth)
+        own, args = known.get(tree.name.casefold()), tuple(map(go, tree.args))
+        if not own and tree.name not in FUNCTIONS:
+            own = self._named(tree.name, sheet, depth)
+        if own: return _applied(own, args)
+        if tree.name == APPLY: return _applied(args[0], args[1:])
+        if tree.name not in ('INDIRECT', 'ADDRESS'): return Call(tree.name, args)
+        place = _fixed_place(Call(tree.name, args))
+        if not isinstance(place, Name): return place
+        known_name = self.text_of(place, sheet) is not None
+        return (place if known_name or place.name.casefold() in self.tables
+                else Fault('#REF!'))
+
 # %% ../../nbs/sheets/10_groups.ipynb #f900988b
 def is_reference(tree): # a range, or several
     several = isinstance(tree, Chain) and set(tree.ops) == {','}
     return is_range(tree) or several and all(map(is_range, tree.terms))
 
+# %% ../../nbs/sheets/10_groups.ipynb #ef474a99
 def _joined(node): # ranges with a colon or a blank between them
     fault = next((t for t in node.terms if isinstance(t, Fault)), None)
     sheets = {n.sheet for t in node.terms for n in walk(t) if isinstance(n, Ref)}
@@ -356,13 +370,12 @@ class _Ranges(_Written):
             raise SheetError(f"{ref.sheet!r}! is another workbook or several sheets at "
                              "once, which is not supported")
         own = self.sheets.get((ref.sheet or sheet).casefold())
-        if own is None: return Fault('#REF!')
-        return Ref(own, ref.top, ref.left, ref.bottom, ref.right, ref.relative)
+        return Fault('#REF!') if own is None else replace(ref, sheet=own)
 
     def name(self, node, sheet, row, col, resolve): # what a defined name stands for
         if '[' in (node.sheet or ''):
             raise SheetError(f"{node.sheet}!{node.name} is in another workbook, which "
-                             "is " "not supported")
+                             "is not supported")
         text = self.text_of(node, sheet)
         if text is None and node.name.casefold() in self.tables:
             return self.table(TableRef(node.name, ''), sheet, row, col)
@@ -377,7 +390,7 @@ class _Ranges(_Written):
         try: place = locate(node, _OneCell(row, col))
         except NeedsCells:
             raise SheetError('# stands behind a range whose place depends on the '
-                             'content ' 'of cells') from None
+                             'content of cells') from None
         if place.bad().any(): return Fault('#REF!')
         at = int(place.top), int(place.left)
         cell = self.file.sheets[place.sheet].cells.get(at)
@@ -391,10 +404,26 @@ class _Ranges(_Written):
 _MAX_TERMS = 20_000 # of one formula, after its names are put in: they may double
 _MAX_ALL_TERMS = 400_000 # of all formulas that are no copies of each other
 
-class Names(_Ranges):
-    "What the names, tables and spilled ranges of a workbook stand for"
+class _Counted(_Ranges):
+    "Counts the terms that names stand for"
     room = _MAX_ALL_TERMS
 
+    def _count(self): # one more term
+        self.left, self.room = self.left - 1, self.room - 1
+        if self.room < 0:
+            raise SheetError('the formulas up to here have more than '
+                             f'{_MAX_ALL_TERMS:,} terms')
+        if self.left < 0:
+            raise SheetError(f'its names stand for more than {_MAX_TERMS:,} terms')
+
+# %% ../../nbs/sheets/10_groups.ipynb #bae8a1bb
+def _to_write_out(tree): # has it a call that makes way for something else?
+    return any(isinstance(n, Call)
+               and (n.name in _WRITTEN_OUT or n.name not in FUNCTIONS)
+               for n in walk(tree))
+
+class Names(_Counted):
+    "What the names, tables and spilled ranges of a workbook stand for"
     def resolve(self,
         tree,        # of a formula, or of what a name stands for
         sheet:str,   # where the formula stands
@@ -405,9 +434,7 @@ class Names(_Ranges):
     ):  # the same tree, of plain ranges
         "Replace names; raises `SheetError` where one, or another workbook, is unknown"
         if depth > 50: raise SheetError('a defined name refers to itself')
-        if any(isinstance(n, Call)
-               and (n.name in _WRITTEN_OUT or n.name not in FUNCTIONS)
-               for n in walk(tree)):
+        if _to_write_out(tree):
             try: tree = self.written_out(tree, {}, sheet)
             except SheetError as e:
                 if trouble is None: raise
@@ -430,24 +457,6 @@ class Names(_Ranges):
                 trouble.append(str(e))
                 return Fault('#REF!')
         return rebuild(tree, plain if trouble is None else lenient)
-
-    def _count(self): # one more term
-        self.left, self.room = self.left - 1, self.room - 1
-        if self.room < 0:
-            raise SheetError('the formulas up to here have more than '
-                             f'{_MAX_ALL_TERMS:,} terms')
-        if self.left < 0:
-            raise SheetError(f'its names stand for more than {_MAX_TERMS:,} terms')
-
-# %% ../../nbs/sheets/10_groups.ipynb #10dc3214
-# change at every recalculation
-RANDOM, CLOCK = {'RAND', 'RANDBETWEEN', 'RANDARRAY'}, {'NOW', 'TODAY'}
-
-def calls_in(
-    tree # of `parse_formula`
-)->set: # of names, in capitals
-    "Functions that a formula calls"
-    return {n.name for n in walk(tree) if isinstance(n, Call)}
 
 # %% ../../nbs/sheets/10_groups.ipynb #c85485a5
 _WANT_LAMBDAS = {'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
@@ -474,6 +483,7 @@ def _problem(node): # what cannot be computed in a node, or None
                                      for a in node.args[1:] for x in walk(a)):
         return 'OFFSET with an array'
 
+# %% ../../nbs/sheets/10_groups.ipynb #87f1b8c0
 def unsupported(
     tree # of a formula, its names replaced
 )->str|None: # the function, or what else it is; None where all of it can be computed

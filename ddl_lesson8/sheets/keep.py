@@ -38,6 +38,7 @@ class Helper:
     def __getstate__(self): # for copies and pickles
         return {**self.__dict__, 'child': None}
 
+# %% ../../nbs/sheets/10b_keep.ipynb #4f0d03a9
 class Engine:
     "Some formulas in the memory of ironcalc"
     def __init__(self,
@@ -155,21 +156,19 @@ def engine_agrees(
     if step.agrees is not None: return step.agrees
     seen, g = step.seen(run), step.group
     step.engine = _engine_of(step, run.helper)
-    if step.engine is None:
-        step.agrees = np.zeros(len(g.rows), dtype=bool); return step.agrees
+    step.agrees = np.zeros(len(g.rows), dtype=bool)
+    if step.engine is None: return step.agrees
     base = [decode(*p, run.texts) for p in zip(seen.num, seen.kind)]
     try: got = step.engine({p: v for p, v in zip(seen.places, base) if p})
-    except SheetError: # it cannot: as without an engine
-        step.agrees = np.zeros(len(g.rows), dtype=bool)
-        return step.agrees
+    except SheetError: return step.agrees # it cannot: as without an engine
     def fits(cells):
         values = [got[c] for c in cells]
         if any(isinstance(v, Fault) and v.value in _NOT_COMPUTED for v in values):
             return False
         saved = [run.saved(*c) for c in cells]
-        return not seen.known.all() or all(s is None
-                                           or _alike(v, decode(*s, run.texts)) for v,
-                                           s in zip(values, saved))
+        same = (s is None or _alike(v, decode(*s, run.texts))
+                for v, s in zip(values, saved))
+        return not seen.known.all() or all(same)
     step.agrees = np.array([fits(cells) for cells in _own_cells(g)], dtype=bool)
     return step.agrees
 
@@ -199,49 +198,6 @@ def _guard(step, run, out, x): # the results, in the graph of what they depend o
     return Cells(_NoGradient.apply(out.num, x.num, message, mine), out.kind, out.ref,
                  out.texts)
 
-# %% ../../nbs/sheets/10b_keep.ipynb #10bk0014
-def keep_step(
-    step,      # of a plan, whose formulas keep their results
-    run,       # of the plan
-    message='' # what to say where that cannot be; about the function when empty
-)->Cells: # the step's segment, (..., n)
-    "Saved results where they still hold, those of the engine, and LOST elsewhere"
-    g, seen = step.group, step.seen(run)
-    cells, x = _own_cells(g), seen.reader.read(run.store)
-    saved = [[run.saved(*c) for c in own] for own in cells]
-    stale = seen.changed(x) | np.array([any(s is None for s in own) for own in saved],
-                                       dtype=bool)
-    flat = [s or (float(LOST), FAULT) for own in saved for s in own]
-    num, kind = (np.array([s[0] for s in flat]),
-                 np.array([s[1] for s in flat], dtype=np.int8))
-    kind[kind == BLANK] = NUMBER
-    if stale.any():
-        able = stale & engine_agrees(step, run)
-        for i in np.flatnonzero(stale & ~able):
-            mine = slice(i * len(cells[i]), (i + 1) * len(cells[i]))
-            num[mine], kind[mine] = LOST, FAULT
-            run.failed[cells[i][0]] = (message
-                                       or _why_lost(step, i,
-                                                    any(s is None for s in saved[i])))
-        if able.any(): num, kind = _from_engine(step, run, x, able, num, kind)
-    like = run.like
-    out = Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device),
-                texts=run.texts).plain()
-    return _guard(step, run, out, x)
-
-# %% ../../nbs/sheets/10b_keep.ipynb #60cf6ba3
-def saved_step(
-    step, # of a plan
-    run   # of the same plan
-)->Cells: # the step's segment, (..., n)
-    "What the file holds in the cells of a step; 0 where it holds nothing"
-    cells = [run.saved(*c) or (0., NUMBER) for own in _own_cells(step.group)
-             for c in own]
-    num, kind = (np.array(t) for t in zip(*cells))
-    kind = torch.from_numpy(np.where(kind == BLANK, NUMBER, kind).astype(np.int8))
-    return Cells(torch.from_numpy(num).to(run.like), kind.to(run.like.device),
-                 texts=run.texts).plain()
-
 # %% ../../nbs/sheets/10b_keep.ipynb #b078801e
 def _why_lost(step, i, unsaved): # the sentence for a formula
     g = step.group
@@ -270,3 +226,45 @@ def _from_engine(step, run, x, able, num, kind):
                 n[at], k[at] = encode(got[c], run.texts)
         rows.append((n, k))
     return tuple(np.stack(part).reshape(lead + (-1,)) for part in zip(*rows))
+
+# %% ../../nbs/sheets/10b_keep.ipynb #10bk0014
+def keep_step(
+    step,      # of a plan, whose formulas keep their results
+    run,       # of the plan
+    message='' # what to say where that cannot be; about the function when empty
+)->Cells: # the step's segment, (..., n)
+    "Saved results where they still hold, those of the engine, and LOST elsewhere"
+    g, seen = step.group, step.seen(run)
+    cells, x = _own_cells(g), seen.reader.read(run.store)
+    saved = [[run.saved(*c) for c in own] for own in cells]
+    stale = seen.changed(x) | np.array([any(s is None for s in own) for own in saved],
+                                       dtype=bool)
+    flat = [s or (float(LOST), FAULT) for own in saved for s in own]
+    num, kind = (np.array([s[0] for s in flat]),
+                 np.array([s[1] for s in flat], dtype=np.int8))
+    kind[kind == BLANK] = NUMBER
+    if stale.any():
+        able = stale & engine_agrees(step, run)
+        for i in np.flatnonzero(stale & ~able):
+            mine = slice(i * len(cells[i]), (i + 1) * len(cells[i]))
+            num[mine], kind[mine] = LOST, FAULT
+            unsaved = any(s is None for s in saved[i])
+            run.failed[cells[i][0]] = message or _why_lost(step, i, unsaved)
+        if able.any(): num, kind = _from_engine(step, run, x, able, num, kind)
+    like = run.like
+    out = Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device),
+                texts=run.texts).plain()
+    return _guard(step, run, out, x)
+
+# %% ../../nbs/sheets/10b_keep.ipynb #60cf6ba3
+def saved_step(
+    step, # of a plan
+    run   # of the same plan
+)->Cells: # the step's segment, (..., n)
+    "What the file holds in the cells of a step; 0 where it holds nothing"
+    cells = [run.saved(*c) or (0., NUMBER) for own in _own_cells(step.group)
+             for c in own]
+    num, kind = (np.array(t) for t in zip(*cells))
+    kind = torch.from_numpy(np.where(kind == BLANK, NUMBER, kind).astype(np.int8))
+    return Cells(torch.from_numpy(num).to(run.like), kind.to(run.like.device),
+                 texts=run.texts).plain()

@@ -61,8 +61,8 @@ class _SheetCells:
         return np.where(self.keys[at] == want, self.first + at, 0)
 
 # %% ../../nbs/sheets/10c_order.ipynb #c596e258
-class CellIndex:
-    "Numbers for the cells of a workbook; 0 is a blank cell"
+class _Numbered:
+    "A number for each cell of a workbook; 0 is a blank cell"
     def __init__(self,
         places # of (sheet, rows, columns): arrays of whole numbers from 1
     ):
@@ -97,6 +97,9 @@ class CellIndex:
                 out[k] = name, r, c
         return out
 
+# %% ../../nbs/sheets/10c_order.ipynb #1e320b9c
+class CellIndex(_Numbered):
+    "Numbers for the cells of a workbook, and for the ranges that formulas see"
     def clip(self,
         height:int, # of a range
         width:int   # of a range
@@ -117,7 +120,7 @@ class CellIndex:
         if cut: height, width = self.clip(height, width)
         if len(tops) * height * width > _MAX_CELLS:
             raise SheetError(f"{len(tops):,} ranges of {height:,} x {width:,} cells "
-                             "are " "too much to read")
+                             "are too much to read")
         rows, cols = np.asarray(tops)[:, None, None], np.asarray(lefts)[:, None, None]
         return self.of(sheet, rows + np.arange(height)[:, None],
                        cols + np.arange(width))
@@ -152,21 +155,32 @@ def _distinct(tops, lefts):
     _, first, which = np.unique(key, return_index=True, return_inverse=True)
     return first, which.reshape(-1)
 
+# %% ../../nbs/sheets/10c_order.ipynb #07450a0e
+class _Counted:
+    "Counts what formulas see, and refuses what is too much"
+    def __init__(self): self.n_read = self.n_links = 0
+
+    def read(self, n, where): # cells
+        self.n_read += n
+        _enough(self.n_read, _MAX_READ,
+                f"{where}: formulas up to here read {self.n_read:,} cells")
+
+    def link(self, n, where): # results of other formulas
+        self.n_links += n
+        _enough(self.n_links, _MAX_LINKS, f"{where}: formulas up to here see "
+                                          f"{self.n_links:,} results of formulas")
+
 # %% ../../nbs/sheets/10c_order.ipynb #1378d503
-class _Edges:
+class _Edges(_Counted):
     "What must be there before what; windows become nodes behind those of formulas"
     def __init__(self, index, owner, nodes):
+        super().__init__()
         self.index, self.owner, self.nodes = index, owner, nodes
-        self.source, self.target, self.n_read, self.n_links = [], [], 0, 0
+        self.source, self.target = [], []
 
     def add(self, source, target):
         self.source.append(source)
         self.target.append(target)
-
-    def read(self, n, where): # count cells that are read
-        self.n_read += n
-        _enough(self.n_read, _MAX_READ,
-                f"{where}: formulas up to here read {self.n_read:,} cells")
 
     def window(self, w, tops, lefts, first, where): # of one size, for each formula
         at, which = _distinct(tops, lefts)
@@ -177,9 +191,7 @@ class _Edges:
         owners = self.owner[cells.reshape(len(at), -1)]
         window, shown = np.nonzero(owners >= 0)
         if not len(window): return
-        self.n_links += len(window)
-        _enough(self.n_links, _MAX_LINKS, f"{where}: formulas up to here see "
-                                          f"{self.n_links:,} results of formulas")
+        self.link(len(window), where)
         self.add(owners[window, shown], self.nodes + window)
         self.add(self.nodes + which, first + np.arange(len(which)))
         self.nodes += len(at)
@@ -197,18 +209,9 @@ class _Edges:
             self.nodes += len(sizes)
         self.read(len(owners), where)
 
-# %% ../../nbs/sheets/10c_order.ipynb #43c4d956
-def _dynamic_sheets(tree): # sheets on which a formula may look anywhere
-    found = set()
-    for node in walk(tree):
-        offset = isinstance(node, Call) and node.name == 'OFFSET'
-        if offset or isinstance(node, Chain) and node.ops[0] in ' :':
-            found |= {n.sheet for n in walk(node) if isinstance(n, Window)}
-    return found
-
 # %% ../../nbs/sheets/10c_order.ipynb #31eb0472
-class _Graph:
-    "What must be computed before what: formulas, and windows through which they see"
+class _Formulas:
+    "Formulas, and windows through which they see, as a graph"
     def __init__(self, index, groups, given):
         self.index, self.groups = index, groups
         self.sizes = [len(g.rows) for g in groups]
@@ -227,7 +230,6 @@ class _Graph:
         self.source, self.target = (np.concatenate(none + e)
                                     for e in (edges.source, edges.target))
         self.nodes = edges.nodes
-        self._add_dynamic()
 
     def _owners(self, given): # the formula that fills each cell, -1 where none does
         owner = np.full(self.index.n, -1, dtype=np.int64)
@@ -248,6 +250,22 @@ class _Graph:
     def after(self, nodes): # mask of what these lead to, themselves included
         return _Links(self.source, self.target, self.nodes).reached(nodes)
 
+# %% ../../nbs/sheets/10c_order.ipynb #43c4d956
+def _dynamic_sheets(tree): # sheets on which a formula may look anywhere
+    found = set()
+    for node in walk(tree):
+        offset = isinstance(node, Call) and node.name == 'OFFSET'
+        if offset or isinstance(node, Chain) and node.ops[0] in ' :':
+            found |= {n.sheet for n in walk(node) if isinstance(n, Window)}
+    return found
+
+# %% ../../nbs/sheets/10c_order.ipynb #79f4a042
+class _Graph(_Formulas):
+    "What must be computed before what"
+    def __init__(self, index, groups, given):
+        super().__init__(index, groups, given)
+        self._add_dynamic()
+
     def _add_dynamic(self): # a node before the formulas that may look anywhere
         work = 0
         for k, g in enumerate(self.groups):
@@ -266,13 +284,14 @@ class _Graph:
 
 # %% ../../nbs/sheets/10c_order.ipynb #b2a07757
 class _Waiting:
-    "How many nodes each node still waits for, and which formulas of each group wait no more"
+    "For how many nodes each node still waits, and which formulas wait no more"
     def __init__(self, graph):
         self.graph, self.links = graph, _Links(graph.source, graph.target, graph.nodes)
         self.missing = np.bincount(graph.target, minlength=graph.nodes)
-        self.ready, self.n_ready = ([[] for _ in graph.groups],
-                                    np.zeros(len(graph.groups), dtype=np.int64))
+        self.ready = [[] for _ in graph.groups]
+        self.n_ready = np.zeros(len(graph.groups), dtype=np.int64)
         self.arrive(np.flatnonzero(self.missing == 0))
+
     # nodes that wait no more: formulas are kept until they are taken, windows pass it
     # on
     def arrive(self, nodes):
@@ -282,19 +301,22 @@ class _Waiting:
                 self.ready[k].append(formulas[self.graph.group[formulas] == k])
                 self.n_ready[k] += len(self.ready[k][-1])
             nodes = self.freed_by(nodes[nodes >= self.graph.n])
+
     def freed_by(self, done): # what waited for nothing else
         hit, times = np.unique(self.links.of(done), return_counts=True)
         self.missing[hit] -= times
         return hit[self.missing[hit] == 0]
+
     def open(self, ring): # the nodes of a circle wait no more, and let others go on
         self.missing[ring] = 0
         hit, times = np.unique(self.links.of(ring), return_counts=True)
         hit, times = (t[~np.isin(hit, ring)] for t in (hit, times))
         self.missing[hit] -= times
         self.arrive(hit[self.missing[hit] == 0])
+
     def take(self, k): # the formulas of a group that wait no more
-        formulas, self.ready[k], self.n_ready[
-            k] = np.sort(np.concatenate(self.ready[k])), [], 0
+        formulas = np.sort(np.concatenate(self.ready[k]))
+        self.ready[k], self.n_ready[k] = [], 0
         self.arrive(self.freed_by(formulas))
         return formulas
 
@@ -347,13 +369,13 @@ def _schedule(graph, circles=None): # list of (group, numbers of its formulas), 
 
 # names the cells of a circle: go back from node to node until one is met again
 def _circle(graph, stuck):
-    back, node, seen = _Links(graph.target, graph.source,
-                              graph.nodes), int(np.flatnonzero(stuck[:graph.n])[0]), {}
+    back, seen = _Links(graph.target, graph.source, graph.nodes), {}
+    node = int(np.flatnonzero(stuck[:graph.n])[0])
     while node not in seen:
         seen[node] = len(seen)
         node = next(int(p) for p in back.of(np.array([node])) if stuck[p])
     circle = [f for f in list(seen)[seen[node]:] if f < graph.n][::-1]
     names = [g.address(i) for g, i in map(graph.formula, circle)]
     more = f' and {len(names) - 8} more' if len(names) > 8 else ''
-    return (
-        f"these cells wait for each other in a circle: {' -> '.join(names[:8])}{more}")
+    way = ' -> '.join(names[:8])
+    return f"these cells wait for each other in a circle: {way}{more}"

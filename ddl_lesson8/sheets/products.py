@@ -118,6 +118,7 @@ def _contraction(step, pair): # None where there are many more pairs than formul
     worth = len(g.rows) >= 8 and len(image.tops) * len(kernel.tops) <= 4 * len(g.rows)
     return _Contraction(step.plan, image, kernel) if worth else None
 
+# %% ../../nbs/sheets/10f_products.ipynb #e2a27937
 def contract(sight, node, array): # the shortcut of a step
     pair = product_of_windows(node, array)
     if pair is None: return None

@@ -48,9 +48,10 @@ def layer_of(node):
     return re.sub(r'@\d+', '', path), kind.split('.')[-1]
 
 # %% ../../nbs/sheets/21_trace.ipynb #a54bb545
-_SHOWN = {'scaled_dot_product_attention': 'attention', 'addmm': 'linear', 'baddbmm': 'linear', 'matmul': 'product',
-          # in plain words
-          'mm': 'product', 'bmm': 'product', 'index_select': 'rows', 'index': 'rows'}
+# in plain words
+_SHOWN = {'scaled_dot_product_attention': 'attention', 'addmm': 'linear',
+          'baddbmm': 'linear', 'matmul': 'product', 'mm': 'product',
+          'bmm': 'product', 'index_select': 'rows', 'index': 'rows'}
 
 # %% ../../nbs/sheets/21_trace.ipynb #b5b4ce61
 @dataclass
@@ -93,6 +94,7 @@ def _watched(model, running): # note which layer runs, and what it was given
         yield layer.register_forward_pre_hook(begin(path, type(layer).__name__))
         yield layer.register_forward_hook(end)
 
+# %% ../../nbs/sheets/21_trace.ipynb #95b6ef38
 # what PyTorch gives first, and whether there is more; on copies, because a layer may
 # work in place
 def answer(model, values):

@@ -56,7 +56,7 @@ class _Locator(Context):
     def __init__(self, family):
         super().__init__(torch.zeros((), dtype=torch.float64),
                          family.rows, family.cols, FUNCTIONS)
-        self.family, self.places, self.faults = family, [], [] # an array each
+        self.family = family
 
     def position(self, node): # of a plain range
         return Place(node.sheet, *map(torch.tensor, self._corner_and_size(node)))
@@ -80,6 +80,13 @@ class _Locator(Context):
         try: locate(node, self)
         except NeedsCells: return False
         return True
+
+# %% ../../nbs/sheets/10a_windows.ipynb #f0be7168
+class _Windows(_Locator):
+    "Numbers the windows of a family"
+    def __init__(self, family):
+        super().__init__(family)
+        self.places, self.faults = [], [] # an array each
 
     def _one_cell(self, place, fault): # in each formula's own row or column
         single = (place.height == 1) & (place.width == 1)
@@ -109,6 +116,8 @@ _BLIND_TO_BLANKS = set('''
     COUNTIFS COUNTBLANK MATCH XMATCH LOOKUP VLOOKUP HLOOKUP XLOOKUP INDEX SUBTOTAL
     AGGREGATE'''.split())
 
+_OF_PLACES = 'ROW', 'COLUMN', 'ROWS', 'COLUMNS' # what stands in the range is unread
+
 def _is_vast(node): # a whole column or row?
     return isinstance(node, Ref) and (node.bottom - node.top == MAX_ROWS - 1
                                       or node.right - node.left == MAX_COLS - 1)
@@ -116,6 +125,12 @@ def _is_vast(node): # a whole column or row?
 def _may_cut(call): # whole columns are arguments themselves, not parts of a computation
     plain = (is_reference(a) or not any(map(_is_vast, walk(a))) for a in call.args)
     return call.name in _BLIND_TO_BLANKS and all(plain)
+
+def _letter(call, i): # what a function wants of its argument i
+    function = FUNCTIONS.get(call.name)
+    letters = function.letters if function else 'r*'
+    known = letters.rstrip('*') and (letters.endswith('*') or i < len(letters))
+    return letter_of(letters, i) if known else 'r'
 
 def _grows(ref, *more): # a piece of a column, $A$1:A2, that is longer in the next row?
     return (not more and isinstance(ref, Ref)
@@ -129,28 +144,27 @@ def _as_large_as(model, ref): # the range that begins with `ref` in another's si
                ref.left + right, ref.relative[:2] * 2)
 
 # %% ../../nbs/sheets/10a_windows.ipynb #82320acc
-class _Binder(_Locator):
+class _Binder(_Windows):
     "Puts windows in the place of ranges"
     def __init__(self, family):
         super().__init__(family)
         self.growing = set() # numbers of windows that a running sum adds up
-        # is it only asked what is seen? Then each formula sees its own piece
+        # only asked what is seen? Then each formula sees its own piece
         self.kept = isinstance(family.tree, Call) and family.tree.name.startswith('\0')
 
     def bind(self, node, array, whole=True, read=True, cut=False): # the tree, bound
-        window = self.window(node, array or whole or not read, read, cut)
-        if window: return window
+        all_of_it = array or whole or not read
+        if window := self.window(node, all_of_it, read, cut): return window
         if isinstance(node, Unary) and node.op == '@' and is_range(node.arg):
             if self.is_fixed(node.arg): return self.bind(node.arg, False, False)
             return Unary('@', self.bind(node.arg, array, array, read))
         if isinstance(node, Unary):
-            spills = node.op == '{'
-            return Unary(node.op, self.bind(node.arg, array or spills, spills))
+            spill = node.op == '{'
+            return Unary(node.op, self.bind(node.arg, array or spill, spill))
         if isinstance(node, Chain):
             ranges, places = node.ops[0] in ' :,', node.ops[0] in ' :'
-            terms = tuple(self.bind(t, array, ranges, not places, cut)
-                          for t in node.terms)
-            return Chain(node.ops, terms, node.last)
+            terms = [self.bind(t, array, ranges, not places, cut) for t in node.terms]
+            return Chain(node.ops, tuple(terms), node.last)
         return self._call(node, array, whole, read) if isinstance(node, Call) else node
 
     def _call(self, node, array, whole, read):
@@ -161,13 +175,9 @@ class _Binder(_Locator):
         return Call(node.name, args)
 
     def _argument(self, node, i, array, whole, read):
-        arg, function = node.args[i], FUNCTIONS.get(node.name)
-        letters = function.letters if function else 'r*'
-        known = letters.rstrip('*') and (letters.endswith('*') or i < len(letters))
-        letter, cut = letter_of(letters, i) if known else 'r', _may_cut(node)
+        arg, cut, letter = node.args[i], _may_cut(node), _letter(node, i)
         array = array or letter == 'a'
-        if node.name in ('ROW', 'COLUMN', 'ROWS', 'COLUMNS'): # only its place or size
-            return self.bind(arg, True, True, not is_range(arg))
+        if node.name in _OF_PLACES: return self.bind(arg, True, True, not is_range(arg))
         if is_range(node) and i == 0:
             return self.bind(arg, array, True, read and node.name != 'OFFSET', cut)
         if node.name in ('SUMIF', 'AVERAGEIF') and i == 2 and is_range(arg):
@@ -185,6 +195,7 @@ class Kept:
     tree: object
     blind: bool = False # may they depend on any cell?
 
+# %% ../../nbs/sheets/10a_windows.ipynb #b47d5213
 @dataclass
 class Group:
     "Formulas with the same tree, whatever cells they see"
@@ -275,8 +286,8 @@ def _group(binder, tree, which):
 # %% ../../nbs/sheets/10a_windows.ipynb #18d22dfd
 def bind_family(
     family:Family # its names resolved
-):  # iterator over `Group`; raises `SheetError` where the size of a range cannot be known
-    "Split a family into groups whose ranges have the same sizes"
+):  # iterator over `Group`
+    "Groups whose ranges have the same sizes; `SheetError` where one has none"
     array, binder = family.kind in ('array', 'dynamic'), _Binder(family)
     try: tree = binder.bind(family.tree, array, array)
     except OneByOne:
@@ -306,5 +317,6 @@ def merge_groups(
 
 # %% ../../nbs/sheets/10a_windows.ipynb #6c841d09
 def filled(formulas): # set of (sheet, row, column) that families or groups fill
-    return {(f.sheet, int(r) + i, int(c) + j) for f in formulas for r, c in zip(f.rows, f.cols)
+    return {(f.sheet, int(r) + i, int(c) + j)
+            for f in formulas for r, c in zip(f.rows, f.cols)
             for i in range(f.size[0]) for j in range(f.size[1])}

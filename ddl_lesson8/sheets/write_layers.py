@@ -31,14 +31,14 @@ def _lies_flat(cells): # is each channel a rectangle, the right way round?
     return bool((cells == wanted).all() and (cells > 0).all())
 
 # the same, each channel a rectangle; laid out anew where it is not
-def picture(w, x, n):
+def _flat_picture(w, x, n):
     cells = _picture(w, x, n)
     if _lies_flat(cells): return cells
     w.gather(x, f'{x.name}: as a picture')
     return _picture(w, x, n)
 
 # a size for rows and one for columns; a signal has `other` for its only row
-def sizes(v, n, other):
+def _sizes(v, n, other):
     v = [v] * n if isinstance(v, int) else list(v) * (n if len(v) == 1 else 1)
     return tuple(v) if n == 2 else (other, v[0])
 
@@ -88,6 +88,7 @@ def _convolve(w, op, n, x, ws, rows, cols, groups, dense):
                       for r in rows for k in cols]
     return [t.removeprefix('+') or '0' for t in texts]
 
+# %% ../../nbs/sheets/22b_write_layers.ipynb #13d9fb6e
 def _same_padding(padding, kernel, dilation): # zeros before the picture
     if padding == 'valid': return (0, 0)
     return (tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation))
@@ -96,18 +97,18 @@ def _same_padding(padding, kernel, dilation): # zeros before the picture
 @writes('conv1d', 'conv2d')
 def _write_conv(w, op):
     n, args = int(op.name[4]), op.args
-    x = picture(w, args['input'], n)
+    x = _flat_picture(w, args['input'], n)
     shape, (height, width) = args['weight'].value.shape, (1, *op.value.shape[-n:])[-2:]
     # rows from one output channel to the next
     pitch = max(shape[1] * (shape[2] + 1), height + 1) if n == 2 else None
     _place_kernels(w, op, n, pitch, 0)
     ws = w.cells(args['weight'])
     ws = ws.unsqueeze(-2) if n == 1 else ws
-    kernel, stride, dilation = ws.shape[2:], sizes(args['stride'],
-                                                   n, 1), sizes(args['dilation'], n, 1)
+    kernel, stride, dilation = ws.shape[2:], _sizes(args['stride'],
+                                                   n, 1), _sizes(args['dilation'], n, 1)
     padding = args['padding']
     padding = (_same_padding(padding, kernel, dilation)
-               if isinstance(padding, str) else sizes(padding, n, 0))
+               if isinstance(padding, str) else _sizes(padding, n, 0))
     rows, cols = ([_window(i, size, k, s, p, d) for i in range(count)]
                   for count, size, k, s, p, d in zip((height, width), x.shape[2:],
                                                      kernel, stride, padding, dilation))
@@ -121,7 +122,7 @@ def _write_conv(w, op):
 @writes('conv_transpose1d', 'conv_transpose2d')
 def _write_transposed(w, op):
     n, args = int(op.name[-2]), op.args
-    x = picture(w, args['input'], n)
+    x = _flat_picture(w, args['input'], n)
     weight, groups = args['weight'], args['groups']
     height, width = (1, *op.value.shape[-n:])[-2:]
     pitch = max(weight.value.shape[1] * (weight.value.shape[2] + 1),
@@ -132,10 +133,10 @@ def _write_transposed(w, op):
     per = ws.shape[0] // groups # (in, out of a group, ...) -> (out, in of a group, ...)
     ws = ws.view(groups,
                  per, *ws.shape[1:]).transpose(1, 2).reshape(-1, per, *ws.shape[2:])
-    stride, dilation = sizes(args['stride'], n, 1), sizes(args['dilation'], n, 1)
+    stride, dilation = _sizes(args['stride'], n, 1), _sizes(args['dilation'], n, 1)
     rows, cols = ([_spread(i, size, k, s, p, d) for i in range(count)]
                   for count, size, k, s, p, d in zip((height, width), x.shape[
-        2:], ws.shape[2:], stride, sizes(args['padding'], n, 0), dilation))
+        2:], ws.shape[2:], stride, _sizes(args['padding'], n, 0), dilation))
     texts = _convolve(w, op, n, x, ws, rows, cols, groups, False)
     flat = len(block_shape(op.value.shape)) == 3 and n == 2
     return w.new(op.value, texts, op.label, 'sum',
@@ -158,15 +159,16 @@ def _pooled(w, op, x, windows, formula, n, kind='atom'):
 
 def _all(rows, cols): return [(r, c) for r in enumerate(rows) for c in enumerate(cols)]
 
+# %% ../../nbs/sheets/22b_write_layers.ipynb #9e559b00
 @writes('max_pool1d', 'max_pool2d', 'max_pool2d_with_indices',
         'max_pool1d_with_indices')
 def _write_max_pool(w, op):
     n, args = 2 if '2d' in op.name else 1, op.args
-    x, value = (picture(w, args['self'], n), op.value[0]
+    x, value = (_flat_picture(w, args['self'], n), op.value[0]
                 if isinstance(op.value, (tuple, list)) else op.value)
-    kernel = sizes(args['kernel_size'], n, 1)
-    stride = sizes(args['stride'] or args['kernel_size'], n, 1)
-    pad, dilation = sizes(args['padding'], n, 0), sizes(args['dilation'], n, 1)
+    kernel = _sizes(args['kernel_size'], n, 1)
+    stride = _sizes(args['stride'] or args['kernel_size'], n, 1)
+    pad, dilation = _sizes(args['padding'], n, 0), _sizes(args['dilation'], n, 1)
     if not value.isfinite().all():
         raise SheetError('gives inf or nan, which no cell can hold')
     rows, cols = ([[r for _, r in _window(i, size, k, s, p, d)] for i in range(count)]
@@ -179,9 +181,9 @@ def _write_max_pool(w, op):
 @writes('avg_pool1d', 'avg_pool2d')
 def _write_avg_pool(w, op):
     n, args = 2 if '2d' in op.name else 1, op.args
-    x = picture(w, args['self'], n)
-    (kh, kw), (ph, pw) = sizes(args['kernel_size'], n, 1), sizes(args['padding'], n, 0)
-    sh, sw = sizes(args['stride'] or args['kernel_size'], n, 1)
+    x = _flat_picture(w, args['self'], n)
+    (kh, kw), (ph, pw) = _sizes(args['kernel_size'], n, 1), _sizes(args['padding'], n, 0)
+    sh, sw = _sizes(args['stride'] or args['kernel_size'], n, 1)
     (h, wd), (height, width) = x.shape[2:], (1, *op.value.shape[-n:])[-2:]
     rows = [[r for _, r in _window(i, h, kh, sh, ph)] for i in range(height)]
     cols = [[c for _, c in _window(j, wd, kw, sw, pw)] for j in range(width)]
@@ -200,7 +202,7 @@ def _bins(size, out):
         'adaptive_max_pool1d', 'adaptive_max_pool2d')
 def _write_adaptive(w, op):
     n, fn = 2 if '2d' in op.name else 1, 'MAX' if 'max' in op.name else 'AVERAGE'
-    x, value = (picture(w, op.args['self'], n),
+    x, value = (_flat_picture(w, op.args['self'], n),
                 op.value[0] if isinstance(op.value, (tuple, list)) else op.value)
     rows, cols = (_bins(size, out)
                   for size, out in zip(x.shape[2:], (1, *value.shape[-n:])[-2:]))

@@ -89,6 +89,7 @@ def _elu(args):
     if args.get('scale', 1) == 1 == args.get('input_scale', 1): return FORMULAS['elu']
     return '{scale}*IF({self}>0,{self},{alpha}*(EXP({input_scale}*{self})-1))'
 
+# %% ../../nbs/sheets/22_write_ops.ipynb #6de9b947
 _VARIANTS = {'softplus': _softplus, 'gelu': _gelu,
              'selu': _selu, 'div': _divided, 'clamp': _clamped, 'elu': _elu,
              'add': lambda a: _added(a, '+'), 'sub': lambda a: _added(a, '-')}
@@ -116,10 +117,6 @@ def _fitted(text, kind, op, formula, name): # in parentheses where needed
         formula, name) or formula == '{self}':
         return text
     return f'({text})'
-
-def mentions(name, args): # how often each argument stands in the formula
-    formula = formula_of(name, dict(args))
-    return {key: formula.count('{%s}' % key) for key in args}
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #e79810b8
 class Op(NamedTuple):
@@ -167,18 +164,21 @@ def _prelu_weight(w, weight, ndim, label): # one slope, or one for each channel
     return Act(weight.value.view(shape), w.cells(weight).view(shape), key=weight.key)
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #b172116b
-VIEWS = set('''view _unsafe_view reshape flatten unflatten permute transpose t movedim moveaxis swapaxes squeeze unsqueeze
-    select slice narrow expand expand_as broadcast_to view_as reshape_as cat concat concatenate stack split
-    split_with_sizes chunk unbind tensor_split flip roll repeat repeat_interleave tile pad constant_pad_nd diagonal tril triu
-    reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d _pad_circular upsample_nearest1d
-    upsample_nearest2d pixel_shuffle pixel_unshuffle channel_shuffle im2col unfold mT numpy_T matrix_H adjoint
-    hstack vstack slice_scatter select_scatter'''.split())
-SAME = set('''clone contiguous detach alias to _to_copy lift_fresh_copy lift_fresh lift type_as alpha_dropout
-    feature_alpha_dropout rrelu_eval view_copy'''.split()) - {'rrelu_eval'}
-MADE = set('''zeros ones full arange zeros_like ones_like full_like new_zeros new_ones new_full scalar_tensor eye
-    linspace tril_indices triu_indices empty'''.split())
+VIEWS = set('''view _unsafe_view reshape flatten unflatten permute transpose t movedim
+    moveaxis swapaxes squeeze unsqueeze select slice narrow expand expand_as
+    broadcast_to view_as reshape_as cat concat concatenate stack split split_with_sizes
+    chunk unbind tensor_split flip roll repeat repeat_interleave tile pad
+    constant_pad_nd diagonal tril triu reflection_pad1d reflection_pad2d
+    replication_pad1d replication_pad2d _pad_circular upsample_nearest1d
+    upsample_nearest2d pixel_shuffle pixel_unshuffle channel_shuffle im2col unfold mT
+    numpy_T matrix_H adjoint hstack vstack slice_scatter select_scatter'''.split())
+SAME = set('''clone contiguous detach alias to _to_copy lift_fresh_copy lift_fresh lift
+    type_as alpha_dropout feature_alpha_dropout view_copy'''.split())
+MADE = set('''zeros ones full arange zeros_like ones_like full_like new_zeros new_ones
+    new_full scalar_tensor eye linspace tril_indices triu_indices empty'''.split())
 _RESHAPES = {'view', '_unsafe_view', 'reshape'}
 
+# %% ../../nbs/sheets/22_write_ops.ipynb #01ac6491
 # numbers of cells in place of tensors; masks and indices that are constant stay
 def _as_cells(w, value):
     if isinstance(value, (list, tuple)):
@@ -238,6 +238,7 @@ def _groups(cells, dims): # (what is kept, flattened) x (what is reduced, flatte
     return cells.permute(*kept, *dims).reshape(math.prod(cells.shape[d] for d in kept),
                                                -1)
 
+# %% ../../nbs/sheets/22_write_ops.ipynb #fbbf19df
 # one text for each row of cells; `drop`: a constant that does not count, such as '-INF'
 def ranges(w, cells, drop=''):
     skip = {-k for k, text in enumerate(w.literals) if text == drop}
@@ -247,7 +248,8 @@ def ranges(w, cells, drop=''):
         raise SheetError('more than 200 pieces to sum up; its cells lie too far apart')
     return [','.join(f) for f in found]
 
-def reduce(w, op, formula, drop=''): # one formula for each group of cells
+# %% ../../nbs/sheets/22_write_ops.ipynb #5ea2dbe8
+def _reduce(w, op, formula, drop=''): # one formula for each group of cells
     x = op.args['self']
     dims, cells = _dims(op.args, x.value.ndim), w.cells(x)
     rows = _groups(cells, dims)
@@ -267,16 +269,14 @@ for _names, _formula, _drop in (('mean', 'AVERAGE({r})', ''),
                                 ('any', 'MAX({r})', ''), ('all', 'MIN({r})', '')):
     @writes(_names)
     def _write_reduction(w, op, formula=_formula, drop=_drop):
-        return reduce(w, op, formula, drop)
-
-
+        return _reduce(w, op, formula, drop)
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #093c039c
 @writes('sum')
 def _write_sum(w, op):
     x, dims = op.args['self'], _dims(op.args, op.args['self'].value.ndim)
     if x.factors and x.texts is not None and len(dims) == 1:
-        (a, down), (b, other) = (lines(w, f, dims[0]) if f.value.shape == x.value.shape
+        (a, down), (b, other) = (_lines(w, f, dims[0]) if f.value.shape == x.value.shape
                                  else (None, 'no') for f in x.factors)
         if down == other and down != 'no':
             flat = [c.reshape(-1, c.shape[-1])[:, [0, -1]].tolist() for c in (a, b)]
@@ -285,16 +285,14 @@ def _write_sum(w, op):
             return w.new(op.value, texts, op.label,
                          **(dict(vertical=True) if upright else {}))
     w.settle(x)
-    return reduce(w, op, 'SUM({r})')
-
-
+    return _reduce(w, op, 'SUM({r})')
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #5ff31936
 @writes('max', 'min')
 def _write_extreme(w, op):
     if 'other' in op.args:
         return write_elementwise(w, op._replace(name=op.name + 'imum'))
-    out = reduce(w, op, op.name.upper() + '({r})',
+    out = _reduce(w, op, op.name.upper() + '({r})',
                  '-INF' if op.name == 'max' else 'INF')
     return (out, None) if isinstance(op.value, (tuple, list)) else out
 
@@ -306,17 +304,15 @@ def _write_variance(w, op):
     if correction not in (0, 1):
         raise SheetError(f"correction={correction}; only 0 and 1 have a formula")
     name = ('STDEV.' if op.name == 'std' else 'VAR.') + 'PS'[int(correction)]
-    return reduce(w, op, name + '({r})')
+    return _reduce(w, op, name + '({r})')
 
 @writes('linalg_vector_norm', 'norm')
 def _write_norm(w, op):
     power = next((op.args[k] for k in ('ord', 'p') if op.args.get(k) is not None), 2)
     if power not in (1, 2):
         raise SheetError(f"a norm with power {power} has no formula; 1 and 2 have")
-    if power == 2: return reduce(w, op, 'SQRT(SUMSQ({r}))')
-    return reduce(w, op, 'SUMPRODUCT(ABS({r}))')
-
-
+    if power == 2: return _reduce(w, op, 'SQRT(SUMSQ({r}))')
+    return _reduce(w, op, 'SUMPRODUCT(ABS({r}))')
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #4eee8341
 @writes('argmax')
@@ -325,7 +321,7 @@ def _write_argmax(w, op):
     if op.args.get('dim') is None and x.value.ndim > 1:
         raise SheetError('argmax over all dimensions has no formula')
     rows = [w.area(r[0], r[-1])
-            for r in _groups(lines(w, x, dims[0])[0], [x.value.ndim - 1]).tolist()]
+            for r in _groups(_lines(w, x, dims[0])[0], [x.value.ndim - 1]).tolist()]
     return w.new(op.value, [f'MATCH(MAX({r}),{r},0)-1' for r in rows],
                  op.label, 'sum', fmt='0')
 
@@ -343,7 +339,7 @@ def _write_cumsum(w, op):
                  op.label, **layout_of(w.cells(x)))
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #f87008fd
-def lines(
+def _lines(
     w,     # canvas
     act,   # an `Act`
     dim:int=-1, # along which the lines run
@@ -370,7 +366,7 @@ def _straight(cells):
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #bbed8e94
 # texts of a @ b.T for lines a (..., n, k) and b (..., m, k)
-def products(w, a, b, scale=None, bias=None):
+def _products(w, a, b, scale=None, bias=None):
     lead = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a, b = a.expand(*lead, *a.shape[-2:]), b.expand(*lead, *b.shape[-2:])
     def ends(cells):
@@ -387,16 +383,17 @@ def products(w, a, b, scale=None, bias=None):
             for rows, cols in zip(ends(a), ends(b), strict=True)
             for p in rows for q, t in zip(cols, plus, strict=True)]
 
+# %% ../../nbs/sheets/22_write_ops.ipynb #f256ae1a
 # a @ b, both `Act`s of at least two dimensions
 def write_matmul(w, a, b, value, label, scale=None):
     if a.key and a.cells is None: w.place(a, f'{label} {a.key.split(".")[-1]}')
     if b.key and b.cells is None:
-        w.place(b, f'{label} {b.key.split(".")[-1]}', vertical=lines(w, a)[1] is False)
-    left, down = lines(w, a)
-    right, other = lines(w, b, -2, down)
+        w.place(b, f'{label} {b.key.split(".")[-1]}', vertical=_lines(w, a)[1] is False)
+    left, down = _lines(w, a)
+    right, other = _lines(w, b, -2, down)
     if down is None and other is not None and a.value.shape[-1] > 1:
-        left, down = lines(w, a, -1, other)
-    texts = products(w, left, right, scale)
+        left, down = _lines(w, a, -1, other)
+    texts = _products(w, left, right, scale)
     layout = dict(vertical=True) if down and value.ndim == 2 else {}
     return w.new(value, texts, label, 'atom' if scale is None else 'product', **layout)
 
@@ -427,7 +424,7 @@ def _write_linear(w, op):
         fit = more if kind in ('atom', 'product') else [f'({t})' for t in more]
         return w.new(op.value, [f'{t}+{m}' for t, m in zip(product.texts, fit)],
                      op.label, 'sum', **product.layout)
-    left, down = lines(w, x)
+    left, down = _lines(w, x)
     down = bool(down) if down is not None else bool(w.layout(x).get('vertical'))
     layout = dict(vertical=True) if down else {}
     own = weight.key and weight.cells is None
@@ -435,8 +432,8 @@ def _write_linear(w, op):
     beside = (dict(below=ws)
               if down else dict(right_of=ws, vertical=True)) if ws else {}
     if bias is not None and bias.key: w.place(bias, 'bias', **beside)
-    right, _ = lines(w, weight, -1, down if x.value.shape[-1] > 1 else None)
-    texts = products(w, left if left.ndim > 1 else left[None], right, None, None
+    right, _ = _lines(w, weight, -1, down if x.value.shape[-1] > 1 else None)
+    texts = _products(w, left if left.ndim > 1 else left[None], right, None, None
                      if bias is None else w.texts(bias, tuple(bias.value.shape))[0])
     if ws and down: layout['right_of'] = ws
     return w.new(op.value, texts, op.label, 'atom' if bias is None else 'sum', **layout)
@@ -447,7 +444,7 @@ def write_softmax(w, x, dim, value, label, log=False):
                                                         x.layout.get('vertical', False))
     masked = {-k for k, text in enumerate(w.literals) if text == '-INF'}
     if _straight(cells) == 'bent' and not set(cells.flatten().tolist()) & masked:
-        cells, _ = lines(w, x, dim)
+        cells, _ = _lines(w, x, dim)
     texts = []
     for row in cells.reshape(-1, cells.shape[-1]).tolist():
         areas = [w.area(*r, absolute=True)
@@ -463,6 +460,7 @@ def write_softmax(w, x, dim, value, label, log=False):
     return w.new(value, [texts[k] for k in order],
                  label, 'sum' if log else 'product', **out)
 
+# %% ../../nbs/sheets/22_write_ops.ipynb #28e5a126
 @writes('softmax', '_softmax', '_safe_softmax')
 def _write_softmax(w, op):
     return write_softmax(w, op.args['self'], op.args['dim'], op.value, op.label)
@@ -474,7 +472,7 @@ def _write_log_softmax(w, op):
 
 @writes('logsumexp')
 def _write_logsumexp(w, op):
-    cells, _ = lines(w, op.args['self'], *_one(op.args['dim']))
+    cells, _ = _lines(w, op.args['self'], *_one(op.args['dim']))
     rows = [w.area(r[0], r[-1]) for r in cells.reshape(-1, cells.shape[-1]).tolist()]
     return w.new(op.value, [f'MAX({r})+LN(SUMPRODUCT(EXP({r}-MAX({r}))))'
                             for r in rows], op.label, 'sum')
@@ -493,7 +491,7 @@ def _look_up(w, op, table, dim, ids, layout=None):
         rows = w.cells(table).index_select(
             dim, ids.value.flatten().long() % table.value.shape[dim])
         return Act(op.value, rows.reshape(op.value.shape), name=op.label)
-    cells, _ = lines(w, table, dim) # (rest, rows)
+    cells, _ = _lines(w, table, dim) # (rest, rows)
     rest = cells.reshape(-1, cells.shape[-1])
     columns = [w.area(r[0], r[-1], absolute=True) for r in rest.tolist()]
     names, kind = w.texts(ids, tuple(ids.value.shape))
@@ -503,8 +501,6 @@ def _look_up(w, op, table, dim, ids, layout=None):
     texts = [f'INDEX({columns[a * after + c]},{i}+1)'
              for a in range(before) for i in names for c in range(after)]
     return w.new(op.value, texts, op.label, **(layout or {}))
-
-
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #4c0818d6
 @writes('embedding')
@@ -535,7 +531,7 @@ def _write_gather(w, op):
     if any(a < b for k, (a, b) in enumerate(zip(index.value.shape, x.value.shape))
            if k != dim):
         raise SheetError('gather from a part of the rows has no formula here')
-    cells, _ = lines(w, x, dim)
+    cells, _ = _lines(w, x, dim)
     columns = [w.area(r[0], r[-1]) for r in cells.reshape(-1, cells.shape[-1]).tolist()]
     order = torch.arange(len(columns)).view(cells.shape[:-1]).unsqueeze(
         dim).expand(index.value.shape).flatten().tolist()
