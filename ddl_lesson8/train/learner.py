@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional as F
+from .. import __version__
 from ..data.files import read_tensors, write_tensors
 from .batches import (Data, _Threads, _as_calls, _as_tensors, _each_tensor, _no_interrupt,
     _same, _suspect, check_shapes, check_sizes, check_state)
@@ -264,7 +265,7 @@ class Learner:
         if until is not None and not until > 0:
             raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
         self._roll_back()
-        if self.team: self.team.check_same(self._facts())
+        if self.team: self.team.check_same(self._facts() | dict(plan=str(asdict(self.plan)), epoch=self.epoch))
         stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
         on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
         with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)
@@ -335,6 +336,8 @@ class Learner:
         self.n_inputs = len(self.data.train) - 1
 
     def _join(self): # the other processes
+        shapes = {f'shape of {n}': (tuple(t.shape), str(t.dtype)) for n, t in (*self.model.named_parameters(), *self.model.named_buffers())}
+        self.team.check_same(self._facts() | {'number of weights': len(shapes)} | shapes)
         for t in (*self.model.parameters(), *self.model.buffers()): torch.distributed.broadcast(t.data, 0)
         if self.team.shards > 1:
             if self.clip: raise ValueError("clip does not go with cut tables yet: pass shard=None or clip=None")
@@ -342,7 +345,7 @@ class Learner:
         join_layers(self.model, self.team)
 
     def _facts(self)->dict: # what all processes must have alike
-        return dict(version=torch.__version__, seed=self.seed, **{'training data': self.data.facts()}, plan=str(asdict(self.plan)), epoch=self.epoch)
+        return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': self.seed, 'training data': self.data and self.data.facts()}
 
     # ---- predict and validate
     @torch.no_grad()
