@@ -215,11 +215,12 @@ def check_state(
 def check_sizes(
     kind,      # class of a learner
     saved:dict # the content of its file
-): # nothing
+)->dict: # its `about`
     "Raise `ValueError` where the model that a file describes is not as large as its weights, before memory is taken for it"
     check_kinds(saved, dict(about=dict, state=dict(model=dict)), 'the file')
     with torch.device('meta'): model = kind.again(saved['about'], device='meta').model
     for name, t in model.state_dict().items():
         if getattr(saved['state']['model'].get(name), 'shape', None) != t.shape:
             raise ValueError(f"{name} is {tuple(t.shape)} by its description, and another size in the file")
+    return saved['about']
 

@@ -566,9 +566,7 @@ def load_learner(
     try: kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError): raise ValueError(f"{path.name} was made by {saved['maker']}, which is not here") from None
     if not (isinstance(kind, type) and issubclass(kind, Learner)): raise ValueError(f"{path.name}: {name} is no learner")
-    try:
-        if model is None: check_sizes(kind, saved)
-        learn = kind.again(saved['about'], data, model, loss_func, device)
+    try: learn = kind.again(saved['about'] if model is not None else check_sizes(kind, saved), data, model, loss_func, device)
     except _NO_FIT as e:
         if isinstance(e, ValueError) and path.name in str(e): raise
         raise ValueError(f"{path.name} cannot be made again: {str(e)[:500]}") from e
