@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional as F
+from .. import __version__
 from ..data.files import read_tensors, write_tensors
 from .batches import (Data, _Threads, _as_calls, _as_tensors, _each_tensor, _no_interrupt,
-    _same, _suspect, check_shapes)
+    _same, _suspect, check_shapes, check_sizes, check_state)
 from .schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, own_random, random_state, seeded
 from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, draw_schedule, longest_fall,
     progress_bar, rmse, smooth, someone_watches, suggest)
@@ -264,7 +265,7 @@ class Learner:
         if until is not None and not until > 0:
             raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
         self._roll_back()
-        if self.team: self.team.check_same(self._facts())
+        if self.team: self.team.check_same(self._facts() | dict(plan=str(asdict(self.plan)), epoch=self.epoch))
         stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
         on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
         with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)
@@ -335,6 +336,8 @@ class Learner:
         self.n_inputs = len(self.data.train) - 1
 
     def _join(self): # the other processes
+        shapes = {f'shape of {n}': (tuple(t.shape), str(t.dtype)) for n, t in (*self.model.named_parameters(), *self.model.named_buffers())}
+        self.team.check_same(self._facts() | {'number of weights': len(shapes)} | shapes)
         for t in (*self.model.parameters(), *self.model.buffers()): torch.distributed.broadcast(t.data, 0)
         if self.team.shards > 1:
             if self.clip: raise ValueError("clip does not go with cut tables yet: pass shard=None or clip=None")
@@ -342,7 +345,7 @@ class Learner:
         join_layers(self.model, self.team)
 
     def _facts(self)->dict: # what all processes must have alike
-        return dict(version=torch.__version__, seed=self.seed, **{'training data': self.data.facts()}, plan=str(asdict(self.plan)), epoch=self.epoch)
+        return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': self.seed, 'training data': self.data and self.data.facts()}
 
     # ---- predict and validate
     @torch.no_grad()
@@ -468,6 +471,7 @@ class Learner:
         "The reverse of `_state`"
         if state['opt_name'] != _name(self.opt):
             raise ValueError(f"it was trained by {state['opt_name']}, not {_name(self.opt)}")
+        check_state(state, self.opt)
         self.model.load_state_dict(self._cut(state['model'] | dict(state['undo'] or [])))
         params = [p for g in self.opt.param_groups for p in g['params']]
         slots = {k: {n: cut_like(v, params[k]) for n, v in s.items()} for k, s in state['opt']['state'].items()}
@@ -562,7 +566,7 @@ def load_learner(
     try: kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError): raise ValueError(f"{path.name} was made by {saved['maker']}, which is not here") from None
     if not (isinstance(kind, type) and issubclass(kind, Learner)): raise ValueError(f"{path.name}: {name} is no learner")
-    try: learn = kind.again(saved['about'], data, model, loss_func, device)
+    try: learn = kind.again(saved['about'] if model is not None else check_sizes(kind, saved), data, model, loss_func, device)
     except _NO_FIT as e:
         if isinstance(e, ValueError) and path.name in str(e): raise
         raise ValueError(f"{path.name} cannot be made again: {str(e)[:500]}") from e
