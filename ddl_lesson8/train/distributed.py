@@ -82,6 +82,27 @@ class DotTables(nn.Module):
         u, i = self.users(user), self.items(item)
         return (u[:, :-1] * i[:, :-1]).sum(1) + u[:, -1] + i[:, -1]
 
+# %% ../../nbs/train/02_distributed.ipynb #7d8b9dd2
+@contextmanager
+def _counted(): # a list that gets the bytes this process sends, in each exchange
+    sent, real = [], {}
+    def size(x): return x.numel() * x.element_size()
+    def ring(x, *args, group=None, **kw): n = dist.get_world_size(group); return 2 * (n - 1) / n * size(x)
+    def to_all(out, x): return (dist.get_world_size() - 1) * size(x)
+    def ask(out, x, get=None, give=None, group=None): return to_owners(x, get, give, group) if give else 0
+    def to_owners(x, get, give, group): return size(x) * (1 - give[dist.get_rank(group)] / max(sum(give), 1))
+    def there_and_back(x, get, give, group): return to_owners(x, get, give, group) + to_owners(x[:1], give, get, group) * sum(get)
+    ways = [(dist, 'all_reduce', ring), (dist, 'all_gather', to_all), (dist, 'all_to_all_single', ask), (collectives, 'all_to_all_single_autograd', there_and_back)]
+    def noting(name, count):
+        def f(*args, **kw):
+            sent.append(count(*args, **kw))
+            return real[name](*args, **kw)
+        return f
+    for where, name, count in ways: real[name] = getattr(where, name); setattr(where, name, noting(name, count))
+    try: yield sent
+    finally:
+        for where, name, _ in ways: setattr(where, name, real[name])
+
 # %% ../../nbs/train/02_distributed.ipynb #89eb5392
 def measure(
     n_users:int, n_items:int, n_factors:int, n_ratings:int, batch:int, # as for `plan`
@@ -107,26 +128,10 @@ def _train_tables(n_users, n_items, n_factors, n_ratings, batch, shard): # the l
 def _resident()->int: # bytes of this process in memory
     with open('/proc/self/statm') as f: return int(f.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
 
-# %% ../../nbs/train/02_distributed.ipynb #7d8b9dd2
-@contextmanager
-def _counted(): # a list that gets the bytes this process sends, in each exchange
-    sent, real = [], {}
-    def size(x): return x.numel() * x.element_size()
-    def ring(x, *args, group=None, **kw): n = dist.get_world_size(group); return 2 * (n - 1) / n * size(x)
-    def to_all(out, x): return (dist.get_world_size() - 1) * size(x)
-    def ask(out, x, get=None, give=None, group=None): return to_owners(x, get, give, group) if give else 0
-    def to_owners(x, get, give, group): return size(x) * (1 - give[dist.get_rank(group)] / max(sum(give), 1))
-    def there_and_back(x, get, give, group): return to_owners(x, get, give, group) + to_owners(x[:1], give, get, group) * sum(get)
-    ways = [(dist, 'all_reduce', ring), (dist, 'all_gather', to_all), (dist, 'all_to_all_single', ask), (collectives, 'all_to_all_single_autograd', there_and_back)]
-    def noting(name, count):
-        def f(*args, **kw):
-            sent.append(count(*args, **kw))
-            return real[name](*args, **kw)
-        return f
-    for where, name, count in ways: real[name] = getattr(where, name); setattr(where, name, noting(name, count))
-    try: yield sent
-    finally:
-        for where, name, _ in ways: setattr(where, name, real[name])
+# %% ../../nbs/train/02_distributed.ipynb #b5c09368
+if __name__ == '__main__' and sys.argv[0].endswith('distributed.py'):
+    found = measure(*json.loads(sys.argv[1]))
+    if int(os.environ.get('RANK', 0)) == 0: print(json.dumps(found), flush=True)
 
 # %% ../../nbs/train/02_distributed.ipynb #26b537c3
 def measured_team(
@@ -141,8 +146,3 @@ def measured_team(
     done = subprocess.run(cmd, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS='1', MALLOC_MMAP_THRESHOLD_='1000000')) # what was freed is given back at once, so that it is not counted
     if done.returncode: raise RuntimeError(done.stderr[-1500:])
     return json.loads(next(l for l in done.stdout.splitlines() if l.startswith('{')))
-
-# %% ../../nbs/train/02_distributed.ipynb #b5c09368
-if __name__ == '__main__' and sys.argv[0].endswith('distributed.py'):
-    found = measure(*json.loads(sys.argv[1]))
-    if int(os.environ.get('RANK', 0)) == 0: print(json.dumps(found), flush=True)
