@@ -12,7 +12,6 @@ import math
 from numbers import Integral, Real
 import torch
 from torch import nn
-from fastcore.basics import patch
 from fastcore.meta import delegates
 from ..data.ratings import Ratings
 from ..data.read_ratings import KNOWN_NAMES, as_ratings, id_name
@@ -140,6 +139,7 @@ def bpr_loss(
     fair = score > -torch.inf # is there one that the person has not chosen?
     return -(nn.functional.logsigmoid(gap) * fair).sum() / fair.sum().clamp(min=1)
 
+# %% ../../nbs/train/07_rating_learner.ipynb #623d8c8f
 def softmax_loss(
     model:nn.Module,   # a dot product with `tables`
     user:torch.Tensor, # rows of users, (batch,)
@@ -169,9 +169,7 @@ def _checked(rows, n, kind): # row numbers as int64 on the CPU
     return rows
 
 # %% ../../nbs/train/07_rating_learner.ipynb #2a0f807c
-@delegates(Learner, but=['data', 'loss_func'])
-class RatingLearner(Learner):
-    "A `Learner` of ratings that knows its users and items by name"
+class _Named(Learner): # users and items by name, and what is kept of the ratings
     def __init__(self,
         train,           # training `Ratings`; None for a learner that only predicts
         valid,           # validation `Ratings`, or None
@@ -195,6 +193,8 @@ class RatingLearner(Learner):
         "Which users or items have a training rating, so that something was learned of them"
         return getattr(self.memory, kind)
 
+# %% ../../nbs/train/07_rating_learner.ipynb #26055035
+class _Ordered(_Named): # a loss of its own for order
     def loss(self,
         batch:tuple # users, items and ratings, on the device
     )->torch.Tensor: # one number
@@ -212,6 +212,8 @@ class RatingLearner(Learner):
             self._pairs = m, (user * len(m.item) + m.items)[m.trained].to(self.device)
         return self._pairs[1]
 
+# %% ../../nbs/train/07_rating_learner.ipynb #73020f7f
+class _Finding(_Ordered): # rows by name
     def find_rows(self,
         names,              # one name, several, or a tensor of row numbers; all when None
         kind:str,           # 'user' or 'item'
@@ -230,6 +232,42 @@ class RatingLearner(Learner):
                            "unknown='average' predicts the average")
         return rows.masked_fill(new, -1)
 
+# %% ../../nbs/train/07_rating_learner.ipynb #3bcfa4c2
+class _Averaging(_Finding): # what the unknown give, or get
+    def averages(self,
+        rows:torch.Tensor, # of users or items, int64 (n,)
+        kind:str,          # 'user' or 'item': what these rows are
+        most:int=4096      # of the others, evenly spread, where there are more
+    )->torch.Tensor: # predictions averaged over the others, (n,)
+        "What these users give on average, or what these items get"
+        others = self.learned('item' if kind == 'user' else 'user').nonzero()[:, 0]
+        others = others[torch.linspace(0, len(others) - 1, min(most, len(others))).long()]
+        rows, back = rows.unique(return_inverse=True)
+        means = []
+        for part in rows.split(max(1, 2**20 // len(others))):
+            a, b = torch.cartesian_prod(part, others).T
+            out = self.outputs((a, b) if kind == 'user' else (b, a)).view(len(part), -1)
+            means.append(out.mean(1).cpu())
+        return torch.cat(means)[back]
+
+    def predict_pairs(self,
+        user:torch.Tensor, # row numbers; -1 for somebody unknown
+        item:torch.Tensor  # row numbers, as many; -1 for something unknown
+    )->torch.Tensor: # predicted ratings, on the CPU
+        "Predict pairs, and averages where one of the two is unknown; the mean rating where both are"
+        dtype = next(self.model.parameters()).dtype
+        out = torch.full((len(user),), self.memory.mean, dtype=torch.promote_types(dtype, torch.float32))
+        cold_user, cold_item = user < 0, item < 0
+        known = ~cold_user & ~cold_item
+        if self.order and (cold_user & cold_item).any():
+            raise ValueError("an unknown user and an unknown item: of such a pair a model of order can say nothing")
+        if known.any(): out[known] = self.outputs((user[known], item[known])).cpu().to(out)
+        for which, rows, kind in ((cold_user & ~cold_item, item, 'item'), (cold_item & ~cold_user, user, 'user')):
+            if which.any(): out[which] = self.averages(rows[which], kind).to(out)
+        return out
+
+# %% ../../nbs/train/07_rating_learner.ipynb #e611fd5d
+class _Predicting(_Averaging): # ratings, by name
     def predict(self,
         user,               # a name, several, or rows as a tensor; a data frame of pairs; or a newcomer: {item: rating}
         item=None,          # a name, several, or row numbers; or facts about a new item: {column: value}; all when None
@@ -254,121 +292,84 @@ class RatingLearner(Learner):
         out = torch.where(rows < 0, out[self.learned(kind)].mean(), out[rows])
         return out[0] if isinstance(other, (str, Integral)) else out
 
-# %% ../../nbs/train/07_rating_learner.ipynb #3bcfa4c2
-@patch
-def averages(self:RatingLearner,
-    rows:torch.Tensor, # of users or items, int64 (n,)
-    kind:str,          # 'user' or 'item': what these rows are
-    most:int=4096      # of the others, evenly spread, where there are more
-)->torch.Tensor: # predictions averaged over the others, (n,)
-    "What these users give on average, or what these items get"
-    others = self.learned('item' if kind == 'user' else 'user').nonzero()[:, 0]
-    others = others[torch.linspace(0, len(others) - 1, min(most, len(others))).long()]
-    rows, back = rows.unique(return_inverse=True)
-    means = []
-    for part in rows.split(max(1, 2**20 // len(others))):
-        a, b = torch.cartesian_prod(part, others).T
-        out = self.outputs((a, b) if kind == 'user' else (b, a)).view(len(part), -1)
-        means.append(out.mean(1).cpu())
-    return torch.cat(means)[back]
-
-# %% ../../nbs/train/07_rating_learner.ipynb #1bba2fb7
-@patch
-def predict_pairs(self:RatingLearner,
-    user:torch.Tensor, # row numbers; -1 for somebody unknown
-    item:torch.Tensor  # row numbers, as many; -1 for something unknown
-)->torch.Tensor: # predicted ratings, on the CPU
-    "Predict pairs, and averages where one of the two is unknown; the mean rating where both are"
-    dtype = next(self.model.parameters()).dtype
-    out = torch.full((len(user),), self.memory.mean, dtype=torch.promote_types(dtype, torch.float32))
-    cold_user, cold_item = user < 0, item < 0
-    known = ~cold_user & ~cold_item
-    if self.order and (cold_user & cold_item).any():
-        raise ValueError("an unknown user and an unknown item: of such a pair a model of order can say nothing")
-    if known.any(): out[known] = self.outputs((user[known], item[known])).cpu().to(out)
-    for which, rows, kind in ((cold_user & ~cold_item, item, 'item'), (cold_item & ~cold_user, user, 'user')):
-        if which.any(): out[which] = self.averages(rows[which], kind).to(out)
-    return out
+# %% ../../nbs/train/07_rating_learner.ipynb #bfa82fad
+class _InPieces(_Predicting): # rows on disk
+    def _validate_pieces(self)->dict: # as `validate`
+        sums, counts, kept = {}, {}, []
+        for user, item, target in self.data.valid_pieces():
+            u, i = (rows.long().masked_fill(~self.learned(kind)[rows], -1) for rows, kind in ((user, 'user'), (item, 'item')))
+            pred, known = self.predict_pairs(u, i), (u >= 0) & (i >= 0)
+            for name, part in (('loss', torch.ones_like(known)), ('warm', known), ('cold', ~known)):
+                n = int(part.sum())
+                if n: sums[name] = sums.get(name, 0.) + float(self.loss_func(pred[part], target[part])) * n
+                counts[name] = counts.get(name, 0) + n
+            if self.metrics: kept.append((pred, target))
+        found = {'loss': sums['loss'] / counts['loss']}
+        if self.metrics: found |= {name: float(m(*map(torch.cat, zip(*kept)))) for name, m in self.metrics.items()}
+        if counts['cold'] and counts['warm']: found |= {k: sums[k] / counts[k] for k in ('warm', 'cold')}
+        if not math.isfinite(found['loss']): raise FloatingPointError(f"the validation loss is {found['loss']}: try a smaller learning rate (lr_find suggests one)")
+        return found
 
 # %% ../../nbs/train/07_rating_learner.ipynb #55bafe78
-@patch
-@torch.no_grad()
-def validate(self:RatingLearner,
-    rows:tuple|None=None # users, items and ratings as tensors; the validation set when None
-)->dict: # 'loss' and each metric by name; 'warm' and 'cold' losses where both kinds are there
-    "Loss and metrics; users and items without a training rating are predicted as averages"
-    if rows is None and isinstance(self.data, DiskData) and self.data.valid: return self._validate_pieces()
-    if rows is None: rows = self.data and self.data.valid
-    if not rows: return super(RatingLearner, self).validate()
-    user, item, target = (t.cpu() if t.is_floating_point() else t.cpu().long() for t in rows)
-    known = self.learned('user')[user] & self.learned('item')[item]
-    if self.order: return self._validate_order(user[known], item[known])
-    if known.all(): return super(RatingLearner, self).validate(tuple(rows))
-    u, i = (t.masked_fill(~self.learned(kind)[t], -1) for t, kind in ((user, 'user'), (item, 'item')))
-    pred = self.predict_pairs(u, i)
-    found = {'loss': self.loss_func(pred, target)} | {name: m(pred, target) for name, m in self.metrics.items()}
-    for name, part in (('warm', known), ('cold', ~known)):
-        if known.any(): found[name] = self.loss_func(pred[part], target[part])
-    return {k: float(v) for k, v in found.items()}
+class _Judging(_InPieces): # warm and cold apart
+    @torch.no_grad()
+    def validate(self,
+        rows:tuple|None=None # users, items and ratings as tensors; the validation set when None
+    )->dict: # 'loss' and each metric by name; 'warm' and 'cold' losses where both kinds are there
+        "Loss and metrics; users and items without a training rating are predicted as averages"
+        if rows is None and isinstance(self.data, DiskData) and self.data.valid: return self._validate_pieces()
+        if rows is None: rows = self.data and self.data.valid
+        if not rows: return super().validate()
+        user, item, target = (t.cpu() if t.is_floating_point() else t.cpu().long() for t in rows)
+        known = self.learned('user')[user] & self.learned('item')[item]
+        if self.order: return self._validate_order(user[known], item[known])
+        if known.all(): return super().validate(tuple(rows))
+        u, i = (t.masked_fill(~self.learned(kind)[t], -1) for t, kind in ((user, 'user'), (item, 'item')))
+        pred = self.predict_pairs(u, i)
+        found = {'loss': self.loss_func(pred, target)} | {name: m(pred, target) for name, m in self.metrics.items()}
+        for name, part in (('warm', known), ('cold', ~known)):
+            if known.any(): found[name] = self.loss_func(pred[part], target[part])
+        return {k: float(v) for k, v in found.items()}
 
-@patch
-def _validate_order(self:RatingLearner, user, item): # always against the same random items
-    was, total = self.model.training, 0.
-    self.model.eval()
-    try:
-        with seeded(0):
-            for u, i in zip(user.split(8192), item.split(8192)):
-                batch = u.to(self.device), i.to(self.device), None
-                total += float(self.loss(batch)) * len(u)
-    finally: self.model.train(was)
-    return {'loss': total / max(len(user), 1)}
-
-# %% ../../nbs/train/07_rating_learner.ipynb #bfa82fad
-@patch
-def _validate_pieces(self:RatingLearner)->dict: # as `validate`
-    sums, counts, kept = {}, {}, []
-    for user, item, target in self.data.valid_pieces():
-        u, i = (rows.long().masked_fill(~self.learned(kind)[rows], -1) for rows, kind in ((user, 'user'), (item, 'item')))
-        pred, known = self.predict_pairs(u, i), (u >= 0) & (i >= 0)
-        for name, part in (('loss', torch.ones_like(known)), ('warm', known), ('cold', ~known)):
-            n = int(part.sum())
-            if n: sums[name] = sums.get(name, 0.) + float(self.loss_func(pred[part], target[part])) * n
-            counts[name] = counts.get(name, 0) + n
-        if self.metrics: kept.append((pred, target))
-    found = {'loss': sums['loss'] / counts['loss']}
-    if self.metrics: found |= {name: float(m(*map(torch.cat, zip(*kept)))) for name, m in self.metrics.items()}
-    if counts['cold'] and counts['warm']: found |= {k: sums[k] / counts[k] for k in ('warm', 'cold')}
-    if not math.isfinite(found['loss']): raise FloatingPointError(f"the validation loss is {found['loss']}: try a smaller learning rate (lr_find suggests one)")
-    return found
+    def _validate_order(self, user, item): # always against the same random items
+        was, total = self.model.training, 0.
+        self.model.eval()
+        try:
+            with seeded(0):
+                for u, i in zip(user.split(8192), item.split(8192)):
+                    batch = u.to(self.device), i.to(self.device), None
+                    total += float(self.loss(batch)) * len(u)
+        finally: self.model.train(was)
+        return {'loss': total / max(len(user), 1)}
 
 # %% ../../nbs/train/07_rating_learner.ipynb #396d9f02
-@patch
-def noise(self:RatingLearner)->float|None: # in squared scores; None for a model without a score
-    "Variance of a training rating around its score"
-    if self.ratings is None or self.order or not hasattr(self.model, 'score'): return self.memory.noise
-    was = self.model.training
-    self.model.eval()
-    user, item, rating = (t.to(self.device) for t in self.ratings.tensors())
-    try:
-        with torch.no_grad():
-            score = torch.cat([self.model.score(*p) for p in zip(user.split(2**16), item.split(2**16))])
-    finally: self.model.train(was)
-    score = at_least_float32(score)
-    return (score_for(rating.to(score.dtype), self.model.y_range) - score).square().mean().item()
+@delegates(Learner, but=['data', 'loss_func'])
+class RatingLearner(_Judging):
+    "A `Learner` of ratings that knows its users and items by name"
+    def noise(self)->float|None: # in squared scores; None for a model without a score
+        "Variance of a training rating around its score"
+        if self.ratings is None or self.order or not hasattr(self.model, 'score'): return self.memory.noise
+        was = self.model.training
+        self.model.eval()
+        user, item, rating = (t.to(self.device) for t in self.ratings.tensors())
+        try:
+            with torch.no_grad():
+                score = torch.cat([self.model.score(*p) for p in zip(user.split(2**16), item.split(2**16))])
+        finally: self.model.train(was)
+        score = at_least_float32(score)
+        return (score_for(rating.to(score.dtype), self.model.y_range) - score).square().mean().item()
 
-@patch
-def about(self:RatingLearner)->dict: # plain values and tensors
-    "Names, settings and tables, and what is known of the ratings"
-    tables = [t.cpu() for t in self.model.buffers(recurse=False)] if self.config['kind'] == 'combined' else []
-    return dict(users=self.users.items, items=self.items.items, ranges=list(self.model.y_range or ()), settings=self.config,
-                tables=tables, columns=[e.columns for e in self.encoders] if tables else [],
-                known=self.memory.kept() | dict(noise=self.noise()))
+    def about(self)->dict: # plain values and tensors
+        "Names, settings and tables, and what is known of the ratings"
+        tables = [t.cpu() for t in self.model.buffers(recurse=False)] if self.config['kind'] == 'combined' else []
+        return dict(users=self.users.items, items=self.items.items, ranges=list(self.model.y_range or ()), settings=self.config,
+                    tables=tables, columns=[e.columns for e in self.encoders] if tables else [],
+                    known=self.memory.kept() | dict(noise=self.noise()))
 
-@patch
-def recall(self:RatingLearner,
-    about:dict # of the file whose weights this learner has taken over
-): # nothing
-    "Take over what the file knows of its ratings"
-    known, own = memory_again(about['known']), self.memory
-    if self.ratings is not None: own.user, own.item = known.user, known.item
-    elif not isinstance(own, DiskMemory) or own.checksums != getattr(known, 'checksums', None): self.memory = known
+    def recall(self,
+        about:dict # of the file whose weights this learner has taken over
+    ): # nothing
+        "Take over what the file knows of its ratings"
+        known, own = memory_again(about['known']), self.memory
+        if self.ratings is not None: own.user, own.item = known.user, known.item
+        elif not isinstance(own, DiskMemory) or own.checksums != getattr(known, 'checksums', None): self.memory = known
