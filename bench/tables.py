@@ -12,7 +12,9 @@ from sklearn import datasets
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
 from ddl_lesson8.data.columns import add_datepart, cont_cat_split, split_rows
 from ddl_lesson8.data.tables import nyc_flights, planted_auction
-from ddl_lesson8.tabular import piecewise_linear, tabular_learner
+from ddl_lesson8.tabular import TabularLearner, piecewise_linear, tabular_learner
+from ddl_lesson8.train.learner import seeded
+from ddl_lesson8.train.tabular_model import TabularModel
 
 
 def installed(name): return importlib.util.find_spec(name) is not None
@@ -46,15 +48,16 @@ def score(pred, y, spread): # of numbers, or of class numbers
     return float(np.sqrt(np.square(pred - y).mean()) / spread) if spread else float((pred != y).mean())
 
 
-def learner(t, rows, seed):
+def learner(t, rows, seed, change=None):
     cont, cat = cont_cat_split(t, dep_var='target')
     learn = tabular_learner(t, 'target', cat, cont, rows, batch_size=64, seed=seed, device='cpu', progress=False)
+    if change: learn = change(learn, seed)
     learn.fit_one_cycle(10, 5e-3)
     return learn
 
-def network(t, rows, seed, n=1):
+def network(t, rows, seed, n=1, change=None):
     "`n` networks with other first numbers, their predictions averaged"
-    learners = [learner(t, rows, 100 * seed + k) for k in range(n)]
+    learners = [learner(t, rows, 100 * seed + k, change) for k in range(n)]
     return judge(torch.stack([l.predict(t.iloc[rows[1]]) for l in learners]).mean(0).numpy(), learners[0].data.valid[-1].numpy(), t, rows)
 
 def judge(pred, y, t, rows): # outputs or probabilities (n, columns)
@@ -69,6 +72,29 @@ def with_intervals(t, rows, seed, k=12):
             parts = piecewise_linear(t[c].to_numpy(dtype=float), edges.astype(float)).numpy()
             t = t.join(pd.DataFrame(parts, columns=[f'{c} {i}' for i in range(parts.shape[1])]))
     return network(t, rows, seed)
+
+class Periodic(torch.nn.Module):
+    "Beside each number its sines and cosines with learned frequencies, through a linear layer of its own and a ReLU (Gorishniy and others, arXiv 2203.05556)"
+    def __init__(self, config, k=24, size=8, sigma=.1):
+        super().__init__()
+        n = config['n_cont']
+        self.frequency = torch.nn.Parameter(torch.randn(n, k) * sigma)
+        self.weight = torch.nn.Parameter((torch.rand(n, 2 * k, size) * 2 - 1) / (2 * k)**.5)
+        self.bias = torch.nn.Parameter(torch.zeros(n, size))
+        self.rest = TabularModel(**{**config, 'n_cont': n * (1 + size), 'bn_cont': False})
+
+    def forward(self, x_cat, x_cont):
+        angle = 2 * torch.pi * self.frequency * x_cont[..., None]
+        waves = torch.cat([angle.sin(), angle.cos()], -1)
+        found = (torch.einsum('nck,cks->ncs', waves, self.weight) + self.bias).relu()
+        return self.rest(x_cat, torch.cat([x_cont, found.flatten(1)], 1))
+
+def periodic(plain, seed, **settings):
+    "The learner with each number as a `Periodic` embedding, not trained yet"
+    config = {k: v for k, v in plain.config.items() if k not in ('act', 'act_args')}
+    if not config['n_cont']: return plain
+    with seeded(seed): model = Periodic(config, **settings)
+    return TabularLearner(plain.data, model, plain.loss_func, plain.prep, plain.config, seed=seed, device='cpu', progress=False)
 
 def fastai_network(t, rows, seed):
     from fastai.tabular import all as fai
@@ -129,6 +155,7 @@ def main():
     warnings.filterwarnings('ignore') # of the peers
     torch.set_num_threads(1)
     runs = {'network': network, 'five networks, averaged': lambda *a: network(*a, n=5), 'network, intervals': with_intervals,
+            'network, periodic': lambda *a: network(*a, change=periodic), 'five networks, periodic, averaged': lambda *a: network(*a, n=5, change=periodic),
             **({'fastai': fastai_network} if installed('fastai') else {}), 'embeddings + boosting': embedded,
             **{k: (lambda *a, m=m: tree(m, *a)) for k, m in trees().items()}}
     seconds, found = dict.fromkeys(runs, 0.), {}

@@ -36,6 +36,7 @@ from .sheets.layers import *
 from .sheets.book import *
 from .sheets.from_model import *
 from .sheets.module import *
+from .sheets.view import *
 from .sheets.audit import *
 
 # %% ../nbs/20_all.ipynb #f259badb

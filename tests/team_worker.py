@@ -46,8 +46,23 @@ if __name__ == '__main__':
     for name, function in (('cut', 'shard_tables'), ('touched', 'join_layers')): # also small tables
         if job.get(name): setattr(module, function, functools.partial(getattr(module, function), least=1))
     if job.get('timeout'): module.find_team = functools.partial(module.find_team, timeout=job['timeout'])
+    if job.get('version') and rank == 1:
+        if job['version'] == 'torch': torch.__version__ = '1.0'
+        else: module.__version__ = '0.1'
+    if job.get('other_model') and rank == 1:
+        whole = Stars
+        Stars = lambda users, *sizes: whole(users + 1, *sizes)
+    if job.get('crash') and rank == 1: raise ValueError('no such file')
     l = make(job['kind'], getattr(torch, job.get('dtype', 'float64')), seed=rank if job.get('other_seed') else 0, shard=job.get('shard'), calls=calls, lazy=job.get('lazy', False))
     if job.get('other_data') and rank == 1: l.data.train = (*l.data.train[:-1], l.data.train[-1] + 1)
+    if job.get('load_each'): # files of others, one after the other
+        found = []
+        for file in job['load_each']:
+            l = make(job['kind'], shard=job.get('shard'))
+            l.load(file); l.resume()
+            found.append(result(l))
+        if rank == 0: open(out, 'w').write(json.dumps(found))
+        sys.exit()
     if job.get('load'): l.load(job['load']); l.resume()
     else: l.fit_one_cycle(job.get('epochs', 3), checkpoint=job.get('checkpoint'), go_on=bool(job.get('go_on')), until=job.get('until'))
     if job.get('save'): l.save(job['save'])

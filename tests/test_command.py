@@ -49,16 +49,38 @@ def test_a_checkpoint_goes_on(table, tmp_path):
     assert all(torch.equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
 
 @pytest.mark.parametrize('args, words', [
-    (['nowhere.csv'], 'nothing at'), (['{t}', '--user', 'who'], "no column 'who'"), (['{t}', '--split', 'time'], '--timestamp'), (['{t}', '--resume'], '--checkpoint'),
-    (['{t}', '--model', 'table'], '--target'), (['{t}', '--valid', '1.5'], 'share'), (['{t}', '--user', 'item', '--item', 'item', '--scan'], 'three columns'), (['{t}', '--model', 'network', '--scan'], '--model dot')])
-def test_mistakes_end_with_2_and_a_sentence(args, words, table, tmp_path, capsys):
+    (['nowhere.csv'], 'nothing at'), (['{t}', '--split', 'time'], '--timestamp'), (['{t}', '--resume'], '--checkpoint'), (['{t}', '--model', 'table'], '--target'),
+    (['{t}', '--user', 'item', '--item', 'item'], 'three columns'), (['{t}', '--timestamp', 'when', '--rating', 'when'], 'two roles'), (['{t}', '--model', 'network', '--scan'], '--model dot'),
+    (['{t}', '--target', 'rating'], '--target does not go'), (['{t}', '--shard', '2'], 'groups of 2'), (['{t}', '--checkpoint', '.'], 'name a file'), (['{t}', '--checkpoint', 'nowhere/c.pt'], 'name a file'),
+    *[(['{t}', '--model', 'table', '--target', 'y', f'--{n}', v], f'--{n} does not go') for n, v in dict(user='a', item='a', rating='a', timestamp='a', factors='3', split='time', duplicates='last').items()],
+    (['{t}', '--model', 'table', '--target', 'y', '--scan'], '--scan does not go')])
+def test_orders_that_make_no_sense_end_with_2_before_anything_is_read(args, words, table, tmp_path, capsys):
     assert train_main([a.format(t=table) for a in args] + ['--out', str(tmp_path/'m')]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path/'m').exists()
+
+@pytest.mark.parametrize('args, words', [(['--user', 'who'], "no column 'who'"), (['--model', 'table', '--target', 'y'], "no column 'y'")])
+def test_columns_that_are_not_there_end_with_2_and_a_sentence(args, words, table, tmp_path, capsys):
+    assert train_main([str(table), '--out', str(tmp_path/'m'), *args]) == 2
     assert words in capsys.readouterr().err and not (tmp_path/'m'/'model.pt').exists()
 
-@pytest.mark.parametrize('args', [('--epochs', '0'), ('--epochs', '1.5'), ('--factors', '-3'), ('--batch', '0'), ('--lr', 'nan'), ('--lr', '0'), ('--seed', '-1'), ('--shard', 'x')])
-def test_numbers_out_of_range_are_named(args, table, tmp_path, capsys):
-    with pytest.raises(SystemExit) as e: train_main([str(table), '--out', str(tmp_path/'m'), *args])
-    assert e.value.code == 2 and args[0] in capsys.readouterr().err and not (tmp_path/'m').exists()
+def test_a_batch_smaller_than_the_team_is_refused_first(table, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv('WORLD_SIZE', '3')
+    assert train_main([str(table), '--out', str(tmp_path/'m'), '--batch', '2']) == 2 and '3 processes' in capsys.readouterr().err
+
+NUMBERS = ['0', '-1', 'x', 'nan', 'inf', '']
+@pytest.mark.parametrize('name, values', [*[(n, [*NUMBERS, '1.5', '1e9', str(2**31)]) for n in ('--epochs', '--factors', '--batch', '--shard')], ('--lr', [*NUMBERS, '1e-13']), ('--valid', [*NUMBERS[1:], '1', '2', '1.0']),
+                                          ('--seed', [*NUMBERS[1:], '.5']), *[(n, ['', ' ']) for n in ('--target', '--user', '--item', '--rating', '--timestamp', '--checkpoint', '--out')],
+                                          *[(n, ['', 'both']) for n in ('--model', '--split', '--duplicates')]])
+def test_settings_of_training_out_of_range_are_named(name, values, table, tmp_path, capsys):
+    for v in values:
+        with pytest.raises(SystemExit) as e: train_main([str(table), *(() if name == '--out' else ('--out', str(tmp_path/'m'))), f'{name}={v}'])
+        assert e.value.code == 2 and name in capsys.readouterr().err and not (tmp_path/'m').exists(), v
+
+@pytest.mark.parametrize('name, values', [*[(n, [*NUMBERS, '2.5']) for n in ('--top', '--batch')], ('--users', ['', ' ']), ('--out', ['', ' '])])
+def test_settings_of_lists_out_of_range_are_named(name, values, tmp_path, capsys):
+    for v in values:
+        with pytest.raises(SystemExit) as e: recommend_main(['nowhere', *(() if name == '--out' else ('--out', str(tmp_path/'l.csv'))), f'{name}={v}'])
+        assert e.value.code == 2 and name in capsys.readouterr().err and os.listdir(tmp_path) == [], v
 
 @pytest.mark.parametrize('name, content', [('a.parquet', b'junk'), ('a.csv', b'user,item,rating\nJos\xe9,1,3\n'), ('a.csv', b'')])
 def test_a_file_that_is_no_table_is_named(name, content, tmp_path, capsys):
@@ -86,10 +108,13 @@ def test_lists_are_those_of_the_learner(kind, model, tmp_path):
         assert [r['item'] for r in mine] == [l.items[k] for k in right.topk(4).indices.tolist()][:len(mine)]
         assert [float(r['rating']) for r in mine] == pytest.approx(right.topk(len(mine)).values.tolist(), abs=1e-4)
 
-@pytest.mark.parametrize('args, words', [(['--out', 'x.txt'], '.csv'), (['--out', 'x.csv', '--users', 'nobody.txt'], 'nobody.txt')])
+@pytest.mark.parametrize('args, words', [(['--out', 'x.txt'], '.csv'), (['--out', 'x'], '.csv'), (['--out', 'no/x.csv'], 'no folder'), (['--out', 'x.csv', '--users', 'nobody.txt'], 'nobody.txt')])
 def test_bad_orders_write_nothing(args, words, model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert recommend_main([str(model), *args]) == 2 and words in capsys.readouterr().err and os.listdir(tmp_path) == []
+
+def test_a_model_that_is_not_there_is_named(tmp_path, capsys):
+    assert recommend_main([str(tmp_path/'gone'), '--out', str(tmp_path/'x.csv')]) == 2 and 'gone' in capsys.readouterr().err and os.listdir(tmp_path) == []
 
 def test_a_moved_model_folder_finds_its_columns(table, tmp_path):
     assert train_main([str(table), '--out', str(tmp_path/'a'), '--scan', '--epochs', '1', '--factors', '2', '--duplicates', 'last']) == 0

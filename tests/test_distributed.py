@@ -43,14 +43,23 @@ def test_tables_in_parts_equal_one_process(tmp_path, kind, n, shard):
 def test_lazy_updates_of_cut_tables_are_refused(tmp_path):
     assert 'leave out shard' in torchrun(tmp_path, 2, ok=False, kind='wide', shard=2, cut=True, lazy=True)
 
-def test_one_checkpoint_loads_with_any_number_of_processes(tmp_path):
-    whole, file = alone('stars'), str(tmp_path/'a.pt')
-    torchrun(tmp_path, 2, kind='stars', shard='auto', cut=True, until=1.4, save=file)
-    l = make('stars', seed=5); l.load(file); l.resume()
-    close(result(l), whole, 1e-12)
-    close(torchrun(tmp_path, 3, kind='stars', load=file), whole, 1e-12)
-    l = make('stars'); l.fit_one_cycle(3, until=2.2); l.save(file)
-    close(torchrun(tmp_path, 2, kind='stars', shard='auto', cut=True, load=file), whole, 1e-12)
+@pytest.fixture(scope='module')
+def pairs(tmp_path_factory):
+    "(saved by, loaded by) -> what the second team found after going on with the file of the first; whole tables in one process, cut ones in more"
+    folder, found = tmp_path_factory.mktemp('pairs'), {}
+    files = {n: str(folder/f'{n}.pt') for n in (1, 2, 3, 4)}
+    how = lambda n: dict(kind='stars', cut=True, shard=None if n == 1 else 'auto')
+    for n, file in files.items(): torchrun(folder, n, until=1.4, save=file, **how(n))
+    for n in files: found |= {(k, n): r for k, r in zip(files, torchrun(folder, n, load_each=list(files.values()), **how(n)))}
+    return found
+
+@pytest.mark.parametrize('loaded_by', [1, 2, 3, 4])
+@pytest.mark.parametrize('saved_by', [1, 2, 3, 4])
+def test_a_checkpoint_loads_with_any_number_of_processes(saved_by, loaded_by, pairs): close(pairs[saved_by, loaded_by], alone('stars'), 1e-12)
+
+def test_a_checkpoint_of_cut_tables_loads_with_whole_ones(tmp_path):
+    torchrun(tmp_path, 2, kind='stars', shard='auto', cut=True, until=1.4, save=str(tmp_path/'a.pt'))
+    close(torchrun(tmp_path, 3, kind='stars', load=str(tmp_path/'a.pt')), alone('stars'), 1e-12)
 
 @pytest.mark.parametrize('seed', range(int(os.environ.get('DDL_LESSON8_KILLS', 1))))
 def test_a_killed_process_is_restarted_from_the_checkpoint(tmp_path, seed):
@@ -59,9 +68,12 @@ def test_a_killed_process_is_restarted_from_the_checkpoint(tmp_path, seed):
     close(torchrun(tmp_path, 2, restarts=2, **job), alone('table'), 1e-12)
     assert (tmp_path/'out.json.died').exists()
 
-@pytest.mark.parametrize('change, words', [('other_seed', 'process 1 has another seed'), ('other_data', 'process 1 has another training data')])
+@pytest.mark.parametrize('change, words', [(dict(other_seed=True), 'another seed'), (dict(other_data=True), 'another training data'), (dict(other_model=True), 'another shape of users.weight'),
+                                           (dict(version='torch'), 'another version of PyTorch'), (dict(version='ours'), 'another version of ddl_lesson8')])
 def test_a_process_with_something_else_is_named(tmp_path, change, words):
-    assert words in torchrun(tmp_path, 2, ok=False, kind='stars', **{change: True})
+    assert f'process 1 has {words}' in torchrun(tmp_path, 2, ok=False, kind='stars', **change)
+
+def test_a_process_that_fails_before_it_joins_ends_the_team(tmp_path): assert 'no such file' in torchrun(tmp_path, 2, ok=False, kind='stars', crash=True)
 
 def test_a_process_that_falls_silent_is_named(tmp_path):
     assert 'process 0 of 3 waited in vain for process 1, see' in torchrun(tmp_path, 3, ok=False, kind='wide', touched=True, silent=1, timeout=8)

@@ -65,6 +65,11 @@
     return total;
   };
   const escape = s => s.replace(/[&<>"]/g, c => ({'&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;'}[c]));
+  const small = new Set('a an and are do does for how i in is it of on or the to what when where which why with'.split(' '));
+  const asked = text => { // the words of a question that matter; all where none would be left
+    const all = plain(text).split(/[\s?!.,]+/).filter(Boolean), some = all.filter(w => !small.has(w));
+    return some.length ? some : all;
+  };
   const snippet = (text, words) => {
     const at = Math.max(0, ...words.map(w => plain(text).indexOf(w)).filter(i => i >= 0)), from = Math.max(0, at - 70);
     let s = escape(text.slice(from, from + 220));
@@ -78,7 +83,7 @@
     let at = -1;
     const show = on => { results.classList.toggle('show', on); input.setAttribute('aria-expanded', on); at = -1; };
     const run = async () => {
-      const words = plain(input.value).split(/\s+/).filter(Boolean);
+      const words = asked(input.value);
       if (input.value.trim().length < 2) return show(false);
       const hits = (await load()).map(e => [score(e, words), e]).filter(([s]) => s > 0).sort((a, b) => b[0] - a[0]).slice(0, 20);
       results.innerHTML = hits.length ? hits.map(([, e]) => `<a class="search-result ${e.kind}" href="${base}${e.href}"><div class="search-result-title">` +

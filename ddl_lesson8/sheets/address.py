@@ -112,7 +112,7 @@ class Area(NamedTuple):
 _AREA = re.compile(
     r"\$?([A-Za-z]{1,3})\$?(\d{1,7})(?::\$?([A-Za-z]{1,3})\$?(\d{1,7}))?", re.ASCII)
 
-def split_sheet(text): # "'a b'!A1:B2" -> ('a b', 'A1:B2'); None where no sheet is named
+def _split_sheet(text): # "'a b'!A1:B2" -> ('a b', 'A1:B2'); None where no sheet is named
     sheet, bang, cells = text.strip().rpartition('!')
     if not bang: return None, cells
     return (sheet[1:-1].replace("''", "'") if sheet.startswith("'")
@@ -124,7 +124,7 @@ def parse_area(
     sheet:str|None=None # the sheet where the text names none
 )->Area: # the rectangle
     "Read an address or a range; raises `SheetError` when it is none"
-    own, cells = split_sheet(str(text))
+    own, cells = _split_sheet(str(text))
     found = _AREA.fullmatch(cells)
     need(found, f"{text!r} is not a range such as 'conv!A1:Z26' or 'B3'")
     left, top, right, bottom = (found[1], int(found[2]),

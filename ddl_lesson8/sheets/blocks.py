@@ -31,6 +31,11 @@ def _origins(label, lead, size, row, col, gap, pitch, across):
         return (row + down, col + o * step) if across else (row + down + o * step, col)
     return [origin(o, k) for o in range(outer) for k in range(inner)]
 
+def _plane(block, lead): # number of the rectangle of the leading indices
+    n = 0
+    for size, i in zip(block.lead, lead, strict=True): n = n * size + range(size)[i]
+    return n
+
 # %% ../../nbs/sheets/06_blocks.ipynb #97972337
 class Rectangles:
     "Which cells a tensor covers: one rectangle for each channel"
@@ -70,17 +75,12 @@ class Rectangles:
              f"{self.label!r} has shape {self.shape}; {index} is none of its elements")
         inside = (range(n)[k] for n, k in zip(self.shape, index, strict=True))
         *lead, i, j = (0,) * (2 - len(index)) + tuple(inside)
-        r, c = self.origins[self._plane(lead)]
+        r, c = self.origins[_plane(self, lead)]
         return (r + j, c + i) if self.vertical else (r + i, c + j)
 
-    def _plane(self, lead): # number of the rectangle of the leading indices
-        n = 0
-        for size, i in zip(self.lead, lead, strict=True): n = n * size + range(size)[i]
-        return n
-
-# %% ../../nbs/sheets/06_blocks.ipynb #b2fefc7f
-class Block(Rectangles):
-    "A tensor's place on a sheet: one rectangle for each channel"
+# %% ../../nbs/sheets/06_blocks.ipynb #9d072835
+class _Named(Rectangles):
+    "Rectangles that say where they are"
     def __init__(self, sheet, label:str, shape:tuple, row:int, col:int,
                  name:str|None=None, **layout):
         super().__init__(sheet, label, shape, row, col, **layout)
@@ -99,6 +99,26 @@ class Block(Rectangles):
         "The range around all channels"
         return str(self.box)
 
+    def _prefix(self, on): # the sheet's name where the formula stands on another sheet
+        here = on is None or on is self.sheet
+        return '' if here else quote_sheet(self.sheet.name) + '!'
+
+# %% ../../nbs/sheets/06_blocks.ipynb #d319df60
+def _window_text(block, lead, rows, cols, absolute): # such as 'A1:C3'
+    n_lead = len(block.lead)
+    need(len(lead) == n_lead, f"{block.label!r} has shape {block.shape}: name "
+                              f"{n_lead} leading indices, not {len(lead)}")
+    n_rows, n_cols = ((1, 1) + block.shape)[-2:]
+    (r0, r1), (c0, c1) = rows or (0, n_rows), cols or (0, n_cols)
+    if block.vertical: r0, r1, c0, c1 = c0, c1, r0, r1
+    r, c = block.origins[_plane(block, lead)]
+    first = cell_name(r + r0, c + c0, absolute)
+    last = cell_name(r + r1 - 1, c + c1 - 1, absolute)
+    return first if first == last else f'{first}:{last}'
+
+# %% ../../nbs/sheets/06_blocks.ipynb #1da4bb7a
+class Block(_Named):
+    "A tensor's place on a sheet: one rectangle for each channel"
     def ref(self,
         *index:int,              # one index for each dimension, counted from 0
         absolute:bool|str=False, # dollar signs: True, 'row' or 'col'
@@ -122,23 +142,6 @@ class Block(Rectangles):
     ): # a number, a text, or a formula that begins with an equals sign
         "What stands in the cell of an element"
         return self.sheet.cells[self.at(*index)][1]
-
-    def _prefix(self, on): # the sheet's name where the formula stands on another sheet
-        here = on is None or on is self.sheet
-        return '' if here else quote_sheet(self.sheet.name) + '!'
-
-# %% ../../nbs/sheets/06_blocks.ipynb #d319df60
-def _window_text(block, lead, rows, cols, absolute): # such as 'A1:C3'
-    n_lead = len(block.lead)
-    need(len(lead) == n_lead, f"{block.label!r} has shape {block.shape}: name "
-                              f"{n_lead} leading indices, not {len(lead)}")
-    n_rows, n_cols = ((1, 1) + block.shape)[-2:]
-    (r0, r1), (c0, c1) = rows or (0, n_rows), cols or (0, n_cols)
-    if block.vertical: r0, r1, c0, c1 = c0, c1, r0, r1
-    r, c = block.origins[block._plane(lead)]
-    first = cell_name(r + r0, c + c0, absolute)
-    last = cell_name(r + r1 - 1, c + c1 - 1, absolute)
-    return first if first == last else f'{first}:{last}'
 
 # %% ../../nbs/sheets/06_blocks.ipynb #ba866537
 def places(block): # row and column of all elements, in order
@@ -164,7 +167,7 @@ def words_in(block): # its texts, or [] when it holds numbers
     cells = (block.sheet.cells[at] for at in places(block))
     return [value for kind, value, _ in cells if kind == 'text']
 
-# %% ../../nbs/sheets/06_blocks.ipynb #749a7ca3
+# %% ../../nbs/sheets/06_blocks.ipynb #9dca0983
 _RANGE = r"\$?[A-Z]{1,3}\$?\d+:\$?[A-Z]{1,3}\$?\d+"
 _LONELY = re.compile(rf"{_RANGE}\s*[-+*/^<>=&]|[-+*/^<>=&]\s*{_RANGE}|^{_RANGE}$")
 
@@ -188,6 +191,7 @@ def _check_number(v, sheet, cell, label, index): # raise when a cell cannot hold
     what = f"{label!r} holds {v} at {list(index)}; a cell cannot hold that number"
     raise SheetError(f"{sheet}{cell_name(*cell)}: {what}")
 
+# %% ../../nbs/sheets/06_blocks.ipynb #b879af5f
 def as_numbers(value, label): # a float64 or int64 tensor on the CPU
     try:
         t = torch.as_tensor(value).detach().cpu()
@@ -240,32 +244,33 @@ def _in_the_way(block, fixed, space, down): # what it would cover, or come too n
     hits = (hit(a) if fixed else hit(near(a), soft=True) for a in wanted)
     return next(filter(None, hits), None)
 
-# %% ../../nbs/sheets/06_blocks.ipynb #52b6ba0b
+# %% ../../nbs/sheets/06_blocks.ipynb #f00e6e4d
+def _wanted(grid, at, below, right_of, label, space): # where a block would begin
+    for o in (below, right_of):
+        need(o is None or o.sheet is grid, f"{grid.name}: {label!r} cannot stand "
+                                           f"next to a block of another sheet, {o}")
+    if at is not None: return parse_area(at, grid.name)[1:3]
+    if below is None and right_of is None and grid.blocks:
+        right_of = grid.blocks[-1]
+    row, col = 3, 1
+    if right_of is not None:
+        row, col = right_of.row, _right_end(right_of) + 1 + space
+    if below is not None: row = below.box.bottom + 1 + space + bool(label)
+    if below is not None and right_of is None: col = below.col
+    return row, col
+
+# %% ../../nbs/sheets/06_blocks.ipynb #c75e41db
 class Placing:
     "The cells of a sheet, and a place on it for each block"
     def __init__(self, book, name, cell): # cell: width and height in pixels
         self.book, self.name, self.cell = book, name, cell
         self.blocks, self.cells, self.taken, self.scales = [], {}, Taken(), []
 
-    def _wanted(self, at, below, right_of, label, space): # where a block would begin
-        for o in (below, right_of):
-            need(o is None or o.sheet is self, f"{self.name}: {label!r} cannot stand "
-                                               f"next to a block of another sheet, {o}")
-        if at is not None: return parse_area(at, self.name)[1:3]
-        if below is None and right_of is None and self.blocks:
-            right_of = self.blocks[-1]
-        row, col = 3, 1
-        if right_of is not None:
-            row, col = right_of.row, _right_end(right_of) + 1 + space
-        if below is not None: row = below.box.bottom + 1 + space + bool(label)
-        if below is not None and right_of is None: col = below.col
-        return row, col
-
     def _place(self, shape, label, at=None, below=None,
                right_of=None, name=None, space=1, **layout):
         "Find a free place for a block"
         check_text(label, f'{self.name}: the label')
-        row, col = self._wanted(at, below, right_of, label, space)
+        row, col = _wanted(self, at, below, right_of, label, space)
         fixed, down = at is not None, below is not None
         while True:
             block = Block(self, label, shape, row, col, name, **layout)
@@ -291,15 +296,6 @@ class Placing:
         (cell, letters), owner = _label_areas(block), f'the label {block.label!r}'
         self.taken += [(cell, owner, False), (letters, owner, True)]
         self.cells[cell.top, cell.left] = ('text', block.label, 'label')
-
-# %% ../../nbs/sheets/06_blocks.ipynb #c9a1f68d
-def _contents(value, label): # kind, shape, the values in order, and their number format
-    words = (isinstance(value, (list, tuple)) and len(value) > 0
-             and all(isinstance(v, str) for v in value))
-    if words: return 'text', (len(value),), value, 'words'
-    t = as_numbers(value, label)
-    fmt = '0.0;-0.0;0' if t.is_floating_point() else '0'
-    return 'number', tuple(t.shape), t.flatten().tolist(), fmt
 
 # %% ../../nbs/sheets/06_blocks.ipynb #d832fc4f
 class Notes(Placing):
@@ -330,11 +326,9 @@ class Notes(Placing):
         "Write a remark in small grey letters"
         return self.text(at, string, 'note')
 
-# %% ../../nbs/sheets/06_blocks.ipynb #59e98e79
-class Grid(Notes):
-    "The cells of a sheet, and the blocks on it"
-    def __repr__(self)->str: return f'{self.name}: ' + '; '.join(map(repr, self.blocks))
-
+# %% ../../nbs/sheets/06_blocks.ipynb #80b0063e
+class Formulas(Notes):
+    "Blocks of formulas"
     def formula(self,
         shape:tuple,         # shape of the result
         fn,                  # `fn(i, j, ...)` returns the formula of one cell as text
@@ -362,7 +356,21 @@ class Grid(Notes):
             cells[cell] = (kind, _formula_text(fn(*index), where, array), fmt)
         return self._settle(block, cells, scale)
 
-    @delegates(formula, but=['shape', 'fn', 'array'])
+# %% ../../nbs/sheets/06_blocks.ipynb #c9a1f68d
+def _contents(value, label): # kind, shape, the values in order, and their number format
+    words = (isinstance(value, (list, tuple)) and len(value) > 0
+             and all(isinstance(v, str) for v in value))
+    if words: return 'text', (len(value),), value, 'words'
+    t = as_numbers(value, label)
+    fmt = '0.0;-0.0;0' if t.is_floating_point() else '0'
+    return 'number', tuple(t.shape), t.flatten().tolist(), fmt
+
+# %% ../../nbs/sheets/06_blocks.ipynb #85d483f7
+class Grid(Formulas):
+    "The cells of a sheet, and the blocks on it"
+    def __repr__(self)->str: return f'{self.name}: ' + '; '.join(map(repr, self.blocks))
+
+    @delegates(Formulas.formula, but=['shape', 'fn', 'array'])
     def put(self,
         value,        # tensor of 0 to 4 dimensions, number, list of numbers or of words
         label:str='', # written above the block

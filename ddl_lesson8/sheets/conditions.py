@@ -196,7 +196,7 @@ def _if_older(finish):
         target = values
         if len(args) > 2 and is_range(args[2]):
             first, place = (locate(a, ctx) for a in (args[0], args[2]))
-            if same_size(first, place): target = evaluate(args[2], ctx, array, True)
+            if _same_size(first, place): target = evaluate(args[2], ctx, array, True)
             else:
                 target = ctx.read(place._replace(height=first.height,
                                                  width=first.width))
@@ -206,7 +206,7 @@ def _if_older(finish):
     return compute
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #5f48ed45
-def same_size(
+def _same_size(
     a:Place, # ranges
     b:Place  # other ranges
 )->bool: # are they of the same size?

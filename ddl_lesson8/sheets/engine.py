@@ -9,6 +9,7 @@ __all__ = ['Engine']
 
 # %% ../../nbs/sheets/05_engine.ipynb #ded16872
 import json, signal, subprocess, sys, threading, weakref
+from importlib.resources import files
 from pathlib import Path
 from .address import Area, SheetError, need, parse_area
 from .xlsx import (Cell, ErrorValue,
@@ -18,104 +19,7 @@ from .xlsx import (Cell, ErrorValue,
 # computing time for one question, bytes of memory; both of the child
 _ENGINE_SECONDS, _ENGINE_MEMORY = 8, 1 << 30
 _WAIT_SECONDS = 120 # for an answer, whatever the child does
-
-# %% ../../nbs/sheets/05_engine.ipynb #5dc2d5c4
-_PROGRAM = '''
-import ironcalc, json, os, sys
-
-def limit(seconds, memory): # of this process; Windows has no such limits
-    try: import resource
-    except ImportError: return
-    use = resource.getrusage(resource.RUSAGE_SELF)
-    used, never = int(use.ru_utime + use.ru_stime), resource.RLIM_INFINITY
-    resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, never))
-    if not memory: return
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-class Kept: # some formulas, and the cells that they see
-    def __init__(self):
-        self.model, self.sheets, self.asked = ironcalc.create('kept', 'en', 'UTC', 'en'), {}, []
-
-    def number(self, sheet): # of a sheet, which is made where it is new
-        if sheet not in self.sheets:
-            n = len(self.sheets)
-            if n: self.model.add_sheet(sheet)
-            else: self.model.rename_sheet(0, sheet)
-            self.sheets[sheet] = n
-        return self.sheets[sheet]
-
-    def put(self, sheet, row, col, value): # a value into a cell; an error is a list of one
-        m, at = self.model, (self.number(sheet), row, col)
-        if value is None: m.clear_cell_contents(*at)
-        elif isinstance(value, bool): m.update_cell_with_bool(*at, value)
-        elif isinstance(value, float): m.update_cell_with_number(*at, value)
-        elif isinstance(value, list): m.set_user_input(*at, value[0])
-        else: m.update_cell_with_text(*at, value)
-
-    def write(self, sheet, row, col, text, array, h, w): # a formula
-        n = self.number(sheet)
-        if array: self.model.set_user_array_formula(n, row, col, w, h, '=' + text)
-        else: self.model.set_user_input(n, row, col, '=' + text)
-        self.asked += [(n, r, c) for r in range(row, row + h) for c in range(col, col + w)]
-
-    def get(self, *at): # a result
-        value = self.model.get_cell_value(*at)
-        if value is None: return 0.
-        return [value] if self.model.get_cell_type(*at) == ironcalc.CellType.ErrorValue else value
-
-class Served:
-    def __init__(self): self.models = {}
-
-    def kept(self, key, formulas, cells): # results of formulas, which are sent once
-        if formulas: self.models[key] = Kept()
-        m = self.models[key]
-        for cell in cells: m.put(*cell)
-        for formula in formulas: m.write(*formula)
-        m.model.evaluate()
-        return [m.get(*at) for at in m.asked]
-
-    def load(self, path):
-        self.model = ironcalc.load_from_xlsx(path, 'en', 'UTC', 'en')
-        self.model.evaluate()
-        return [s['name'] for s in self.model.get_worksheets_properties()]
-
-    def cells(self, sheet, places): # a value for each cell; an error as a list of one
-        def one(row, col):
-            v = self.model.get_cell_value(sheet, row, col)
-            if v is None or v == '' or isinstance(v, (bool, int, float)): return v
-            kind = str(self.model.get_cell_type(sheet, row, col))
-            return [v] if 'Error' in kind else v
-        return [one(*at) for at in places]
-
-    def shown(self, sheet, places):
-        return [self.model.get_formatted_cell_value(sheet, *at) for at in places]
-
-    def texts(self, texts): # (sheet, row, column, text) of what was read by letters
-        for *at, text in texts: self.model.update_cell_with_text(*at, text)
-        self.model.evaluate()
-
-    def change(self, changes): # (sheet, row, column, value)
-        for *at, value in changes:
-            if isinstance(value, str): self.model.set_user_input(*at, value)
-            else: self.model.update_cell_with_number(*at, value)
-        self.model.evaluate()
-
-    def save(self, path): self.model.save_to_xlsx(path)
-
-def serve(seconds, memory): # answer until the questions end
-    questions = os.fdopen(0, encoding='utf-8')
-    answers, served = os.fdopen(os.dup(1), 'w', encoding='utf-8'), Served()
-    os.dup2(2, 1) # what the engine prints must not be taken for an answer
-    limit(seconds, memory)
-    for line in questions:
-        limit(seconds, 0)
-        ask, *args = json.loads(line)
-        try: answer = {'is': getattr(served, ask)(*args)}
-        except BaseException as e: # a panic in Rust is no Exception
-            answer = {'error': str(e)[:300] or type(e).__name__}
-        print(json.dumps(answer), file=answers, flush=True)
-'''
+_PROGRAM = files('ddl_lesson8.sheets').joinpath('child.py').read_text('utf-8')
 
 # %% ../../nbs/sheets/05_engine.ipynb #bdb5b40f
 class _Child:
@@ -184,6 +88,9 @@ class _Asked:
         odd = list(_letters(self.file, self.sheets))
         if odd: self._ask('texts', odd)
 
+    def __repr__(self)->str:
+        return f'Engine with {self.path.name}: ' + ', '.join(self.sheets)
+
     def _ask(self, *question, failed='cannot do it'):
         answer = self._child.ask(*question)
         need('error' not in answer,
@@ -210,9 +117,6 @@ class _Asked:
 # %% ../../nbs/sheets/05_engine.ipynb #8aa4f346
 class Engine(_Asked):
     "A workbook in a spreadsheet engine: recalculated, and open to changes"
-    def __repr__(self)->str:
-        return f'Engine with {self.path.name}: ' + ', '.join(self.sheets)
-
     def cell(self,
         sheet:str, # name of a sheet
         row:int,   # row, counted from 1

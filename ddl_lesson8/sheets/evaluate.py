@@ -19,7 +19,7 @@ from .values import (BLANK, FAULT, LOST, VALUE, Cells, Functions,
                                        from_rows, letter_of, numbers_of, operate)
 from .values import _any, _broken, _code, _last_sum, _with_fault
 
-# %% ../../nbs/sheets/05_evaluate.ipynb #fca0037e
+# %% ../../nbs/sheets/05_evaluate.ipynb #adb1f0e5
 class OneByOne(Exception):
     "The formulas need results of different sizes: compute them one by one"
 class NeedsCells(Exception): "A range depends on the content of cells"
@@ -29,6 +29,7 @@ class Faulty(Exception):
         fault:torch.Tensor # error numbers
     ): self.fault = fault
 
+# %% ../../nbs/sheets/05_evaluate.ipynb #8b16859a
 class Place(NamedTuple):
     "Where ranges lie, one for each formula; rows and columns are counted from 1"
     sheet: str
@@ -121,9 +122,43 @@ class Context(View):
     )->torch.Tensor: # numbers from 0 to below 1
         "Draw random numbers"
         device = self.generator.device if self.generator else self.like.device
-        drawn = torch.rand(shape, generator=self.generator, dtype=self.like.dtype,
-                           device=device)
-        return drawn.to(self.like.device)
+        return torch.rand(shape, generator=self.generator, dtype=self.like.dtype,
+                          device=device).to(self.like.device)
+
+# %% ../../nbs/sheets/05_evaluate.ipynb #710c4ba7
+class SmallSheet(Context):
+    "One formula beside a small sheet of values"
+    def __init__(self,
+        rows=((None,),),         # rows of Python values; the first stands in A1
+        row:int=2,               # the formula's own row
+        functions:dict|None=None, # `Function` by name
+        dtype=torch.float64      # of the numbers
+    ):
+        super().__init__(torch.zeros((), dtype=dtype), [row], [100], functions)
+        self.cells = from_rows(rows, self.like, texts=self.texts)
+    def position(self,
+        node:Leaf # a range
+    )->Place: # a whole column ends with the sheet
+        "Where a range lies"
+        t, l, b, r = node.at(int(self.rows), int(self.cols))
+        if b == MAX_ROWS: b = max(t, self.cells.size[-2])
+        if r == MAX_COLS: r = max(l, self.cells.size[-1])
+        one = lambda v: torch.tensor([v])
+        return Place('', one(t), one(l), one(b - t + 1), one(r - l + 1))
+    def read(self,
+        place:Place # of one range
+    )->Cells: # (1, rows, columns)
+        "The values of a range; blank beyond the sheet"
+        (h, w), (rows, cols) = place.sizes(), self.cells.size[-2:]
+        if _any(place.bad()): return self.constant(Fault('#REF!'))
+        r, c = (int(place.top) - 1 + torch.arange(h)[:, None],
+                int(place.left) - 1 + torch.arange(w))
+        inside = (r < rows) & (c < cols)
+        pick = lambda t: t.expand(self.cells.size)[..., r.clamp(max=rows - 1),
+                                                   c.clamp(max=cols - 1)]
+        kind = torch.where(inside, pick(self.cells.full_kind()), BLANK)
+        return Cells(torch.where(inside, pick(self.cells.num), 0.),
+                     kind, True, self.texts).plain()
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #ff27299c
 def meet(
@@ -175,31 +210,6 @@ def locate(
     fold = lambda f, xs: xs[0] if len(xs) == 1 else f(xs[0], fold(f, xs[1:]))
     t, l, b, r = fold(low, top), fold(low, left), fold(high, bottom), fold(high, right)
     return Place(places[0].sheet, t, l, (b - t).clamp(min=0), (r - l).clamp(min=0))
-
-# %% ../../nbs/sheets/05_evaluate.ipynb #32990b42
-def evaluate(
-    node,              # tree of a formula
-    ctx:Context,       # what formulas see
-    array:bool=False,  # compute ranges as a whole?
-    whole:bool=False   # hand over ranges as they are?
-)->Cells: # (..., formulas or 1, rows, columns)
-    "Compute a tree for many formulas at once"
-    quick = ctx.shortcut(node, array)
-    if quick is not None: return quick
-    if isinstance(node, (Number, Text, Logical)): return ctx.constant(node.value)
-    if isinstance(node, Param): return ctx.param(node)
-    if isinstance(node, Fault): return ctx.constant(node)
-    if isinstance(node, Empty): return ctx.constant(None)
-    if isinstance(node, Array):
-        return from_rows([[v if isinstance(v, Fault) else v.value for v in r]
-                          for r in node.rows], ctx.like, texts=ctx.texts)
-    if isinstance(node, Unary): return _unary(node, ctx, array)
-    if isinstance(node, Call): return _call(node, ctx, array, whole)
-    if isinstance(node, Chain) and node.ops[0] == ',':
-        # several ranges are no single value
-        return _union(node, ctx) if whole else ctx.constant(Fault('#VALUE!'))
-    if isinstance(node, Chain) and not is_range(node): return _chain(node, ctx, array)
-    return _range(node, ctx, array or whole)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #763868b0
 def _chain(node, ctx, array): # a + b - c
@@ -279,40 +289,30 @@ def _keep_lost(out, values):
                               _code(lost.flatten(-2).any(-1)[..., None, None], LOST))
     return out
 
-# %% ../../nbs/sheets/05_evaluate.ipynb #710c4ba7
-class SmallSheet(Context):
-    "One formula beside a small sheet of values"
-    def __init__(self,
-        rows=((None,),),         # rows of Python values; the first stands in A1
-        row:int=2,               # the formula's own row
-        functions:dict|None=None, # `Function` by name
-        dtype=torch.float64      # of the numbers
-    ):
-        super().__init__(torch.zeros((), dtype=dtype), [row], [100], functions)
-        self.cells = from_rows(rows, self.like, texts=self.texts)
-    def position(self,
-        node:Leaf # a range
-    )->Place: # a whole column ends with the sheet
-        "Where a range lies"
-        t, l, b, r = node.at(int(self.rows), int(self.cols))
-        if b == MAX_ROWS: b = max(t, self.cells.size[-2])
-        if r == MAX_COLS: r = max(l, self.cells.size[-1])
-        one = lambda v: torch.tensor([v])
-        return Place('', one(t), one(l), one(b - t + 1), one(r - l + 1))
-    def read(self,
-        place:Place # of one range
-    )->Cells: # (1, rows, columns)
-        "The values of a range; blank beyond the sheet"
-        (h, w), (rows, cols) = place.sizes(), self.cells.size[-2:]
-        if _any(place.bad()): return self.constant(Fault('#REF!'))
-        r, c = (int(place.top) - 1 + torch.arange(h)[:, None],
-                int(place.left) - 1 + torch.arange(w))
-        inside = (r < rows) & (c < cols)
-        pick = lambda t: t.expand(self.cells.size)[..., r.clamp(max=rows - 1),
-                                                   c.clamp(max=cols - 1)]
-        kind = torch.where(inside, pick(self.cells.full_kind()), BLANK)
-        return Cells(torch.where(inside, pick(self.cells.num), 0.),
-                     kind, True, self.texts).plain()
+# %% ../../nbs/sheets/05_evaluate.ipynb #32990b42
+def evaluate(
+    node,              # tree of a formula
+    ctx:Context,       # what formulas see
+    array:bool=False,  # compute ranges as a whole?
+    whole:bool=False   # hand over ranges as they are?
+)->Cells: # (..., formulas or 1, rows, columns)
+    "Compute a tree for many formulas at once"
+    quick = ctx.shortcut(node, array)
+    if quick is not None: return quick
+    if isinstance(node, (Number, Text, Logical)): return ctx.constant(node.value)
+    if isinstance(node, Param): return ctx.param(node)
+    if isinstance(node, Fault): return ctx.constant(node)
+    if isinstance(node, Empty): return ctx.constant(None)
+    if isinstance(node, Array):
+        return from_rows([[v if isinstance(v, Fault) else v.value for v in r]
+                          for r in node.rows], ctx.like, texts=ctx.texts)
+    if isinstance(node, Unary): return _unary(node, ctx, array)
+    if isinstance(node, Call): return _call(node, ctx, array, whole)
+    if isinstance(node, Chain) and node.ops[0] == ',':
+        # several ranges are no single value
+        return _union(node, ctx) if whole else ctx.constant(Fault('#VALUE!'))
+    if isinstance(node, Chain) and not is_range(node): return _chain(node, ctx, array)
+    return _range(node, ctx, array or whole)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #358fbabb
 def calculate(

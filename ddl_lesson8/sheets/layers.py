@@ -163,9 +163,9 @@ def _check_linear(x, w, bias, label): # do the shapes fit?
     need(bias is None or bias.shape == n_out,
          f"{label!r}: a bias of shape {n_out} is needed, not {bias}")
 
-# %% ../../nbs/sheets/08_layers.ipynb #c7f8d54c
+# %% ../../nbs/sheets/08_layers.ipynb #c17aa107
 class Products(Grid):
-    "Layers that multiply and add"
+    "Matrix products"
     @laid_out
     def matmul(self,
         a:Block, # (n, k)
@@ -185,6 +185,9 @@ class Products(Grid):
         shape = a.shape[0], b.shape[1]
         return self.formula(shape, cell, label, array=not same, **kwargs)
 
+# %% ../../nbs/sheets/08_layers.ipynb #40e7a8a5
+class Linear(Products):
+    "Layers that multiply and add"
     @laid_out
     def linear(self,
         x:Block, # (in,), (batch, in), or channels (in, height, width)
@@ -208,7 +211,7 @@ class Products(Grid):
         return self.formula(shape, cell, label, array=array, **kwargs)
 
 # %% ../../nbs/sheets/08_layers.ipynb #c8376826
-class Ratings(Products):
+class Ratings(Linear):
     "Predictions of a recommender"
     @laid_out
     def dot_bias(self,
@@ -265,7 +268,7 @@ class Activations(Grid):
             return f'EXP({x.ref(*i, on=self)}-MAX({row}))/{_shifted(row)}'
         return self.formula(x.shape, cell, label, **kwargs)
 
-# %% ../../nbs/sheets/08_layers.ipynb #2cc41293
+# %% ../../nbs/sheets/08_layers.ipynb #6c45d541
 def _total(sheet, terms, n, reduction, label, kwargs): # the sum of n terms, or the mean
     need(reduction in ('mean', 'sum'),
          f"{label!r}: reduction is {reduction!r}; choose 'mean', 'sum' or 'none'")
@@ -284,35 +287,9 @@ def _distance(sheet, x, y, each, reduction, label, kwargs): # of differences, by
                      for c in product(*map(range, x.lead)))
     return _total(sheet, terms, math.prod(x.shape), reduction, label, kwargs)
 
-def _picked(x, target, i, row, on): # the output at the target
-    if target.shape == x.shape: return f'SUMPRODUCT({row},{last_line(target, i, on)})'
-    where = target.ref(*(i[:-1] if target.shape else ()), on=on)
-    return f'INDEX({row},{where}+1)'
-
-# %% ../../nbs/sheets/08_layers.ipynb #d0a807b1
-class Losses(Activations):
-    "How far predictions are from targets"
-    @laid_out
-    def cross_entropy(self,
-        x:Block,      # outputs before softmax, (n,) or (batch, n)
-        # class ids from 0, () or (batch,), or one-hot rows shaped like `x`
-        target:Block,
-        reduction:str='mean', # 'mean', 'sum' or 'none'
-        label:str='cross-entropy', # written above the block
-        **kwargs
-    )->Block: # one number, or (batch,) without reduction
-        "Write the cross-entropy loss, as `F.cross_entropy` computes it"
-        fit = len(x.shape) in (1, 2) and target.shape in (x.shape, x.shape[:-1])
-        need(fit, f"{label!r}: outputs {x.shape} and targets {target.shape} do not fit")
-        def one(*b):
-            row = last_line(x, (*b, 0), self)
-            picked = _picked(x, target, (*b, 0), row, self)
-            return f'MAX({row})+LN({_shifted(row)})-{picked}'
-        shape = x.shape[:-1]
-        if reduction == 'none': return self.formula(shape, one, label, **kwargs)
-        terms = [one(*i) for i in product(*map(range, shape))]
-        return _total(self, '+'.join(terms), len(terms), reduction, label, kwargs)
-
+# %% ../../nbs/sheets/08_layers.ipynb #acb32eff
+class Distances(Activations):
+    "How far numbers are from each other"
     @laid_out
     def mse(self,
         x:Block, # predictions, any shape
@@ -336,6 +313,35 @@ class Losses(Activations):
         "Write the absolute error, as `F.l1_loss` computes it"
         size = lambda a, b: f'ABS({a}-{b})'
         return _distance(self, x, y, size, reduction, label, kwargs)
+
+# %% ../../nbs/sheets/08_layers.ipynb #09b8addc
+def _picked(x, target, i, row, on): # the output at the target
+    if target.shape == x.shape: return f'SUMPRODUCT({row},{last_line(target, i, on)})'
+    where = target.ref(*(i[:-1] if target.shape else ()), on=on)
+    return f'INDEX({row},{where}+1)'
+
+class Losses(Distances):
+    "How far predictions are from targets"
+    @laid_out
+    def cross_entropy(self,
+        x:Block,      # outputs before softmax, (n,) or (batch, n)
+        # class ids from 0, () or (batch,), or one-hot rows shaped like `x`
+        target:Block,
+        reduction:str='mean', # 'mean', 'sum' or 'none'
+        label:str='cross-entropy', # written above the block
+        **kwargs
+    )->Block: # one number, or (batch,) without reduction
+        "Write the cross-entropy loss, as `F.cross_entropy` computes it"
+        fit = len(x.shape) in (1, 2) and target.shape in (x.shape, x.shape[:-1])
+        need(fit, f"{label!r}: outputs {x.shape} and targets {target.shape} do not fit")
+        def one(*b):
+            row = last_line(x, (*b, 0), self)
+            picked = _picked(x, target, (*b, 0), row, self)
+            return f'MAX({row})+LN({_shifted(row)})-{picked}'
+        shape = x.shape[:-1]
+        if reduction == 'none': return self.formula(shape, one, label, **kwargs)
+        terms = [one(*i) for i in product(*map(range, shape))]
+        return _total(self, '+'.join(terms), len(terms), reduction, label, kwargs)
 
 # %% ../../nbs/sheets/08_layers.ipynb #09572ae2
 class Dropout(NamedTuple):

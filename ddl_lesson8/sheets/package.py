@@ -63,7 +63,7 @@ MAX_RATIO, SMALL_PART = 300, 8 << 20
 MAX_DEPTH, MAX_ELEMENTS = 64, 4_000_000 # XML elements inside each other; in one part
 _MAX_TREE = 400_000 # elements of a part that is kept as a whole
 
-# %% ../../nbs/sheets/02_package.ipynb #1e47c10e
+# %% ../../nbs/sheets/02_package.ipynb #898716ea
 MAIN = '{http://schemas.openxmlformats.org/spreadsheetml/2006/main}'
 REL = '{http://schemas.openxmlformats.org/officeDocument/2006/relationships}'
 _OOXML = '{http://purl.oclc.org/ooxml/'
@@ -71,6 +71,7 @@ _OOXML = '{http://purl.oclc.org/ooxml/'
 STRICT = _OOXML + 'spreadsheetml/main}', _OOXML + 'officeDocument/relationships}'
 _USUAL = dict(zip(STRICT, (MAIN, REL)))
 
+# %% ../../nbs/sheets/02_package.ipynb #12856457
 class Guard:
     "Counts the elements of a part, and refuses definitions of its own"
     def __init__(self, most): self.depth, self.left = 0, most
@@ -87,6 +88,7 @@ class Guard:
         raise SheetError('its XML defines a document type, which no spreadsheet '
                          'program writes')
 
+# %% ../../nbs/sheets/02_package.ipynb #ef4611c5
 class _Tree(ElementTree.TreeBuilder):
     "Builds a tree, within limits"
     def __init__(self):
@@ -100,8 +102,8 @@ def _usual(name): # the strict form of the format has other namespaces
     space, brace, local = name.rpartition('}')
     return _USUAL.get(space + brace, space + brace) + local
 
-# %% ../../nbs/sheets/02_package.ipynb #3f00eb67
-def parse_xml(data): # root of a tree with the usual namespaces
+# %% ../../nbs/sheets/02_package.ipynb #1b8a7c3f
+def _parse_xml(data): # root of a tree with the usual namespaces
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import DefusedXMLParser
     parser = DefusedXMLParser(target=_Tree(), forbid_dtd=True)
@@ -116,7 +118,8 @@ def parse_xml(data): # root of a tree with the usual namespaces
             n.attrib.clear(), n.attrib.update(attrs)
     return root
 
-class Link(NamedTuple): # from one part to another
+# %% ../../nbs/sheets/02_package.ipynb #0c31f3ec
+class _Link(NamedTuple): # from one part to another
     kind: str      # the last word of its type, for example 'worksheet'
     target: str    # a part, or an address outside
     outside: bool
@@ -124,7 +127,7 @@ class Link(NamedTuple): # from one part to another
 _REL_TYPES = ('http://schemas.openxmlformats.org/officeDocument/2006/relationships/',
               'http://purl.oclc.org/ooxml/officeDocument/relationships/')
 
-def link_kind(type): # 'worksheet' of a type that the format knows, else the whole of it
+def _link_kind(type): # 'worksheet' of a type that the format knows, else the whole of it
     return next((type.removeprefix(t) for t in _REL_TYPES if type.startswith(t)), type)
 
 # %% ../../nbs/sheets/02_package.ipynb #86448064
@@ -149,8 +152,8 @@ def _checked_parts(path, infos): # an archive's list of parts, by their names in
         parts[name.lower()] = i
     return parts
 
-# %% ../../nbs/sheets/02_package.ipynb #0344fba1
-class Archive:
+# %% ../../nbs/sheets/02_package.ipynb #3a24820b
+class _Opened:
     "An archive, open and checked"
     def __init__(self, path, data=None): # data: the bytes, where not on the disk
         self.path = Path(path)
@@ -179,6 +182,9 @@ class Archive:
     def _broken(self, where, e):
         raise SheetError(f"{self.path}: is damaged or cut off{where} ({e})") from None
 
+# %% ../../nbs/sheets/02_package.ipynb #2fb19736
+class _Archive(_Opened):
+    "The parts of an archive"
     def read(self, part): # the bytes of a part
         info = self.parts.get(part.lower())
         self.sane(info, f"is damaged ({part} is missing)")
@@ -189,13 +195,13 @@ class Archive:
 
     def tree(self, part): # its XML
         data = self.read(part)
-        try: return parse_xml(data)
+        try: return _parse_xml(data)
         except SheetError as e: raise SheetError(f"{self.path}: {part}: {e}") from None
         except BROKEN as e:
             raise SheetError(f"{self.path}: is damaged inside {part} ({e})") from None
 
 # %% ../../nbs/sheets/02_package.ipynb #16e6474e
-class Package(Archive):
+class Package(_Archive):
     "The archive of a workbook: parts with links between them"
     def __init__(self, path, data=None):
         super().__init__(path, data)
@@ -211,7 +217,7 @@ class Package(Archive):
         advice = '; save it as .xlsx' if other else ''
         raise SheetError(f"{self.path}: is not a workbook (.xlsx){advice}")
 
-    def links(self, part): # `Link` by its Id
+    def links(self, part): # `_Link` by its Id
         above, name = posixpath.split(part)
         rels = posixpath.join(above, '_rels', name + '.rels')
         if not self.has(rels): return {}
@@ -220,7 +226,7 @@ class Package(Archive):
             target = unquote(target)
             if not outside: target = posixpath.join('/', above, target)
             if not outside: target = posixpath.normpath(target).lstrip('/')
-            return Link(link_kind(r.get('Type', '')), target, outside)
+            return _Link(_link_kind(r.get('Type', '')), target, outside)
         return {r.get('Id'): link(r) for r in self.tree(rels)}
 
     def copy(self, new): # bytes; equal contents give equal bytes
@@ -240,7 +246,7 @@ class Package(Archive):
 # how our unfinished files are called; seconds after which one is a leftover
 _PREFIX, _OLD = '.ddl8-', 3600
 
-def writable(path): # raise before any work when the target cannot be written
+def _writable(path): # raise before any work when the target cannot be written
     path = Path(path)
     folder = path.parent
     try:
@@ -288,7 +294,7 @@ def _umask(): # what a new file may not allow
 # the disk
 def replacing(path):
     path = Path(path)
-    writable(path)
+    _writable(path)
     target, name = path.resolve(), None
     try:
         _sweep(target.parent)

@@ -14,6 +14,8 @@ from pathlib import Path
 from .address import Area, SheetError, cell_name, col_name, parse_area
 from .engine import Engine
 from .book import Book
+from .module import SheetModule
+from .from_model import WorkbookModel
 
 # %% ../../nbs/sheets/24_view.ipynb #8bfe5e93
 def _colour(c): # '#rrggbb' of an openpyxl colour, or None
@@ -229,6 +231,32 @@ def view(
     if isinstance(shown, str): return _Picture(svg, shown)
     if on_change is not None: shown.on_change(on_change)
     return shown
+
+# %% ../../nbs/sheets/24_view.ipynb #d15b1a71
+_MOST = 20_000 # cells that are shown without being asked for
+
+def _n_cells(workbook): # about how many there are to draw
+    if isinstance(workbook, Book): return sum(len(s.cells) for s in workbook.sheets.values())
+    if isinstance(workbook, SheetModule): return sum(len(g.rows) for g in workbook.groups)
+    return workbook.n_formulas
+
+def _shown(workbook, **kwargs): # what a notebook shows, by kind; None for text alone
+    if _n_cells(workbook) > _MOST: return None
+    written = isinstance(workbook, WorkbookModel)
+    try: live = view(workbook, workbook.output.sheet.name if written else None)
+    except (SheetError, OSError): return None # the file has gone, or is no workbook any more
+    if isinstance(live, _Picture): found = {'text/html': live._repr_html_()}, {}
+    else: found = live._repr_mimebundle_(**kwargs)
+    data, about = found if isinstance(found, tuple) else (found, {})
+    return {**data, 'text/plain': repr(workbook)}, about
+
+def _show_written(written): # the sheet and the report
+    from IPython.display import HTML, display
+    if (shown := _shown(written)): display(shown[0], raw=True, metadata=shown[1])
+    display(HTML(written._repr_html_()))
+
+Book._repr_mimebundle_ = SheetModule._repr_mimebundle_ = _shown
+WorkbookModel._ipython_display_ = _show_written
 
 # %% ../../nbs/sheets/24_view.ipynb #a1de78a9
 def _tint(slope, largest): # red above zero, blue below

@@ -25,7 +25,7 @@ TAGS = {space.strip('{') + tag: tag for space in (MAIN, STRICT[0])
 @dataclass(slots=True)
 # a cell as it stands in the file; `start`, `end` and the spans are positions in its
 # bytes
-class Raw:
+class _Raw:
     row: int
     col: int
     attrs: dict
@@ -62,7 +62,7 @@ def whole(text, what): # a whole number as the format writes one
 def edges(text): # 'A1:B2' -> its four edges
     return tuple(parse_area(text)[1:])
 
-# %% ../../nbs/sheets/02a_walk.ipynb #3cde9d6d
+# %% ../../nbs/sheets/02a_walk.ipynb #82c393d9
 class _Rows:
     "Where a walk through a sheet is"
     def __init__(self, take):
@@ -88,9 +88,15 @@ class _Rows:
         row, self.col = _address(at) if at else (self.row, self.col + 1)
         if row != self.row: raise SheetError(f'its cell {at} stands in row {self.row}')
         if self.col > MAX_COLS: raise SheetError(f'its row {row} runs out of the sheet')
-        self.cell = Raw(row, self.col, attrs, self.parser.CurrentByteIndex)
+        self.cell = _Raw(row, self.col, attrs, self.parser.CurrentByteIndex)
 
-    def inside(self, tag, attrs): # of a cell
+# %% ../../nbs/sheets/02a_walk.ipynb #35517f95
+class _Inside(_Rows):
+    "What a walk meets inside a cell"
+    def text(self, words):
+        if self.words is not None: self.words.append(words)
+
+    def inside(self, tag, attrs): # something begins
         cell, here = self.cell, self.parser.CurrentByteIndex
         if tag in ('row', 'sheetData'): raise SheetError('a row stands inside a cell')
         if tag == 'v' or tag == 'f' or tag == 't' and not self.skip: self.words = []
@@ -103,8 +109,18 @@ class _Rows:
         elif tag == 'rPh': self.skip += 1
         elif tag == 'extLst': cell.ext_span = here
 
+    def close(self, tag, cell, here): # it ends
+        if tag == 'v': cell.value = ''.join(self.words)
+        elif tag == 'f':
+            cell.formula, cell.f_span = ''.join(self.words), (cell.f_span, here)
+        elif tag == 'extLst': cell.ext_span = (cell.ext_span, here)
+        elif tag == 'rPh': self.skip -= 1
+        elif tag == 't' and not self.skip:
+            cell.inline = (cell.inline or '') + ''.join(self.words)
+        if tag in 'fvt': self.words = None
+
 # %% ../../nbs/sheets/02a_walk.ipynb #49541749
-class Walk(_Rows):
+class Walk(_Inside):
     "Walks through the XML of a sheet: hands each cell to `take`, keeps places of rows"
     def run(self, data): # bytes
         p, self.guard = self.parser, Guard(MAX_ELEMENTS)
@@ -112,9 +128,6 @@ class Walk(_Rows):
         p.StartElementHandler, p.EndElementHandler = self.start, self.end
         p.CharacterDataHandler = self.text
         p.Parse(data, True)
-
-    def text(self, words):
-        if self.words is not None: self.words.append(words)
 
     def start(self, tag, attrs):
         guard = self.guard
@@ -145,13 +158,3 @@ class Walk(_Rows):
         elif cell is not None: self.close(tag, cell, here)
         elif tag == 'row' and self.in_row: self.rows[-1][2], self.in_row = here, False
         elif tag == 'sheetData' and self.data: self.data[1] = here
-
-    def close(self, tag, cell, here): # something inside a cell ends
-        if tag == 'v': cell.value = ''.join(self.words)
-        elif tag == 'f':
-            cell.formula, cell.f_span = ''.join(self.words), (cell.f_span, here)
-        elif tag == 'extLst': cell.ext_span = (cell.ext_span, here)
-        elif tag == 'rPh': self.skip -= 1
-        elif tag == 't' and not self.skip:
-            cell.inline = (cell.inline or '') + ''.join(self.words)
-        if tag in 'fvt': self.words = None

@@ -126,7 +126,7 @@ class XlsxFile:
         "One cell; a blank one is of type 'empty'"
         return self.cells(sheet).get((row, col), Cell())
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #dbb1941b
+# %% ../../nbs/sheets/02b_xlsx.ipynb #0adf3c02
 _ESCAPE = re.compile(r'_x([0-9A-Fa-f]{4})_')
 _NOT_XML = re.compile('[\x00-\x08\x0b-\x1f\ufffe\uffff]')
 
@@ -153,6 +153,7 @@ def check_text(text, where): # raise where a cell cannot hold it
     need(not odd, odd and f"{where}: the text {ascii(text[:30])} holds "
                           f"U+{ord(odd[0]):04X}, which is not a character")
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #b85e702c
 def _day(text, date1904): # a date in ISO form as the number that Excel counts with
     first = datetime(1899, 12, 30)
     if text[2:3] == ':': # only a time of the day
@@ -194,7 +195,7 @@ def _content(raw, strings, date1904): # the value of a cell
 # %% ../../nbs/sheets/02b_xlsx.ipynb #972cd7d6
 MAX_NESTING = 128 # parentheses inside each other; Excel allows 64 functions
 
-def check_formula(text): # raise where no spreadsheet program would take it
+def _check_formula(text): # raise where no spreadsheet program would take it
     need(len(text) <= 2 * MAX_FORMULA,
          f'its formula has {len(text):,} characters; Excel allows {MAX_FORMULA:,}')
     if text.count('(') <= MAX_NESTING: return text
@@ -214,7 +215,7 @@ class _Shared:
 
     def add_shared(self, raw, at, value):
         key = raw.f_attrs.get('si')
-        text = check_formula(raw.formula.removeprefix('=')) if raw.formula else ''
+        text = _check_formula(raw.formula.removeprefix('=')) if raw.formula else ''
         if raw.formula:
             new = 'ref' in raw.f_attrs or key not in self.shared
             if new: self.shared[key] = text, *at
@@ -266,7 +267,7 @@ class _Cells(_Shared):
             text = f"TABLE({a.get('r1', '')},{a.get('r2', '')})"
             self.cells[at] = Cell(value, text, 'table', ref)
             return
-        text = check_formula((raw.formula or '').strip().removeprefix('='))
+        text = _check_formula((raw.formula or '').strip().removeprefix('='))
         if kind != 'array': ref, kind = None, 'normal'
         elif raw.attrs.get('cm') in self.dynamic: kind = 'dynamic'
         if text: self.cells[at] = Cell(value, text, kind, ref)
@@ -289,7 +290,7 @@ def _read_sheet(name, data, reader, where): # bytes of a sheet -> `SheetData`
     except SheetError as e: raise SheetError(f"{where}: {e}") from None
     except BROKEN as e: raise SheetError(f"{where} is damaged ({e})") from None
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #ff43af94
+# %% ../../nbs/sheets/02b_xlsx.ipynb #a68986e0
 class _Strings:
     "Walks through the list of texts"
     def __init__(self):
@@ -326,6 +327,7 @@ class _Strings:
             self.found.append(unescape(''.join(self.text)))
             self.text = None
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #b2335ea4
 def _read_strings(package, parts): # the list of texts of a workbook
     if not parts: return []
     data, walk = package.read(parts[0]), _Strings()
@@ -441,7 +443,7 @@ def _read_table(package, part, sheet): # a `Table`
         raise SheetError(
             f"{package.path}: a table of sheet {sheet!r} is damaged ({e})") from None
 
-# %% ../../nbs/sheets/02b_xlsx.ipynb #19866dd9
+# %% ../../nbs/sheets/02b_xlsx.ipynb #706c9d67
 # (root of the main part, its links, [(name, kind, part)] of all sheets)
 def sheet_parts(package):
     root, links = package.tree(package.main), package.links(package.main)
@@ -455,6 +457,7 @@ def sheet_parts(package):
     package.sane(len(set(names)) == len(names), 'is damaged (two sheets have one name)')
     return root, links, [(name, link.kind, link.target) for name, link in rows]
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #37d7e316
 def _names(package, root, sheets): # defined names by (sheet or None, NAME)
     found = {}
     for n in root.iter(MAIN + 'definedName'):
@@ -462,7 +465,7 @@ def _names(package, root, sheets): # defined names by (sheet or None, NAME)
                              (n.text or '').strip().removeprefix('='))
         sheet = (sheets[int(local)][0] if re.fullmatch('[0-9]{1,5}', local)
                  and int(local) < len(sheets) else None)
-        try: check_formula(text)
+        try: _check_formula(text)
         except SheetError as e:
             raise SheetError(f"{package.path}: the defined name {name!r} is damaged: "
                              f"{e}") from None

@@ -60,39 +60,62 @@ def _number(kind, least, name): # an argument's type
 
 _whole = _number(int, 1, 'a whole number')
 def _parts(text): return text if text == 'auto' else _whole(text)
+def _share(text):
+    value = _number(float, 0, 'a share')(text)
+    if value >= 1: raise argparse.ArgumentTypeError(f"a share from 0 up and below 1, so that rows to train on are left, not {text}")
+    return value
+def _text(text):
+    if not text.strip(): raise argparse.ArgumentTypeError("a name, not an empty text")
+    return text
 
 def _train_arguments():
     p = argparse.ArgumentParser('ddl8-train', description="Train a model of ratings, or of a table, and keep it in a folder; also under torchrun, see 'python -m ddl_lesson8.train'")
-    p.add_argument('table', help='CSV or Parquet file, or a folder of them')
-    p.add_argument('--out', required=True, help='folder of the model; made when it is not there')
+    p.add_argument('table', type=_text, help='CSV or Parquet file, or a folder of them')
+    p.add_argument('--out', type=_text, required=True, help='folder of the model; made when it is not there')
     p.add_argument('--model', choices=['dot', 'network', 'table'], default='dot', help='dot product, network over embeddings, or a table with a target')
-    p.add_argument('--target', help='column to predict, for --model table')
-    for name in ('user', 'item', 'rating', 'timestamp'): p.add_argument(f'--{name}', help=f'column of {name}s')
+    p.add_argument('--target', type=_text, help='column to predict, for --model table')
+    for name in ('user', 'item', 'rating', 'timestamp'): p.add_argument(f'--{name}', type=_text, help=f'column of {name}s')
     p.add_argument('--factors', type=_whole, default=50)
     p.add_argument('--epochs', type=_whole, default=5)
     p.add_argument('--batch', type=_whole, help='rows in a batch')
     p.add_argument('--lr', type=_number(float, 1e-12, 'a number'), help='largest learning rate')
-    p.add_argument('--valid', type=float, default=.1, help='share of rows to judge by')
+    p.add_argument('--valid', type=_share, default=.1, help='share of rows to judge by')
     p.add_argument('--split', choices=['random', 'time'], default='random')
     p.add_argument('--duplicates', choices=['error', 'last', 'keep'], default='error')
     p.add_argument('--seed', type=_number(int, 0, 'a whole number'), default=0)
-    p.add_argument('--checkpoint', help='file to save after each epoch')
+    p.add_argument('--checkpoint', type=_text, help='file to save after each epoch')
     p.add_argument('--resume', action='store_true', help='go on with the checkpoint, if it is there')
     p.add_argument('--scan', action='store_true', help='prepare columns on disk first, as is done for large files')
     p.add_argument('--shard', type=_parts, help="under torchrun: cut large tables, 'auto' or a number")
     p.add_argument('--json', action='store_true', help='end with one line of JSON')
     return p
 
+# %% ../../nbs/train/08_command.ipynb #c3728510
+_COLUMNS = 'user', 'item', 'rating', 'timestamp'
+
+def _check_order(a): # arguments that do not go together
+    other = (*_COLUMNS, 'factors', 'split', 'duplicates', 'scan') if a.model == 'table' else ('target',)
+    for name in other:
+        if getattr(a, name) != _train_arguments().get_default(name): raise ValueError(f"--{name} does not go with --model {a.model}")
+    if a.model == 'table' and not a.target: raise ValueError("--model table needs --target, the column to predict")
+    if a.model == 'network' and a.scan: raise ValueError("--scan goes with --model dot only: ratings on disk are trained with it")
+    if a.split == 'time' and not a.timestamp: raise ValueError("--split time needs --timestamp, the name of a column")
+    named = [c for c in (getattr(a, n) for n in _COLUMNS) if c]
+    if len({*named}) < len(named): raise ValueError(f"a column has two roles in {named}: name three columns, and a fourth for the timestamp")
+    if a.resume and not a.checkpoint: raise ValueError("--resume needs --checkpoint, the file to go on with")
+    if a.checkpoint and (Path(a.checkpoint).is_dir() or not Path(a.checkpoint).parent.is_dir()): raise ValueError(f"--checkpoint {a.checkpoint} is a folder, or in none that is there: name a file")
+    world = int(os.environ.get('WORLD_SIZE', 1))
+    if a.batch and a.batch < world: raise ValueError(f"--batch {a.batch} cannot be dealt to {world} processes")
+    if isinstance(a.shard, int) and world % a.shard: raise ValueError(f"--shard {a.shard}: {world} process{'es' * (world > 1)} cannot be dealt into groups of {a.shard}; torchrun --nproc-per-node says how many there are")
+    if Path(a.out).exists() and not Path(a.out).is_dir(): raise ValueError(f"--out {a.out} is a file: name a folder for the model")
+    if not Path(a.table).exists(): raise FileNotFoundError(f"there is nothing at {a.table}")
+
 # %% ../../nbs/train/08_command.ipynb #986612ff
 def _learner_for(a, options): # the learner and its number of rows
     path = Path(a.table)
-    if not path.exists(): raise FileNotFoundError(f"there is nothing at {path}")
     options |= {k: v for k, v in dict(batch_size=a.batch, lr=a.lr).items() if v is not None}
-    if a.model == 'table':
-        if not a.target: raise ValueError("--model table needs --target, the column to predict")
-        return _table_learner(a, path, options)
-    names = {k: getattr(a, k) for k in ('user', 'item', 'rating') if getattr(a, k)}
-    if a.split == 'time' and not a.timestamp: raise ValueError("--split time needs --timestamp, the name of a column")
+    if a.model == 'table': return _table_learner(a, path, options)
+    names = {k: getattr(a, k) for k in _COLUMNS[:3] if getattr(a, k)}
     if a.scan or path.is_dir() or path.stat().st_size > _SMALL_FILE:
         if a.model != 'dot': raise ValueError("ratings on disk are trained with --model dot")
         scanned = _scan_once(path, dict(folder=Path(a.out)/'columns', timestamp=a.timestamp, valid=a.valid, split=a.split, seed=a.seed, duplicates=a.duplicates, **names))
@@ -123,16 +146,16 @@ def train_main(
 )->int: # 0 when all went well, 1 when the training failed, 2 when the input is not right
     "The command `ddl8-train`: a table to a model folder"
     a = _train_arguments().parse_args(argv)
+    try: _check_order(a)
+    except (OSError, ValueError) as e: return _sorry('ddl8-train', e, 2)
     if int(os.environ.get('WORLD_SIZE', 1)) > 1: importlib.import_module('ddl_lesson8.train.team').find_team(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
     first, start = int(os.environ.get('RANK', 0)) == 0, time.perf_counter()
     def say(text): print(text, file=sys.stderr) if first else None
     try:
         out = Path(a.out)
-        if out.exists() and not out.is_dir(): raise ValueError(f"--out {out} is a file: name a folder for the model")
         if first: out.mkdir(parents=True, exist_ok=True)
         learn, rows = _learner_for(a, dict(seed=a.seed, shard=a.shard, progress=None if sys.stderr.isatty() else False))
         say(f'{rows:,} rows, {sum(p.numel() for p in learn.model.parameters()):,} parameters, {a.epochs} epochs')
-        if a.resume and not a.checkpoint: raise ValueError("--resume needs --checkpoint, the file to go on with")
         learn.calls['after_epoch'] = [lambda l: say('  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in l.recorder.epochs[-1].items()))]
         learn.fit_one_cycle(a.epochs, checkpoint=a.checkpoint, go_on=a.resume)
         learn.save(out/'model.pt')
@@ -177,9 +200,9 @@ def best_items(
 # %% ../../nbs/train/08_command.ipynb #330db02a
 def _recommend_arguments():
     p = argparse.ArgumentParser('ddl8-recommend', description='Write the best items for each user')
-    p.add_argument('model', help='folder that ddl8-train made, or a saved learner')
-    p.add_argument('--out', required=True, help='file to write: .csv, .jsonl or .parquet')
-    p.add_argument('--users', help='file with one user a line; all users with a training rating when not given')
+    p.add_argument('model', type=_text, help='folder that ddl8-train made, or a saved learner')
+    p.add_argument('--out', type=_text, required=True, help='file to write: .csv, .jsonl or .parquet')
+    p.add_argument('--users', type=_text, help='file with one user a line; all users with a training rating when not given')
     p.add_argument('--top', type=_whole, default=10, help='items for each user')
     p.add_argument('--batch', type=_whole, default=1024, help='users at a time')
     p.add_argument('--include-seen', action='store_true', help='also items that the user has rated')
@@ -197,14 +220,16 @@ def recommend_main(
     "The command `ddl8-recommend`: a model folder to the best items of each user"
     a = _recommend_arguments().parse_args(argv)
     try:
-        kind, path = Path(a.out).suffix, Path(a.model)
-        if kind not in ('.csv', '.jsonl', '.parquet'): raise ValueError(f"--out ends with .csv, .jsonl or .parquet, not {kind!r}")
+        out, path = Path(a.out), Path(a.model)
+        if out.suffix not in _WRITERS: raise ValueError(f"--out ends with .csv, .jsonl or .parquet, not {out.suffix!r}")
+        if out.is_dir() or not out.parent.is_dir(): raise ValueError(f"--out {out} is {'a folder' if out.is_dir() else 'in no folder that is there'}: name a file to write")
+        names = _users_in(Path(a.users)) if a.users else None
         learn = load_learner(path/'model.pt' if path.is_dir() else path, device='cuda' if torch.cuda.is_available() else 'cpu')
         if not hasattr(learn, 'memory'): raise ValueError(f"{path} holds no model of ratings")
         if isinstance(learn.memory, DiskMemory) and not learn.memory.folder.exists(): learn.memory.folder = path/'columns' # the model folder was moved
-        rows = learn.find_rows(_users_in(Path(a.users)), 'user') if a.users else learn.memory.user.nonzero()[:, 0]
+        rows = learn.find_rows(names, 'user') if names else learn.memory.user.nonzero()[:, 0]
         lists = (_lists(learn, part, a) for part in rows.split(a.batch))
-        write_whole(a.out, lambda f: dict(zip(('.csv', '.jsonl', '.parquet'), (_write_csv, _write_lines, _write_parquet)))[kind](f, lists))
+        write_whole(out, lambda f: _WRITERS[out.suffix](f, lists))
     except (OSError, ValueError, TypeError, KeyError, ModuleNotFoundError) as e: return _sorry('ddl8-recommend', e, 2)
     print(f'the best {a.top} items of {len(rows):,} users are in {a.out}', file=sys.stderr)
     return 0
@@ -234,3 +259,5 @@ def _write_parquet(f, lists):
     schema = pa.schema(dict(user=pa.string(), rank=pa.int32(), item=pa.string(), rating=pa.float32()))
     with pq.ParquetWriter(f, schema) as out:
         for rows in lists: out.write_table(pa.table(dict(zip(HEAD, map(list, zip(*rows)))) if rows else {k: [] for k in HEAD}, schema=schema))
+
+_WRITERS = {'.csv': _write_csv, '.jsonl': _write_lines, '.parquet': _write_parquet}

@@ -9,11 +9,11 @@ __all__ = []
 
 # %% ../../nbs/train/00e_one_batch.ipynb #deac5315
 import math, time
-from dataclasses import asdict
 from functools import partial
 import torch
 from torch import nn
 from torch.nn import functional as F
+from .. import __version__
 from .batches import Data, _Threads, _as_calls, _no_interrupt, _suspect, check_shapes
 from .recorder import Recorder
 from .schedule import adamw, default_device, own_random, random_state, seeded
@@ -59,6 +59,8 @@ class _Joined(_Begun): # data on the device, and other processes
         self.n_inputs = len(self.data.train) - 1
 
     def _join(self): # the other processes
+        shapes = {f'shape of {n}': (tuple(t.shape), str(t.dtype)) for n, t in (*self.model.named_parameters(), *self.model.named_buffers())}
+        self.team.check_same(self._facts() | {'number of weights': len(shapes)} | shapes)
         for t in (*self.model.parameters(), *self.model.buffers()): torch.distributed.broadcast(t.data, 0)
         if self.team.shards > 1:
             if self.clip: raise ValueError("clip does not go with cut tables yet: pass shard=None or clip=None")
@@ -66,7 +68,7 @@ class _Joined(_Begun): # data on the device, and other processes
         join_layers(self.model, self.team)
 
     def _facts(self)->dict: # what all processes must have alike
-        return dict(version=torch.__version__, seed=self.seed, **{'training data': self.data.facts()}, plan=str(asdict(self.plan)), epoch=self.epoch)
+        return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': self.seed, 'training data': self.data and self.data.facts()}
 
     def _cut(self, state)->dict: # as the model's own tensors are cut
         own = self.model.state_dict()

@@ -13,6 +13,8 @@ export function connect(makeWorker, wasm) {
   ask('start', { wasm })
 }
 
+export function disconnect() { worker.terminate(); worker = null }
+
 export function ask(task, details) {
   const id = ++counter
   return new Promise((resolve, reject) => {

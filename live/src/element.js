@@ -128,7 +128,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
       button('−', 'smaller: the key [', () => this._zoom(this.zoom / 1.25)), button('+', 'larger: the key ]', () => this._zoom(this.zoom * 1.25)),
       button('⤢', 'fit the width: the key f', () => this._zoom(this._fit())), button('⊞', 'show the whole sheet: the key w', () => this._whole()),
       button('▶', 'walk through this block of formulas', () => this._walk()), chance ? button('⚄', 'new random numbers', () => this.recalculate()) : '',
-      button('↶', 'undo', () => this.undo()), button('⟲', 'put everything back', () => this.reset()), button('⤓', 'download this workbook as edited', () => this.download()))
+      button('↶', 'undo', () => this.undo()), button('⟲', 'put everything back', () => this.reset()), this.hasAttribute('src') ? button('⤓', 'download this workbook as edited', () => this.download()) : '')
   }
 
   _fit(room = this.clientWidth - 4) { return Math.max(room < 600 ? .65 : FAR, Math.min(MOST, room / this.grid.width)) } // on a phone, part of it, to be read
@@ -271,6 +271,6 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     }
     look()
     const watch = new MutationObserver(look)
-    for (const node of [document.documentElement, document.body]) watch.observe(node, { attributes: true, attributeFilter: ['class', 'data-bs-theme', 'data-theme'] })
+    for (const node of [document.documentElement, document.body]) watch.observe(node, { attributes: true, attributeFilter: ['class', 'data-bs-theme', 'data-theme', 'data-jp-theme-light'] })
   }
 }
