@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/files.html.md"""
 __all__ = []
 
 # %% ../../nbs/data/00_files.ipynb #0e28a492
-import errno, glob, hashlib, io, itertools, json, os, re, socket, stat, threading, time
+import errno, glob, hashlib, itertools, json, os, re, socket, stat, time
 from collections import OrderedDict
 from pathlib import Path
 import torch

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/view.html.md"""
 __all__ = ['sheet_picture', 'view', 'view_gradient']
 
 # %% ../../nbs/sheets/24_view.ipynb #95ccb9be
-import json, re, tempfile
+import re, tempfile
 from html import escape
 from pathlib import Path
 from .address import Area, SheetError, cell_name, col_name, parse_area

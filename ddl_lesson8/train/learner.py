@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 import torch
 from torch import nn
-from torch.nn import functional as F
 from ..data.files import read_tensors, write_tensors
 from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes
 from .one_batch import _OneBatch, _name, _weight_decay

@@ -15,7 +15,6 @@ from torch import nn
 from fastcore.meta import delegates
 from ..data.ratings import Ratings
 from ..data.read_ratings import KNOWN_NAMES, as_ratings, id_name
-from ..data.facts import TableEncoder
 from .disk import DiskData
 from .learner import Data, Learner, seeded
 from .memory import DiskMemory, Memory, memory_again
