@@ -68,7 +68,7 @@ def plan(
     return Plan(own, own, 2 * own, lookups, n_ratings * 3 * 4, round(sent), math.ceil(n_ratings / batch))
 
 # %% ../../nbs/train/02_distributed.ipynb #dfd4794a
-class DotTables(nn.Module):
+class _DotTables(nn.Module):
     "Factors and biases of two sides in one row each; a dot product plus biases"
     def __init__(self, n_users:int, n_items:int, n_factors:int):
         super().__init__()
@@ -118,7 +118,7 @@ def measure(
 def _train_tables(n_users, n_items, n_factors, n_ratings, batch, shard): # the learner after one epoch, seconds of a usual step
     g, at = torch.Generator().manual_seed(0), []
     user, item = (torch.randint(n, (n_ratings,), generator=g) for n in (n_users, n_items))
-    with seeded(0): model = DotTables(n_users, n_items, n_factors)
+    with seeded(0): model = _DotTables(n_users, n_items, n_factors)
     data = Data((user, item, torch.rand(n_ratings, generator=g)), batch_size=batch)
     learn = Learner(data, model, F.mse_loss, device='cpu', progress=False, shard=shard, calls=dict(before_batch=lambda l: at.append(time.perf_counter())))
     learn.fit(1)

@@ -99,7 +99,7 @@ def row_numbers(
     raise KeyError(f"no {kind} {missing[0]!r}{more} among {len(vocab)};{hint or ' look at the list of names'}")
 
 # %% ../../nbs/train/07_rating_learner.ipynb #6f95ef79
-def pairs_of(
+def _pairs_of(
     frame # a data frame with a column of users and one of items
 )->tuple: # two lists of names
     "The pairs in a data frame, by the names of its columns; raises `ValueError` where they are not clear"
@@ -273,7 +273,7 @@ class _Predicting(_Averaging): # ratings, by name
         unknown:str='error' # unknown names: 'error' or 'average'
     )->torch.Tensor: # predicted ratings, one for each pair; one number for two single names
         "Predict ratings by name; raises `KeyError` for unknown names unless the average will do"
-        if item is None and (hasattr(user, 'columns') or hasattr(user, 'column_names')): user, item = pairs_of(user)
+        if item is None and (hasattr(user, 'columns') or hasattr(user, 'column_names')): user, item = _pairs_of(user)
         if isinstance(user, dict) or isinstance(item, dict): return self._predict_new(user, item, unknown)
         u, i = self.find_rows(user, 'user', unknown), self.find_rows(item, 'item', unknown)
         if 1 not in (len(u), len(i)) and len(u) != len(i):
