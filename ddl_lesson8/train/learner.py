@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from ..data.files import read_tensors, write_tensors
-from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes
+from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes, check_sizes, check_state
 from .one_batch import _OneBatch, _name, _weight_decay
 from .schedule import Plan, own_random, seeded
 from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, draw_schedule,
@@ -158,6 +158,7 @@ class _States(_Epochs): # all that training depends on
         "The reverse of `_state`"
         if state['opt_name'] != _name(self.opt):
             raise ValueError(f"it was trained by {state['opt_name']}, not {_name(self.opt)}")
+        check_state(state, self.opt)
         self.model.load_state_dict(self._cut(state['model'] | dict(state['undo'] or [])))
         params = [p for g in self.opt.param_groups for p in g['params']]
         slots = {k: {n: cut_like(v, params[k]) for n, v in s.items()} for k, s in state['opt']['state'].items()}
@@ -414,7 +415,7 @@ def load_learner(
     try: kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError): raise ValueError(f"{path.name} was made by {saved['maker']}, which is not here") from None
     if not (isinstance(kind, type) and issubclass(kind, Learner)): raise ValueError(f"{path.name}: {name} is no learner")
-    try: learn = kind.again(saved['about'], data, model, loss_func, device)
+    try: learn = kind.again(saved['about'] if model is not None else check_sizes(kind, saved), data, model, loss_func, device)
     except _NO_FIT as e:
         if isinstance(e, ValueError) and path.name in str(e): raise
         raise ValueError(f"{path.name} cannot be made again: {str(e)[:500]}") from e
