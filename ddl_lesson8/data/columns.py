@@ -386,6 +386,7 @@ def _check_learned(prep): # from a file: classes and numbers of each column
     for name, kind in prep.kinds.items(): check_kinds(kind, (None, str), f"the kind of column '{name}'")
     if any(told['std'] <= 0 for told in prep.numbers.values()): raise ValueError("this saved ColumnPrep has a column without a spread")
 
+# %% ../../nbs/data/04_columns.ipynb #288e810a
 class _Kept(_Cutting): # in a file
     def to_dict(self)->dict: # plain values
         "All that was learned"
