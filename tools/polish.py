@@ -185,7 +185,7 @@ def figures_as_files(soup, name:str, site:Path):
         kind, data = re.match(r'data:image/(\w+)[^,]*;base64,(.*)', img['src'], re.S).groups()
         data = base64.b64decode(data)
         picture = Image.open(io.BytesIO(data))
-        broad = picture.width > 2 * picture.height or picture.width > 1700 and picture.width > 1.5 * picture.height
+        broad = picture.width > 2 * picture.height or picture.width > 1500 and picture.width > 1.4 * picture.height
         if picture.width > 2 * SHOWN_WIDTH:
             picture = picture.resize((2 * SHOWN_WIDTH, round(picture.height * 2 * SHOWN_WIDTH / picture.width)), Image.LANCZOS)
             out = io.BytesIO()
