@@ -195,7 +195,7 @@ def figures_as_files(soup, name:str, site:Path):
         (site/path).parent.mkdir(exist_ok=True)
         (site/path).write_bytes(data)
         img['src'] = depth(name) + path.as_posix()
-        if not img.get('width'): img['width'], img['height'] = picture.width, picture.height
+        if not img.get('width'): img['width'], img['height'] = picture.width // 2, picture.height // 2  # two of its points to a pixel: one size of type everywhere
         if broad: img['class'] = [*img.get('class', []), 'broad']  # scrolls on a phone, where it would be too small
     for img in soup.select('main img'): img['loading'] = 'lazy'
 
