@@ -11,8 +11,8 @@ __all__ = ['latent', 'extremes', 'ranks', 'spearman', 'centre', 'PCA', 'pca', 's
 from typing import NamedTuple
 import torch
 from .collab import in_range
-from .sheets.address import html_table
 from .train.newcomer import at_least_float32
+from .sheets.address import html_table
 
 # %% ../nbs/04_interpret.ipynb #8df461d9
 class Latent(NamedTuple):
