@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/scan.html.md"""
 __all__ = ['scan_ratings']
 
 # %% ../../nbs/data/05_scan.ipynb #885bcafc
-import importlib.util, json, os, shutil, tempfile, time, urllib.parse, urllib.request, zlib
+import importlib.util, json, math, os, shutil, tempfile, time, urllib.parse, urllib.request, zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
@@ -117,9 +117,9 @@ def _pieces(frame, users, items, seed): # arrays of rows, with the numbers of th
         yield rows
 
 # %% ../../nbs/data/05_scan.ipynb #54936167
-_BYTES = np.dtype((np.void, np.dtype(_ROW).itemsize))
+def _bytes(rows): return rows.view(np.dtype((np.void, rows.dtype.itemsize))) # numpy moves whole rows faster when it need not know their parts
 
-def _take(rows, order): return rows.view(_BYTES)[order].view(_ROW) # numpy moves whole rows faster when it need not know their parts
+def _take(rows, order): return _bytes(rows)[order].view(rows.dtype)
 
 def _to_piles(pieces, folder, n_piles): # the highest bits of a row's place say where it belongs
     files = [open(folder/f'pile-{k}', 'wb') for k in range(n_piles)]
@@ -133,14 +133,17 @@ def _to_piles(pieces, folder, n_piles): # the highest bits of a row's place say 
         for f in files: f.close()
     return [folder/f'pile-{k}' for k in range(n_piles)]
 
-def _sorted_pile(file, users, items, duplicates): # a pile in its random order; pairs that come twice stand side by side
-    rows = np.fromfile(file, _ROW)
+def _mixed_pile(file, row): # a pile in its random order
+    rows = np.fromfile(file, row)
     file.unlink()
-    rows = _take(rows, np.argsort(rows['place']))
+    return _take(rows, np.argsort(rows['place']))
+
+def _sorted_pile(file, users, items, duplicates): # the same for ratings; pairs that come twice stand side by side
+    rows = _mixed_pile(file, _ROW)
     equal = rows['place'][1:] == rows['place'][:-1]
     tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal)) # few: the same pair again
     some = _take(rows, tied)
-    rows.view(_BYTES)[tied] = _take(some, np.lexsort([some[c] for c in ('rating', 'timestamp', 'item', 'user', 'place')])).view(_BYTES)
+    _bytes(rows)[tied] = _bytes(_take(some, np.lexsort([some[c] for c in ('rating', 'timestamp', 'item', 'user', 'place')])))
     same = (rows['user'][1:] == rows['user'][:-1]) & (rows['item'][1:] == rows['item'][:-1])
     if duplicates == 'error' and same.any():
         k = int(same.argmax())
@@ -184,7 +187,7 @@ class _Split:
         return held
 
 # %% ../../nbs/data/05_scan.ipynb #ffe48ea5
-_COLUMNS = dict(user=np.int32, item=np.int32, rating=np.float32, timestamp=np.int64)
+_COLUMNS = {name: np.dtype(kind) for name, kind in _ROW[1:]}
 
 class _Facts: # of the rows to train on, gathered while they pass
     def __init__(self, n_users, n_items):
@@ -198,14 +201,13 @@ class _Facts: # of the rows to train on, gathered while they pass
         self.low, self.high = min(self.low, float(rating.min())), max(self.high, float(rating.max()))
     def plain(self)->dict: return dict(mean=self.sum / self.n, low=self.low, high=self.high) if self.n else {}
 
-def _write_columns(piles, folder, split, users, items, duplicates, timed): # rows of each part, checksum of each file, facts
-    names = [c for c in _COLUMNS if timed or c != 'timestamp']
+def _write_columns(piles, folder, names, split, note): # piles of rows; their number in each part, checksum of each file
     files = {(part, c): open(folder/f'{part}-{c}.bin', 'wb') for part in ('train', 'valid') for c in names}
-    counts, sums, facts = dict(train=0, valid=0), dict.fromkeys(files, 0), _Facts(len(users), len(items))
-    for rows in _ahead(lambda pile: _sorted_pile(pile, users, items, duplicates), piles):
+    counts, sums = dict(train=0, valid=0), dict.fromkeys(files, 0)
+    for rows in piles:
         held = split(rows)
         parts = dict(train=_take(rows, ~held), valid=_take(rows, held))
-        facts.note(parts['train'])
+        note(parts['train'])
         for part, mine in parts.items():
             counts[part] += len(mine)
             for c in names:
@@ -214,7 +216,7 @@ def _write_columns(piles, folder, split, users, items, duplicates, timed): # row
                 sums[part, c] = zlib.crc32(data, sums[part, c])
     for f in files.values():
         f.flush(); os.fsync(f.fileno()); f.close()
-    return counts, {f'{part}-{c}.bin': v for (part, c), v in sums.items()}, facts
+    return counts, {f'{part}-{c}.bin': v for (part, c), v in sums.items()}
 
 # %% ../../nbs/data/05_scan.ipynb #5ea63dc8
 def _checksum(path)->int: # of a file, read in pieces
@@ -228,60 +230,88 @@ def _verify(folder, checksums): # of each file, as they were when it was written
         got = _checksum(folder/name)
         if got != want: raise ValueError(f"{folder/name} is damaged: its checksum is {got:08x}, not {want}; delete the folder and scan again")
 
-def _check_rows(folder, manifest): # does each rating belong to a user and an item that are there?
-    for part, n in manifest['rows'].items():
-        for kind in ('user', 'item') if n else ():
-            rows, below = np.memmap(folder/f'{part}-{kind}.bin', np.int32, 'r'), manifest[f'n_{kind}s']
-            if not 0 <= rows.min() <= rows.max() < below: raise ValueError(f"{folder}: its ratings name {kind} {rows.max()}, counted from 0, of {below}; delete the folder and scan again")
-
 _MANIFEST = dict(version=int, settings=dict, rows=dict(train=int, valid=int), n_users=int, n_items=int, checksums=dict, tables=dict,
                  ratings=dict) # what `check_kinds` asks of it
 
-def _check_manifest(folder, manifest): # does it describe the files of its folder?
-    what = f"{folder/'manifest.json'}"
-    check_kinds(manifest, _MANIFEST, what)
-    if manifest['ratings'] or manifest['rows']['train']: check_kinds(manifest['ratings'], dict(mean=float, low=float, high=float), what)
-    wanted = {f'{part}-{c}.bin': manifest['rows'][part] * np.dtype(kind).itemsize for part in ('train', 'valid') for c, kind in _COLUMNS.items()}
-    found, times = manifest['checksums'].keys() | manifest['tables'].keys(), {'train-timestamp.bin', 'valid-timestamp.bin'}
-    if found - times != wanted.keys() - times | {'users.parquet', 'items.parquet'}:
-        raise ValueError(f"{what} lists other files than `scan_ratings` writes: delete the folder and scan again")
+def _check_files(folder, manifest, columns, tables=(), maybe=()): # are the files there that a manifest lists, and as long as they should be?
+    def names(of): return {f'{part}-{c}.bin' for part in ('train', 'valid') for c in of}
+    what, found, free = folder/'manifest.json', manifest['checksums'].keys() | manifest['tables'].keys(), names(maybe)
+    sizes = {f'{part}-{c}.bin': n * kind.itemsize for part, n in manifest['rows'].items() for c, kind in columns.items()}
+    if found - free != names(columns) - free | set(tables):
+        raise ValueError(f"{what} lists other files than a scan writes: delete the folder and scan again")
     for name in found:
         if not (folder/name).is_file(): raise ValueError(f"{folder/name} is not there, so the scan is damaged: delete the folder and scan again")
         size = (folder/name).stat().st_size
-        if wanted.get(name, size) != size: raise ValueError(f"{folder/name} is damaged: it has {size:,} bytes, not {wanted[name]:,}; delete the folder and scan again")
+        if sizes.get(name, size) != size: raise ValueError(f"{folder/name} is damaged: it has {size:,} bytes, not {sizes[name]:,}; delete the folder and scan again")
 
 # %% ../../nbs/data/05_scan.ipynb #09100a8d
 class _Mapped: # a folder of columns, one at a time
+    maker = 'a scan'
     def __init__(self,
-        folder:str|Path,  # from `scan_ratings`
+        folder:str|Path,  # from `scan_ratings` or `scan_table`
         verify:bool=True  # compare every column with its checksum first
     ):
         self.folder = Path(folder)
-        try: self.manifest = read_values(self.folder/'manifest.json', 'manifest of `scan_ratings`')
-        except FileNotFoundError: raise FileNotFoundError(f"{self.folder}: no manifest.json; prepare it with `scan_ratings`") from None
-        _check_manifest(self.folder, self.manifest)
-        self.n_users, self.n_items = self.manifest['n_users'], self.manifest['n_items']
+        try: self.manifest = read_values(self.folder/'manifest.json', f'manifest of {self.maker}')
+        except FileNotFoundError: raise FileNotFoundError(f"{self.folder}: no manifest.json; prepare it with {self.maker}") from None
+        self._check_manifest()
         if verify:
             _verify(self.folder, self.manifest['checksums'] | self.manifest['tables'])
-            _check_rows(self.folder, self.manifest)
+            self._check_rows()
 
     def __len__(self)->int: return sum(self.manifest['rows'].values())
-    def __repr__(self)->str:
-        rows = self.manifest['rows']
-        return f"{rows['train']:,} ratings to train on and {rows['valid']:,} to validate on, of {self.n_users:,} users and {self.n_items:,} items, in {self.folder.name}"
 
     def column(self,
-        name:str,          # 'user', 'item', 'rating' or 'timestamp'
+        name:str,          # one of `columns`
         part:str='train'   # or 'valid'
-    )->torch.Tensor: # (n,), mapped: the file is read as it is used
+    )->torch.Tensor: # (n, …), mapped: the file is read as it is used
         "One column"
-        dtype = dict(user=torch.int32, item=torch.int32, rating=torch.float32, timestamp=torch.int64)[name]
-        n, path = self.manifest['rows'][part], self.folder/f'{part}-{name}.bin'
+        kind, path = self.columns[name], self.folder/f'{part}-{name}.bin'
+        shape = self.manifest['rows'][part], *kind.shape
+        dtype, size = getattr(torch, kind.base.name), math.prod(shape)
         if not path.exists(): raise ValueError(f"{self.folder} has no column {name!r}; name it when you scan, for example timestamp='when'")
-        return torch.from_file(str(path), shared=False, size=n, dtype=dtype) if n else torch.empty(0, dtype=dtype)
+        return torch.from_file(str(path), shared=False, size=size, dtype=dtype).view(shape) if size else torch.empty(shape, dtype=dtype)
+
+    def tensors(self,
+        part:str='train' # or 'valid'
+    )->tuple: # of mapped columns, each (n, …)
+        "What a learner wants: inputs first, target last"
+        return tuple(self.column(c, part) for c in self.wanted)
+
+# %% ../../nbs/data/05_scan.ipynb #7be1d3a0
+class _InPieces(_Mapped): # rows that are read, not mapped: they are forgotten after use
+    def pieces(self,
+        names:tuple,       # of columns
+        part:str='train',  # or 'valid'
+        size:int=2**22     # rows at a time
+    ): # tuples of arrays
+        "The rows in order, read a piece at a time"
+        for first in range(0, self.manifest['rows'][part], size): yield tuple(self.read(c, first, size, part) for c in names)
+
+    def read(self,
+        name:str,  # of a column
+        first:int, # row
+        size:int,  # most rows
+        part:str='train' # or 'valid'
+    )->np.ndarray: # (size, …), in memory; fewer at the end
+        "Some rows of one column"
+        kind, n = self.columns[name], min(size, self.manifest['rows'][part] - first)
+        if not kind.itemsize: return np.empty((n, *kind.shape), kind.base)
+        return np.fromfile(self.folder/f'{part}-{name}.bin', kind, n, offset=first * kind.itemsize)
 
 # %% ../../nbs/data/05_scan.ipynb #467ee09e
-class _Known(_Mapped): # users and items
+class _Known(_InPieces): # users and items
+    maker, columns, wanted = '`scan_ratings`', _COLUMNS, ('user', 'item', 'rating')
+    @property
+    def n_users(self)->int: # row numbers are below it
+        "How many users there are"
+        return self.manifest['n_users']
+
+    @property
+    def n_items(self)->int: # row numbers are below it
+        "How many items there are"
+        return self.manifest['n_items']
+
     @property
     def users(self)->list: # ids, in the order of their row numbers
         "All users"
@@ -304,29 +334,21 @@ class _Known(_Mapped): # users and items
 # %% ../../nbs/data/05_scan.ipynb #7bcc6cf7
 class ScannedRatings(_Known):
     "Ratings on disk: columns that are mapped into memory, in random order, cut into rows to train and to validate on"
-    def tensors(self,
-        part:str='train' # or 'valid'
-    )->tuple: # `user`, `item`, `rating`, each (n,)
-        "What a learner wants: inputs first, target last"
-        return tuple(self.column(c, part) for c in ('user', 'item', 'rating'))
+    def __repr__(self)->str:
+        rows = self.manifest['rows']
+        return f"{rows['train']:,} ratings to train on and {rows['valid']:,} to validate on, of {self.n_users:,} users and {self.n_items:,} items, in {self.folder.name}"
 
-    def pieces(self,
-        names:tuple,       # of columns
-        part:str='train',  # or 'valid'
-        size:int=2**22     # rows at a time
-    ): # tuples of arrays
-        "The rows in order, read a piece at a time"
-        for first in range(0, self.manifest['rows'][part], size): yield tuple(self.read(c, first, size, part) for c in names)
+    def _check_manifest(self): # does it describe the files of its folder?
+        what, said = f"{self.folder/'manifest.json'}", self.manifest
+        check_kinds(said, _MANIFEST, what)
+        if said['ratings'] or said['rows']['train']: check_kinds(said['ratings'], dict(mean=float, low=float, high=float), what)
+        _check_files(self.folder, said, _COLUMNS, ('users.parquet', 'items.parquet'), maybe=('timestamp',))
 
-    def read(self,
-        name:str,  # of a column
-        first:int, # row
-        size:int,  # most rows
-        part:str='train' # or 'valid'
-    )->np.ndarray: # (size,), in memory; fewer at the end
-        "Some rows of one column"
-        dtype = np.dtype(_COLUMNS[name])
-        return np.fromfile(self.folder/f'{part}-{name}.bin', dtype, size, offset=first * dtype.itemsize)
+    def _check_rows(self): # does each rating belong to a user and an item that are there?
+        for part, n in self.manifest['rows'].items():
+            for kind in ('user', 'item') if n else ():
+                rows, below = np.memmap(self.folder/f'{part}-{kind}.bin', np.int32, 'r'), self.manifest[f'n_{kind}s']
+                if not 0 <= rows.min() <= rows.max() < below: raise ValueError(f"{self.folder}: its ratings name {kind} {rows.max()}, counted from 0, of {below}; delete the folder and scan again")
 
 # %% ../../nbs/data/05_scan.ipynb #dfdbc5ca
 def _source(path): # what a folder was made from: names, sizes and times of the files
@@ -345,22 +367,50 @@ def _made_already(folder, settings): # is this very thing on disk?
     return isinstance(made, dict) and (made.get('version'), made.get('settings')) == (_VERSION, settings)
 
 # %% ../../nbs/data/05_scan.ipynb #ef2cc19e
+def _n_piles(n, pile_rows)->int: return min(2**15, 1 << max(0, (n // pile_rows).bit_length()))
+
 def _prepare(frame, part, settings): # fill a folder
     users, items = _ids(frame, 'user'), _ids(frame, 'item')
     n = frame.select(_polars().len()).collect(engine='streaming').item()
     if not n: raise ValueError("the table has no row")
-    n_piles = min(2**15, 1 << max(0, (n // settings['pile_rows']).bit_length()))
+    n_piles = _n_piles(n, settings['pile_rows'])
     split = _Split(settings['split'], settings['valid'], settings['seed'], frame)
     def pieces():
         for rows in _pieces(frame, users, items, settings['seed']):
             if split.how == 'last': split.newest(rows, len(users))
             yield rows
     piles = _to_piles(pieces(), part, n_piles)
-    counts, sums, facts = _write_columns(piles, part, split, users, items, settings['duplicates'], 'timestamp' in frame.collect_schema())
+    facts = _Facts(len(users), len(items))
+    mixed = _ahead(lambda pile: _sorted_pile(pile, users, items, settings['duplicates']), piles)
+    names = [c for c in _COLUMNS if c in frame.collect_schema()]
+    counts, sums = _write_columns(mixed, part, names, split, facts.note)
     for ids, kind in ((users, 'user'), (items, 'item')):
         ids.select(kind, learned=_polars().Series(facts.seen[kind])).write_parquet(part/f'{kind}s.parquet')
     tables = {f'{kind}s.parquet': _checksum(part/f'{kind}s.parquet') for kind in ('user', 'item')}
     return dict(version=_VERSION, settings=settings, rows=counts, n_users=len(users), n_items=len(items), ratings=facts.plain(), checksums=sums, tables=tables)
+
+# %% ../../nbs/data/05_scan.ipynb #7be1d3a2
+def _place_of(path, folder)->tuple: # the path without 'file:', and the folder for its columns
+    if _protocol(path) == 'file': path = urllib.request.url2pathname(urllib.parse.urlsplit(str(path)).path)
+    if _protocol(path) and not folder: raise ValueError(f"{path} is an address: say in which folder of this machine the columns shall lie, folder=…")
+    return path, Path(folder) if folder else Path(str(path).rstrip('/') + '.scan')
+
+def _scan_into(folder, path, settings, prepare): # fill a folder by `prepare(frame, part)`, which returns its manifest; True if it was there already
+    if _made_already(folder, settings): return True
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
+    try:
+        frame = _scan(path if _protocol(path) in ('', *_POLARS) else _fetched(path, part))
+        write_values(part/'manifest.json', prepare(frame, part))
+        shutil.rmtree(part/'source', ignore_errors=True) # copies of what was fetched
+        if (folder/'manifest.json').exists(): shutil.rmtree(folder)
+        os.rename(part, folder)
+    except (_polars().exceptions.PolarsError, _polars().exceptions.PanicException) as e: raise ValueError(f"{path} cannot be read: {str(e).splitlines()[0]:.300}") from None
+    except OSError as e: # of polars, which finds less in the file than it says
+        if e.errno is None: raise ValueError(f"{path} cannot be read: {e}") from None
+        raise
+    finally: shutil.rmtree(part, ignore_errors=True)
+    return False
 
 # %% ../../nbs/data/05_scan.ipynb #3c584862
 def scan_ratings(
@@ -381,24 +431,11 @@ def scan_ratings(
     if duplicates not in ('error', 'keep', 'last'): raise ValueError(f"duplicates={duplicates!r}: choose 'error', 'keep' or 'last'")
     if len({user, item, rating}) < 3: raise ValueError(f"user, item and rating are three columns, not {user!r}, {item!r} and {rating!r}")
     names = dict(user=user, item=item, rating=rating) | (dict(timestamp=timestamp) if timestamp else {})
-    if _protocol(path) == 'file': path = urllib.request.url2pathname(urllib.parse.urlsplit(str(path)).path)
-    if _protocol(path) and not folder: raise ValueError(f"{path} is an address: say in which folder of this machine the columns shall lie, folder=…")
-    folder = Path(folder) if folder else Path(str(path).rstrip('/') + '.scan')
+    path, folder = _place_of(path, folder)
     settings = dict(source=_source(path), columns=names, valid=valid, split=split, seed=seed, duplicates=duplicates, pile_rows=pile_rows)
     settings = json.loads(json.dumps(settings))
-    if _made_already(folder, settings): return ScannedRatings(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
-    try:
-        frame = _chosen(_scan(path if _protocol(path) in ('', *_POLARS) else _fetched(path, part)), names)
+    def prepare(frame, part):
+        frame = _chosen(frame, names)
         _refuse_gaps(frame)
-        write_values(part/'manifest.json', _prepare(frame, part, settings))
-        shutil.rmtree(part/'source', ignore_errors=True) # copies of what was fetched
-        if (folder/'manifest.json').exists(): shutil.rmtree(folder)
-        os.rename(part, folder)
-    except (_polars().exceptions.PolarsError, _polars().exceptions.PanicException) as e: raise ValueError(f"{path} cannot be read: {str(e).splitlines()[0]:.300}") from None
-    except OSError as e: # of polars, which finds less in the file than it says
-        if e.errno is None: raise ValueError(f"{path} cannot be read: {e}") from None
-        raise
-    finally: shutil.rmtree(part, ignore_errors=True)
-    return ScannedRatings(folder, verify=False)
+        return _prepare(frame, part, settings)
+    return ScannedRatings(folder, verify=_scan_into(folder, path, settings, prepare))
