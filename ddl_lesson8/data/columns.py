@@ -202,12 +202,15 @@ def _fit_numbers(
 )->dict: # median, mean, std, flag
     "What to remember of a continuous column"
     gone = np.isnan(x)
-    if gone.all(): raise ValueError(f"column '{name}' has no number in the training rows; leave it out")
+    if gone.all(): raise _no_number(name)
     median = float(np.median(x[~gone]))
     filled = np.where(gone, median, x)
-    std = float(filled.std())
-    if std <= 1e-12 * abs(median): std = 1. # a column of one value is not divided by its rounding error
-    return dict(median=median, mean=float(filled.mean()), std=std, flag=bool(gone.any()))
+    return _told(median, filled.mean(), filled.std(), gone.any())
+
+def _no_number(name): return ValueError(f"column '{name}' has no number in the training rows; leave it out")
+
+def _told(median, mean, std, flag)->dict: # a column of one value is not divided by its rounding error
+    return dict(median=float(median), mean=float(mean), std=1. if std <= 1e-12 * abs(median) else float(std), flag=bool(flag))
 
 # %% ../../nbs/data/04_columns.ipynb #849c9abb
 class _ReadTable:
@@ -225,6 +228,10 @@ class _ReadTable:
         self.cats, self.kinds = {}, {} # name -> codes (n,), plain values; 'text', 'number', 'date' or None
         for n in cats: *self.cats[n], self.kinds[n] = categories(frame[n], as_dates=prep.kinds.get(n) == 'date')
         self.nums = {n: _numbers(frame[n]) for n in nums}     # name -> float64 (n,)
+
+    def numbers(self, name, rows=None)->dict: # median, mean, std, flag
+        "What to remember of a continuous column in some rows, or in all"
+        return _fit_numbers(self.nums[name] if rows is None else self.nums[name][rows], name)
 
     def classes(self, name, rows=None)->list: # sorted, or in the column's own order; without the unknown
         "Classes of a category that occur in some rows, or in all"
@@ -247,17 +254,16 @@ class _Learning(_Roles): # from a table that is read
             raise ValueError(f"several targets must all be numbers; {', '.join(self.y_names)} are not")
 
     def learn(self,
-        read:_ReadTable, # with the target where that is a class
+        read:_ReadTable, # with the target where that is a class; or what else can say `classes` and `numbers`
         rows=None       # row numbers to learn from; all when None
     )->'ColumnPrep': # the same object
         "Learn from a table that is read already"
         if not (read.n if rows is None else len(rows)): raise ValueError("the table has no rows to learn from")
-        part = slice(None) if rows is None else rows
         self.classes = {n: [_UNKNOWN] + read.classes(n, rows) for n in self.cat_names}
         named = [n for n, c in self.classes.items() if _UNKNOWN in c[1:]]
         if named: raise ValueError(f"column '{named[0]}' holds the text {_UNKNOWN!r}, the name of what is unknown; rename it")
         self.kinds = dict(read.kinds)
-        self.numbers = {n: _fit_numbers(read.nums[n][part], n) for n in self.cont_names}
+        self.numbers = {n: read.numbers(n, rows) for n in self.cont_names}
         taken = [f for f in self.flags if f in self.cat_names + self.cont_names + self.y_names]
         if taken:
             raise ValueError(f"the flag for missing values would be called '{taken[0]}', "
@@ -316,10 +322,7 @@ class _Applying(_Learning): # what was learned, to a table that is read
         dtype=torch.float32 # of number targets
     )->torch.Tensor: # numbers (n, targets), or class ids int64 (n,)
         "The target of a table that is read already"
-        for n in self.y_names:
-            gone = read.cats[n][0] < 0 if self.y_kind == 'class' else np.isnan(read.nums[n])
-            if gone.any():
-                raise ValueError(f"column '{n}', row {int(gone.argmax())}: the target is missing; leave such rows out")
+        self.refuse_gaps(read)
         if self.y_kind == 'number':
             return _fitting(np.stack([read.nums[n] for n in self.y_names], 1), self.y_names, dtype)
         name = self.y_names[0]
@@ -329,6 +332,15 @@ class _Applying(_Learning): # what was learned, to a table that is read
             codes, values = read.cats[name]
             raise ValueError(f"column '{name}', row {row}: {values[codes[row]]!r} is no class of the training rows")
         return torch.from_numpy(ids)
+
+    def refuse_gaps(self,
+        read:_ReadTable # with the target
+    ): # nothing
+        "Raise `ValueError` naming a row without a target"
+        for n in self.y_names:
+            gone = read.cats[n][0] < 0 if self.y_kind == 'class' else np.isnan(read.nums[n])
+            if gone.any():
+                raise ValueError(f"column '{n}', row {int(gone.argmax())}: the target is missing; leave such rows out")
 
 # %% ../../nbs/data/04_columns.ipynb #4bf71961
 def _check_rows(parts, n): # row numbers of each part as int64 arrays, or None

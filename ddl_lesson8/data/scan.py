@@ -176,7 +176,7 @@ class _Split:
         if self.last is None: self.last = np.full(n_users, np.iinfo(np.int64).min)
         np.maximum.at(self.last, rows['user'], rows['timestamp'])
     def __call__(self, rows):
-        if self.share == 0: return np.zeros(len(rows), bool)
+        if self.share == 0: return np.zeros(len(rows['place']), bool)
         if self.how == 'random': return _share(rows['place'], self.seed) < self.share
         if self.how == 'time': return rows['timestamp'] >= self.since
         held = rows['timestamp'] == self.last[rows['user']]  # one rating of each user, also where several have the last time

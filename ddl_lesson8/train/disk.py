@@ -10,7 +10,6 @@ __all__ = ['DiskData']
 # %% ../../nbs/train/04_disk.ipynb #93b223c2
 from collections.abc import Sequence
 import torch
-from ..data.scan import ScannedRatings
 from .batches import Data
 
 # %% ../../nbs/train/04_disk.ipynb #865754e2
@@ -62,7 +61,7 @@ class _Part(Sequence): # some of the batches, in order
 # %% ../../nbs/train/04_disk.ipynb #ead6267e
 class _OnDisk(Data): # rows that stay on disk, and the order of an epoch
     def __init__(self,
-        scanned:ScannedRatings,    # from `scan_ratings`
+        scanned,                   # from `scan_ratings` or `scan_table`
         batch_size:int=8192,       # most rows in a training batch
         valid_batch_size:int|None=None, # most rows at a time when predicting; 8 times `batch_size` when None
         block_rows:int=1_000_000,  # rows that are shuffled among themselves
@@ -92,6 +91,8 @@ class _OnDisk(Data): # rows that stay on disk, and the order of an epoch
         return _BlockOrder(len(self.train[0]), self.n_batches, self.block_rows, seed, epoch)
 
 # %% ../../nbs/train/04_disk.ipynb #52da21c7
+def _wide(t): return t if t.is_floating_point() else t.long() # as layers take ids
+
 class DiskData(_OnDisk):
     "Training and validation rows that stay on disk; batches go to the device one at a time"
     def batch(self,
@@ -104,22 +105,22 @@ class DiskData(_OnDisk):
         if len(numbers) == 1: found = [t[rows - numbers[0] * self.block_rows] for t in self._block(numbers[0])]
         elif len(numbers) > 8: found = [t[rows] for t in self.train]
         else:
-            found = [t.new_empty(len(rows)) for t in self.train]
+            found = [t.new_empty(len(rows), *t.shape[1:]) for t in self.train]
             for k in numbers:
                 here = (first == k).nonzero()[:, 0]
                 for out, t in zip(found, self._block(k)): out[here] = t[rows[here] - k * self.block_rows]
-        return tuple((t if t.is_floating_point() else t.long()).to(self.device) for t in found)
+        return tuple(_wide(t).to(self.device) for t in found)
 
     def _block(self, k): # its columns, in memory
         if k not in self.blocks:
             while len(self.blocks) > 1: del self.blocks[next(iter(self.blocks))]
-            columns = [self.scanned.read(c, k * self.block_rows, self.block_rows) for c in ('user', 'item', 'rating')]
+            columns = [self.scanned.read(c, k * self.block_rows, self.block_rows) for c in self.scanned.wanted]
             self.blocks[k] = [torch.from_numpy(c) for c in columns]
         return self.blocks[k]
 
-    def valid_pieces(self): # tuples of users, items and ratings, in order
+    def valid_pieces(self): # tuples of tensors in order: inputs first, target last; ids as int64
         "The validation rows, a piece at a time"
-        for piece in self.scanned.pieces(('user', 'item', 'rating'), 'valid', 2**18): yield tuple(map(torch.from_numpy, piece))
+        for piece in self.scanned.pieces(self.scanned.wanted, 'valid', 2**16): yield tuple(_wide(torch.from_numpy(c)) for c in piece)
 
     def facts(self)->dict: # file -> checksum
         "What tells these rows from others: the checksums of all columns"
