@@ -20,7 +20,6 @@ from .data.facts import TableEncoder
 from .data.frames import warn_caller
 from .data.scan import ScannedRatings
 from .train.learner import Learner, seeded
-from .train.newcomer import at_least_float32, score_for
 from .train.memory import memory_again
 from .train.rating_learner import RatingLearner, check_about, range_for, row_numbers, split_ratings
 from .train.tabular_model import TabularModel, no_script, tabular_layers

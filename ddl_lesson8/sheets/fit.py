@@ -41,15 +41,29 @@ class _Settings:
     def _on(self, where, sheet): # the areas of an address on the Solver's sheet
         text = str(where).removeprefix('=')
         complete = '!' in text or text.upper() in {n for _, n in self.file.names}
-        return self.find(text if complete else f'{quote_sheet(sheet)}!{text}')[0]
+        try: return self.find(text if complete else f'{quote_sheet(sheet)}!{text}')[0]
+        except SheetError:
+            raise SheetError(f"{self.path}: {str(where)!r} names no cells, where the "
+                             "Solver or a constraint wants some; a limit is a number, "
+                             "a cell or a range") from None
+
+    def _one_cell(self, objective): # a sum of several is another question
+        n = sum(a.shape[0] * a.shape[1] for a in self.find(objective)[0])
+        if n != 1:
+            raise SheetError(f"{self.path}: the objective {objective} has {n} cells; "
+                             "name one cell, or give a function of the sheets")
 
 # %% ../../nbs/sheets/11c_fit.ipynb #137e715a
 class _Limits(_Settings):
     "The right side of a constraint"
     # a number, numbers in cells, or a list of areas that move with what changes
     def _limit(self, right, sheet):
-        try: return float(right)
+        try: number = float(right)
         except (TypeError, ValueError): areas = self._on(right, sheet)
+        else:
+            if math.isfinite(number): return number
+            raise SheetError(f"{self.path}: a constraint has the limit {right}, no "
+                             "number")
         plan = self.plan(())
         ids = [plan.index.windows(a.sheet, [a.top], [a.left], *a.shape) for a in areas]
         moves = any(bool(plan.downstream()[i].any()) for i in ids)
@@ -57,6 +71,15 @@ class _Limits(_Settings):
                              for p in self.areas.values())
         if moves or len(areas) > 1: return areas
         return self.forward(want=areas)[areas[0]].detach()
+
+    def _parts(self, areas, limit, name): # a limit for each area: its share of them
+        if not torch.is_tensor(limit) or limit.numel() == 1: return [limit] * len(areas)
+        sizes = [a.shape[0] * a.shape[1] for a in areas]
+        if sum(sizes) != limit.numel():
+            raise SheetError(f"{self.path}: {name}: {sum(sizes)} cells have "
+                             f"{limit.numel()} limits")
+        shares = limit.flatten().split(sizes)
+        return [v.reshape(a.shape) for v, a in zip(shares, areas)]
 
 # %% ../../nbs/sheets/11c_fit.ipynb #4ed54fa0
 def _covers(p, a): # does an area hold all of another?
@@ -84,11 +107,12 @@ class _Sorting(_Limits):
             if op == 'bin': out.bounds.extend((a, (0., 1.)) for a in areas)
             if op in ('int', 'bin'): continue
             limit = self._limit(right, sheet)
+            name = f'{left} {op} {right}'
             if own and not isinstance(limit, list):
-                ends = (limit if op != '<=' else -math.inf,
-                        limit if op != '>=' else math.inf)
-                out.bounds.extend((a, ends) for a in areas)
-            else: out.rows.append((areas, op, limit, f'{left} {op} {right}'))
+                for a, v in zip(areas, self._parts(areas, limit, name)):
+                    out.bounds.append((a, (v if op != '<=' else -math.inf,
+                                           v if op != '>=' else math.inf)))
+            else: out.rows.append((areas, op, limit, name))
         return out
 
 # %% ../../nbs/sheets/11c_fit.ipynb #a060f57c
@@ -261,14 +285,15 @@ class _Tasks(_Constrained):
         nonnegative = False
         if objective is None:
             sheet, s = self._solver(sheet)
-            objective, goal = str(self._on(s.objective, sheet)[0]), s.goal
+            objective = ','.join(map(str, self._on(s.objective, sheet)))
             parameters = parameters or [str(a) for w in s.adjustable
                                         for a in self._on(w, sheet)]
             wishes.append(self._wishes(s.constraints, sheet))
-            target, nonnegative = s.value, s.nonnegative
+            goal, target, nonnegative = s.goal, s.value, s.nonnegative
         if goal not in ('min', 'max', 'value') or optimizer not in ('lbfgs', 'adam'):
             raise SheetError(f"goal={goal!r}, optimizer={optimizer!r}: use 'min', "
                              "'max' or 'value', and 'lbfgs' or 'adam'")
+        if not callable(objective): self._one_cell(objective)
         wishes.append(self._wishes(constraints, sheet or self.default_sheet()))
         wishes = _Wishes(*(sum(parts, []) for parts in zip(*wishes)))
         return _Task(objective, parameters, goal, target, wishes, nonnegative)
@@ -308,4 +333,7 @@ class Fitting(_Tasks):
         except BaseException: loss.set_to(start); raise
         x = x.to(start)
         loss.set_to(x)
-        return Fit(float(loss.value().detach()), history, len(history) - 1, converged)
+        value, aim = float(loss.value().detach()), task.target or 0.
+        # no slope may lead further, and the value may still be out of reach
+        missed = task.goal == 'value' and abs(value - aim) > 1e-4 * (1 + abs(aim))
+        return Fit(value, history, len(history) - 1, converged and not missed)

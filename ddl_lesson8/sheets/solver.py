@@ -77,7 +77,8 @@ class Fit(NamedTuple):
     value: float   # of the objective cell, at the end
     history: list  # what was minimised, after each step
     steps: int     # how many were made
-    # did L-BFGS find a place where no slope leads further? Adam does not look
+    # did L-BFGS find a place where no slope leads further, and the value where one
+    # was asked for? Adam does not look
     converged: bool
     def __repr__(self)->str:
         return (f"Fit(value={self.value:.6g}, "
