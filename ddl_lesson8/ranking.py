@@ -11,7 +11,6 @@ __all__ = ['solve_side', 'list_metrics', 'ALS', 'RankingReport', 'ranking_report
 import math, warnings
 from dataclasses import dataclass
 import torch
-from torch import nn
 from fastcore.basics import patch
 from .collab import EmbeddingDotBias, whole_number
 from .embeddings import as_vocab

@@ -42,7 +42,7 @@ if __name__ == '__main__':
             if rank == job['who'] and l.recorder.losses is not None and l.plan.first_batch + l.plan.done == job['die_at'] and not os.path.exists(out + '.died'):
                 open(out + '.died', 'w').close(); os.kill(os.getpid(), 9)
         calls = dict(before_batch=die)
-    import ddl_lesson8.train.learner as module, functools
+    import ddl_lesson8.train.one_batch as module, functools
     for name, function in (('cut', 'shard_tables'), ('touched', 'join_layers')): # also small tables
         if job.get(name): setattr(module, function, functools.partial(getattr(module, function), least=1))
     if job.get('timeout'): module.find_team = functools.partial(module.find_team, timeout=job['timeout'])

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/view.html.md"""
 __all__ = ['sheet_picture', 'view', 'view_gradient']
 
 # %% ../../nbs/sheets/24_view.ipynb #95ccb9be
-import json, math, re, tempfile
+import math, re, tempfile
 from html import escape
 from pathlib import Path
 from .address import Area, SheetError, cell_name, col_name, parse_area
@@ -96,7 +96,7 @@ def _decimals(part): # digits after the point in a number format
     return len(part.partition('.')[2].rstrip('%'))
 
 # %% ../../nbs/sheets/24_view.ipynb #78c6d687
-def shown_number(
+def _shown_number(
     value:float|bool|str, # what a cell holds
     fmt:str='General'     # number format, such as '0.00' or '0.0;-0.0;0'
 )->str: # what the cell shows
@@ -153,7 +153,7 @@ def _text(x, y, text, kind='', size=11, colour=None): # one text of a picture
 
 def _cell_svg(entry, look, x, y, width, ground): # a cell: its ground, and what it shows
     value = _value(entry)
-    shown = shown_number(value, look.get('fmt', 'General')) if _numeric(value) else str(value or '').removeprefix("'")
+    shown = _shown_number(value, look.get('fmt', 'General')) if _numeric(value) else str(value or '').removeprefix("'")
     fill = ground or look.get('fill') or '#ffffff'
     given, painted = ' class="i"' * _numeric(entry[3]), f' style="fill:{fill}"' * (fill != '#ffffff')
     edge = f'<rect{given} x="{x}" y="{y}" width="{width}" height="{_ROW}"{painted}/>'
@@ -163,7 +163,6 @@ def _cell_svg(entry, look, x, y, width, ground): # a cell: its ground, and what 
                  min(12, (look.get('size') or 10) + 1),
                  look.get('colour')) if shown else ''
     return text if left else edge + text
-
 
 # %% ../../nbs/sheets/24_view.ipynb #529408b4
 def sheet_picture(
