@@ -22,7 +22,7 @@ from .data.scan import ScannedRatings
 from .train.learner import Learner, seeded
 from .train.newcomer import at_least_float32, score_for
 from .train.memory import memory_again
-from .train.rating_learner import RatingLearner, range_for, row_numbers, split_ratings
+from .train.rating_learner import RatingLearner, check_about, range_for, row_numbers, split_ratings
 from .train.tabular_model import TabularModel, no_script, tabular_layers
 
 # %% ../nbs/03_collab.ipynb #8e140eaf
@@ -259,6 +259,7 @@ class CollabLearner(RatingLearner):
         device=None    # the accelerator if there is one
     )->'CollabLearner': # without the weights yet
         "Make the learner that a file is about"
+        check_about(about)
         users, items = Vocab(about['users']), Vocab(about['items'])
         encoders = tuple(TableEncoder.again(c) for c in about['columns'] or ({}, {}))
         model = collab_model(users, items, about['settings'], about['tables'])
@@ -266,7 +267,7 @@ class CollabLearner(RatingLearner):
         if train is not None and (train.users, train.items) != (users.items, items.items):
             raise ValueError("these ratings list other users or items than the file")
         kw = {} if loss_func is None else dict(loss_func=loss_func)
-        return cls(train, valid, model, encoders, about['settings'], memory_again(about['known']), device=device, **kw)
+        return cls(train, valid, model, encoders, about['settings'], memory_again(about['known'], len(users), len(items)), device=device, **kw)
 
 # %% ../nbs/03_collab.ipynb #11ba0aa0
 _USUAL = dict(dot=(1024, .008, .4), network=(1024, .008, 1.5), combined=(1024, .008, .8),

@@ -146,25 +146,38 @@ def save_weights(
     content = import_extra('safetensors.torch').save(_copied(learn.model).state_dict())
     return write_whole(path, lambda f: f.write(content))
 
+# %% ../nbs/12b_serve.ipynb #f30f3560
+def _answer(status, content): # in ASCII: names may hold what UTF-8 cannot; never NaN
+    text = json.dumps(content, allow_nan=False)
+    kind = import_extra('fastapi').responses.Response
+    return kind(text, status, media_type='application/json')
+
+def _unclear(request, error): # without what was sent: it may be no JSON, or large
+    told = [f"{' '.join(map(str, e['loc']))[:80]}: {e['msg'][:200]}"
+            for e in error.errors()[:3]]
+    return _answer(422, dict(detail='; '.join(told)))
+
 # %% ../nbs/12b_serve.ipynb #f7c41a75
 def recommender_app(
     learn:CollabLearner # trained; see `load_learner`
 ): # `fastapi.FastAPI`
     "A web service: lists for known people, and for newcomers by what they have rated"
     fastapi, lock = import_extra('fastapi'), threading.Lock()
-    app = fastapi.FastAPI(title='A recommender')
+    number = import_extra('pydantic').StrictFloat # "5" and true are none
+    unclear = {fastapi.exceptions.RequestValidationError: _unclear}
+    app = fastapi.FastAPI(title='A recommender', exception_handlers=unclear)
     def answer(user, n):
         try:
             with lock: found = learn.recommend(user, n)
-        except KeyError as e: raise fastapi.HTTPException(404, e.args[0]) from None
+        except KeyError as e: return _answer(404, dict(detail=e.args[0][:500]))
         except (TypeError, ValueError) as e:
-            raise fastapi.HTTPException(422, str(e)) from None
-        return [dict(item=item, rating=value) for item, value in found]
+            return _answer(422, dict(detail=str(e)[:500]))
+        return _answer(200, [dict(item=i, rating=value) for i, value in found])
 
     @app.get('/health')
     def health(): return dict(users=len(learn.users), items=len(learn.items))
     @app.get('/recommend/{user:path}')
     def known(user:str, n:int=10): return answer(user, n)
     @app.post('/newcomer')
-    def newcomer(ratings:dict[str, float], n:int=10): return answer(ratings, n)
+    def newcomer(ratings:dict[str, number], n:int=10): return answer(ratings, n)
     return app

@@ -16,6 +16,7 @@ from torch import nn
 from fastcore.meta import delegates
 from .collab import get_emb_sz, sigmoid_range
 from .data.columns import ColumnPrep, cont_cat_split, split_rows
+from .data.files import check_kinds
 from .data.frames import as_frame, warn_caller
 from .train.learner import Data, Learner, _read, load_learner, seeded
 from .train.tabular_model import SigmoidRange, TabularModel
@@ -69,8 +70,9 @@ class _TabularFile(Learner): # the part of a `TabularLearner` that is about its 
     )->'TabularLearner': # without the weights yet
         "Make the learner that a file is about"
         prep, config = ColumnPrep.from_dict(about['prep']), dict(about['config'])
+        _check_config(prep, config)
         act, args = config.pop('act'), config.pop('act_args', {})
-        with seeded(0): model = TabularModel(**config, act_cls=getattr(nn, act)(**args) if act else None)
+        with seeded(0): model = TabularModel(**config, act_cls=_activation(act)(**args) if act else None)
         if data is not None and not isinstance(data, Data): data = Data(*prep.parts(data, np.arange(len(as_frame(data))), None))
         loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
         return cls(data, model, loss_func, prep, about['config'], device=device)
@@ -147,8 +149,19 @@ def _act_config(act): # class and settings of an activation; `act_args` is None 
     if act is None: return dict(act=None, act_args={})
     cls = type(act)
     args = {k: getattr(act, k) for k in inspect.signature(cls).parameters if hasattr(act, k)}
-    whole = getattr(nn, cls.__name__, None) is cls and repr(cls(**args)) == repr(act)
+    whole = _activation(cls.__name__) is cls and repr(cls(**args)) == repr(act)
     return dict(act=cls.__name__, act_args=args if whole else None)
+
+def _activation(name): # a class, or None
+    found = getattr(nn, str(name), None)
+    return found if getattr(found, '__module__', '') == nn.ReLU.__module__ else None
+
+def _check_config(prep, config): # of a file: is the model one of this table?
+    check_kinds(config, dict(emb_szs=[[int]], n_cont=int, out_sz=int, layers=[int], act=(None, str), act_args=dict), 'what describes the model')
+    if config['act'] is not None and not _activation(config['act']): raise ValueError(f"{config['act']!r:.60} is no activation of torch.nn")
+    sizes = [s[0] for s in config['emb_szs']], config['n_cont']
+    if sizes != (list(class_counts(prep).values()), len(prep.cont_names)) or (prep.y_kind == 'class' and config['out_sz'] != len(prep.y_classes or ())):
+        raise ValueError("the model is not one of this table")
 
 def _by_distance(loss): # does it ask how far numbers are apart?
     names = 'mse_loss l1_loss smooth_l1_loss huber_loss'.split()

@@ -8,6 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/warm_start.html.md"""
 __all__ = []
 
 # %% ../nbs/05c_warm_start.ipynb #506e5d8d
+from contextlib import contextmanager
 from dataclasses import replace
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from .data.frames import warn_caller
 from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .embeddings import Vocab
+from .train.batches import _no_interrupt
 from .train.learner import Data
 from .train.memory import Memory
 from .train.rating_learner import row_of
@@ -55,6 +57,20 @@ def _facts_of(learn, more, kind)->torch.Tensor|None: # encoded as when the model
     table, encoder = getattr(more, f'{kind}_table'), learn.encoders[kind == 'item']
     return encoder(table) if table and encoder.columns else None
 
+# %% ../nbs/05c_warm_start.ipynb #b0431961
+@contextmanager
+def _all_or_nothing(learn): # an error or an interrupt inside leaves the learner as it was
+    def copied(d): return {k: dict(v) if type(v) is dict else v for k, v in d.items()}
+    objects = [learn, *learn.model.modules()]
+    kept, groups, state = [copied(vars(o)) for o in objects], [dict(g, params=list(g['params'])) for g in learn.opt.param_groups], dict(learn.opt.state)
+    try: yield
+    except BaseException:
+        with _no_interrupt():
+            for o, was in zip(objects, kept): vars(o).update(was)
+            for g, was in zip(learn.opt.param_groups, groups): g.update(was)
+            learn.opt.state.clear(); learn.opt.state.update(state)
+        raise
+
 # %% ../nbs/05c_warm_start.ipynb #0db4d8f6
 @patch
 def extend(self:CollabLearner,
@@ -63,14 +79,16 @@ def extend(self:CollabLearner,
     "Take in more ratings: old rows stay, new names get rows by the newcomer's estimate; a notice where a loaded learner lacks its old ratings"
     more = as_ratings(more)
     _check_extension(self, more)
+    if self.plan: self._roll_back() # a batch that was interrupted
     if self.ratings is None: warn_caller(_ONLY_NEW.format(len(more)))
     names = {k: [n for n in getattr(more, f'{k}s') if row_of(getattr(self, f'{k}s'), n) < 0] for k in ('user', 'item')}
     guesses = {k: _new_rows(self, more, k, names[k]) for k in names}
     facts = {k: _facts_of(self, more, k) for k in names}
-    for k in names:
-        if names[k]: _grow_side(self, k, names[k], guesses[k], facts[k], more)
-    _join_ratings(self, more)
-    self.plan, self._best, self._undo, self._moving = None, None, None, None
+    with _all_or_nothing(self):
+        for k in names:
+            if names[k]: _grow_side(self, k, names[k], guesses[k], facts[k], more)
+        _join_ratings(self, more)
+        self.plan, self._best, self._undo, self._moving = None, None, None, None
     return self
 
 _ONLY_NEW = ("this learner was loaded without its ratings: if you train on, it sees the {:,} new ones only and forgets. "

@@ -391,6 +391,17 @@ def test_a_page_that_nobody_clicks_loads_no_engine(page):
     fresh.close()
 
 
+def test_on_a_phone_the_button_stands_below_the_picture(page):
+    phone = page.context.browser.new_page(viewport=dict(width=390, height=844))
+    phone.goto(page.url)
+    for kind in ('live-sheet', 'digit-reader'):
+        picture, button = phone.locator(f'{kind} img').first, phone.locator(f'{kind} .start').first
+        phone.wait_for_function('i => i.complete && i.naturalWidth', arg=picture.element_handle())
+        above, below = picture.bounding_box(), button.bounding_box()
+        assert above['height'] > 50 and above['y'] + above['height'] <= below['y'] + 1
+    phone.close()
+
+
 def test_no_script_error_and_no_other_host(page): assert not page.errors and not page.elsewhere
 
 

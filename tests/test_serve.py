@@ -138,6 +138,21 @@ def test_the_service_refuses_in_words(service, ask, status):
     said = ask(service[1])
     assert said.status_code == status and said.json()['detail']
 
+@pytest.mark.parametrize('body', [b'NaN', b'{"Heat": [NaN]}', b'{"Heat": "\\ud800"}', b'{"\\ud800": 5}', b'{"Heat": true}', b'{"Heat": "5"}', b'{"Heat": "1_0"}', b'{"Heat": "' + b'x' * 100_000 + b'"}', b'{"' + b'x' * 100_000 + b'": 1}',
+    b'[' * 100_000, b'1' * 5000, b'\xff\xfe', b'', b'{"Heat": ' + b'1' * 5000 + b'}', json.dumps({str(k): 'x' for k in range(20_000)}).encode()])
+def test_a_hostile_request_gets_a_short_answer(service, body): # not an error of the server, nor the request again
+    said = service[1].post('/newcomer', content=body, headers={'content-type': 'application/json'})
+    assert said.status_code in (400, 404, 422) and said.json()['detail'] and len(said.content) < 1500
+
+def test_names_that_utf8_cannot_hold_are_answered(): # they became an error of the server
+    pytest.importorskip('fastapi')
+    from fastapi.testclient import TestClient
+    from ddl_lesson8.data.ratings import Ratings
+    r = planted_ratings(seed=0, n_users=60).ratings
+    learn = collab_learner(Ratings(r.user, r.item, r.rating, r.users, [n + '\ud800' for n in r.items]), n_factors=2, device='cpu', progress=False)
+    found = TestClient(recommender_app(learn)).get('/recommend/person 7?n=2').json()
+    assert [(f['item'], f['rating']) for f in found] == learn.recommend('person 7', 2)
+
 def test_many_at_once_get_their_own_lists(service):
     from concurrent.futures import ThreadPoolExecutor
     learn, client = service

@@ -129,3 +129,49 @@ def test_what_the_solver_cannot_do_is_refused_in_words(tmp_path):
     with pytest.raises(SheetError, match='no limit'): m.fit('C3', constraints=[('C3', '<=', 9)])
     with pytest.raises(SheetError, match='no values of the cells'): m.fit('C3', constraints=[('C3', '>=', 5), ('C3', '<=', 4)])
     assert m['A1:A2'].flatten().tolist() == [1, 1] # as it was
+
+
+NAMES = dict(opt='s!$C$1', adj='s!$A$1:$A$2', typ='2', neg='2')
+MORE = {(1, 2): 'ink', (4, 3): F('A1/0'), (1, 4): 2., (2, 4): 3., (3, 4): 4., (1, 5): 9.}
+
+
+def odd(path, *constraints, **names):
+    "A workbook with these Solver settings; constraints as the file names them: left, relation, right"
+    for k, sides in enumerate(constraints, 1): names |= {f'{side}{k}': v for side, v in zip(('lhs', 'rel', 'rhs'), sides)}
+    found = NAMES | dict(num=len(constraints)) | names
+    write(path, {'s': SQUARE | MORE}, [(f'solver_{k}', 's', str(v)) for k, v in found.items() if v is not None])
+    return SheetModule.load(path)
+
+
+OWN, SUM = 's!$A$1:$A$2', 's!$C$3'
+REFUSED = [
+    ((), dict(opt=None), 'have no objective'), ((), dict(opt='#REF!'), 'names no cells'), ((), dict(opt='s!$C$1:$C$2'), 'the objective .* has 2 cells; name one'),
+    ((), dict(opt='s!$D$1'), 'does not depend'), ((), dict(opt='s!$B$1'), "holds the text 'ink' where a number"), ((), dict(opt='s!$C$4'), 'holds the error #DIV/0!'),
+    ((), dict(typ='x'), "solver_typ is 'x', no number"), ((), dict(typ='4'), 'known are 1 to 3'), ((), dict(typ='3', val='s!$D$1'), 'solver_val is .*, no number'),
+    ((), dict(adj='s!$B$1'), 'must be a number'), ((), dict(adj=''), 'nothing to fit'), ((), dict(num='x'), "solver_num is 'x'"),
+    ([(SUM, 1, 1)], dict(num=None), 'does not say how many'), ([(SUM, 1, 1)], dict(num=2), 'constraint 2 is incomplete'), ([(SUM, 7, 1)], {}, 'constraint 1 is incomplete'),
+    ([('s!$B$1', 1, 1)], {}, "holds the text 'ink'"), ([('gone!$A$1', 1, 1)], {}, 'names no cells'), ([('s!$C$4', 1, 1)], {}, 'holds the error'),
+    *[([(left, 1, right)], {}, words) for left in (OWN, SUM) for right, words in (('s!$B$1', "holds the text 'ink'"), ('"abc"', 'names no cells'), ('2*3', 'names no cells'), ('', 'names no cells'), ('nan', 'no number'))],
+    ([(OWN, 3, 's!$D$1:$D$3')], {}, '2 cells have 3 limits'), ([('s!$A$1', 3, 's!$D$1:$D$2')], {}, '1 cells have 2 limits'), ([('s!$C$2:$C$3', 3, 's!$D$1:$D$3')], {}, '2 cells have 3 limits'),
+    ([(OWN, 6, 'alldifferent')], {}, 'dif is not supported'), ([(SUM, 4, 'integer')], {}, 'for a cell that does not change'), ([(OWN, 1, 1), (OWN, 3, 2)], {}, 'lies above its upper bound')]
+
+
+@pytest.mark.parametrize('constraints, names, words', REFUSED)
+def test_odd_settings_are_refused_in_words(tmp_path, constraints, names, words):
+    m = odd(tmp_path/'odd.xlsx', *constraints, **names)
+    with pytest.raises(SheetError, match=words): m.fit()
+    assert all(p.flatten().tolist() == [1, 1] for p in m.parameters())
+
+
+@pytest.mark.parametrize('right', ['s!$D$1:$D$2', 's!$D$1:$E$1'])
+def test_each_cell_has_its_own_limit(tmp_path, right):
+    "As many limits as cells, in a column or in a row, also where the left side has two areas"
+    for left in (OWN, 's!$A$1,s!$A$2'):
+        m = odd(tmp_path/'own.xlsx', (left, 3, right))
+        m.fit()
+        assert m[OWN].flatten().tolist() == pytest.approx([3, {'s!$D$1:$D$2': 3, 's!$D$1:$E$1': 9}[right]])
+
+
+def test_a_value_that_cannot_be_reached_is_no_success(tmp_path):
+    assert not odd(tmp_path/'v.xlsx', typ='3', val='-5').fit().converged
+    assert odd(tmp_path/'w.xlsx', typ='3', val='4').fit().converged

@@ -1,6 +1,9 @@
 "A trained recommender that takes in more: old rows stay, new ones are the newcomer's estimate, the optimiser goes on"
+import copy, random, sys
 from dataclasses import replace
+from pathlib import Path
 import pytest, torch
+from ddl_lesson8 import warm_start
 from ddl_lesson8.collab import collab_learner
 from ddl_lesson8.data.ratings import Ratings, planted_ratings
 from ddl_lesson8.train.learner import load_learner
@@ -117,3 +120,77 @@ def test_several_new_at_once_are_each_as_alone(ratings):
     assert torch.equal(learn.new_item(items), torch.stack([learn.new_item(m) for m in items]))
     assert learn.new_item({'person 1': 5}).mean() > learn.new_item({'person 1': 1}).mean()
     with pytest.raises(ValueError, match='no new user'): learn.newcomer([])
+
+
+# ---- interrupts
+
+def snapshot(learn): # all that can be used afterwards; one extended learner equals another
+    values = dict(state=learn._state(), users=list(learn.users.items), items=list(learn.items.items), model=[len(learn.model.users), len(learn.model.items)], config=learn.config, plan=learn.plan,
+                  memory={k: v for k, v in vars(learn.memory).items()}, rows=[t.clone() for t in learn.data.train], ratings=[len(learn.ratings), len(learn.ratings.users), len(learn.held_out.items)],
+                  sizes=[m.num_embeddings for m in learn.model.modules() if isinstance(m, torch.nn.Embedding)], said=learn.outputs((torch.arange(30), torch.arange(30))))
+    return copy.deepcopy(values)
+
+def interrupted(learn, at): # Ctrl-C at that line of `extend` and what it calls; False where it ends before
+    count, ours = [0], str(Path(warm_start.__file__).parent)
+    def watch(frame, event, arg):
+        if not frame.f_code.co_filename.startswith(ours): return None
+        if event == 'line':
+            count[0] += 1
+            if count[0] == at: sys.settrace(None); raise KeyboardInterrupt
+        return watch
+    try:
+        sys.settrace(watch)
+        learn.extend(rows())
+    except KeyboardInterrupt: return True
+    finally: sys.settrace(None)
+    return False
+
+def test_an_interrupt_leaves_the_learner_as_it_was_or_wholly_extended(learn, ratings):
+    from ddl_lesson8.train.batches import _same
+    before, whole = snapshot(learn), copy.deepcopy(learn).extend(rows())
+    after, rng, seen, at = snapshot(whole), random.Random(0), [0, 0], 1
+    while True:
+        tried = copy.deepcopy(learn)
+        if not interrupted(tried, at): break
+        now = snapshot(tried)
+        which = [_same(now, before), _same(now, after)]
+        assert sum(which) == 1, at
+        seen[which[1]] += 1
+        if which[0] and rng.random() < .1:
+            tried.extend(rows()) # and once more, undisturbed
+            assert _same(snapshot(tried), after)
+        at += rng.randrange(1, 60)
+    assert at > 100 and seen[0] > 5
+
+@pytest.mark.parametrize('name', ['_grow', '_grow_side', '_join_ratings', '_longer', 'Vocab', 'Ratings'])
+@pytest.mark.parametrize('error', [MemoryError, RuntimeError, KeyboardInterrupt])
+def test_an_error_anywhere_leaves_the_learner_as_it_was(ratings, name, error, monkeypatch):
+    from ddl_lesson8.train.batches import _same
+    learn = trained(ratings, 'combined')
+    before = snapshot(learn)
+    real, left = getattr(warm_start, name), [random.Random(name).randrange(2 if name == '_grow_side' else 1)]
+    def fails(*args, **kwargs):
+        if not left[0]: raise error
+        left[0] -= 1
+        return real(*args, **kwargs)
+    monkeypatch.setattr(warm_start, name, fails)
+    with pytest.raises(error): learn.extend(rows())
+    monkeypatch.undo()
+    assert _same(snapshot(learn), before)
+    learn.fit(1)
+    assert _same(snapshot(trained(ratings, 'combined').extend(rows()))['users'], snapshot(learn.extend(rows()))['users'])
+
+def test_a_training_that_was_interrupted_is_extended_without_its_half_batch(ratings):
+    learn = trained(ratings, 'network')
+    def stop(l): raise KeyboardInterrupt
+    learn.calls['before_batch'] = [lambda l: stop(l) if l.plan.done == 1 else None]
+    with pytest.raises(KeyboardInterrupt): learn.fit(1)
+    learn.calls.clear()
+    learn.extend(rows())
+    assert learn.plan is None
+    with pytest.raises(RuntimeError, match='no plan'): learn.resume()
+    learn.fit(1)
+    learn._stepping, learn.plan = True, trained(ratings, 'network').plan
+    n = len(learn.users)
+    with pytest.raises(RuntimeError, match='middle of an update'): learn.extend(rows([('x', 'Heat', 3)]))
+    assert len(learn.users) == n

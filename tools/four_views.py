@@ -31,8 +31,8 @@ def area(values, text:str)->torch.Tensor:
 
 
 def panel(ax, number:int, title:str):
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(f'{number}  {title}', loc='left', fontsize=14, fontweight='bold')
+    ax.set(xticks=[], yticks=[], anchor='NW')
+    ax.set_title(f'{number}  {title}', loc='left', fontsize=14, fontweight='bold', pad=22 if number > 2 else 6) # column letters stand between
     for side in ax.spines.values(): side.set_color('#bbbbbb')
 
 
@@ -57,12 +57,13 @@ def draw():
     stored = area(values, f'{cell.coordinate}:{letters(cell.column + 25)}{cell.row + 25}')
     top = int(stored.max(1).values.argmax()) - 3
     fig, axes = plt.subplots(2, 2, figsize=(9.6, 6), layout='constrained', width_ratios=[1, 1.35])
+    fig.get_layout_engine().set(h_pad=.12)
     axes = axes.flat
     for i, (ax, title) in enumerate(zip(axes, ('in words', 'from scratch', 'by PyTorch', 'in a spreadsheet')), 1): panel(ax, i, title)
     axes[0].text(.06, .5, WORDS, transform=axes[0].transAxes, va='center', fontsize=14, linespacing=1.6)
     axes[1].text(.03, .5, CODE, transform=axes[1].transAxes, va='center', family='monospace', fontsize=10.5, linespacing=1.8)
     axes[2].imshow(theirs, cmap=INK, vmin=0, vmax=3)
-    axes[2].set_xlabel('F.relu(F.conv2d(image, kernel))', family='monospace', fontsize=11)
+    axes[2].set_xlabel('F.relu(F.conv2d(image, kernel))', family='monospace', fontsize=11, loc='left')
     axes[3].set(xticks=[], yticks=[])
     first = letters(cell.column + 8)
     at = f'{first}{cell.row + top}'

@@ -96,6 +96,14 @@ def picture(site:Path, docs:dict, a:dict, page:str)->str:
     return f'<img src="live/{file}" alt="{html.escape(alt)}" loading="lazy">'
 
 
+def with_digit(text:str, site:Path, docs:dict, up:str)->str:
+    "A page's digit reader with a picture of the cells that it draws on"
+    place = docs['digit']['digit']
+    a = dict(src='digit.json', sheet=place['sheet'], view=place['input'].split('!')[-1], alt='The input cells of the workbook: a digit, each pixel a number')
+    img = picture(site, docs, a, 'the digit reader').replace('src="', f'src="{up}', 1)
+    return re.sub(r'(<digit-reader\b[^>]*>)\s*(</digit-reader>)', rf'\1{img}\2', text)
+
+
 def add_to_page(page:Path, site:Path, docs:dict, runs:bool)->int:
     "Put the pictures into the live sheets of a page, and the script behind them; how many there are"
     text, up = page.read_text(encoding='utf-8'), '../' * (len(page.relative_to(site).parts) - 1)
@@ -107,6 +115,7 @@ def add_to_page(page:Path, site:Path, docs:dict, runs:bool)->int:
         link = f'<a href="{up}{Path(a["src"]).with_suffix(".xlsx").as_posix()}">The workbook of this sheet</a>'
         return f'<live-sheet {kept}>{img}</live-sheet>' + (f'<noscript>{link}</noscript>' if runs else f'<p>{link}</p>')
     text, n = TAG.subn(one, text)
+    if '<digit-reader' in text and 'digit' in docs: text = with_digit(text, site, docs, up)
     wants = n or '<digit-reader' in text or '<live-figure' in text
     if wants and not runs: text = re.sub(r'(<main\b[^>]*>)', rf'\1<p class="no-live">{STILL}</p>', text, count=1)
     if wants and runs: text = text.replace('</body>', f'<script type="module" src="{up}live/live-sheet.js"></script></body>', 1)

@@ -41,6 +41,7 @@ def clean_signature(text:str, name:str)->str:
     text = re.sub(r'=<factory>', '', text)
     text = text.replace('(*args, **kwargs)', '').replace('(\n    args:VAR_POSITIONAL,\n    kwargs:VAR_KEYWORD\n)', '')
     text = re.sub(r'\bddl_lesson8\.(?:\w+\.)+|\bpathlib\.|\bpandas\.core\.\w+\.', '', text)
+    text = text.replace('torch._C.Generator', 'torch.Generator')
     text = re.sub(r'\btorch\.nn\.modules\.\w+\.', 'nn.', text).replace(':function=', '=')
     if name[:1].isupper() and '.' not in name: text = re.sub(r'^def ', 'class ', text).replace(')->None', ')')
     return text.strip()
@@ -184,6 +185,7 @@ def figures_as_files(soup, name:str, site:Path):
         kind, data = re.match(r'data:image/(\w+)[^,]*;base64,(.*)', img['src'], re.S).groups()
         data = base64.b64decode(data)
         picture = Image.open(io.BytesIO(data))
+        broad = picture.width > 2 * picture.height or picture.width > 1700 and picture.width > 1.5 * picture.height
         if picture.width > 2 * SHOWN_WIDTH:
             picture = picture.resize((2 * SHOWN_WIDTH, round(picture.height * 2 * SHOWN_WIDTH / picture.width)), Image.LANCZOS)
             out = io.BytesIO()
@@ -194,7 +196,7 @@ def figures_as_files(soup, name:str, site:Path):
         (site/path).write_bytes(data)
         img['src'] = depth(name) + path.as_posix()
         if not img.get('width'): img['width'], img['height'] = picture.width, picture.height
-        if picture.width > 2 * picture.height: img['class'] = [*img.get('class', []), 'broad']  # scrolls on a phone, where it would be too small
+        if broad: img['class'] = [*img.get('class', []), 'broad']  # scrolls on a phone, where it would be too small
     for img in soup.select('main img'): img['loading'] = 'lazy'
 
 

@@ -21,8 +21,9 @@ class _NoWhere(torch.Tensor):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         name = getattr(func, '__name__', '')
-        assert name not in ('where', '__getitem__', '__setitem__', 'masked_fill', 'leaky_relu', 'prelu', 'relu'), \
-            f'right, but with {name.strip("_")}; the larger of two numbers does it alone'
+        assert name not in ('where', '__getitem__', '__setitem__', 'masked_fill',
+                            'leaky_relu', 'prelu', 'relu'), \
+            f'right, but with {name.strip("_")}; the larger of two does it alone'
         return super().__torch_function__(func, types, args, kwargs or {})
 
 # %% ../../nbs/book/04_checks_activations.ipynb #68a2fed2
@@ -30,14 +31,19 @@ def check_leaky(my_leaky):
     "Leaky ReLU as the larger of two numbers"
     x = torch.tensor([-2., -0.5, 0., 3.])
     found = my_leaky(x, 0.1)
-    assert isinstance(found, torch.Tensor) and found.shape == x.shape, 'one number for each input is wanted'
-    assert not torch.equal(found, x.clamp(min=0)), 'that is ReLU itself: nothing comes through below zero'
-    assert not torch.equal(found, torch.minimum(x, 0.1 * x)), 'the smaller of the two bends the wrong way'
+    assert isinstance(found, torch.Tensor) and found.shape == x.shape, \
+        'one number for each input is wanted'
+    assert not torch.equal(found, x.clamp(min=0)), \
+        'that is ReLU itself: nothing comes through below zero'
+    assert not torch.equal(found, torch.minimum(x, 0.1 * x)), \
+        'the smaller of the two bends the wrong way'
     assert torch.equal(found[2:], x[2:]), 'from zero on, the input stays as it is'
-    assert torch.allclose(found[:2], torch.tensor([-0.2, -0.05])), 'below zero the input is multiplied by the slope'
+    assert torch.allclose(found[:2], torch.tensor([-0.2, -0.05])), \
+        'below zero the input is multiplied by the slope'
     for slope in (0., 0.01, 0.5, 1.):
         wanted = nn.functional.leaky_relu(x, slope)
-        assert torch.allclose(my_leaky(x, slope), wanted), f'right for slope 0.1, wrong for slope {slope}'
+        assert torch.allclose(my_leaky(x, slope), wanted), \
+            f'right for slope 0.1, wrong for slope {slope}'
     my_leaky(x.as_subclass(_NoWhere), 0.1)
 
 def check_good_slope(my_good_slope):
@@ -46,52 +52,74 @@ def check_good_slope(my_good_slope):
     for slope in (0.1, 0.5, 0., 1., 1.5, 3., -0.5, -2.):
         found = my_good_slope(slope)
         assert found in (True, False), 'return True or False'
-        right = torch.allclose(torch.maximum(x, slope * x), nn.functional.leaky_relu(x, slope))
-        assert found == right, f'try a slope of {slope}: torch.maximum(x, slope * x) is {"" if right else "not "}leaky ReLU there'
+        right = torch.allclose(torch.maximum(x, slope * x),
+                               nn.functional.leaky_relu(x, slope))
+        assert found == right, (
+            f'try a slope of {slope}: torch.maximum(x, slope * x) is '
+            f'{"" if right else "not "}leaky ReLU there')
 
 # %% ../../nbs/book/04_checks_activations.ipynb #6043cced
 def check_joint_bias(my_joint_bias):
     "The bias of three layers in one"
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        layers = [nn.Linear(n, m, dtype=torch.float64) for n, m in ((2, 3), (3, 5), (5, 4))]
+        layers = [nn.Linear(n, m, dtype=torch.float64)
+                  for n, m in ((2, 3), (3, 5), (5, 4))]
     first, second, third = layers
     try: found = my_joint_bias(*layers)
-    except RuntimeError as e: raise AssertionError(f'shapes do not fit ({e}); a bias goes through the *later* matrices')
-    assert found.shape == (4,), f'the last layer has 4 outputs, so there are 4 biases, not {tuple(found.shape)}'
-    assert not torch.allclose(found, third.bias), 'that is the last bias alone; what became of the first two?'
+    except RuntimeError as e:
+        raise AssertionError(f'shapes do not fit ({e}); a bias goes through the '
+                             '*later* matrices')
+    assert found.shape == (4,), \
+        f'the last layer has 4 outputs, so there are 4 biases, not {tuple(found.shape)}'
+    assert not torch.allclose(found, third.bias), \
+        'that is the last bias alone; what became of the first two?'
     late = third.weight @ second.bias + third.bias
     assert not torch.allclose(found, late), 'the first bias got lost'
     once = third.weight @ second.weight @ first.bias
-    assert not torch.allclose(found, once), 'the first bias is right; the other two got lost'
-    assert torch.allclose(found, collapse(layers).bias), 'what comes out of the stack for an input of zeros?'
+    assert not torch.allclose(found, once), \
+        'the first bias is right; the other two got lost'
+    assert torch.allclose(found, collapse(layers).bias), \
+        'what comes out of the stack for an input of zeros?'
 
 # %% ../../nbs/book/04_checks_activations.ipynb #8bf2f536
 def check_softmax(my_softmax):
     "Softmax with a temperature"
     x = torch.tensor([[1., 2., 4.], [0., 0., -1.]])
     found = my_softmax(x, 1.)
-    assert found.shape == x.shape, f'a share for each score is wanted, not {tuple(found.shape)}'
-    assert torch.allclose(found.sum(1), torch.ones(2)), 'shares of a row add up to 1: along which axis did you sum?'
-    assert torch.allclose(found, x.softmax(1)), 'at temperature 1 it is the ordinary softmax'
+    assert found.shape == x.shape, \
+        f'a share for each score is wanted, not {tuple(found.shape)}'
+    assert torch.allclose(found.sum(1), torch.ones(2)), \
+        'shares of a row add up to 1: along which axis did you sum?'
+    assert torch.allclose(found, x.softmax(1)), \
+        'at temperature 1 it is the ordinary softmax'
     warm = my_softmax(x, 2.)
-    assert not torch.allclose(warm, x.softmax(1) / 2), 'the shares were divided; divide the scores, before softmax'
-    assert not torch.allclose(warm, (x * 2).softmax(1)), 'colder where it should be warmer: is it a factor or a divisor?'
-    assert torch.allclose(warm, (x / 2).softmax(1)), 'right at temperature 1, wrong at 2'
+    assert not torch.allclose(warm, x.softmax(1) / 2), \
+        'the shares were divided; divide the scores, before softmax'
+    assert not torch.allclose(warm, (x * 2).softmax(1)), \
+        'colder where it should be warmer: is it a factor or a divisor?'
+    assert torch.allclose(warm, (x / 2).softmax(1)), \
+        'right at temperature 1, wrong at 2'
     cold = my_softmax(x, 0.01)
     assert not cold.isnan().any(), 'cold scores overflow; what may be subtracted first?'
     assert cold[0, 2] > 0.99, 'near 0 the largest score takes all'
-    assert torch.allclose(my_softmax(x, 1e9), torch.full((2, 3), 1 / 3)), 'at a high temperature all shares are equal'
-    assert my_softmax(1e4 * x, 1.).isfinite().all(), 'scores of 40,000 overflow; what may be subtracted first?'
+    assert torch.allclose(my_softmax(x, 1e9), torch.full((2, 3), 1 / 3)), \
+        'at a high temperature all shares are equal'
+    assert my_softmax(1e4 * x, 1.).isfinite().all(), \
+        'scores of 40,000 overflow; what may be subtracted first?'
 
 # %% ../../nbs/book/04_checks_activations.ipynb #95cd7f39
 def check_ignorance(my_ignorance):
     "The cross-entropy of equal shares"
-    assert abs(float(my_ignorance(10)) - 1 / 10) > 1e-6, 'that is the share of each class; what is its loss?'
-    assert abs(float(my_ignorance(10)) + math.log(10)) > 1e-6, 'right up to its sign; a loss is not negative'
+    assert abs(float(my_ignorance(10)) - 1 / 10) > 1e-6, \
+        'that is the share of each class; what is its loss?'
+    assert abs(float(my_ignorance(10)) + math.log(10)) > 1e-6, \
+        'right up to its sign; a loss is not negative'
     for n in (2, 10, 1000):
-        wanted = nn.functional.cross_entropy(torch.zeros(1, n, dtype=torch.float64), torch.tensor([0])).item()
-        assert abs(float(my_ignorance(n)) - wanted) < 1e-6, f'for {n} classes PyTorch says {wanted:.4f}'
+        wanted = nn.functional.cross_entropy(torch.zeros(1, n, dtype=torch.float64),
+                                             torch.tensor([0])).item()
+        assert abs(float(my_ignorance(n)) - wanted) < 1e-6, \
+            f'for {n} classes PyTorch says {wanted:.4f}'
 
 # %% ../../nbs/book/04_checks_activations.ipynb #22a0bd38
 def check_log_sigmoid(my_log_sigmoid):
@@ -100,14 +128,19 @@ def check_log_sigmoid(my_log_sigmoid):
     right = nn.functional.logsigmoid
     found = my_log_sigmoid(x)
     assert not torch.allclose(found, -right(x)), 'right up to its sign'
-    assert not torch.allclose(found, x.sigmoid()), 'that is the sigmoid; its logarithm is wanted'
-    assert torch.allclose(found, right(x)), 'wrong for ordinary scores; the sigmoid is 1 / (1 + exp(-x))'
+    assert not torch.allclose(found, x.sigmoid()), \
+        'that is the sigmoid; its logarithm is wanted'
+    assert torch.allclose(found, right(x)), \
+        'wrong for ordinary scores; the sigmoid is 1 / (1 + exp(-x))'
     far = torch.tensor([-1000., 1000.], requires_grad=True)
     found = my_log_sigmoid(far)
-    assert found.isfinite().all(), 'the sigmoid of -1000 is 0 in the computer, so never take its logarithm'
-    assert torch.allclose(found, right(far)), 'finite for a score of -1000, but far off: it should be about -1000'
+    assert found.isfinite().all(), \
+        'the sigmoid of -1000 is 0 in the computer, so never take its logarithm'
+    assert torch.allclose(found, right(far)), \
+        'finite for a score of -1000, but far off: it should be about -1000'
     slope = torch.autograd.grad(found.sum(), far)[0]
-    assert slope.isfinite().all(), 'the value is right at -1000, the slope is none; what is exponentiated there?'
+    assert slope.isfinite().all(), \
+        'the value is right at -1000, the slope is none; what is exponentiated there?'
 
 # %% ../../nbs/book/04_checks_activations.ipynb #0e2ed742
 def check_sheet_lower_loss(workbook):
@@ -120,8 +153,11 @@ def check_sheet_lower_loss(workbook):
     assert len(changed) == 1, f'{len(changed)} scores have changed; one is enough'
     (at, (_, value)), = changed.items()
     assert isinstance(value, (int, float)), f'{cell_name(*at)} holds no number'
-    assert place[at][0] == 0, 'that score belongs to another row; the loss of the first row is wanted'
-    x = torch.tensor([scores.content(0, j) for j in range(scores.shape[1])], dtype=torch.float64)
+    assert place[at][0] == 0, \
+        'that score belongs to another row; the loss of the first row is wanted'
+    x = torch.tensor([scores.content(0, j) for j in range(scores.shape[1])],
+                     dtype=torch.float64)
     x[place[at][1]] = value
     loss = nn.functional.cross_entropy(x, torch.tensor(0)).item()
-    assert abs(loss - 0.1) < 0.005, f'with that score the loss of the first row is {loss:.3f}'
+    assert abs(loss - 0.1) < 0.005, \
+        f'with that score the loss of the first row is {loss:.3f}'

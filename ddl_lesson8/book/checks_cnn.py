@@ -20,15 +20,20 @@ from ..sheets.xlsx import open_workbook
 # %% ../../nbs/book/04_checks_cnn.ipynb #a58921ab
 def check_multiplications(my_multiplications):
     "Multiplications of a convolution for one image"
-    for n_in, n_out, k, h, w in ((1, 1, 1, 2, 3), (1, 16, 3, 28, 28), (16, 32, 3, 14, 7)):
-        layer, got = nn.Conv2d(n_in, n_out, k, padding=k // 2), my_multiplications(n_in, n_out, k, h, w)
+    for n_in, n_out, k, h, w in ((1, 1, 1, 2, 3), (1, 16, 3, 28, 28),
+                                 (16, 32, 3, 14, 7)):
+        layer, got = (nn.Conv2d(n_in, n_out, k, padding=k // 2),
+                      my_multiplications(n_in, n_out, k, h, w))
         want = summary(layer, torch.zeros(1, n_in, h, w)).n_multiplications
-        assert got != want // (h * w), f'{got} is what one place takes; there are {h} x {w}'
+        assert got != want // (h * w), \
+            f'{got} is what one place takes; there are {h} x {w}'
         inside = n_in * n_out * k * k * (h - k + 1) * (w - k + 1)
-        assert k == 1 or got != inside, 'height and width are those of the output: nothing is cut off'
+        assert k == 1 or got != inside, \
+            'height and width are those of the output: nothing is cut off'
         assert got != want + n_out * h * w, 'the bias is added, not multiplied'
         case = f'for {n_in} -> {n_out} channels, {k} x {k}, output {h} x {w}'
-        assert got == want, f'{case}: {got} is not it; start with one place of one output'
+        assert got == want, \
+            f'{case}: {got} is not it; start with one place of one output'
 
 # %% ../../nbs/book/04_checks_cnn.ipynb #763c8396
 def check_shift(my_shift):
@@ -38,24 +43,35 @@ def check_shift(my_shift):
     for right, down in ((0, 0), (1, 0), (0, 1), (-2, 1), (1, -1), (3, 2)):
         y = my_shift(x, right, down)
         assert torch.equal(x, kept), 'the input was changed; work on a copy'
-        assert y.shape == x.shape, f'shape {tuple(y.shape)}; it must stay {tuple(x.shape)}'
+        assert y.shape == x.shape, \
+            f'shape {tuple(y.shape)}; it must stay {tuple(x.shape)}'
         want = torch.zeros_like(x)
         for r, c in itertools.product(range(3), range(4)):
-            if 0 <= r - down < 3 and 0 <= c - right < 4: want[..., r, c] = x[..., r - down, c - right]
-        rolled = torch.equal(y, x.roll((down, right), (2, 3))) and not torch.equal(y, want)
-        assert not rolled, 'what leaves on one side comes in on the other; it must be gone'
-        assert torch.equal(y, want), f'moved by {right} to the right and {down} down, cells are not where they belong'
+            if 0 <= r - down < 3 and 0 <= c - right < 4:
+                want[..., r, c] = x[..., r - down, c - right]
+        rolled = (torch.equal(y, x.roll((down, right), (2, 3)))
+                  and not torch.equal(y, want))
+        assert not rolled, \
+            'what leaves on one side comes in on the other; it must be gone'
+        assert torch.equal(y, want), (
+            f'moved by {right} to the right and {down} down, cells are not where they '
+            'belong')
 
 # %% ../../nbs/book/04_checks_cnn.ipynb #81b60d30
 def check_hit_rates(my_hit_rates):
     "Share of each true digit that was read right"
     counts = torch.tensor([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
-    by_digit, by_answer = (torch.tensor(t, dtype=torch.float64) for t in ([8 / 10, 3 / 4, 0], [8 / 9, 3 / 5, 0]))
+    by_digit, by_answer = (torch.tensor(t, dtype=torch.float64)
+                           for t in ([8 / 10, 3 / 4, 0], [8 / 9, 3 / 5, 0]))
     got = torch.as_tensor(my_hit_rates(counts)).double()
-    assert got.shape == (3,), f'{tuple(got.shape)} is the shape; one number for each digit is wanted'
-    assert not got.isnan().any(), 'a digit without pictures: nothing divided by nothing; its share shall be 0'
-    assert not torch.allclose(got, by_answer), 'that is the share of right ones in each answer; ask for each true digit'
-    assert torch.allclose(got, by_digit, atol=1e-6), 'for 8 and 2, 1 and 3: think of a row of the table'
+    assert got.shape == (3,), \
+        f'{tuple(got.shape)} is the shape; one number for each digit is wanted'
+    assert not got.isnan().any(), \
+        'a digit without pictures: nothing divided by nothing; its share shall be 0'
+    assert not torch.allclose(got, by_answer), \
+        'that is the share of right ones in each answer; ask for each true digit'
+    assert torch.allclose(got, by_digit, atol=1e-6), \
+        'for 8 and 2, 1 and 3: think of a row of the table'
 
 # %% ../../nbs/book/04_checks_cnn.ipynb #677d7b3f
 def check_edge_angle(my_edge_angle):
@@ -64,39 +80,53 @@ def check_edge_angle(my_edge_angle):
     for degrees in (0, 30, 90, 135, 200, 340):
         a = math.radians(degrees)
         for extra in (0., .5): # a constant is at right angles to both kernels
-            got = float(my_edge_angle(3 * (math.cos(a) * flat + math.sin(a) * upright) + extra))
-            off, in_radians = ((v - degrees + 180) % 360 - 180 for v in (got, math.degrees(got)))
+            got = float(my_edge_angle(3 * (math.cos(a) * flat + math.sin(a) * upright)
+                                      + extra))
+            off, in_radians = ((v - degrees + 180) % 360 - 180
+                               for v in (got, math.degrees(got)))
             assert degrees == 0 or abs(in_radians) > 1e-3, 'that is in radians'
-            assert abs(abs(off) - 180) > 1e-3, f'{degrees} degrees: {got:.1f} is the opposite way; mind both signs'
+            assert abs(abs(off) - 180) > 1e-3, \
+                f'{degrees} degrees: {got:.1f} is the opposite way; mind both signs'
             assert abs(off) < 1e-3, f'a filter at {degrees} degrees is not at {got:.1f}'
 
 # %% ../../nbs/book/04_checks_cnn.ipynb #a0ca7f61
 def check_batch_norm(my_batch_norm):
     "Batch norm in training, without its scale and shift"
-    x = torch.randn(4, 3, 5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 1
+    x = (torch.randn(4, 3, 5, 2, generator=torch.Generator().manual_seed(0),
+                     dtype=torch.float64) * 3 + 1)
     want, got = F.batch_norm(x, None, None, training=True), my_batch_norm(x)
-    assert got.shape == x.shape, f'the shape must stay {tuple(x.shape)}, not {tuple(got.shape)}'
+    assert got.shape == x.shape, \
+        f'the shape must stay {tuple(x.shape)}, not {tuple(got.shape)}'
     each = F.instance_norm(x)
-    assert not torch.allclose(got, each, atol=1e-3), 'each image by itself? The mean goes over the batch, too'
-    assert not torch.allclose(got, F.layer_norm(x, x.shape[1:]), atol=1e-3), 'each channel has its own mean and variance'
+    assert not torch.allclose(got, each, atol=1e-3), \
+        'each image by itself? The mean goes over the batch, too'
+    assert not torch.allclose(got, F.layer_norm(x, x.shape[1:]), atol=1e-3), \
+        'each channel has its own mean and variance'
     n = x.numel() / x.shape[1]
     sample = want * ((n - 1) / n)**.5
-    assert not torch.allclose(got, sample, atol=1e-5), 'the variance divides by the count, not by the count minus one'
-    assert torch.allclose(got, want, atol=1e-8), 'the right shape, other numbers; subtract the mean, divide by a root'
-    assert my_batch_norm(torch.ones(2, 1, 2, 2)).isfinite().all(), 'a channel without any spread must not divide by 0: add eps'
+    assert not torch.allclose(got, sample, atol=1e-5), \
+        'the variance divides by the count, not by the count minus one'
+    assert torch.allclose(got, want, atol=1e-8), \
+        'the right shape, other numbers; subtract the mean, divide by a root'
+    assert my_batch_norm(torch.ones(2, 1, 2, 2)).isfinite().all(), \
+        'a channel without any spread must not divide by 0: add eps'
 
 # %% ../../nbs/book/04_checks_cnn.ipynb #12fc3894
 def check_fold(my_fold):
     "Batch norm folded into the convolution before it"
     g = torch.Generator().manual_seed(0)
     def draw(*shape): return torch.rand(shape, generator=g, dtype=torch.float64) + .1
-    x, w, mean, var, gamma, beta = draw(2, 3, 6, 6), draw(4, 3, 3, 3), draw(4), draw(4), draw(4), draw(4)
+    x, w, mean, var, gamma, beta = (draw(2, 3, 6, 6), draw(4, 3, 3, 3), draw(4),
+                                    draw(4), draw(4), draw(4))
     want = F.batch_norm(F.conv2d(x, w), mean, var, gamma, beta)
     answer = my_fold(w, mean, var, gamma, beta)
-    assert isinstance(answer, tuple) and len(answer) == 2, 'return two tensors: the weight and the bias'
-    assert answer[0].shape == w.shape and answer[1].shape == (4,), 'the weight keeps its shape, and the bias has one number for each output'
+    assert isinstance(answer, tuple) and len(answer) == 2, \
+        'return two tensors: the weight and the bias'
+    assert answer[0].shape == w.shape and answer[1].shape == (4,), \
+        'the weight keeps its shape, and the bias has one number for each output'
     got = F.conv2d(x, *answer)
-    assert not torch.allclose(got - got.mean((0, 2, 3), keepdim=True), want - want.mean((0, 2, 3), keepdim=True)) or torch.allclose(got, want), \
+    assert not torch.allclose(got - got.mean((0, 2, 3), keepdim=True), want - want.mean(
+        (0, 2, 3), keepdim=True)) or torch.allclose(got, want), \
         'the weight is right, the bias is not: what happens to the mean?'
     assert torch.allclose(got, want), 'the two layers and the folded one differ'
 
@@ -106,26 +136,35 @@ def check_dead(my_dead):
     a = torch.zeros(3, 4, 2, 2)
     a[0, 1, 0, 0], a[2, 2, 1, 1] = 1., .5
     got = torch.as_tensor(my_dead(a))
-    assert got.shape == (4,), f'one truth value for each of four channels, not shape {tuple(got.shape)}'
+    assert got.shape == (4,), \
+        f'one truth value for each of four channels, not shape {tuple(got.shape)}'
     assert got.dtype == torch.bool, 'truth values, please'
-    assert not torch.equal(got, torch.tensor([False, True, True, False])), 'the other way round: those are alive'
-    assert not got[1] and not got[2], 'one answer above 0, anywhere, is enough to be alive'
+    assert not torch.equal(got, torch.tensor([False, True, True, False])), \
+        'the other way round: those are alive'
+    assert not got[1] and not got[2], \
+        'one answer above 0, anywhere, is enough to be alive'
     assert got.tolist() == [True, False, False, True], 'channels 0 and 3 never answer'
 
 # %% ../../nbs/book/04_checks_cnn.ipynb #c11e0002
 def check_sheet_other_digit(book):
-    "In the workbook that reads digits, one weight is another, and the seven is read as another digit"
+    "One weight of the workbook is another, and the seven is read as another digit"
     with tempfile.TemporaryDirectory() as folder:
         fresh = reader_workbook(Path(folder)/'digit.xlsx')
         cells = open_workbook(fresh.path).sheets[fresh.output.sheet.name].cells
-    sheet, (picture,), (scores,) = fresh.output.sheet.name, fresh.input.areas, fresh.output.areas
-    numbers = {at: c.value for at, c in cells.items() if c.formula is None and isinstance(c.value, (int, float))}
-    changed = [at for at, value in numbers.items() if book.cell(sheet, *at).value != value]
-    drawn = [(r, c) for r, c in changed if picture.top <= r <= picture.bottom and picture.left <= c <= picture.right]
-    assert not drawn, 'the picture is another one now: leave the seven as it is, and change a weight'
+    sheet, (picture,), (scores,) = (fresh.output.sheet.name, fresh.input.areas,
+                                    fresh.output.areas)
+    numbers = {at: c.value for at, c in cells.items()
+               if c.formula is None and isinstance(c.value, (int, float))}
+    changed = [at for at, value in numbers.items()
+               if book.cell(sheet, *at).value != value]
+    drawn = [(r, c) for r, c in changed if picture.top <= r <= picture.bottom
+             and picture.left <= c <= picture.right]
+    assert not drawn, \
+        'the picture is another one now: leave the seven as it is, and change a weight'
     assert changed, 'nothing has changed yet'
     assert len(changed) == 1, f'{len(changed)} numbers have changed; one is enough'
     rows = range(scores.top, scores.bottom + 1)
-    shares = [book.cell(sheet, r, c).value for r in rows for c in range(scores.left, scores.right + 1)]
+    shares = [book.cell(sheet, r, c).value for r in rows
+              for c in range(scores.left, scores.right + 1)]
     best = max(range(10), key=lambda k: shares[k])
     assert best != 7, f'it still reads a seven, with a share of {shares[7]:.0%}'

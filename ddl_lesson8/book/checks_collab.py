@@ -18,7 +18,8 @@ from ..sheets.address import cell_name
 def _number_of(found, what='a number'): # the answer as a float
     assert found is not None, 'nothing came back: does the function return its result?'
     try: return float(found)
-    except (TypeError, ValueError): raise AssertionError(f'return {what}, not a {type(found).__name__}') from None
+    except (TypeError, ValueError):
+        raise AssertionError(f'return {what}, not a {type(found).__name__}') from None
 
 def _tensor_of(found, shape, what): # the answer, a tensor of this shape
     assert found is not None, 'nothing came back: does the function return its result?'
@@ -33,25 +34,33 @@ def check_dot_bias(
     g = torch.Generator().manual_seed(0)
     u, v, bu, bi = (torch.randn(s, generator=g) for s in ((4, 3), (6, 3), (4,), (6,)))
     user, item = torch.tensor([0, 3, 3, 1, 0]), torch.tensor([5, 0, 5, 2, 1])
-    found = _tensor_of(f(u, v, bu, bi, user, item), (5,), 'one number for each pair: a tensor of shape (5,)')
+    found = _tensor_of(f(u, v, bu, bi, user, item), (5,),
+                       'one number for each pair: a tensor of shape (5,)')
     dot, both = (u[user] * v[item]).sum(1), bu[user] + bi[item]
     def like(x): return torch.allclose(found, x, atol=1e-5)
     assert not like(dot), 'the dot products are right; where are the biases?'
-    assert not like(torch.sigmoid(dot + both)), 'these are squeezed by a sigmoid; the exercise wants no range'
-    assert not (like(dot + bu[user]) or like(dot + bi[item])), 'one of the two biases is missing'
+    assert not like(torch.sigmoid(dot + both)), \
+        'these are squeezed by a sigmoid; the exercise wants no range'
+    assert not (like(dot + bu[user]) or like(dot + bi[item])), \
+        'one of the two biases is missing'
     swapped = u[item.clamp(max=3)], v[user]
-    assert not like((swapped[0] * swapped[1]).sum(1) + both), 'users and items are swapped in the lookup'
-    assert like(dot + both), 'right shape, other numbers: compute one pair by hand and compare'
+    assert not like((swapped[0] * swapped[1]).sum(1) + both), \
+        'users and items are swapped in the lookup'
+    assert like(dot + both), \
+        'right shape, other numbers: compute one pair by hand and compare'
 
 def check_count(
     f # called with (n_users, n_items, n_factors)
 ):
     "How many numbers the dot product with biases learns"
     for sizes in ((3, 5, 2), (943, 1664, 50), (1, 1, 1)):
-        found, right = _number_of(f(*sizes)), sum(p.numel() for p in EmbeddingDotBias(*sizes).parameters())
-        assert found != right - sizes[0] - sizes[1], 'the factors are counted; each user and each item also has a bias'
+        found, right = (_number_of(f(*sizes)),
+                        sum(p.numel() for p in EmbeddingDotBias(*sizes).parameters()))
+        assert found != right - sizes[0] - sizes[1], \
+            'the factors are counted; each user and each item also has a bias'
         more = 'more' if found < right else 'less'
-        assert found == right, f'for {sizes} users, items, factors it is {more} than {found:g}'
+        assert found == right, \
+            f'for {sizes} users, items, factors it is {more} than {found:g}'
 
 # %% ../../nbs/book/04_checks_collab.ipynb #632056f2
 def check_star_range(
@@ -71,15 +80,20 @@ def check_star_range(
 def _judge_range(f):
     x = torch.linspace(-6, 6, 13)
     first = _tensor_of(f(x, 0, 1), (13,), 'a tensor of the shape of x')
-    assert torch.allclose(first, 1 / (1 + (-x).exp()), atol=1e-6), 'with 0 and 1 it is 1 / (1 + exp(-x))'
+    assert torch.allclose(first, 1 / (1 + (-x).exp()), atol=1e-6), \
+        'with 0 and 1 it is 1 / (1 + exp(-x))'
     assert torch.allclose(f(x, 2, 7), 2 + 5 / (1 + (-x).exp()), atol=1e-5), \
         'right between 0 and 1; stretch by hi - lo, then move by lo'
     far = torch.tensor([-200., 200.], requires_grad=True)
     ends = f(far, .5, 5.5)
-    assert ends.isfinite().all(), 'not a number far from 0: is infinity divided by infinity?'
-    assert torch.allclose(ends, torch.tensor([.5, 5.5])), 'far below 0 it must arrive at lo, far above at hi'
+    assert ends.isfinite().all(), \
+        'not a number far from 0: is infinity divided by infinity?'
+    assert torch.allclose(ends, torch.tensor([.5, 5.5])), \
+        'far below 0 it must arrive at lo, far above at hi'
     ends.sum().backward()
-    assert far.grad.isfinite().all(), 'the values are right, but the gradient at -200 is not a number: what does exp(200) do?'
+    assert far.grad.isfinite().all(), (
+        'the values are right, but the gradient at -200 is not a number: what does '
+        'exp(200) do?')
 
 # %% ../../nbs/book/04_checks_collab.ipynb #ae9b3b45
 def check_decayed_step(
@@ -87,12 +101,17 @@ def check_decayed_step(
 ):
     "A step of gradient descent with decoupled weight decay"
     w, grad = torch.tensor([1., -2, 4]), torch.tensor([.5, 0, -1])
-    plain = _tensor_of(f(w.clone(), grad, .1, 0.), (3,), 'the new weights: a tensor of the shape of w')
-    assert not torch.allclose(plain, w + .1 * grad), 'uphill: the step goes against the gradient'
-    assert torch.allclose(plain, w - .1 * grad), 'without decay it is plain gradient descent'
+    plain = _tensor_of(f(w.clone(), grad, .1, 0.), (3,),
+                       'the new weights: a tensor of the shape of w')
+    assert not torch.allclose(plain, w + .1 * grad), \
+        'uphill: the step goes against the gradient'
+    assert torch.allclose(plain, w - .1 * grad), \
+        'without decay it is plain gradient descent'
     shrunk = f(w.clone(), torch.zeros(3), .1, .5)
-    assert not torch.allclose(shrunk, w * .5), 'it shrinks by wd in one step; it should shrink by lr * wd'
-    assert torch.allclose(shrunk, w * .95), 'without a gradient 1 becomes 0.95 at lr 0.1 and wd 0.5'
+    assert not torch.allclose(shrunk, w * .5), \
+        'it shrinks by wd in one step; it should shrink by lr * wd'
+    assert torch.allclose(shrunk, w * .95), \
+        'without a gradient 1 becomes 0.95 at lr 0.1 and wd 0.5'
     assert torch.allclose(f(w.clone(), grad, .1, .5), w * .95 - .1 * grad), \
         'each right alone, wrong together: shrink the old weight, then step'
 
@@ -104,11 +123,16 @@ def check_sheet_favourite(
     changed, blocks = changed_inputs(workbook, 'collab', 'collab')
     bias = blocks['biases'].at(0)
     other = [at for at in changed if at != bias]
-    assert not other, f'{cell_name(*other[0])} has changed; the bias of the first film is enough' if other else ''
+    assert not other, (
+        f'{cell_name(*other[0])} has changed; the bias of the first film is enough'
+        if other else '')
     guess = blocks['predictions']
-    first = [workbook.cell('collab', *guess.at(0, k)).value for k in range(guess.shape[1])]
+    first = [workbook.cell('collab', *guess.at(0, k)).value
+             for k in range(guess.shape[1])]
     many = sum(v > 4.5 for v in first)
-    assert many >= 10, f'{many} of {len(first)} predictions of the first film are above 4.5; ten are wanted'
+    assert many >= 10, (
+        f'{many} of {len(first)} predictions of the first film are above 4.5; ten are '
+        'wanted')
 
 # %% ../../nbs/book/04_checks_collab.ipynb #18cbe34c
 def check_recommend(
@@ -119,7 +143,8 @@ def check_recommend(
     kept = predicted.clone()
     def ask(*args):
         found = f(*args)
-        assert found is not None, 'nothing came back: does the function return its result?'
+        assert found is not None, \
+            'nothing came back: does the function return its result?'
         return [int(k) for k in found]
     found = ask(predicted, seen, 2)
     assert torch.equal(predicted, kept), 'the predictions have changed: work on a clone'
@@ -129,8 +154,11 @@ def check_recommend(
     assert ask(-predicted, torch.tensor([], dtype=torch.int64), 1) == [2], \
         'nothing seen, all predictions below 0: row 2 is best'
     try: all_left = ask(predicted, seen, 9)
-    except (RuntimeError, IndexError): raise AssertionError('nine are asked for and three are left: return these three') from None
-    assert all_left == [3, 0, 4], 'only three rows are left: return these, and no seen one'
+    except (RuntimeError, IndexError):
+        raise AssertionError(
+            'nine are asked for and three are left: return these three') from None
+    assert all_left == [3, 0, 4], \
+        'only three rows are left: return these, and no seen one'
 
 # %% ../../nbs/book/04_checks_collab.ipynb #bf358e14
 def check_newcomer(
@@ -138,9 +166,13 @@ def check_newcomer(
 ):
     "The best guess of one factor"
     found = _number_of(f(0., 1., 1., [2.], [3.]))
-    assert abs(found - 1.5) > 1e-6, 'that believes the rating alone: what about the average person?'
-    assert abs(found - 1.2) < 1e-6, 'average 0, both variances 1, a film of factor 2, a score of 3: the guess is 1.2'
-    assert abs(_number_of(f(.7, 1., 1., [], [])) - .7) < 1e-6, 'without ratings the guess is the average'
+    assert abs(found - 1.5) > 1e-6, \
+        'that believes the rating alone: what about the average person?'
+    assert abs(found - 1.2) < 1e-6, (
+        'average 0, both variances 1, a film of factor 2, a score of 3: the guess is '
+        '1.2')
+    assert abs(_number_of(f(.7, 1., 1., [], [])) - .7) < 1e-6, \
+        'without ratings the guess is the average'
     right = (.5 / 2 + (1 * 2 + 3 * 4) / .5) / (1 / 2 + (1 + 9) / .5)
     assert abs(_number_of(f(.5, 2., .5, [1., 3.], [2., 4.])) - right) < 1e-6, \
         'right with variances of 1, wrong with others: which variance divides what?'
@@ -151,12 +183,16 @@ def check_ndcg(
 ):
     "NDCG of one list"
     first = _number_of(f([3, 1, 2], {3}))
-    assert abs(first - 1) < 1e-6, 'the only relevant item stands first: that is as good as can be, 1'
+    assert abs(first - 1) < 1e-6, \
+        'the only relevant item stands first: that is as good as can be, 1'
     second = _number_of(f([1, 3, 2], {3}))
-    assert abs(second - .5) > 1e-6, 'that is 1 / rank; the gain at rank 2 is 1 / log2(3)'
-    assert abs(second - 1 / math.log2(3)) < 1e-6, 'the gain at rank 2 is 1 / log2(2 + 1)'
+    assert abs(second - .5) > 1e-6, \
+        'that is 1 / rank; the gain at rank 2 is 1 / log2(3)'
+    assert abs(second - 1 / math.log2(3)) < 1e-6, \
+        'the gain at rank 2 is 1 / log2(2 + 1)'
     two = (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
-    assert abs(_number_of(f([3, 1, 2], {2, 3})) - two) < 1e-6, 'divide by the gain of the best order there is'
+    assert abs(_number_of(f([3, 1, 2], {2, 3})) - two) < 1e-6, \
+        'divide by the gain of the best order there is'
     assert _number_of(f([1, 2], {3})) == 0, 'nothing relevant in the list is worth 0'
     assert abs(_number_of(f([3], {2, 3})) - 1) < 1e-6, \
         'with one place, one relevant item is as good as can be'

@@ -17,50 +17,64 @@ from ..pooling import avg_pool2d, max_pool2d, receptive_field
 # %% ../../nbs/book/04_checks_conv.ipynb #0b96228f
 def _kernel(answer): # a 3 x 3 tensor, or a hint
     k = torch.as_tensor(answer, dtype=torch.float64)
-    assert k.shape == (3, 3), f'a kernel of three rows and columns, please, not shape {tuple(k.shape)}'
+    assert k.shape == (3, 3), \
+        f'a kernel of three rows and columns, please, not shape {tuple(k.shape)}'
     return k
 
 def check_upper_edge(my_upper_edge):
     "A kernel that answers 3 at the upper edge of a stroke"
     k = _kernel(my_upper_edge())
-    ink = torch.tensor([0., 0, 1, 1, 0, 0], dtype=torch.float64)[:, None].expand(6, 5) # a stroke of two rows
+    # a stroke of two rows
+    ink = torch.tensor([0., 0, 1, 1, 0, 0], dtype=torch.float64)[:, None].expand(6, 5)
     answers = slide_kernel(ink, k)
     assert (slide_kernel(ink.T, k) <= 0).all(), 'it answers at vertical edges too'
     solid = slide_kernel(torch.ones_like(k), k)
     assert solid.abs().max() < 1e-12, 'on solid ink it should answer 0'
-    assert answers[3, 0] <= 0, 'it answers at the lower edge of the stroke, as the chapter does'
+    assert answers[3, 0] <= 0, \
+        'it answers at the lower edge of the stroke, as the chapter does'
     assert answers.max() > 0, 'it never answers above 0'
-    assert (answers[1] == 3).all(), f'at the upper edge it answers {answers[1, 0]:g}, not 3'
+    assert (answers[1] == 3).all(), \
+        f'at the upper edge it answers {answers[1, 0]:g}, not 3'
 
 # %% ../../nbs/book/04_checks_conv.ipynb #79f0033f
 def check_blur(my_blur):
     "A kernel whose answer is the mean of the nine cells"
     k = _kernel(my_blur())
     flat = (k.sum() * 7).item()
-    assert abs(flat - 7) < 1e-6, f'where all cells are 7 the mean is 7; your kernel answers {flat:g}'
+    assert abs(flat - 7) < 1e-6, \
+        f'where all cells are 7 the mean is 7; your kernel answers {flat:g}'
     x = torch.arange(36., dtype=torch.float64).reshape(6, 6) ** 2
     means = avg_pool2d(x[None], 3, 1)[0]
-    assert torch.allclose(slide_kernel(x, k), means, rtol=1e-6), 'all nine cells should count alike'
+    assert torch.allclose(slide_kernel(x, k), means, rtol=1e-6), \
+        'all nine cells should count alike'
 
 # %% ../../nbs/book/04_checks_conv.ipynb #e933f8b7
-_NOISE = torch.rand(6, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+_NOISE = torch.rand(6, 7, generator=torch.Generator().manual_seed(0),
+                    dtype=torch.float64)
 
 def check_same(my_same):
     "A kernel that leaves the image as it is"
     k = _kernel(my_same())
-    assert not torch.equal(k, torch.eye(3).double()), 'the identity matrix reads three cells of a diagonal'
+    assert not torch.equal(k, torch.eye(3).double()), \
+        'the identity matrix reads three cells of a diagonal'
     assert (k != 0).sum() == 1, 'one weight is enough'
-    assert k[1, 1] != 0, 'it moves the image: which of the nine cells is the one in question?'
-    assert torch.equal(slide_kernel(_NOISE, k), _NOISE[1:-1, 1:-1]), 'the place is right, the number is not'
+    assert k[1, 1] != 0, \
+        'it moves the image: which of the nine cells is the one in question?'
+    assert torch.equal(slide_kernel(_NOISE, k), _NOISE[1:-1, 1:-1]), \
+        'the place is right, the number is not'
 
 def check_sharpen(my_sharpen):
     "Twice the cell minus the mean of the nine"
     k = _kernel(my_sharpen())
-    assert abs(k.sum() - 1) < 1e-6, f'flat ground should stay as it is; your weights add up to {k.sum():g}'
-    ours, blur = slide_kernel(_NOISE, k), slide_kernel(_NOISE, torch.full((3, 3), 1 / 9).double())
+    assert abs(k.sum() - 1) < 1e-6, \
+        f'flat ground should stay as it is; your weights add up to {k.sum():g}'
+    ours, blur = (slide_kernel(_NOISE, k),
+                  slide_kernel(_NOISE, torch.full((3, 3), 1 / 9).double()))
     assert not torch.allclose(ours, blur), 'that blurs'
-    assert not torch.allclose(ours, _NOISE[1:-1, 1:-1]), 'that leaves the image as it is'
-    assert torch.allclose(ours, 2 * _NOISE[1:-1, 1:-1] - blur), 'the cell, plus the difference between the cell and the mean of its nine'
+    assert not torch.allclose(ours, _NOISE[1:-1, 1:-1]), \
+        'that leaves the image as it is'
+    assert torch.allclose(ours, 2 * _NOISE[1:-1, 1:-1] - blur), \
+        'the cell, plus the difference between the cell and the mean of its nine'
 
 # %% ../../nbs/book/04_checks_conv.ipynb #cb62439b
 def check_slide(my_slide):
@@ -70,19 +84,29 @@ def check_slide(my_slide):
         k = torch.rand(shape, generator=g, dtype=torch.float64)
         got, want = torch.as_tensor(my_slide(_NOISE, k)), slide_kernel(_NOISE, k)
         case = f'for a kernel of {shape[0]} x {shape[1]} on an image of 6 x 7'
-        assert got.shape == want.shape, f'{case} the answers are {tuple(want.shape)}, not {tuple(got.shape)}'
-        turned = torch.allclose(got.double(), slide_kernel(_NOISE, k.flip(0, 1)), atol=1e-5)
-        assert shape == (6, 7) or not turned or torch.equal(k, k.flip(0, 1)), 'the kernel slides as it is, not turned'
-        assert torch.allclose(got.double(), want, atol=1e-5), f'{case} some answers are wrong'
+        assert got.shape == want.shape, \
+            f'{case} the answers are {tuple(want.shape)}, not {tuple(got.shape)}'
+        turned = torch.allclose(got.double(), slide_kernel(_NOISE, k.flip(0, 1)),
+                                atol=1e-5)
+        assert shape == (6, 7) or not turned or torch.equal(k, k.flip(0, 1)), \
+            'the kernel slides as it is, not turned'
+        assert torch.allclose(got.double(), want, atol=1e-5), \
+            f'{case} some answers are wrong'
 
 # %% ../../nbs/book/04_checks_conv.ipynb #e26e55eb
-KERNEL = 13, 31 # row and column of the first kernel's first cell on the sheet 'convolutions'
+# row and column of the first kernel's first cell on the sheet 'convolutions'
+KERNEL = 13, 31
 
 def _thin_line(k): # judge a kernel
-    def answers(*rows): return slide_kernel(torch.tensor(rows, dtype=torch.float64)[:, None].expand(-1, 5), k)[:, 0]
+    def answers(*rows):
+        return slide_kernel(torch.tensor(rows, dtype=torch.float64)[:, None].expand(
+            -1, 5), k)[:, 0]
     assert answers(0, 0, 0).abs() < 1e-9, 'on paper it should answer 0'
-    assert answers(1, 1, 1) <= 1e-9, f'inside a thick stroke it answers {answers(1, 1, 1).item():g}; 0 or less is wanted'
-    assert (answers(0, 0, 1, 1, 1, 0, 0) <= 1e-9).all(), 'it answers at the edge of a thick stroke'
+    assert answers(1, 1, 1) <= 1e-9, (
+        f'inside a thick stroke it answers {answers(1, 1, 1).item():g}; 0 or less is '
+        'wanted')
+    assert (answers(0, 0, 1, 1, 1, 0, 0) <= 1e-9).all(), \
+        'it answers at the edge of a thick stroke'
     line = answers(0, 0, 1, 0, 0)
     assert abs(line[1] - 3) < 1e-9, f'on a thin line it answers {line[1]:g}, not 3'
 
@@ -92,10 +116,14 @@ def check_thin_line(my_thin_line):
 
 def check_sheet_thin_line(book):
     "The same, typed into the sheet: the first kernel of the sheet 'convolutions'"
-    cells = [[book.cell('convolutions', KERNEL[0] + r, KERNEL[1] + c) for c in range(3)] for r in range(3)]
-    assert all(isinstance(c.value, (int, float)) for row in cells for c in row), 'each of the nine cells of the first kernel holds a number'
+    cells = [[book.cell('convolutions', KERNEL[0] + r, KERNEL[1] + c) for c in range(3)]
+             for r in range(3)]
+    assert all(isinstance(c.value, (int, float)) for row in cells for c in row), \
+        'each of the nine cells of the first kernel holds a number'
     k = torch.tensor([[c.value for c in row] for row in cells], dtype=torch.float64)
-    assert not torch.equal(k, torch.tensor([[1., 1, 1], [0, 0, 0], [-1, -1, -1]]).double()), 'the first kernel is still the old one'
+    assert not torch.equal(k, torch.tensor([[1., 1, 1], [0, 0, 0],
+                                            [-1, -1, -1]]).double()), \
+        'the first kernel is still the old one'
     _thin_line(k)
 
 # %% ../../nbs/book/04_checks_conv.ipynb #c22eb2fb
@@ -103,7 +131,8 @@ def check_n_layers(my_n_layers):
     "The number of 3 x 3 layers until one cell sees `n` cells"
     for n in (28, 3, 4, 224, 1):
         layers = my_n_layers(n)
-        assert isinstance(layers, int), f'the number of layers is a whole number, not {layers!r}'
+        assert isinstance(layers, int), \
+            f'the number of layers is a whole number, not {layers!r}'
         assert layers >= 0, f'{layers} layers cannot be built'
         sees = receptive_field([(3, 1)] * layers)[0]
         assert sees >= n, f'after {layers} layers one cell sees {sees} of {n} cells'
@@ -117,7 +146,8 @@ def check_max_pool(my_max_pool):
     answer = my_max_pool(x)
     right_shape = torch.is_tensor(answer) and answer.shape == (2, 2)
     assert right_shape, 'a 4 x 4 picture becomes a 2 x 2 tensor'
-    assert not torch.equal(answer, avg_pool2d(x[None], 2)[0]), 'that is the mean of each window'
+    assert not torch.equal(answer, avg_pool2d(x[None], 2)[0]), \
+        'that is the mean of each window'
     assert answer[1, 0] != 0, 'negative numbers count too: no zero beats them'
     right = torch.equal(answer, max_pool2d(x[None], 2)[0])
     assert right, 'the right shape, but not the largest of each 2 x 2 window'
@@ -130,19 +160,25 @@ def check_max_pool(my_max_pool):
 def check_n_weights(my_n_weights):
     "Weights and biases of a convolution"
     for n_in, n_out, k in ((1, 1, 1), (1, 16, 3), (16, 32, 3), (3, 8, 5)):
-        want, got = sum(p.numel() for p in nn.Conv2d(n_in, n_out, k).parameters()), my_n_weights(n_in, n_out, k)
+        want, got = (sum(p.numel() for p in nn.Conv2d(n_in, n_out, k).parameters()),
+                     my_n_weights(n_in, n_out, k))
         case = f'for {n_in} -> {n_out} channels, {k} x {k}'
-        assert got != want - n_out, f'{case}: right for the kernels, but each output has a bias'
-        assert got == want, f'{case}: {got} is not it; how many numbers does one filter have?'
+        assert got != want - n_out, \
+            f'{case}: right for the kernels, but each output has a bias'
+        assert got == want, \
+            f'{case}: {got} is not it; how many numbers does one filter have?'
 
 def check_places(my_places):
     "Places of a window"
-    for n, k, p, s in ((28, 3, 0, 1), (28, 3, 1, 1), (28, 3, 1, 2), (28, 5, 0, 3), (7, 3, 1, 2), (224, 7, 3, 2)):
+    for n, k, p, s in ((28, 3, 0, 1), (28, 3, 1, 1), (28, 3, 1, 2), (28, 5, 0, 3),
+                       (7, 3, 1, 2), (224, 7, 3, 2)):
         want, got = conv_output_size(n, k, s, p), my_places(n, k, p, s)
         case = f'{k} cells in {n}, {p} zeros on each side, steps of {s}'
-        assert p or s > 1 or got != want - 1, f'{case}: one too few; does the first place count?'
+        assert p or s > 1 or got != want - 1, \
+            f'{case}: one too few; does the first place count?'
         assert got == want, f'{case}: {want} places, not {got}'
-        assert isinstance(got, int), f'the number of places is a whole number, not {got!r}'
+        assert isinstance(got, int), \
+            f'the number of places is a whole number, not {got!r}'
 
 def check_padding(my_padding):
     "Padding that keeps the size"
@@ -150,22 +186,29 @@ def check_padding(my_padding):
         p = my_padding(k)
         assert isinstance(p, int) and p >= 0, f'padding is a whole number, not {p!r}'
         size = 28 + 2*p - k + 1
-        assert size == 28, f'with a window of {k} and {p} zeros on each side, 28 cells become {size}'
+        assert size == 28, \
+            f'with a window of {k} and {p} zeros on each side, 28 cells become {size}'
 
 # %% ../../nbs/book/04_checks_conv.ipynb #14f31772
 def check_average_weight(my_average_weight):
     "Average pooling as a convolution"
     w = torch.as_tensor(my_average_weight(), dtype=torch.float64)
-    assert w.shape == (1, 1, 2, 2), f'one output, one channel, two rows, two columns: not {tuple(w.shape)}'
-    assert abs(w.sum() - 1) < 1e-6, f'weights of an average add up to 1, not to {w.sum():g}'
+    assert w.shape == (1, 1, 2, 2), \
+        f'one output, one channel, two rows, two columns: not {tuple(w.shape)}'
+    assert abs(w.sum() - 1) < 1e-6, \
+        f'weights of an average add up to 1, not to {w.sum():g}'
     x = _NOISE[None, :, :6]
-    assert torch.allclose(F.conv2d(x, w, stride=2), F.avg_pool2d(x, 2), atol=1e-6), 'all four cells should count alike'
+    assert torch.allclose(F.conv2d(x, w, stride=2), F.avg_pool2d(x, 2), atol=1e-6), \
+        'all four cells should count alike'
 
 def check_grey(my_grey):
     "The mean of three channels as a 1 x 1 convolution"
     w = torch.as_tensor(my_grey(), dtype=torch.float64)
-    assert w.shape == (1, 3, 1, 1), f'one output, three channels, a window of one cell: not {tuple(w.shape)}'
+    assert w.shape == (1, 3, 1, 1), \
+        f'one output, three channels, a window of one cell: not {tuple(w.shape)}'
     x = torch.stack([_NOISE, _NOISE**2, 1 - _NOISE])
     got = F.conv2d(x, w)[0]
-    assert not torch.allclose(got, x.sum(0)), 'that is the sum of the three, not their mean'
-    assert torch.allclose(got, x.mean(0), atol=1e-6), 'red, green and blue should count alike'
+    assert not torch.allclose(got, x.sum(0)), \
+        'that is the sum of the three, not their mean'
+    assert torch.allclose(got, x.mean(0), atol=1e-6), \
+        'red, green and blue should count alike'

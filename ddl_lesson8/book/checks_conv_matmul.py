@@ -19,23 +19,32 @@ def check_fixed_zeros(my_fixed_zeros):
     "Fixed zeros of a matrix, by a formula"
     found = my_fixed_zeros(3, 2)
     assert found != 16, '16 cells of the 4x9 matrix hold a weight; how many do not?'
-    assert found == 20, f'the 4x9 matrix of this chapter has 20 fixed zeros, not {found}'
+    assert found == 20, \
+        f'the 4x9 matrix of this chapter has 20 fixed zeros, not {found}'
     for size, k in ((4, 4), (8, 3), (28, 5)):
         right = matrix_counts((1, 1, k, k), size)['fixed_zeros']
         hint = 'how many rows, and how many weights in each of them?'
-        assert my_fixed_zeros(size, k) == right, f'right for 3x3 and 2x2, wrong for {size}x{size} and {k}x{k}: {hint}'
-    assert my_fixed_zeros(10_000, 3) > 9e15, 'a formula has no trouble with an image of 10,000x10,000 cells'
+        assert my_fixed_zeros(size, k) == right, \
+            f'right for 3x3 and 2x2, wrong for {size}x{size} and {k}x{k}: {hint}'
+    assert my_fixed_zeros(10_000, 3) > 9e15, \
+        'a formula has no trouble with an image of 10,000x10,000 cells'
 
 # %% ../../nbs/book/04_checks_conv_matmul.ipynb #0bc73de9
 def check_identity_kernel(my_identity_kernel):
     "A kernel that changes nothing"
     kernel = my_identity_kernel()
-    assert isinstance(kernel, torch.Tensor) and kernel.shape == (1, 1, 3, 3), 'a tensor of shape (1, 1, 3, 3) is wanted'
-    assert not torch.equal(kernel[0, 0], torch.eye(3)), 'a kernel that is the identity matrix reads a diagonal of cells'
+    assert isinstance(kernel, torch.Tensor) and kernel.shape == (1, 1, 3, 3), \
+        'a tensor of shape (1, 1, 3, 3) is wanted'
+    assert not torch.equal(kernel[0, 0], torch.eye(3)), \
+        'a kernel that is the identity matrix reads a diagonal of cells'
     matrix = conv_matrix(kernel.double(), 5, padding=1)
-    assert (kernel != 0).sum() == 1, 'each row of the identity has a single 1, so how many weights may differ from 0?'
-    assert matrix.diag().any(), 'one weight is right, but it looks at a neighbour of the cell'
-    assert torch.equal(matrix, torch.eye(25, dtype=torch.float64)), 'the place is right, the number is not'
+    assert (kernel != 0).sum() == 1, (
+        'each row of the identity has a single 1, so how many weights may differ from '
+        '0?')
+    assert matrix.diag().any(), \
+        'one weight is right, but it looks at a neighbour of the cell'
+    assert torch.equal(matrix, torch.eye(25, dtype=torch.float64)), \
+        'the place is right, the number is not'
 
 # %% ../../nbs/book/04_checks_conv_matmul.ipynb #15acfb57
 def check_avg_pool_matrix(my_avg_pool_matrix):
@@ -43,40 +52,56 @@ def check_avg_pool_matrix(my_avg_pool_matrix):
     matrix = my_avg_pool_matrix(6)
     n_rows, n_cols = matrix.shape
     assert n_cols == 36, f'the image has 36 cells, the matrix {n_cols} columns'
-    assert n_rows != 25, '25 rows are a window at each place; pooling windows do not overlap'
+    assert n_rows != 25, \
+        '25 rows are a window at each place; pooling windows do not overlap'
     assert n_rows == 9, f'a 6x6 image has 9 windows, the matrix {n_rows} rows'
-    assert torch.allclose(matrix.sum(1), torch.ones(9, dtype=matrix.dtype)), 'weights of an average add up to 1'
+    assert torch.allclose(matrix.sum(1), torch.ones(9, dtype=matrix.dtype)), \
+        'weights of an average add up to 1'
     image = torch.arange(36., dtype=matrix.dtype).view(1, 1, 6, 6).square()
     pooled = F.avg_pool2d(image, 2).flatten()
-    assert torch.allclose(matrix @ image.flatten(), pooled), 'right sums, but which columns does the first row read?'
+    assert torch.allclose(matrix @ image.flatten(), pooled), \
+        'right sums, but which columns does the first row read?'
     assert my_avg_pool_matrix(4).shape == (4, 16), 'right for 6x6 cells, wrong for 4x4'
 
 # %% ../../nbs/book/04_checks_conv_matmul.ipynb #fc149e34
 def check_two_in_one(my_two_in_one):
     "The matrix of two convolutions in a row"
     g = torch.Generator().manual_seed(0)
-    first, second, image = (torch.randint(-9, 10, (1, 1, n, n), generator=g).double() for n in (3, 3, 8))
+    first, second, image = (torch.randint(-9, 10, (1, 1, n, n), generator=g).double()
+                            for n in (3, 3, 8))
     try: matrix = my_two_in_one(first, second, 8)
     except RuntimeError as e:
-        raise AssertionError(f'the shapes do not fit: how large is the image that the second kernel sees? ({e})')
-    assert matrix.shape == (16, 64), f'8x8 become 6x6, then 4x4 cells: 16 rows, 64 columns, not {tuple(matrix.shape)}'
-    result, swapped = (F.conv2d(F.conv2d(image, a), b).flatten() for a, b in ((first, second), (second, first)))
+        raise AssertionError('the shapes do not fit: how large is the image that the '
+                             f'second kernel sees? ({e})')
+    assert matrix.shape == (16, 64), (
+        '8x8 become 6x6, then 4x4 cells: 16 rows, 64 columns, not '
+        f'{tuple(matrix.shape)}')
+    result, swapped = (F.conv2d(F.conv2d(image, a), b).flatten()
+                       for a, b in ((first, second), (second, first)))
     assert torch.equal(matrix @ image.flatten(), result), 'right shape, other numbers'
 
 # %% ../../nbs/book/04_checks_conv_matmul.ipynb #f44fbe6c
-def _cells_read(first, second): # cells of a row that one place of two windows in a row depends on
+# cells of a row that one place of two windows in a row depends on
+def _cells_read(first, second):
     n = 20
-    rows = conv_matrix(torch.ones(1, 1, 1, first), (1, n)), conv_matrix(torch.ones(1, 1, 1, second), (1, n - first + 1))
+    rows = (conv_matrix(torch.ones(1, 1, 1, first), (1, n)),
+            conv_matrix(torch.ones(1, 1, 1, second), (1, n - first + 1)))
     return int(((rows[1] @ rows[0])[0] != 0).sum())
 
 def check_joint_size(my_joint_size):
     "Size of the one kernel that equals two in a row"
-    assert my_joint_size(3, 3) != 6, 'six cells in a row? Slide the second window by hand: how many cells does it reach?'
-    assert my_joint_size(3, 3) != 9, 'the sizes do not multiply; draw three windows of three cells, each one cell further'
+    assert my_joint_size(3, 3) != 6, (
+        'six cells in a row? Slide the second window by hand: how many cells does it '
+        'reach?')
+    assert my_joint_size(3, 3) != 9, (
+        'the sizes do not multiply; draw three windows of three cells, each one cell '
+        'further')
     for first, second in ((3, 3), (1, 5), (5, 3), (2, 2)):
         size = _cells_read(first, second)
         found = my_joint_size(first, second)
-        assert found == size, f'for kernels of {first} and {second} cells it is not {found}: count the cells one place depends on'
+        assert found == size, (
+            f'for kernels of {first} and {second} cells it is not {found}: count the '
+            'cells one place depends on')
 
 # %% ../../nbs/book/04_checks_conv_matmul.ipynb #1fc557b4
 def check_sheet_corner(workbook):
@@ -88,9 +113,13 @@ def check_sheet_corner(workbook):
     assert not strange, f'{strange[0]} is none of the four weights' if strange else ''
     weights = {at: kernel.content(*at) for at in kernel.indices()}
     weights |= {place[at]: value for at, (_, value) in changed.items()}
-    words = [cell_name(*kernel.at(*at)) for at, w in weights.items() if not isinstance(w, (int, float))]
+    words = [cell_name(*kernel.at(*at)) for at, w in weights.items()
+             if not isinstance(w, (int, float))]
     assert not words, f'{words[0]} holds no number' if words else ''
     others = [w for at, w in weights.items() if at != (1, 1)]
-    assert weights[1, 1] != 0, 'δ is 0; the cell that is wanted does not come through at all'
-    assert not any(others), 'some other cell still comes through: which letter stands beside it in the equations?'
+    assert weights[1, 1] != 0, \
+        'δ is 0; the cell that is wanted does not come through at all'
+    assert not any(others), (
+        'some other cell still comes through: which letter stands beside it in the '
+        'equations?')
     assert weights[1, 1] == 1, f'the right cell, but {weights[1, 1]:g} times as large'

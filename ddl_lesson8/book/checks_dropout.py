@@ -18,33 +18,45 @@ def check_course_dropout(my_course_dropout):
     "Dropout as the course's sheet has it"
     u = torch.tensor([0.1, 0.5, 0.5005, 0.502, 0.9])
     after = my_course_dropout(torch.full((5,), 2.), u, 0.5)
-    assert torch.is_tensor(after) and after.shape == (5,), 'one number for each activation'
-    assert not torch.allclose(after[3:], u[3:]) and not torch.allclose(after[3:], 2 * u[3:]), \
+    assert torch.is_tensor(after) and after.shape == (5,), \
+        'one number for each activation'
+    assert not torch.allclose(after[3:],
+                              u[3:]) and not torch.allclose(after[3:], 2 * u[3:]), \
         'the random number stays in the mask; the result is the activation itself'
     assert not (after == 4).any(), 'the sheet scales nothing'
-    assert after[3] == 2 and after[4] == 2, 'a random number above the threshold keeps its cell'
-    assert after[0] == 0 and after[1] == 0, 'a random number up to the rate drops its cell'
+    assert after[3] == 2 and after[4] == 2, \
+        'a random number above the threshold keeps its cell'
+    assert after[0] == 0 and after[1] == 0, \
+        'a random number up to the rate drops its cell'
     assert after[2] == 0, 'look at u = 0.5005: which threshold has the sheet?'
-    assert my_course_dropout(torch.ones(1), torch.tensor([0.3]), 0.2) == 1, 'right for a rate of 0.5; what about 0.2?'
+    assert my_course_dropout(torch.ones(1), torch.tensor([0.3]), 0.2) == 1, \
+        'right for a rate of 0.5; what about 0.2?'
 
 def check_gap(my_gap):
     "The random numbers that the two sheets treat differently"
     found = my_gap(0.5)
-    assert isinstance(found, (tuple, list)) and len(found) == 2, 'return two numbers, the lower end first'
+    assert isinstance(found, (tuple, list)) and len(found) == 2, \
+        'return two numbers, the lower end first'
     low, high = map(float, found)
     assert low < high, 'the lower end comes first'
-    assert abs(low - 0.5) < 1e-9, 'ours keeps every u above the rate; where does the difference begin?'
-    assert abs(high - 0.501) < 1e-9, "from which u on does the course's sheet keep a cell, too?"
-    assert all(abs(a - b) < 1e-9 for a, b in zip(my_gap(0.2), (0.2, 0.201))), 'right for a rate of 0.5; what about 0.2?'
+    assert abs(low - 0.5) < 1e-9, \
+        'ours keeps every u above the rate; where does the difference begin?'
+    assert abs(high - 0.501) < 1e-9, \
+        "from which u on does the course's sheet keep a cell, too?"
+    assert all(abs(a - b) < 1e-9 for a, b in zip(my_gap(0.2), (0.2, 0.201))), \
+        'right for a rate of 0.5; what about 0.2?'
 
 # %% ../../nbs/book/04_checks_dropout.ipynb #8607d5c9
 def check_one_rate(my_one_rate):
     "One rate in place of two layers"
-    assert abs(my_one_rate(0.3, 0.) - 0.3) < 1e-6, 'a second layer that drops nothing changes nothing'
-    assert my_one_rate(0.8, 0.9) <= 1, 'no rate is above 1: the second layer can only drop what the first has left'
+    assert abs(my_one_rate(0.3, 0.) - 0.3) < 1e-6, \
+        'a second layer that drops nothing changes nothing'
+    assert my_one_rate(0.8, 0.9) <= 1, \
+        'no rate is above 1: the second layer can only drop what the first has left'
     g = torch.Generator().manual_seed(0)
     for p, q in ((0.2, 0.5), (0.6, 0.6), (0.9, 0.1)):
-        left = dropout(dropout(torch.ones(200_000), p, generator=g), q, generator=g) != 0
+        left = dropout(dropout(torch.ones(200_000), p, generator=g), q,
+                       generator=g) != 0
         dropped = 1 - left.double().mean().item()
         close = abs(my_one_rate(p, q) - dropped) < 0.01
         assert close, f'rates {p} and {q}: {dropped:.1%} of 200,000 cells were dropped'
@@ -54,21 +66,32 @@ def check_repair(my_repair):
     g = torch.Generator().manual_seed(0)
     for p in (0.8, 0.5, 0.1):
         h = torch.tensor([1., 2., -4.])
-        trained_on = torch.stack([dropout(h, p, scale=False, generator=g) for _ in range(20_000)]).mean(0)
+        trained_on = torch.stack(
+            [dropout(h, p, scale=False, generator=g) for _ in range(20_000)]).mean(0)
         repaired = my_repair(h, p)
-        assert torch.is_tensor(repaired) and repaired.shape == h.shape, 'one number for each activation'
-        assert torch.allclose(repaired, trained_on, atol=0.1), \
-            f'at rate {p} a 1 was {trained_on[0]:.2f} on average in training; you make {repaired[0]:.2f} of it'
+        assert torch.is_tensor(repaired) and repaired.shape == h.shape, \
+            'one number for each activation'
+        assert torch.allclose(repaired, trained_on, atol=0.1), (
+            f'at rate {p} a 1 was {trained_on[0]:.2f} on average in training; '
+                f'you make {repaired[0]:.2f} of it')
 
+# %% ../../nbs/book/04_checks_dropout.ipynb #362aef4f
 def check_all_gone(my_all_gone):
     "The chance that all four cells of a window are deleted"
-    assert abs(my_all_gone(1.) - 1) < 1e-9 and abs(my_all_gone(0.)) < 1e-9, 'at a rate of 1 it is certain, at 0 impossible'
-    assert abs(my_all_gone(0.5) - 4 * 0.5) > 1e-9, 'that would be two times in one try; probabilities of independent things multiply'
-    assert abs(my_all_gone(0.5) - 0.5) > 1e-9, 'that is one cell; all four must be gone at once'
-    assert abs(my_all_gone(0.5) - (1 - 0.5**4)) > 1e-9, 'that is the chance that at least one of the four is gone'
+    assert abs(my_all_gone(1.) - 1) < 1e-9 and abs(my_all_gone(0.)) < 1e-9, \
+        'at a rate of 1 it is certain, at 0 impossible'
+    assert abs(my_all_gone(0.5) - 4 * 0.5) > 1e-9, (
+        'that would be two times in one try; probabilities of independent things '
+        'multiply')
+    assert abs(my_all_gone(0.5) - 0.5) > 1e-9, \
+        'that is one cell; all four must be gone at once'
+    assert abs(my_all_gone(0.5) - (1 - 0.5**4)) > 1e-9, \
+        'that is the chance that at least one of the four is gone'
     for p in (0.5, 0.8):
-        gone = (torch.rand(100_000, 4, generator=torch.Generator().manual_seed(0)) <= p).all(1).double().mean().item()
-        assert abs(my_all_gone(p) - gone) < 0.01, f'at a rate of {p}, {gone:.1%} of 100,000 windows lost all four cells'
+        gone = (torch.rand(100_000, 4, generator=torch.Generator().manual_seed(
+            0)) <= p).all(1).double().mean().item()
+        assert abs(my_all_gone(p) - gone) < 0.01, \
+            f'at a rate of {p}, {gone:.1%} of 100,000 windows lost all four cells'
 
 # %% ../../nbs/book/04_checks_dropout.ipynb #f92cab6c
 def check_word_dropout(my_word_dropout):
@@ -76,14 +99,19 @@ def check_word_dropout(my_word_dropout):
     h = torch.arange(1., 3001).reshape(1000, 3)
     ratio = my_word_dropout(h, 0.2, torch.Generator().manual_seed(0)) / h
     assert ratio.shape == h.shape, 'the shape stays as it is'
-    assert ((ratio == 0).all(1) | (ratio != 0).all(1)).all(), 'a row must go as a whole, or stay as a whole'
+    assert ((ratio == 0).all(1) | (ratio != 0).all(1)).all(), \
+        'a row must go as a whole, or stay as a whole'
     assert (ratio == 0).any(), 'no row was deleted'
-    assert (ratio != 0).any(), 'every row was deleted: a random number for each row is wanted'
+    assert (ratio != 0).any(), \
+        'every row was deleted: a random number for each row is wanted'
     share = (ratio[:, 0] == 0).double().mean().item()
-    assert abs(share - 0.2) < 0.05, f'at a rate of 0.2 you deleted {share:.0%} of the rows'
-    assert torch.allclose(ratio[ratio != 0], torch.tensor(1.25)), 'what stays keeps the mean only if it is scaled'
+    assert abs(share - 0.2) < 0.05, \
+        f'at a rate of 0.2 you deleted {share:.0%} of the rows'
+    assert torch.allclose(ratio[ratio != 0], torch.tensor(1.25)), \
+        'what stays keeps the mean only if it is scaled'
     again = my_word_dropout(h, 0.2, torch.Generator().manual_seed(0)) / h
-    assert torch.equal(ratio, again), 'the same generator state must delete the same rows: use the generator'
+    assert torch.equal(ratio, again), \
+        'the same generator state must delete the same rows: use the generator'
 
 # %% ../../nbs/book/04_checks_dropout.ipynb #208ca138
 def check_sheet_nothing_dropped(workbook):
@@ -92,6 +120,9 @@ def check_sheet_nothing_dropped(workbook):
     rate, switch = blocks['rate'].at(), blocks['training? 1 or 0'].at()
     assert switch not in changed, 'the switch was used; there is another way'
     strange = [cell_name(*at) for at in changed if at != rate]
-    assert not strange, f'{strange[0]} has changed; one cell at the top is enough' if strange else ''
+    assert not strange, \
+        f'{strange[0]} has changed; one cell at the top is enough' if strange else ''
     assert changed[rate][1] != 1, 'at a rate of 1 nothing is left of the map'
-    assert changed[rate][1] == 0, f'at a rate of {changed[rate][1]} some cells are deleted, and the rest is scaled'
+    assert changed[rate][1] == 0, (
+        f'at a rate of {changed[rate][1]} some cells are deleted, and the rest is '
+        'scaled')

@@ -20,9 +20,11 @@ class _Watched(torch.Tensor):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         name = getattr(func, '__name__', '')
-        several = name == '__getitem__' and (isinstance(args[1], (list, tuple)) or getattr(args[1], 'ndim', 0) > 0)
-        assert not (several or name in ('index_select', 'embedding', 'gather', 'take', 'matmul', '__matmul__', 'mm')), \
-            'right, but all rows are taken at once; take them one by one, in a loop over the ids'
+        several = (name == '__getitem__' and (
+            isinstance(args[1], (list, tuple)) or getattr(args[1], 'ndim', 0) > 0))
+        assert not (several or name in ('index_select', 'embedding', 'gather', 'take',
+                                        'matmul', '__matmul__', 'mm')), \
+            'right, but all rows are taken at once; take them in a loop over the ids'
         return super().__torch_function__(func, types, args, kwargs or {})
 
 # %% ../../nbs/book/04_checks_embeddings.ipynb #72d72d49
@@ -30,77 +32,110 @@ def check_lookup(my_lookup):
     "A lookup with a loop over the ids"
     table, ids = torch.arange(12.).view(4, 3), torch.tensor([2, 0, 2])
     found = my_lookup(table, ids)
-    assert isinstance(found, torch.Tensor), 'a list of rows is not a matrix yet; which function makes one of them?'
-    assert found.shape == (3, 3), f'one row for each id makes 3 x 3, not {tuple(found.shape)}'
+    assert isinstance(found, torch.Tensor), \
+        'a list of rows is not a matrix yet; which function makes one of them?'
+    assert found.shape == (3, 3), \
+        f'one row for each id makes 3 x 3, not {tuple(found.shape)}'
     right = torch.tensor([[6., 7, 8], [0, 1, 2], [6, 7, 8]])
     assert torch.equal(found, right), 'the shape is right, the rows are others'
     parameter = nn.Parameter(table)
     my_lookup(parameter, ids).sum().backward()
     wanted = torch.tensor([1., 0, 2, 0])
-    assert parameter.grad is not None and torch.equal(parameter.grad[:, 0], wanted), 'the gradient gets lost on the way'
+    assert parameter.grad is not None and torch.equal(parameter.grad[:, 0], wanted), \
+        'the gradient gets lost on the way'
     my_lookup(table.as_subclass(_Watched), ids)
 
 # %% ../../nbs/book/04_checks_embeddings.ipynb #199c3ec3
 def check_vocab(my_vocab):
     "The words of a vocabulary, and the ids of a text"
     found = my_vocab(['b', 'A', 'a', 'c', 'B', 'a'])
-    assert isinstance(found, tuple) and len(found) == 2, 'return two lists: the words, and the id of each word of the text'
+    assert isinstance(found, tuple) and len(found) == 2, \
+        'return two lists: the words, and the id of each word of the text'
     words, ids = list(found[0]), [int(i) for i in found[1]]
-    assert len(words) == 3, f'{len(words)} different words were found; a, b and c are three, capitals or not'
-    assert [w.lower() for w in words] == ['a', 'b', 'c'], 'the words are not in alphabetical order'
+    assert len(words) == 3, (
+        f'{len(words)} different words were found; a, b and c are three, capitals or '
+        'not')
+    assert [w.lower() for w in words] == ['a', 'b', 'c'], \
+        'the words are not in alphabetical order'
     assert words == ['A', 'b', 'c'], "the first spelling is kept: 'A' came before 'a'"
     assert len(ids) == 6, 'an id for each word of the text, those that come again too'
     assert ids != [2, 1, 1, 3, 2, 1], 'ids count from 0'
     assert ids == [1, 0, 0, 2, 1, 0], 'some word has the id of another'
 
+# %% ../../nbs/book/04_checks_embeddings.ipynb #ec883034
 def check_table_gradient(my_table_gradient):
     "The gradient of a table whose rows were looked up"
     ids, grad = torch.tensor([1, 3, 1]), torch.tensor([[1., 2], [3, 4], [5, 6]])
     found = my_table_gradient(5, ids, grad)
-    assert found.shape == (5, 2), f'the gradient is as large as the table, 5 x 2, not {tuple(found.shape)}'
-    assert not found[[0, 2, 4]].any(), 'a row that nobody looked up has no influence on the loss'
-    assert torch.equal(found[3], grad[1]), 'row 3 was looked up once and receives [3, 4]'
-    assert not torch.equal(found[1], grad[2]), 'row 1 was looked up twice, and its first gradient got lost'
-    assert torch.equal(found[1], grad[0] + grad[2]), 'row 1 was looked up twice; how do two influences combine?'
-    assert torch.equal(grad, torch.tensor([[1., 2], [3, 4], [5, 6]])), 'leave the given gradients as they are'
+    assert found.shape == (5, 2), \
+        f'the gradient is as large as the table, 5 x 2, not {tuple(found.shape)}'
+    assert not found[[0, 2, 4]].any(), \
+        'a row that nobody looked up has no influence on the loss'
+    assert torch.equal(found[3], grad[1]), \
+        'row 3 was looked up once and receives [3, 4]'
+    assert not torch.equal(found[1], grad[2]), \
+        'row 1 was looked up twice, and its first gradient got lost'
+    assert torch.equal(found[1], grad[0] + grad[2]), \
+        'row 1 was looked up twice; how do two influences combine?'
+    assert torch.equal(grad, torch.tensor([[1., 2], [3, 4], [5, 6]])), \
+        'leave the given gradients as they are'
 
 def check_sentence(my_sentence):
     "The mean of the rows of a sentence"
     table = torch.tensor([[1., 2, 6], [3, 4, 8], [5, 0, 1]])
     found = my_sentence(table, torch.tensor([0, 1]))
-    assert found.shape == (3,), f'three factors give three numbers, not {tuple(found.shape)}; over what is the mean?'
-    assert torch.allclose(found, torch.tensor([2., 3, 7])), 'words 0 and 1 have the mean [2, 3, 7]'
+    assert found.shape == (3,), (
+        f'three factors give three numbers, not {tuple(found.shape)}; over what is the '
+        'mean?')
+    assert torch.allclose(found, torch.tensor([2., 3, 7])), \
+        'words 0 and 1 have the mean [2, 3, 7]'
     thrice = my_sentence(table, torch.tensor([0, 0, 1]))
-    assert torch.allclose(thrice, torch.tensor([5/3, 8/3, 20/3])), 'a word that comes twice counts twice'
+    assert torch.allclose(thrice, torch.tensor([5/3, 8/3, 20/3])), \
+        'a word that comes twice counts twice'
     nothing = my_sentence(table, torch.empty(0, dtype=torch.int64))
-    assert not nothing.isnan().any(), 'a sentence without words gives numbers that are none: 0 divided by 0'
-    assert torch.equal(nothing, torch.zeros(3)), 'a sentence without words shall give three zeros'
+    assert not nothing.isnan().any(), \
+        'a sentence without words gives numbers that are none: 0 divided by 0'
+    assert torch.equal(nothing, torch.zeros(3)), \
+        'a sentence without words shall give three zeros'
 
 # %% ../../nbs/book/04_checks_embeddings.ipynb #015395ea
 def check_word_bias(my_word_bias):
     "The biases of a word model without factors"
     ids = torch.tensor([0, 0, 0, 0, 1, 1, 2, 0])
     found = my_word_bias(ids, 3)
-    assert torch.is_tensor(found) and found.shape == (3,), 'one bias for each of the 3 words'
+    assert torch.is_tensor(found) and found.shape == (3,), \
+        'one bias for each of the 3 words'
     share = torch.bincount(ids) / len(ids)
-    assert not torch.allclose(found.double(), share.double()), 'those are the shares themselves; softmax exponentiates the biases first'
-    assert not torch.allclose(found.double(), torch.bincount(ids).double()), 'those are counts; softmax exponentiates the biases first'
+    assert not torch.allclose(found.double(), share.double()), \
+        'those are the shares themselves; softmax exponentiates the biases first'
+    assert not torch.allclose(found.double(), torch.bincount(ids).double()), \
+        'those are counts; softmax exponentiates the biases first'
     got = found.double().softmax(0)
-    assert torch.allclose(got, share.double(), atol=1e-6), f'softmax makes {[round(v, 3) for v in got.tolist()]} of your biases; the shares are {share.tolist()}'
+    assert torch.allclose(got, share.double(), atol=1e-6), (
+        f'softmax makes {[round(v, 3) for v in got.tolist()]} of your biases; the '
+        f'shares are {share.tolist()}')
 
 def check_neighbours(my_neighbours):
     "The words whose factors point the same way"
-    vocab, model = Vocab(['king', 'queen', 'palace', 'prince', 'bread']), WordModel(5, 2)
-    with torch.no_grad(): model.factors.copy_(torch.tensor([[1., 0], [2, .2], [9, 9], [.1, .05], [-1, 0]]))
+    vocab, model = (Vocab(['king', 'queen', 'palace', 'prince', 'bread']),
+                    WordModel(5, 2))
+    with torch.no_grad():
+        model.factors.copy_(torch.tensor([[1., 0], [2, .2], [9, 9], [.1, .05],
+                                          [-1, 0]]))
     found = list(my_neighbours(model, vocab, 'king', 3))
-    assert all(isinstance(w, str) for w in found), 'ids came back; the vocabulary knows their words'
+    assert all(isinstance(w, str) for w in found), \
+        'ids came back; the vocabulary knows their words'
     assert 'king' not in found, 'every word is its own nearest neighbour; leave it out'
     assert len(found) == 3, f'3 neighbours were asked for, and {len(found)} came'
-    assert found[0] != 'palace', "'palace' has large factors; its direction is not nearest"
-    assert found[0] != 'prince', "'prince' is near in distance; its direction is not nearest"
+    assert found[0] != 'palace', \
+        "'palace' has large factors; its direction is not nearest"
+    assert found[0] != 'prince', \
+        "'prince' is near in distance; its direction is not nearest"
     assert found[0] != 'bread', "'bread' points the other way: largest first"
-    assert found == ['queen', 'prince', 'palace'], 'the first is right, the order of the others is not'
-    assert list(my_neighbours(model, vocab, 'bread', 1)) == ['palace'], "the neighbour of 'bread' is wrong"
+    assert found == ['queen', 'prince', 'palace'], \
+        'the first is right, the order of the others is not'
+    assert list(my_neighbours(model, vocab, 'bread', 1)) == ['palace'], \
+        "the neighbour of 'bread' is wrong"
 
 # %% ../../nbs/book/04_checks_embeddings.ipynb #b3d32277
 def check_sheet_same_words(workbook):
@@ -110,14 +145,23 @@ def check_sheet_same_words(workbook):
     words = [listed.content(i) for i in range(listed.shape[0])]
     place = {table.at(*at): words[at[0]] for at in table.indices()}
     strange = [at for at in changed if at not in place]
-    assert not strange, f'{cell_name(*strange[0])} is not in the embedding matrix; words, poem and formulas stay as they are' if strange else ''
-    assert 'eggs' not in {place[at] for at in changed}, "the row of 'eggs' has changed; change that of 'ham' only"
+    assert not strange, (
+        f'{cell_name(*strange[0])} is not in the embedding matrix; words, poem and '
+        'formulas stay as they are' if strange else '')
+    assert 'eggs' not in {place[at] for at in changed}, \
+        "the row of 'eggs' has changed; change that of 'ham' only"
     other = sorted({place[at] for at in changed} - {'ham'})
-    assert not other, f"the row of {other[0]!r} has changed; it is none of the two words" if other else ''
+    assert not other, (
+        f"the row of {other[0]!r} has changed; it is none of the two words"
+        if other else '')
     eggs, ham = (words.index(w) for w in ('eggs', 'ham'))
     wanted = {table.at(ham, j): table.content(eggs, j) for j in range(table.shape[1])}
     for at, value in wanted.items():
         now = changed[at][1] if at in changed else table.content(ham, at[1] - table.col)
+        far = now is None or abs(now - value) > .006
         assert now is not None and abs(now - value) < 1e-9, (
-            f"{cell_name(*at)} still differs from the number of 'eggs' in its column" if now is None or abs(now - value) > .006 else
-            f"{cell_name(*at)} holds what the cell of 'eggs' shows, which is rounded; copy the cells instead of typing")
+            f"{cell_name(*at)} " + ("still differs from the number of 'eggs' in its "
+                                    "column"
+            if far else "holds what the cell of 'eggs' shows, which is rounded; copy "
+                        "the "
+                        "cells instead of typing"))

@@ -16,17 +16,24 @@ from ..sheets.address import cell_name
 # %% ../../nbs/book/04_checks_parameters.ipynb #d935bcac
 def check_trained_numbers(my_trained_numbers):
     "Numbers that are trained"
-    assert isinstance(my_trained_numbers(nn.Linear(3, 2)), int), 'return one whole number'
-    assert my_trained_numbers(nn.Linear(3, 2)) == 8, 'a layer of 3 inputs and 2 outputs has six weights and two biases'
+    assert isinstance(my_trained_numbers(nn.Linear(3, 2)), int), \
+        'return one whole number'
+    assert my_trained_numbers(nn.Linear(3, 2)) == 8, \
+        'a layer of 3 inputs and 2 outputs has six weights and two biases'
     frozen = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1).requires_grad_(False))
-    assert my_trained_numbers(frozen) == 8, 'frozen parameters were counted; which attribute tells them apart?'
+    assert my_trained_numbers(frozen) == 8, \
+        'frozen parameters were counted; which attribute tells them apart?'
     layer = nn.Linear(3, 2)
     twice = my_trained_numbers(nn.Sequential(layer, layer))
-    assert twice == 8, 'a layer that is used twice was counted twice; who lists each parameter once?'
+    assert twice == 8, \
+        'a layer that is used twice was counted twice; who lists each parameter once?'
     tied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     tied[1].weight = tied[0].weight
-    assert my_trained_numbers(tied) == 15, 'two layers share a weight, and it was counted twice; who lists each parameter once?'
-    assert my_trained_numbers(nn.BatchNorm1d(2)) == 4, 'buffers are saved, but not trained'
+    assert my_trained_numbers(tied) == 15, (
+        'two layers share a weight, and it was counted twice; who lists each parameter '
+        'once?')
+    assert my_trained_numbers(nn.BatchNorm1d(2)) == 4, \
+        'buffers are saved, but not trained'
 
 def check_freeze(my_freeze):
     "A module that asks for no gradient"
@@ -34,8 +41,10 @@ def check_freeze(my_freeze):
     held = list(net.parameters())
     assert my_freeze(net) is net, 'return the module that was given'
     assert len(list(net.parameters())) == 4, 'the parameters must stay parameters'
-    assert not any(p.requires_grad for p in net[0].parameters()), 'some parameter still asks for a gradient'
-    assert not any(p.requires_grad for p in net.parameters()), 'modules hold modules: those inside must be frozen too'
+    assert not any(p.requires_grad for p in net[0].parameters()), \
+        'some parameter still asks for a gradient'
+    assert not any(p.requires_grad for p in net.parameters()), \
+        'modules hold modules: those inside must be frozen too'
     same = all(a is b for a, b in zip(held, net.parameters()))
     assert same, 'change the parameters themselves; an optimiser may hold them'
 
@@ -46,24 +55,31 @@ def check_changed(my_changed):
     before = {k: v.clone() for k, v in before.items()}
     same = {k: v.clone() for k, v in before.items()}
     found = my_changed(before, same)
-    assert found is not None and list(found) == [], 'equal numbers in another tensor are no change'
+    assert found is not None and list(found) == [], \
+        'equal numbers in another tensor are no change'
     after = {k: v + (k == '1.bias') for k, v in before.items()}
-    assert list(my_changed(before, after)) == ['1.bias'], "only '1.bias' is different here"
+    assert list(my_changed(before, after)) == ['1.bias'], \
+        "only '1.bias' is different here"
     one = {k: v.clone() for k, v in before.items()}
     one['0.weight'][1, 1] += 1
-    assert list(my_changed(before, one)) == ['0.weight'], 'one number of four has changed, and that is a change'
+    assert list(my_changed(before, one)) == ['0.weight'], \
+        'one number of four has changed, and that is a change'
     both = {k: v + (k in ('0.bias', '1.weight')) for k, v in before.items()}
-    assert list(my_changed(before, both)) == ['0.bias', '1.weight'], 'in the order of the state'
+    assert list(my_changed(before, both)) == ['0.bias', '1.weight'], \
+        'in the order of the state'
 
 def check_names(my_names):
     "Names of all parameters, with dots"
     found = my_names(nn.Linear(2, 1))
-    assert list(found or ()) == ['weight', 'bias'], f"a layer alone has 'weight' and 'bias', not {found}"
+    assert list(found or ()) == ['weight', 'bias'], \
+        f"a layer alone has 'weight' and 'bias', not {found}"
     net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 1)))
     found, wanted = list(my_names(net)), [k for k, _ in net.named_parameters()]
     assert found, 'modules hold modules: ask those inside too'
-    assert all('.' in k for k in found), 'a name inside begins with the name of the module that holds it, and a dot'
-    assert any(k.startswith('1.0') for k in found), 'one level down is not enough: those inside hold modules as well'
+    assert all('.' in k for k in found), \
+        'a name inside begins with the name of the module that holds it, and a dot'
+    assert any(k.startswith('1.0') for k in found), \
+        'one level down is not enough: those inside hold modules as well'
     assert found == wanted, f'PyTorch says {wanted}'
     net.scale = nn.Parameter(torch.ones(1))
     assert list(my_names(net))[0] == 'scale', "a module's own parameters come first"
@@ -71,30 +87,44 @@ def check_names(my_names):
 # %% ../../nbs/book/04_checks_parameters.ipynb #f9d70274
 def check_normal(my_normal):
     "The formula of Box and Muller"
-    u, v = torch.tensor([1., .5, .1], dtype=torch.float64), torch.tensor([.3, 0., .5], dtype=torch.float64)
+    u, v = (torch.tensor([1., .5, .1], dtype=torch.float64),
+            torch.tensor([.3, 0., .5], dtype=torch.float64))
     found = my_normal(u, v, 2.)
     assert torch.is_tensor(found) and found.shape == u.shape, 'one number for each pair'
-    assert not found.isnan().any(), 'not a number: the logarithm of a number below 1 is negative; what turns its sign?'
+    assert not found.isnan().any(), (
+        'not a number: the logarithm of a number below 1 is negative; what turns its '
+        'sign?')
     assert abs(found[0]) < 1e-9, 'for u = 1 the logarithm is 0, and so is the result'
     right = 2 * (-2 * u.log()).sqrt() * (2 * torch.pi * v).cos()
     assert not torch.allclose(found, right / 2), 'the standard deviation is missing'
-    assert not torch.allclose(found, 2 * (-2 * u.log()).sqrt() * (2 * torch.pi * v).sin()), 'that is the sine; it would do as well, but the sheet has the cosine'
-    assert torch.allclose(found, right), f'for u = 0.5, v = 0 and a standard deviation of 2 the sheet has {right[1]:.3f}; yours is {found[1]:.3f}'
+    assert not torch.allclose(found,
+                              2 * (-2 * u.log()).sqrt() * (2 * torch.pi * v).sin()), \
+        'that is the sine; it would do as well, but the sheet has the cosine'
+    assert torch.allclose(found, right), (
+        'for u = 0.5, v = 0 and a standard deviation of 2 the sheet has '
+        f'{right[1]:.3f}; yours is {found[1]:.3f}')
 
 def check_truncated_params(my_truncated_params):
     "A parameter drawn as fastai does"
     def gen(): return torch.Generator().manual_seed(0)
     drawn = my_truncated_params(100_000, generator=gen())
-    assert isinstance(drawn, nn.Parameter), 'what comes out is a plain tensor; training would not find it'
+    assert isinstance(drawn, nn.Parameter), \
+        'what comes out is a plain tensor; training would not find it'
     shapes = tuple(drawn.shape), tuple(my_truncated_params(3, 2, generator=gen()).shape)
     assert shapes == ((100_000,), (3, 2)), 'the shape is not the size asked for'
     assert drawn.abs().max() <= 0.02, 'some numbers are larger than 0.02'
-    assert drawn.abs().max() > 0.019, 'the numbers are too small: cut at two standard deviations, then multiply by 0.01'
-    assert drawn.mean().abs() < 2e-4, 'the mean is not 0; what happens to the sign of a negative number?'
+    assert drawn.abs().max() > 0.019, (
+        'the numbers are too small: cut at two standard deviations, then multiply by '
+        '0.01')
+    assert drawn.mean().abs() < 2e-4, \
+        'the mean is not 0; what happens to the sign of a negative number?'
     inside = (drawn.abs() < 0.0199).float().mean()
-    assert inside > .99, 'many numbers sit at the limit: take the remainder instead of cutting off'
-    assert torch.equal(drawn, my_truncated_params(100_000, generator=gen())), 'equal generators must give equal numbers'
-    assert abs(drawn.std() - 0.0087) < 2e-4, f'the standard deviation is {drawn.std():.4f}, for fastai it is 0.0087'
+    assert inside > .99, \
+        'many numbers sit at the limit: take the remainder instead of cutting off'
+    assert torch.equal(drawn, my_truncated_params(100_000, generator=gen())), \
+        'equal generators must give equal numbers'
+    assert abs(drawn.std() - 0.0087) < 2e-4, \
+        f'the standard deviation is {drawn.std():.4f}, for fastai it is 0.0087'
 
 # %% ../../nbs/book/04_checks_parameters.ipynb #79a1339f
 def check_sheet_ten_times(workbook):
@@ -102,8 +132,13 @@ def check_sheet_ten_times(workbook):
     changed, blocks = changed_inputs(workbook, 'parameters', 'parameters')
     std = blocks['std'].at()
     strange = [cell_name(*at) for at in changed if at != std]
-    assert not strange, f'{strange[0]} has changed; one cell is enough, and it stands in front of the whole formula' if strange else ''
+    assert not strange, (
+        f'{strange[0]} has changed; one cell is enough, and it stands in front of the '
+        'whole formula' if strange else '')
     value = changed[std][1]
     assert isinstance(value, (int, float)), f'{cell_name(*std)} holds no number'
-    assert abs(value - 10) > 1e-9, 'that makes them a thousand times as large; how large were they?'
-    assert abs(value - 0.1) < 1e-9, f'with {value} in {cell_name(*std)} the numbers become {value / 0.01:g} times as large'
+    assert abs(value - 10) > 1e-9, \
+        'that makes them a thousand times as large; how large were they?'
+    assert abs(value - 0.1) < 1e-9, (
+        f'with {value} in {cell_name(*std)} the numbers become {value / 0.01:g} times '
+        'as large')

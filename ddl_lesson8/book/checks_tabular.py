@@ -15,19 +15,27 @@ import torch
 def check_fill(my_fill):
     "Missing numbers become the median of the training rows, and a flag says where"
     nan = math.nan
-    train, new = torch.tensor([1., nan, 2., 9., 10.]), torch.tensor([nan, 4., nan, 100.])
+    train, new = (torch.tensor([1., nan, 2., 9., 10.]),
+                  torch.tensor([nan, 4., nan, 100.]))
     result = my_fill(train, new)
-    assert isinstance(result, tuple) and len(result) == 2, 'return two tensors: the filled numbers and the flag'
+    assert isinstance(result, tuple) and len(result) == 2, \
+        'return two tensors: the filled numbers and the flag'
     filled, flag = result
-    assert filled.shape == new.shape, 'the new rows are to be filled, one number for each of them'
-    assert not filled.isnan().any(), 'some numbers are missing still; does a median of nan help?'
+    assert filled.shape == new.shape, \
+        'the new rows are to be filled, one number for each of them'
+    assert not filled.isnan().any(), \
+        'some numbers are missing still; does a median of nan help?'
     assert new[0].isnan(), 'leave the given tensor as it is: fill a copy'
     assert filled[1] == 4 and filled[3] == 100, 'only missing numbers are replaced'
-    assert filled[0] != 52, 'that is the median of the new rows, which the training must not depend on'
-    assert filled[0] in (2., 5.5, 9.), f'{filled[0]:g} is not in the middle of 1, 2, 9 and 10'
-    assert flag.bool().tolist() == [True, False, True, False], 'the flag is true where a number was missing, else false'
+    assert filled[0] != 52, \
+        'that is the median of the new rows, which the training must not depend on'
+    assert filled[0] in (2., 5.5, 9.), \
+        f'{filled[0]:g} is not in the middle of 1, 2, 9 and 10'
+    assert flag.bool().tolist() == [True, False, True, False], \
+        'the flag is true where a number was missing, else false'
     many = torch.tensor([1., 2., 60.])
-    assert my_fill(many, torch.tensor([nan]))[0] != 21, 'that is the mean: one large number moves it'
+    assert my_fill(many, torch.tensor([nan]))[0] != 21, \
+        'that is the mean: one large number moves it'
     assert my_fill(many, torch.tensor([nan]))[0] == 2, 'the middle of 1, 2 and 60 is 2'
 
 # %% ../../nbs/book/04_checks_tabular.ipynb #a7a74f4f
@@ -35,31 +43,43 @@ def check_ids(my_ids):
     "Classes of the training rows from 1 on, 0 for what they did not have"
     found = [int(i) for i in my_ids(['b', 'a', 'c', 'a'], ['a', 'b', 'c'])]
     assert found != [0, 1, 2], 'sorted, but the first id is 0; that one is taken'
-    assert found != [2, 1, 3], 'numbered in the order of their first appearance; sort them'
+    assert found != [2, 1, 3], \
+        'numbered in the order of their first appearance; sort them'
     assert found == [1, 2, 3], f'a, b and c are classes 1, 2 and 3, not {found}'
     try: unseen = [int(i) for i in my_ids(['b', 'a'], ['z', 'b', 'A'])]
-    except (KeyError, ValueError): raise AssertionError("your function breaks at 'z', which `train` did not have")
-    assert unseen[1] == 2, 'a new value changed the number of an old one: are the classes learned from `train` alone?'
-    assert unseen == [0, 2, 0], f'values that were never seen get id 0; [z, b, A] became {unseen}'
+    except (KeyError, ValueError):
+        raise AssertionError("your function breaks at 'z', which `train` did not have")
+    assert unseen[1] == 2, (
+        'a new value changed the number of an old one: are the classes learned from '
+        '`train` alone?')
+    assert unseen == [0, 2, 0], \
+        f'values that were never seen get id 0; [z, b, A] became {unseen}'
 
 # %% ../../nbs/book/04_checks_tabular.ipynb #64e83e4c
 def check_layer(my_layer):
     "Look up, put side by side, multiply, add the bias, cut off below zero"
     ids, numbers = torch.tensor([[0, 1], [2, 0]]), torch.tensor([[10.], [20.]])
     tables = [torch.tensor([[1., 2], [3, 4], [5, 6]]), torch.tensor([[7.], [8]])]
-    weight, bias = torch.tensor([[1., 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, -1]]), torch.tensor([0.5, 9, 0])
+    weight, bias = (torch.tensor([[1., 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, -1]]),
+                    torch.tensor([0.5, 9, 0]))
     try: found = my_layer(ids, numbers, tables, weight, bias)
-    except RuntimeError as e: raise AssertionError(f'shapes do not fit ({e}); four inputs of a row meet a 3 x 4 matrix')
-    assert found.shape == (2, 3), f'two rows and three outputs make 2 x 3, not {tuple(found.shape)}'
+    except RuntimeError as e:
+        raise AssertionError(f'shapes do not fit ({e}); four inputs of a row meet a 3 '
+                             'x 4 matrix')
+    assert found.shape == (2, 3), \
+        f'two rows and three outputs make 2 x 3, not {tuple(found.shape)}'
     plain = torch.tensor([[1.5, 27, -8], [5.5, 36, -14]])
     assert not torch.equal(found, plain), 'right up to the ReLU'
     assert not torch.equal(found, (plain - bias).clamp(min=0)), 'right but for the bias'
     first = torch.tensor([[10.5, 19, 0], [20.5, 22, 0]])
-    assert not torch.equal(found, first), 'the continuous columns come after the embeddings'
+    assert not torch.equal(found, first), \
+        'the continuous columns come after the embeddings'
     below = my_layer(ids, numbers, tables, weight, torch.tensor([-3., 0, 9]))
     late = torch.tensor([[-2., 18, 9], [2, 27, 9]])
-    assert not torch.equal(below, late), 'the bias comes before the ReLU, so nothing below zero is left'
-    assert torch.equal(found, plain.clamp(min=0)), 'right shape, other numbers: which table belongs to which ids?'
+    assert not torch.equal(below, late), \
+        'the bias comes before the ReLU, so nothing below zero is left'
+    assert torch.equal(found, plain.clamp(min=0)), \
+        'right shape, other numbers: which table belongs to which ids?'
 
 # %% ../../nbs/book/04_checks_tabular.ipynb #a2c6f4f1
 def check_importance(my_importance):
@@ -73,17 +93,26 @@ def check_importance(my_importance):
         return 2 * x[:, 0] + 3 * x[:, 2]
     found = [float(my_importance(predict, x, y, j, new())) for j in range(3)]
     assert torch.equal(x, before), 'the table itself was shuffled; shuffle a copy'
-    assert not any(abs(found[1] - f) < 1e-9 for f in (1., 1 / 200)), 'that is the error after; by how much did it grow?'
-    assert abs(found[1]) < 1e-6, f'nothing depends on column 1, so shuffling it changes nothing; you say {found[1]:.3g}'
-    assert found[0] > 0 and found[2] > 0, 'the error grows when a useful column is shuffled: after minus before'
-    assert found[0] > 1 and found[2] > 1, 'too little: are the errors squared, and was the column shuffled?'
-    assert all(torch.equal(s.sort(0).values, x.sort(0).values) for s in seen), 'the column got other values; shuffle it, so that its own stay'
+    assert not any(abs(found[1] - f) < 1e-9 for f in (1., 1 / 200)), \
+        'that is the error after; by how much did it grow?'
+    assert abs(found[1]) < 1e-6, (
+        'nothing depends on column 1, so shuffling it changes nothing; you say '
+        f'{found[1]:.3g}')
+    assert found[0] > 0 and found[2] > 0, \
+        'the error grows when a useful column is shuffled: after minus before'
+    assert found[0] > 1 and found[2] > 1, \
+        'too little: are the errors squared, and was the column shuffled?'
+    assert all(torch.equal(s.sort(0).values, x.sort(0).values) for s in seen), \
+        'the column got other values; shuffle it, so that its own stay'
     moved = x[torch.randperm(200, generator=new()), 0]
     right = (4 * (moved - x[:, 0])**2).mean().item()
-    assert .5 * right < found[0] < 2 * right, f'shuffling column 0 costs about {right:.1f} here, not {found[0]:.1f}'
+    assert .5 * right < found[0] < 2 * right, \
+        f'shuffling column 0 costs about {right:.1f} here, not {found[0]:.1f}'
     assert found[2] > found[0], 'column 2 has the larger weight, so it matters more'
-    both = [float(my_importance(lambda x: x[:, 0] * x[:, 1], x, x[:, 0] * x[:, 1], j, new())) for j in (0, 1)]
-    assert min(both) > 0.5, 'rows were shuffled as a whole; one column only, the others stay in place'
+    both = [float(my_importance(lambda x: x[:, 0] * x[:, 1], x, x[:, 0] * x[:, 1], j,
+                                new())) for j in (0, 1)]
+    assert min(both) > 0.5, \
+        'rows were shuffled as a whole; one column only, the others stay in place'
 
 # %% ../../nbs/book/04_checks_tabular.ipynb #pd000001
 def check_partial_dependence(my_partial_dependence):
@@ -94,33 +123,51 @@ def check_partial_dependence(my_partial_dependence):
     assert torch.equal(x, before), 'the table itself was changed; change a copy'
     assert len(found) == 3, 'one number for each of the values'
     found = [torch.as_tensor(f) for f in found]
-    assert all(f.numel() == 1 for f in found), 'the mean over all rows: one number for each value'
+    assert all(f.numel() == 1 for f in found), \
+        'the mean over all rows: one number for each value'
     found = [float(f) for f in found]
-    assert found == [30., 33., 39.], f'with the last column set to 0, 1 and 3 the means are 30, 33 and 39, not {found}'
+    assert found == [30., 33., 39.], (
+        'with the last column set to 0, 1 and 3 the means are 30, 33 and 39, not '
+        f'{found}')
     bent = my_partial_dependence(lambda x: (x[:, 0] * x[:, 2]).square(), x, 2, [1.])
-    assert float(bent[0]) != 9, 'that is the answer for the mean row; take the mean of the answers'
-    assert abs(float(bent[0]) - 41 / 3) < 1e-5, 'each row is predicted by itself, then comes the mean'
+    assert float(bent[0]) != 9, \
+        'that is the answer for the mean row; take the mean of the answers'
+    assert abs(float(bent[0]) - 41 / 3) < 1e-5, \
+        'each row is predicted by itself, then comes the mean'
 
 # %% ../../nbs/book/04_checks_tabular.ipynb #8d39102b
 def check_map_likeness(my_map_likeness):
     "The correlation of the distances of all pairs"
     square = torch.tensor([[0., 0], [0, 1], [1, 0], [3, 3]], dtype=torch.float64)
-    found = float(my_map_likeness(square, 5 * square @ torch.tensor([[0., 1], [-1, 0]], dtype=torch.float64) + 7))
-    assert abs(found - 1) < 1e-6, f'a map turned, moved and five times as large is the same map: 1, not {found:.3g}'
+    found = float(my_map_likeness(
+        square, 5 * square @ torch.tensor([[0., 1], [-1, 0]], dtype=torch.float64) + 7))
+    assert abs(found - 1) < 1e-6, (
+        'a map turned, moved and five times as large is the same map: 1, not '
+        f'{found:.3g}')
     other = torch.tensor([[0., 0], [0, 3], [2, 0], [1, 1]], dtype=torch.float64)
-    found, near = float(my_map_likeness(square, other)), [torch.pdist(p) for p in (square, other)]
+    found, near = (float(my_map_likeness(square, other)),
+                   [torch.pdist(p) for p in (square, other)])
     right = torch.corrcoef(torch.stack(near))[0, 1].item()
-    whole = torch.corrcoef(torch.stack([torch.cdist(p, p).flatten() for p in (square, other)]))[0, 1].item()
-    assert abs(found - whole) > 1e-6, 'each pair counts once, and no place has a distance from itself'
-    assert abs(found - right) < 1e-6, f'for two maps that differ it is {right:.3f}, not {found:.3f}: distances, of pairs, correlated?'
+    whole = torch.corrcoef(torch.stack(
+        [torch.cdist(p, p).flatten() for p in (square, other)]))[0, 1].item()
+    assert abs(found - whole) > 1e-6, \
+        'each pair counts once, and no place has a distance from itself'
+    assert abs(found - right) < 1e-6, (
+        f'for two maps that differ it is {right:.3f}, not {found:.3f}: distances, of '
+        'pairs, correlated?')
 
 def check_sheet_same_state(file):
     "On the sheet 'tabular', give Hamburg both numbers of Bayern"
     names = {file.cell('tabular', r, 1).value: r for r in range(16, 40)}
-    assert {'Bayern', 'Hamburg', 'Hessen'} <= set(names), "the classes of 'state' left column A; start from a fresh copy"
-    numbers = {s: [file.cell('tabular', names[s], c).value for c in (4, 5)] for s in ('Bayern', 'Hamburg', 'Hessen')}
-    assert numbers['Bayern'] != numbers['Hessen'], 'Bayern and Hessen are alike now; change the row of Hamburg only'
-    assert numbers['Hamburg'] == numbers['Bayern'], f"Hamburg has {numbers['Hamburg']}, Bayern {numbers['Bayern']}: copy both numbers"
+    assert {'Bayern', 'Hamburg', 'Hessen'} <= set(names), \
+        "the classes of 'state' left column A; start from a fresh copy"
+    numbers = {s: [file.cell('tabular', names[s], c).value for c in (4, 5)]
+               for s in ('Bayern', 'Hamburg', 'Hessen')}
+    assert numbers['Bayern'] != numbers['Hessen'], \
+        'Bayern and Hessen are alike now; change the row of Hamburg only'
+    assert numbers['Hamburg'] == numbers['Bayern'], (
+        f"Hamburg has {numbers['Hamburg']}, Bayern {numbers['Bayern']}: copy both "
+        "numbers")
 
 # %% ../../nbs/book/04_checks_tabular.ipynb #d45617f6
 def check_known_rows(my_known_rows):
@@ -128,9 +175,12 @@ def check_known_rows(my_known_rows):
     table = torch.tensor([[9., 9], [1, 2], [3, 4]])
     found = my_known_rows(['b', 'a', 'c', 'a'], ['a', 'b'], table)
     assert found is not None, 'nothing came back: does the function return its result?'
-    assert tuple(found.shape) == (4, 2), f'four names and two numbers for each make 4 x 2, not {tuple(found.shape)}'
-    assert not torch.equal(found[1], table[0]), "'a' is the first of the classes, but row 0 is kept for the unknown"
-    assert torch.equal(found[0], table[2]) and torch.equal(found[1], table[1]), "'a' owns row 1 and 'b' row 2"
+    assert tuple(found.shape) == (4, 2), \
+        f'four names and two numbers for each make 4 x 2, not {tuple(found.shape)}'
+    assert not torch.equal(found[1], table[0]), \
+        "'a' is the first of the classes, but row 0 is kept for the unknown"
+    assert torch.equal(found[0], table[2]) and torch.equal(found[1], table[1]), \
+        "'a' owns row 1 and 'b' row 2"
     assert torch.equal(found[2], table[0]), "'c' is no class: it gets row 0"
 
 def check_target_mean(my_target_mean):
@@ -140,10 +190,17 @@ def check_target_mean(my_target_mean):
     assert found is not None, 'nothing came back: does the function return its result?'
     found = [float(v) for v in found]
     assert len(found) == 3, 'one number for each of the new rows'
-    assert abs(found[0] - 18) > 1e-6, 'that is a sum; the rows of a category are to be averaged'
-    assert found == [6, 2, 6], "the rows of 'b' have the targets 4, 6 and 8: mean 6; those of 'a' have 2"
+    assert abs(found[0] - 18) > 1e-6, \
+        'that is a sum; the rows of a category are to be averaged'
+    assert found == [6, 2, 6], \
+        "the rows of 'b' have the targets 4, 6 and 8: mean 6; those of 'a' have 2"
     try: strange = [float(v) for v in my_target_mean(train, y, ['c', 'a'])]
-    except KeyError: raise AssertionError("'c' was not among the training rows; new data has new names") from None
-    assert strange[0] == strange[0], "the mean of no rows is no number; what is known of a name never seen?"
-    assert abs(strange[0] - 4) > 1e-6, 'that is the mean of the means; a category with more rows should count more'
-    assert abs(strange[0] - 4.4) < 1e-6, "of a name never seen, expect the mean of all training rows, 4.4"
+    except KeyError:
+        raise AssertionError("'c' was not among the training rows; new data has new "
+                             "names") from None
+    assert strange[0] == strange[0], \
+        "the mean of no rows is no number; what is known of a name never seen?"
+    assert abs(strange[0] - 4) > 1e-6, \
+        'that is the mean of the means; a category with more rows should count more'
+    assert abs(strange[0] - 4.4) < 1e-6, \
+        "of a name never seen, expect the mean of all training rows, 4.4"

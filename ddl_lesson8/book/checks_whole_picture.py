@@ -15,13 +15,19 @@ from ..whole_picture import Inputs
 # %% ../../nbs/book/04_checks_whole_picture.ipynb #c7245b11
 def check_width(my_width):
     "Numbers that the inputs put beside each other"
-    for sizes, n_factors, n_measured in (([5, 9], 4, 0), ([5, 9, 2], 3, 2), ([7], 1, 5)):
+    for sizes, n_factors, n_measured in (([5, 9], 4, 0), ([5, 9, 2], 3, 2),
+                                         ([7], 1, 5)):
         found = my_width(sizes, n_factors, n_measured)
-        ids, numbers = torch.zeros(1, len(sizes), dtype=torch.int64), torch.zeros(1, n_measured)
+        ids, numbers = (torch.zeros(1, len(sizes), dtype=torch.int64),
+                        torch.zeros(1, n_measured))
         wanted = Inputs(sizes, n_factors)(ids, numbers).shape[1]
-        assert found != sum(sizes) + n_measured, 'that is the width of one-hot rows; each is looked up'
-        assert found != len(sizes) * n_factors or not n_measured, 'the measured numbers stand beside the looked-up ones'
-        assert found == wanted, f'{len(sizes)} columns of {n_factors} factors and {n_measured} numbers make a row of {wanted}'
+        assert found != sum(sizes) + n_measured, \
+            'that is the width of one-hot rows; each is looked up'
+        assert found != len(sizes) * n_factors or not n_measured, \
+            'the measured numbers stand beside the looked-up ones'
+        assert found == wanted, (
+            f'{len(sizes)} columns of {n_factors} factors and {n_measured} numbers '
+            f'make a row of {wanted}')
 
 # %% ../../nbs/book/04_checks_whole_picture.ipynb #246872bf
 def check_step(my_step):
@@ -29,36 +35,51 @@ def check_step(my_step):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = nn.Linear(3, 1, dtype=torch.float64)
-        x, wanted = torch.randn(8, 3, dtype=torch.float64), torch.randn(8, 1, dtype=torch.float64)
-    loss, before = nn.functional.mse_loss, [p.detach().clone() for p in model.parameters()]
+        x, wanted = (torch.randn(8, 3, dtype=torch.float64),
+                     torch.randn(8, 1, dtype=torch.float64))
+    loss, before = (nn.functional.mse_loss,
+                    [p.detach().clone() for p in model.parameters()])
     slopes = torch.autograd.grad(loss(model(x), wanted), list(model.parameters()))
     held = list(model.parameters())
     my_step(model, loss, x, wanted, 0.1)
-    assert all(a is b for a, b in zip(held, model.parameters())), 'change the parameters in place; the model must keep its own'
+    assert all(a is b for a, b in zip(held, model.parameters())), \
+        'change the parameters in place; the model must keep its own'
     moved = [p.detach() - b for p, b in zip(model.parameters(), before)]
     assert any(m.any() for m in moved), 'nothing has moved'
-    assert not all(torch.allclose(m, 0.1 * s) for m, s in zip(moved, slopes)), 'uphill: the loss has grown'
-    assert all(torch.allclose(m, -0.1 * s) for m, s in zip(moved, slopes)), 'moved, but not by minus lr times the slope'
-    assert all(p.grad is None or not p.grad.any() for p in model.parameters()), 'the slopes are still there, and the next step would add to them'
+    assert not all(torch.allclose(m, 0.1 * s) for m, s in zip(moved, slopes)), \
+        'uphill: the loss has grown'
+    assert all(torch.allclose(m, -0.1 * s) for m, s in zip(moved, slopes)), \
+        'moved, but not by minus lr times the slope'
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters()), \
+        'the slopes are still there, and the next step would add to them'
 
 # %% ../../nbs/book/04_checks_whole_picture.ipynb #d41b11a8
 def check_score_range(my_score_range):
     "Any number becomes one between two ends"
     x = torch.tensor([-100., -1., 0., 2., 100.])
     found = my_score_range(x, 1., 5.)
-    assert torch.is_tensor(found) and found.shape == x.shape, 'one number for each input'
-    assert abs(found[2] - 3) < 1e-6, f'0 should land in the middle, at 3, not at {found[2]:.2f}'
+    assert torch.is_tensor(found) and found.shape == x.shape, \
+        'one number for each input'
+    assert abs(found[2] - 3) < 1e-6, \
+        f'0 should land in the middle, at 3, not at {found[2]:.2f}'
     assert found.min() >= 1 and found.max() <= 5, 'some answers are outside 1 to 5'
     assert (found.diff() > 0).all(), 'a larger number should give a larger answer'
-    assert torch.allclose(found, 1 + 4 * x.sigmoid()), 'inside, but on another curve than the sigmoid'
-    assert torch.allclose(my_score_range(x, 0., 5.5), 5.5 * x.sigmoid()), 'right for 1 to 5; what about 0 to 5.5?'
+    assert torch.allclose(found, 1 + 4 * x.sigmoid()), \
+        'inside, but on another curve than the sigmoid'
+    assert torch.allclose(my_score_range(x, 0., 5.5), 5.5 * x.sigmoid()), \
+        'right for 1 to 5; what about 0 to 5.5?'
 
 def check_best_constant(my_best_constant):
     "The mean squared error of the mean"
     y = torch.tensor([1., 2., 6.])
     found = float(my_best_constant(y))
-    assert abs(found - 3) > 1e-6, 'that is the mean itself; how large is its squared error?'
+    assert abs(found - 3) > 1e-6, \
+        'that is the mean itself; how large is its squared error?'
     assert abs(found - y.var().item()) > 1e-5, 'divided by n - 1; a mean divides by n'
-    assert abs(found - y.std().item()) > 1e-5 and abs(found - y.std(correction=0).item()) > 1e-5, 'that is a standard deviation; leave the root out'
+    assert abs(found - y.std().item()) > 1e-5 and abs(
+        found - y.std(correction=0).item()) > 1e-5, \
+        'that is a standard deviation; leave the root out'
     assert abs(found) > 1e-5, 'the errors cancel; square each of them first'
-    assert abs(found - y.var(correction=0).item()) < 1e-5, f'for 1, 2, 6 the mean is 3; the squared errors are 4, 1 and 9, not {found:.2f} on average'
+    assert abs(found - y.var(correction=0).item()) < 1e-5, (
+        'for 1, 2, 6 the mean is 3; the squared errors are 4, 1 and 9, not '
+        f'{found:.2f} on average')

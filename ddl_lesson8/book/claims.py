@@ -26,17 +26,22 @@ class Paired:
     n: int        # number of seeds
     each: list = field(default_factory=list, repr=False) # the differences, seed by seed
 
-    def __str__(self)->str: return f'{self.mean:+.4f} ± {self.std:.4f} (first lower in {self.wins} of {self.n} seeds)'
+    def __str__(self)->str:
+        return (f'{self.mean:+.4f} ± {self.std:.4f} (first lower in {self.wins} of '
+                f'{self.n} seeds)')
 
 def paired(
     a:list, # a number for each seed, for example validation losses
     b:list  # the same seeds, the other variant
 )->Paired: # effect and spread of `a - b`
     "Compare two variants seed by seed"
-    if len(a) != len(b): raise ValueError(f"{len(a)} results against {len(b)}: seeds must be paired")
-    if len(a) < 2: raise ValueError("a spread needs at least two seeds; the book asks for five")
+    if len(a) != len(b):
+        raise ValueError(f"{len(a)} results against {len(b)}: seeds must be paired")
+    if len(a) < 2:
+        raise ValueError("a spread needs at least two seeds; the book asks for five")
     d = torch.tensor([float(x) - float(y) for x, y in zip(a, b)], dtype=torch.float64)
-    return Paired(d.mean().item(), d.std().item(), int((d < 0).sum()), len(d), d.tolist())
+    return Paired(d.mean().item(), d.std().item(), int((d < 0).sum()), len(d),
+                  d.tolist())
 
 # %% ../../nbs/book/01_claims.ipynb #a1b2c302
 def _with_spread(
@@ -64,9 +69,13 @@ class Row:
         e = self.effect
         if e: text = _with_spread(e.mean, e.std)
         elif self.value is None: return ''
-        else: text = f'{self.value:.4g}' if isinstance(self.value, float) else f'{self.value:,}' if isinstance(self.value, int) else str(self.value)
+        else:
+            text = (f'{self.value:.4g}' if isinstance(self.value, float)
+                    else f'{self.value:,}' if isinstance(self.value, int) else str(
+                        self.value))
         seeds = f' (lower in {e.wins} of {e.n} seeds)' if e else ''
-        return text + self.unit.rjust(len(self.unit) + (self.unit not in ('', '%'))) + seeds
+        return (text + self.unit.rjust(len(self.unit) + (self.unit not in ('', '%')))
+                + seeds)
 
     def __str__(self)->str: return ': '.join(t for t in (self.what, self.number()) if t)
 
@@ -75,12 +84,13 @@ def row(
     what:str,                             # what was measured, in words
     value:float|str|torch.Tensor|None=None, # a measured number, or a few words
     effect:Paired|None=None,              # a `paired(a, b)` instead of a number
-    unit:str='',                          # of the value or the effect, for example 'MSE'
+    unit:str='',                          # of the value or effect, 'MSE' say
     planted:bool=False,                   # True where it rests on planted truth only
-    data:str=''                           # name of the data set, for example 'MovieLens 100k'
+    data:str=''                           # name of the data set, 'MovieLens 100k' say
 )->Row: # one row of a claim's evidence
     "A measured row for `claim`; a `ValueError` where it holds a number and an effect"
-    if value is not None and effect is not None: raise ValueError(f"row {what!r}: give a value or an effect, not both")
+    if value is not None and effect is not None:
+        raise ValueError(f"row {what!r}: give a value or an effect, not both")
     if hasattr(value, 'item'): value = value.item()
     if isinstance(value, bool): value = 'yes' if value else 'no'
     return Row(what, value, effect, unit, planted, data)
@@ -93,16 +103,19 @@ def _effect_svg(
     "A bar from zero to the mean, a whisker of one spread, a dot for each seed"
     x = lambda v: 90 + 84 * v / (scale or 1)
     left, right = sorted((x(0), x(effect.mean)))
-    line = lambda a, b, c, d: f'<line x1="{a:.1f}" x2="{b:.1f}" y1="{c}" y2="{d}" stroke="currentColor"/>'
-    dots = ''.join(f'<circle cx="{x(v):.1f}" cy="9" r="2" fill="currentColor"/>' for v in effect.each)
-    bar = f'<rect x="{left:.1f}" width="{right - left:.1f}" y="4" height="10" fill="currentColor" opacity=".3"/>'
+    line = lambda a, b, c, d: (f'<line x1="{a:.1f}" x2="{b:.1f}" y1="{c}" y2="{d}" '
+                               'stroke="currentColor"/>')
+    dots = ''.join(f'<circle cx="{x(v):.1f}" cy="9" r="2" fill="currentColor"/>'
+                   for v in effect.each)
+    bar = (f'<rect x="{left:.1f}" width="{right - left:.1f}" y="4" height="10" '
+           'fill="currentColor" opacity=".3"/>')
     whisker = line(x(effect.mean - effect.std), x(effect.mean + effect.std), 9, 9)
     label = f'{effect.mean:+.3g} plus or minus {effect.std:.2g}'
-    return (f'<svg class="effect" viewBox="0 0 180 18" width="180" height="18" role="img" aria-label="{label}">'
+    return ('<svg class="effect" viewBox="0 0 180 18" width="180" height="18" '
+            f'role="img" aria-label="{label}">'
             f'{line(x(0), x(0), 0, 18)}{bar}{whisker}{dots}</svg>')
 
-def _reach(e:Paired)->float: # the largest distance from zero that a picture of it must show
-    "How far from zero an effect goes"
+def _reach(e): # the largest distance from zero that a picture of the effect must show
     return max([abs(e.mean) + e.std, *map(abs, e.each)])
 
 # %% ../../nbs/book/01_claims.ipynb #9f70ed45
@@ -123,7 +136,6 @@ def _prose_html(
 
 # %% ../../nbs/book/01_claims.ipynb #942f6c08
 def _as_saved(x): # numbers to six digits, inside dicts and lists too
-    "What goes into a notebook's output, where seventeen digits would change with every machine"
     if isinstance(x, float): return float(f'{x:.6g}')
     if isinstance(x, dict): return {k: _as_saved(v) for k, v in x.items()}
     return [_as_saved(v) for v in x] if isinstance(x, list) else x
@@ -154,15 +166,21 @@ class Claim:
         return '; '.join(map(str, self.evidence))
 
     @property
-    def ground(self)->str: # 'real data', 'planted truth', both, or '' where no data are needed
+    # 'real data', 'planted truth', both, or '' where no data are needed
+    def ground(self)->str:
         "The kind of data that the verdict rests on"
-        kinds = ['planted truth' if r.planted else 'real data' for r in self.evidence if r.planted or r.data]
+        kinds = ['planted truth' if r.planted else 'real data' for r in self.evidence
+                 if r.planted or r.data]
         return ' and '.join(sorted(set(kinds), reverse=True))
 
-    def __repr__(self)->str: return '\n    '.join([f'{self.id} {self.verdict}: {self.text}', *filter(None, [self.because]), *map(str, self.evidence)])
+    def __repr__(self)->str:
+        return '\n    '.join([f'{self.id} {self.verdict}: {self.text}',
+                              *filter(None, [self.because]), *map(str, self.evidence)])
 
-    def _repr_mimebundle_(self, include=None, exclude=None)->dict: # text, HTML and machine-readable forms
-        return {'text/plain': repr(self), 'text/html': _claim_card(self), CLAIM_MIME: self.to_dict()}
+    # text, HTML and machine-readable forms
+    def _repr_mimebundle_(self, include=None, exclude=None)->dict:
+        return {'text/plain': repr(self), 'text/html': _claim_card(self),
+                CLAIM_MIME: self.to_dict()}
 
 # %% ../../nbs/book/01_claims.ipynb #8a5594e7
 def _verdict_html(
@@ -170,7 +188,9 @@ def _verdict_html(
 )->str:
     "A verdict in its colour, with a mark for those who see no colours"
     kind = verdict.replace(' ', '-')
-    return f'<strong class="verdict verdict-{kind}" style="color:var(--{kind},{VERDICT_COLORS[verdict]})">{VERDICT_MARKS[verdict]} {verdict}</strong>'
+    return (f'<strong class="verdict verdict-{kind}" '
+            f'style="color:var(--{kind},{VERDICT_COLORS[verdict]})">'
+            f'{VERDICT_MARKS[verdict]} {verdict}</strong>')
 
 # %% ../../nbs/book/01_claims.ipynb #c394fdb3
 def _effects_html(
@@ -178,13 +198,20 @@ def _effects_html(
 )->str: # a line for each effect; those of one unit share their scale
     "The effects over seeds, as pictures: real data first, six open, the others folded"
     with_effect = sorted((r for r in rows if r.effect), key=lambda r: r.planted)
-    scale = {r.unit: max(_reach(s.effect) for s in with_effect if s.unit == r.unit) for r in with_effect}
-    on = lambda r: f' <small>{escape(r.data) or "planted"}</small>' if r.data or r.planted else ''
-    line = lambda r: f'<tr><td>{_prose_html(r.what)}{on(r)}</td><td>{_effect_svg(r.effect, scale[r.unit])}</td><td>{escape(r.number())}</td></tr>'
+    scale = {r.unit: max(_reach(s.effect) for s in with_effect if s.unit == r.unit)
+             for r in with_effect}
+    def line(r):
+        on = escape(r.data) or ('planted' if r.planted else '')
+        where = f' <small>{on}</small>' if on else ''
+        picture = _effect_svg(r.effect, scale[r.unit])
+        return (f'<tr><td>{_prose_html(r.what)}{where}</td><td>{picture}</td>'
+                f'<td>{escape(r.number())}</td></tr>')
+    def table(some):
+        return f'<table class="effects">{"".join(some)}</table>' if some else ''
     lines = [*map(line, with_effect)]
-    table = lambda some: f'<table class="effects">{"".join(some)}</table>' if some else ''
-    more = f'<details><summary>{len(lines) - 6} more</summary>{table(lines[6:])}</details>' if len(lines) > 6 else ''
-    return table(lines[:6]) + more
+    if len(lines) <= 6: return table(lines)
+    return (table(lines[:6]) + f'<details><summary>{len(lines) - 6} more</summary>'
+            f'{table(lines[6:])}</details>')
 
 # %% ../../nbs/book/01_claims.ipynb #8d370abe
 def _claim_card(
@@ -192,15 +219,22 @@ def _claim_card(
 )->str:
     "The card of a claim: verdict, sentence and picture open, the rows folded"
     ground = f' <span class="ground">{c.ground}</span>' if c.ground else ''
-    card = f'<p class="claim-head">{_verdict_html(c.verdict)} <span class="claim-id">{escape(c.id)}</span>{ground}</p>'
+    card = (f'<p class="claim-head">{_verdict_html(c.verdict)} <span '
+            f'class="claim-id">{escape(c.id)}</span>{ground}</p>')
     card += f'<p class="claim-text">{_prose_html(c.text)}</p>'
-    if c.because: card += f'<p class="claim-because"><em>{BECAUSE[c.verdict]}:</em> {_prose_html(c.because)}</p>'
+    if c.because:
+        card += (f'<p class="claim-because"><em>{BECAUSE[c.verdict]}:</em> '
+                 f'{_prose_html(c.because)}</p>')
     card += _effects_html(c.evidence)
     data = lambda r: escape(r.data) + (' (planted)' if r.planted else '')
     rows = [(_prose_html(r.what), data(r), escape(r.number())) for r in c.evidence]
-    note = '<p><small>Mean difference ± standard deviation over paired seeds; a dot is a seed.</small></p>' if any(r.effect for r in c.evidence) else ''
-    if rows: card += f'<details><summary>What was measured</summary>{html_table(("what", "data", "measured"), rows, kind="plain", ready=True)}{note}</details>'
-    return f'<div class="claim claim-{c.verdict.replace(" ", "-")}" id="claim-{escape(c.id)}">{card}</div>'
+    note = ('<p><small>Mean difference ± standard deviation over paired seeds; a dot '
+            'is a seed.</small></p>' if any(r.effect for r in c.evidence) else '')
+    if rows:
+        table = html_table(('what', 'data', 'measured'), rows, kind='plain', ready=True)
+        card += f'<details><summary>What was measured</summary>{table}{note}</details>'
+    return (f'<div class="claim claim-{c.verdict.replace(" ", "-")}" '
+            f'id="claim-{escape(c.id)}">{card}</div>')
 
 # %% ../../nbs/book/01_claims.ipynb #8d713bdd
 def claim(
@@ -208,30 +242,39 @@ def claim(
     text:str,                # the claim in the book's words
     evidence:list,           # what was measured: a list of `row`s
     verdict:str,             # 'holds', 'holds with limits', 'fails' or 'not checkable'
-    because:str='',          # the limits, or what is true instead; required unless the claim holds
-    check:bool|torch.Tensor=False # must be true for the verdict to stand; not asked for what is not checkable
+    because:str='',          # the limits, or what is true instead, unless it holds
+    check:bool|torch.Tensor=False # must be true, unless the claim is not checkable
 )->Claim: # displayed as a card when it ends a cell
-    "Show a claim with its measurement and verdict; raise `AssertionError` when `check` is not true"
-    if verdict not in _VERDICTS: raise ValueError(f"claim {id}: the verdict is {verdict!r}; choose one of {_VERDICTS}")
+    "Show a claim with its verdict; raise `AssertionError` when `check` is not true"
+    if verdict not in _VERDICTS:
+        raise ValueError(f"claim {id}: the verdict is {verdict!r}; choose one of "
+                         f"{_VERDICTS}")
     if isinstance(evidence, str) or not all(isinstance(r, Row) for r in evidence):
-        raise TypeError(f"claim {id}: evidence is a list of rows, as in evidence=[row('what was measured', 0.5)]")
+        raise TypeError(f"claim {id}: evidence is a list of rows, as in "
+                        "evidence=[row('what was measured', 0.5)]")
     if verdict != 'holds' and not because:
-        raise ValueError(f"claim {id} {verdict}: say the limits, or what is true instead, in `because`")
+        raise ValueError(f"claim {id} {verdict}: say the limits, or what is true "
+                         "instead, in `because`")
     made = Claim(id, text, list(evidence), verdict, because)
     if verdict == 'not checkable': return made
-    if not evidence: raise ValueError(f"claim {id} {verdict}: on what evidence? Give at least one row")
-    if not bool(check): raise AssertionError(f"claim {id}: the verdict {verdict!r} does not stand; measured: {made.measured}")
+    if not evidence:
+        raise ValueError(f"claim {id} {verdict}: on what evidence? Give at least one "
+                         "row")
+    if not bool(check):
+        raise AssertionError(f"claim {id}: the verdict {verdict!r} does not stand; "
+                             f"measured: {made.measured}")
     return made
 
 # %% ../../nbs/book/01_claims.ipynb #bebbcb44
 class Agreement:
-    "A table of results that should be equal, with the largest difference of each from the first"
+    "Results that should be equal, with the largest difference of each from the first"
     def __init__(self,
         rows:list,  # (name, shape, first number, largest difference)
-        tol:float   # difference allowed, relative to the largest value of the first result
+        tol:float   # difference allowed, relative to the first result's largest value
     ): self.rows, self.tol = rows, tol
     def __bool__(self)->bool: return all(diff <= self.tol for *_, diff in self.rows)
-    def __repr__(self)->str: return '\n'.join(f'{n:<24}{str(s):<20}{d:.2g}' for n, s, _, d in self.rows)
+    def __repr__(self)->str:
+        return '\n'.join(f'{n:<24}{str(s):<20}{d:.2g}' for n, s, _, d in self.rows)
     def _repr_html_(self)->str:
         head = ('computed', 'shape', 'largest value', 'largest relative difference')
         rows = [(n, s, f'{v:.6g}', f'{d:.2g}') for n, s, v, d in self.rows]
@@ -239,10 +282,10 @@ class Agreement:
 
 # %% ../../nbs/book/01_claims.ipynb #cd166d19
 def agreement(
-    tol:float=1e-12,       # largest difference allowed, relative to the largest value of the first result
-    **results:torch.Tensor # `name=tensor`, in the book's order: scratch, pytorch, sheet, fast
+    tol:float=1e-12,       # allowed, relative to the first result's largest value
+    **results:torch.Tensor # `name=tensor`: scratch, pytorch, sheet, fast
 )->Agreement: # displayed as a table
-    "Compare results that must agree; raise `AssertionError` naming the one that does not"
+    "Compare results that must agree; `AssertionError` names the one that does not"
     names = list(results)
     first = torch.as_tensor(results[names[0]]).detach().cpu().double()
     scale = max(first.abs().max().item(), 1e-300)
@@ -250,11 +293,14 @@ def agreement(
     for name in names:
         t = torch.as_tensor(results[name]).detach().cpu().double()
         if t.shape != first.shape:
-            raise AssertionError(f"{name} has shape {tuple(t.shape)}, {names[0]} has {tuple(first.shape)}")
+            raise AssertionError(f"{name} has shape {tuple(t.shape)}, {names[0]} has "
+                                 f"{tuple(first.shape)}")
         diff = (t - first).abs().max().item() / scale
         if not (math.isfinite(diff) and diff <= tol):
-            raise AssertionError(f"{name} differs from {names[0]} by {diff:.3g} (relative); allowed {tol:.3g}")
-        rows.append((name.replace('_', ' '), tuple(t.shape), t.abs().max().item(), diff))
+            raise AssertionError(f"{name} differs from {names[0]} by {diff:.3g} "
+                                 f"(relative); allowed {tol:.3g}")
+        rows.append((name.replace('_', ' '), tuple(t.shape), t.abs().max().item(),
+                     diff))
     return Agreement(rows, tol)
 
 # %% ../../nbs/book/01_claims.ipynb #9b6a43a5
@@ -266,22 +312,26 @@ def _read_claims(
     if not path.exists(): raise FileNotFoundError(f"no notebook at {path}")
     cells = json.loads(path.read_text(encoding='utf-8'))['cells']
     outputs = [o for c in cells for o in c.get('outputs', [])]
-    return [Claim.from_dict(o['data'][CLAIM_MIME]) for o in outputs if CLAIM_MIME in o.get('data', {})]
+    return [Claim.from_dict(o['data'][CLAIM_MIME]) for o in outputs
+            if CLAIM_MIME in o.get('data', {})]
 
 def _notebook_title(
     path:str|Path # a notebook
 )->str: # its first heading
     "The title of a notebook"
     cells = json.loads(Path(path).read_text(encoding='utf-8'))['cells']
-    lines = [l for c in cells if c['cell_type'] == 'markdown' for l in ''.join(c['source']).splitlines()]
+    lines = [l for c in cells if c['cell_type'] == 'markdown'
+             for l in ''.join(c['source']).splitlines()]
     return next((l[2:].strip() for l in lines if l.startswith('# ')), Path(path).stem)
 
 # %% ../../nbs/book/01_claims.ipynb #24c9e983
 _LECTURE_PARTS = dict( # of the lecture, by the first letter of a claim's ID
     P='parameters', E='embeddings', C='collaborative filtering', T='tabular data',
-    V='convolutions', M='the matrix proof', D='dropout', A='activations', N='said, and not checkable')
+    V='convolutions', M='the matrix proof', D='dropout', A='activations',
+    N='said, and not checkable')
 
-_SHIPPED = Path(__file__).with_name('ledger.json') if '__file__' in globals() else Path('../../ddl_lesson8/book/ledger.json')
+_SHIPPED = (Path(__file__).with_name('ledger.json') if '__file__' in globals()
+            else Path('../../ddl_lesson8/book/ledger.json'))
 
 class Page(NamedTuple):
     "The notebook that judged a claim"
@@ -295,9 +345,15 @@ def _filter_form(
     "Menus and a search box above the ledger"
     words = dict(ground='kind of data')
     option = lambda v, t: f'<option value="{escape(v)}">{escape(t)}</option>'
-    menu = lambda name, some: f'<select name="{name}" aria-label="{name}"><option value="">any {words.get(name, name)}</option>{"".join(option(*o) for o in some.items())}</select>'
-    menus = ''.join(menu(name, some) for name, some in choices.items())
-    return f'<form>{menus}<input type="search" name="q" placeholder="search in the claims" aria-label="search in the claims"></form><p class="ledger-count" aria-live="polite"></p>'
+    def menu(name, some):
+        first = f'<option value="">any {words.get(name, name)}</option>'
+        options = first + ''.join(option(*o) for o in some.items())
+        return f'<select name="{name}" aria-label="{name}">{options}</select>'
+    menus, search = (''.join(menu(*pair) for pair in choices.items()),
+                     'search in the claims')
+    return (f'<form>{menus}<input type="search" name="q" placeholder="{search}" '
+            f'aria-label="{search}"></form><p class="ledger-count" '
+            'aria-live="polite"></p>')
 
 # %% ../../nbs/book/01_claims.ipynb #00ff81c7
 def _ledger_html(
@@ -305,35 +361,55 @@ def _ledger_html(
 )->str: # a card for each, with a link to the very cell that judged it
     "All claims as cards, with filters by verdict, chapter and kind of data"
     grounds = {c.ground or 'no data needed': '' for c, _ in claims}
-    form = _filter_form(verdict={v: v for v in _VERDICTS}, chapter={p.name: p.title for _, p in claims}, ground={g: g for g in sorted(grounds)})
+    form = _filter_form(verdict={v: v for v in _VERDICTS},
+                        chapter={p.name: p.title for _, p in claims},
+                        ground={g: g for g in sorted(grounds)})
     def card(c, page):
-        keys = dict(verdict=c.verdict, chapter=page.name, ground=c.ground or 'no data needed')
+        keys = dict(verdict=c.verdict, chapter=page.name,
+                    ground=c.ground or 'no data needed')
         data = ' '.join(f'data-{k}="{escape(v)}"' for k, v in keys.items())
-        link = f'<p><a href="{page.name}#claim-{c.id}">{c.id} in: {escape(page.title)}</a></p>'
+        link = (f'<p><a href="{page.name}#claim-{c.id}">{c.id} in: '
+                f'{escape(page.title)}</a></p>')
         return f'<div {data}>{_claim_card(c).replace("id=", "data-id=", 1)}{link}</div>'
-    return f'<div class="ledger-page">{form}{"".join(card(*pair) for pair in claims)}</div>'
+    cards = ''.join(card(*pair) for pair in claims)
+    return f'<div class="ledger-page">{form}{cards}</div>'
+
+# %% ../../nbs/book/01_claims.ipynb #44ade9be
+def _shipped(): # claims and pages of the ledger that came with the library
+    return [(Claim.from_dict(r['claim']), Page(**r['page']))
+            for r in json.loads(_SHIPPED.read_text(encoding='utf-8'))]
+
+def _judged_in(folder, pattern): # claims and pages of executed notebooks
+    return [(c, Page(nb.name, _notebook_title(nb)))
+            for nb in sorted(Path(folder).glob(pattern)) for c in _read_claims(nb)]
 
 # %% ../../nbs/book/01_claims.ipynb #acce6bf6
 class Ledger:
     "Every claim that the chapters judged, in the order of the lecture"
     def __init__(self,
-        folder:str|Path|None=None, # where executed notebooks are; without it, the ledger that came with the library
+        folder:str|Path|None=None, # of executed notebooks; the library's own when None
         pattern:str='[01]*.ipynb'  # which of the notebooks are chapters
     ):
-        if folder is None: found = [(Claim.from_dict(r['claim']), Page(**r['page'])) for r in json.loads(_SHIPPED.read_text(encoding='utf-8'))]
-        else: found = [(c, Page(nb.name, _notebook_title(nb))) for nb in sorted(Path(folder).glob(pattern)) for c in _read_claims(nb)]
-        if not found: raise FileNotFoundError(f"no claim in {Path(folder).absolute()}: name the folder of executed notebooks, or none at all for the library's own ledger")
+        found = _shipped() if folder is None else _judged_in(folder, pattern)
+        if not found:
+            raise FileNotFoundError(f"no claim in {Path(folder).absolute()}: name the "
+                                    "folder of executed notebooks, or none at all for "
+                                    "the library's own ledger")
         place = lambda c: (list(_LECTURE_PARTS).index(c.id[0]), int(c.id[1:]))
         self.claims = sorted(found, key=lambda pair: place(pair[0]))
-        twice = [a.id for (a, _), (b, _) in zip(self.claims, self.claims[1:]) if a.id == b.id]
-        if twice: raise ValueError(f"judged twice: {', '.join(twice)}; one claim has one verdict")
+        twice = [a.id for (a, _), (b, _) in zip(self.claims, self.claims[1:])
+                 if a.id == b.id]
+        if twice:
+            raise ValueError(f"judged twice: {', '.join(twice)}; one claim has one "
+                             "verdict")
 
     def save(self,
         path:str|Path=_SHIPPED # a JSON file
     ):
         "Write the claims and their pages, for those who have no notebooks"
         rows = [dict(claim=c.to_dict(), page=page._asdict()) for c, page in self.claims]
-        Path(path).write_text(json.dumps(rows, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+        Path(path).write_text(json.dumps(rows, indent=1, ensure_ascii=False) + '\n',
+                              encoding='utf-8')
 
     @property
     def counts(self)->dict: # verdict -> number of claims
@@ -341,11 +417,10 @@ class Ledger:
         return {v: sum(c.verdict == v for c, _ in self.claims) for v in _VERDICTS}
 
     @property
-    def ids(self)->list: # texts
-        "IDs of the claims, in their order"
-        return [c.id for c, _ in self.claims]
+    def ids(self)->list: return [c.id for c, _ in self.claims] # in their order
 
-    def __repr__(self)->str: return '\n'.join(f'{c.id:<4}{c.verdict:<18}{c.text}' for c, _ in self.claims)
+    def __repr__(self)->str:
+        return '\n'.join(f'{c.id:<4}{c.verdict:<18}{c.text}' for c, _ in self.claims)
 
     def _repr_html_(self)->str: return _ledger_html(self.claims)
 

@@ -24,7 +24,8 @@ class Outcome:
         hint:str=''  # what is wrong
     ): self.name, self.state, self.hint = name, state, hint
     def __bool__(self)->bool: return self.state == 'solved'
-    def __repr__(self)->str: return f'{self.name}: {self.state}' + (f' - {self.hint}' if self.hint else '')
+    def __repr__(self)->str:
+        return f'{self.name}: {self.state}' + (f' - {self.hint}' if self.hint else '')
     def _repr_html_(self)->str:
         sign = {'open': '○', 'not yet': '✗', 'solved': '✓'}[self.state]
         hint = f' &ndash; {escape(self.hint)}' if self.hint else ''
@@ -42,25 +43,32 @@ def is_stub(
 
 # %% ../../nbs/book/02_exercises.ipynb #151a3cdc
 def find_checker(
-    name:str,        # the reader's function, 'my_blur' say; 'sheet_lines' for an exercise on a sheet
+    name:str,        # the reader's function, 'my_blur' say, or 'sheet_lines'
     folder:Path=None # with modules `checks_*.py`; by default the library's own
 ): # the checker, a function of one argument
-    "Find the checker of an exercise by its name; `LookupError` where there is none, or more than one"
+    "Find the checker of an exercise by its name; `LookupError` where there is not one"
     wanted, found = f"check_{name.removeprefix('my_')}", {}
     folder = folder or util.find_spec('ddl_lesson8.book').submodule_search_locations[0]
     for path in sorted(Path(folder).glob('checks_*.py')):
-        for known in re.findall(r'^def (check_\w+)\(', path.read_text(encoding='utf-8'), re.M):
+        for known in re.findall(r'^def (check_\w+)\(', path.read_text(encoding='utf-8'),
+                                re.M):
             found.setdefault(known, []).append(path.stem)
     homes = found.get(wanted, [])
-    if len(homes) == 1: return getattr(import_module(f'ddl_lesson8.book.{homes[0]}'), wanted)
-    if homes: raise LookupError(f"{wanted} stands in {' and in '.join(homes)}; rename one of them")
-    near = [f"my_{k.removeprefix('check_')}" for k in difflib.get_close_matches(wanted, found)]
+    if len(homes) == 1:
+        return getattr(import_module(f'ddl_lesson8.book.{homes[0]}'), wanted)
+    if homes:
+        raise LookupError(f"{wanted} stands in {' and in '.join(homes)}; rename one of "
+                          "them")
+    near = [f"my_{k.removeprefix('check_')}"
+            for k in difflib.get_close_matches(wanted, found)]
     more = f"; did you mean {' or '.join(near)}?" if near else ''
-    raise LookupError(f"there is no exercise {name!r}: keep the function's name as the book has it{more}")
+    raise LookupError(f"there is no exercise {name!r}: keep the function's name as the "
+                      f"book has it{more}")
 
 # %% ../../nbs/book/02_exercises.ipynb #dea1ce20
 class _Watched: # the reader's function; notes whether it ever returned anything
-    def __init__(self, f): self.f, self.nones, self.results = f, 0, 0; update_wrapper(self, f)
+    def __init__(self, f):
+        self.f, self.nones, self.results = f, 0, 0; update_wrapper(self, f)
     def __getattr__(self, name): return getattr(self.f, name)
     def __call__(self, *args, **kwargs):
         result = self.f(*args, **kwargs)
@@ -70,17 +78,22 @@ class _Watched: # the reader's function; notes whether it ever returned anything
 
 def _line_in(answer, error)->str: # the last line of the answer that was running
     if not isinstance(answer, FunctionType): return ''
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.name == answer.__name__]
-    return f' (in line {frames[-1].lineno - answer.__code__.co_firstlineno + 1} of {answer.__name__})' if frames else ''
+    frames = [f for f in traceback.extract_tb(error.__traceback__)
+              if f.name == answer.__name__]
+    return (f' (in line {frames[-1].lineno - answer.__code__.co_firstlineno + 1} of '
+            f'{answer.__name__})' if frames else '')
 
 # %% ../../nbs/book/02_exercises.ipynb #7de02e42
-def _judge(name, answer, checker)->Outcome: # run the checker; whatever goes wrong becomes a hint
+# run the checker; whatever goes wrong becomes a hint
+def _judge(name, answer, checker)->Outcome:
     watched = _Watched(answer) if isinstance(answer, FunctionType) else None
     try: checker(watched or answer)
     except Exception as e:
         wrong = isinstance(e, AssertionError)
-        hint = str(e).strip() or 'a check failed' if wrong else f'{type(e).__name__}: {e}{_line_in(answer, e)}'
-        if watched and watched.nones and not watched.results and (not wrong or 'None' in hint):
+        hint = (str(e).strip() or 'a check failed' if wrong
+                else f'{type(e).__name__}: {e}{_line_in(answer, e)}')
+        if watched and watched.nones and not watched.results and (
+            not wrong or 'None' in hint):
             hint = f'{name} returned None: does it end with `return`?'
         return Outcome(name, 'not yet', hint)
     return Outcome(name, 'solved')
@@ -88,12 +101,13 @@ def _judge(name, answer, checker)->Outcome: # run the checker; whatever goes wro
 # %% ../../nbs/book/02_exercises.ipynb #1a08666d
 def check_exercise(
     answer,      # the function that the reader wrote
-    checker=None # called with it, raises `AssertionError` with a hint; by default found by the answer's name
+    checker=None # raises `AssertionError` with a hint; by default found by name
 )->Outcome: # shown when it ends a cell
     "Check an answer; never raises for a wrong one"
     name = answer.__name__
     if checker is None: checker = find_checker(name)
-    if is_stub(answer): return Outcome(name, 'open', 'write the function, then run this cell again')
+    if is_stub(answer):
+        return Outcome(name, 'open', 'write the function, then run this cell again')
     return _judge(name, answer, checker)
 
 # %% ../../nbs/book/02_exercises.ipynb #f6661d45
@@ -102,10 +116,12 @@ def check_sheet_exercise(
     path:str|Path, # your copy of the workbook
     checker=None   # called with the recalculated workbook; by default found by the name
 )->Outcome: # shown when it ends a cell
-    "Check an exercise that is done in a copy of `lesson8.xlsx`; never raises for a wrong one"
+    "Check an exercise that is done in a copy of `lesson8.xlsx`; never raises"
     from ddl_lesson8.sheets.address import SheetError
     from ddl_lesson8.sheets.engine import Engine
     if checker is None: checker = find_checker(name)
-    if not Path(path).exists(): return Outcome(name, 'open', f'save your copy as {str(path)!r}, then run this cell again')
+    if not Path(path).exists():
+        return Outcome(name, 'open',
+                       f'save your copy as {str(path)!r}, then run this cell again')
     try: return _judge(name, Engine(path), checker)
     except SheetError as e: return Outcome(name, 'not yet', str(e))

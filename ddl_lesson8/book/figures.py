@@ -19,227 +19,457 @@ MIME = 'application/vnd.live-figure' # under which a notebook keeps the descript
 class LiveFigure:
     "A picture that becomes a figure to move when the site shows it"
     def __init__(self,
-        fig,      # the matplotlib figure that stands for it; closed here, so that it shows once
+        fig,      # the matplotlib figure that stands for it; closed here
         name:str, # of its file on the site: letters, digits, hyphens
         spec:dict # its description, in the language of Vega 6
     ):
-        if not name.replace('-', '').isalnum(): raise ValueError(f"{name!r} is no name of a file: use letters, digits and hyphens")
-        json_safe(spec, name)
+        if not name.replace('-', '').isalnum():
+            raise ValueError(f"{name!r} is no name of a file: use letters, digits and "
+                             "hyphens")
+        _json_safe(spec, name)
         self.fig, self.name, self.spec = fig, name, spec
         plt.close(fig)
 
-    def _repr_mimebundle_(self, include=None, exclude=None): # for IPython: the picture, and the description beside it
+    # for IPython: the picture, and the description beside it
+    def _repr_mimebundle_(self, include=None, exclude=None):
         from IPython.core.pylabtools import print_figure
-        return {'image/png': print_figure(self.fig, 'png', base64=True), MIME: json.dumps(dict(name=self.name, spec=self.spec), separators=(',', ':')),
+        return {'image/png': print_figure(self.fig, 'png', base64=True),
+                MIME: json.dumps(dict(name=self.name, spec=self.spec),
+                                 separators=(',', ':')),
                 'text/plain': f'a figure: {self.name}'}
 
-def json_safe(
+def _json_safe(
     x,       # numbers, texts, lists and dicts
     where='' # named in the message
 )->None:
-    "Nothing, if a browser can read it; `ValueError` for a number that is none, `TypeError` for anything else"
+    "Nothing, if a browser can read it; `ValueError` or `TypeError` where it cannot"
     if isinstance(x, dict):
-        for k, v in x.items(): json_safe(v, f'{where}.{k}')
+        for k, v in x.items(): _json_safe(v, f'{where}.{k}')
     elif isinstance(x, list):
-        for k, v in enumerate(x): json_safe(v, f'{where}[{k}]')
-    elif isinstance(x, float) and not math.isfinite(x): raise ValueError(f"{where} is {x}: a figure needs numbers")
+        for k, v in enumerate(x): _json_safe(v, f'{where}[{k}]')
+    elif isinstance(x, float) and not math.isfinite(x):
+        raise ValueError(f"{where} is {x}: a figure needs numbers")
     elif not isinstance(x, (str, int, float, bool, type(None))):
-        raise TypeError(f"{where} is a {type(x).__name__}: turn it into numbers, texts, lists and dicts")
+        raise TypeError(f"{where} is a {type(x).__name__}: turn it into numbers, "
+                        "texts, lists and dicts")
 
 # %% ../../nbs/book/03c_figures.ipynb #fig09
 MARK = '#d55e00' # what is chosen
+_AXIS = {k: dict(signal='ink')
+         for k in ('labelColor', 'titleColor', 'domainColor', 'tickColor')}
 
 def _slider(name, value, low, high, label, step=1, on=()): # a signal with a slider
     bind = dict(input='range', min=low, max=high, step=step, name=label)
-    return dict(name=name, value=value, bind=bind, on=[dict(events=e, update=u) for e, u in on])
+    return dict(name=name, value=value, bind=bind,
+                on=[dict(events=e, update=u) for e, u in on])
 
 def _choice(name, value, options, label, labels=None, on=()): # a signal with a list
-    bind = dict(input='select', options=list(options), name=label) | (dict(labels=labels) if labels else {})
-    return dict(name=name, value=value, bind=bind, on=[dict(events=e, update=u) for e, u in on])
+    bind = (dict(input='select', options=list(options),
+                 name=label) | (dict(labels=labels) if labels else {}))
+    return dict(name=name, value=value, bind=bind,
+                on=[dict(events=e, update=u) for e, u in on])
 
-def _is(name, update): return dict(name=name, update=update) # a signal that follows from others
+def _is(name, update): # a signal that follows from others
+    return dict(name=name, update=update)
 def _signal(text): return dict(signal=text)
 
-def _spec(columns, signals, data, scales, marks, said): # a whole description; `said` is read aloud and stands below
-    theme = [dict(name='ink', value='#18181b'), dict(name='paper', value='#ffffff'), dict(name='line', value='#d4d4d8')]
-    return dict(padding=4, layout=dict(columns=columns, padding=22, bounds='full', align='none'),
-                signals=theme + list(signals) + [_is('said', said)], data=data, scales=scales, marks=marks)
+# %% ../../nbs/book/03c_figures.ipynb #2259be0e
+# a whole description; `said` is read aloud and stands below
+def _spec(columns, signals, data, scales, marks, said):
+    theme = [dict(name='ink', value='#18181b'), dict(name='paper', value='#ffffff'),
+             dict(name='line', value='#d4d4d8')]
+    return dict(padding=4, layout=dict(columns=columns, padding=22, bounds='full',
+                                       align='none'),
+                signals=theme + list(signals) + [_is('said', said)], data=data,
+                scales=scales, marks=marks)
 
 def _panel(title, width, height, marks, **more): # one picture among several
-    look = dict(text=title, anchor='start', fontSize=12, fontWeight='normal', color=_signal('ink'), offset=6)
+    look = dict(text=title, anchor='start', fontSize=12, fontWeight='normal',
+                color=_signal('ink'), offset=6)
     size = dict(width=dict(value=width), height=dict(value=height))
     return dict(type='group', title=look, encode=dict(update=size), marks=marks, **more)
 
-def _table(name, rows, cols, **fields): # one datum for each cell of a grid: i, r, c, and a formula for each field
+# %% ../../nbs/book/03c_figures.ipynb #f08f3ce5
+# one datum for each cell of a grid: i, r, c, and a formula for each field
+def _table(name, rows, cols, **fields):
     formulas = dict(r=f'floor(datum.i / {cols})', c=f'datum.i % {cols}') | fields
     steps = [dict(type='formula', expr=e, **{'as': k}) for k, e in formulas.items()]
-    return dict(name=name, transform=[dict(type='sequence', start=0, stop=rows * cols, **{'as': 'i'}), *steps])
+    return dict(name=name, transform=[dict(type='sequence', start=0, stop=rows * cols,
+                                           **{'as': 'i'}), *steps])
 
 def _cells(name, data, side, scale, field='v'): # a grid's cells as squares
-    at = dict(x=_signal(f'datum.c * {side}'), y=_signal(f'datum.r * {side}'), width=dict(value=side), height=dict(value=side))
-    look = dict(fill=dict(scale=scale, field=field), stroke=_signal('line'), strokeWidth=dict(value=.4))
-    return dict(name=name, type='rect', **{'from': dict(data=data)}, encode=dict(update=at | look))
+    at = dict(x=_signal(f'datum.c * {side}'), y=_signal(f'datum.r * {side}'),
+              width=dict(value=side), height=dict(value=side))
+    look = dict(fill=dict(scale=scale, field=field), stroke=_signal('line'),
+                strokeWidth=dict(value=.4))
+    return dict(name=name, type='rect', **{'from': dict(data=data)},
+                encode=dict(update=at | look))
 
 def _frame(x, y, width, height, shown='true'): # what is chosen
     at = {k: _signal(v) for k, v in dict(x=x, y=y, width=width, height=height).items()}
-    look = dict(stroke=dict(value=MARK), strokeWidth=dict(value=2.5), fill=dict(value='transparent'), opacity=_signal(f'{shown} ? 1 : 0'))
+    look = dict(stroke=dict(value=MARK), strokeWidth=dict(value=2.5),
+                fill=dict(value='transparent'), opacity=_signal(f'{shown} ? 1 : 0'))
     return dict(type='rect', interactive=False, encode=dict(update=at | look))
 
 def _text(data, text, x, y, size=11, **look): # one line for each datum
-    at = dict(x=_signal(x), y=_signal(y), text=_signal(text), fontSize=dict(value=size), baseline=dict(value='middle'), fill=_signal('ink')) | look
-    return dict(type='text', interactive=False, encode=dict(update=at)) | ({'from': dict(data=data)} if data else {})
+    at = (dict(x=_signal(x), y=_signal(y), text=_signal(text), fontSize=dict(
+        value=size), baseline=dict(value='middle'), fill=_signal('ink')) | look)
+    return (dict(type='text', interactive=False, encode=dict(update=at))
+            | ({'from': dict(data=data)} if data else {}))
 
-def _shades(name, top, signed=False): # the colours of numbers from 0, or from -top, to top
-    domain, colours = (f'[-{top}, 0, {top}]', "['#4393c3', paper, '#d6604d']") if signed else (f'[0, {top}]', "[paper, '#f8696b']")
-    return dict(name=name, type='linear', clamp=True, domain=_signal(domain), range=_signal(colours))
+# the colours of numbers from 0, or from -top, to top
+def _shades(name, top, signed=False):
+    domain, colours = ((f'[-{top}, 0, {top}]', "['#4393c3', paper, '#d6604d']")
+                       if signed else (f'[0, {top}]', "[paper, '#f8696b']"))
+    return dict(name=name, type='linear', clamp=True, domain=_signal(domain),
+                range=_signal(colours))
 
-def _rounded(x, digits=3): return [round(v, digits) for v in torch.as_tensor(x).detach().cpu().double().flatten().tolist()]
+def _rounded(x, digits=3):
+    return [round(v, digits) for v in torch.as_tensor(x).detach().cpu().double(
+        ).flatten().tolist()]
 
 # %% ../../nbs/book/03c_figures.ipynb #fig11
+def _nine(weights, cells, width, row, col): # the sum of nine products, as a formula
+    return ' + '.join(f'{weights}[{3*i + j}] * {cells}[({row} + {i}) * {width} + {col} '
+                      f'+ {j}]'
+                      for i in range(3) for j in range(3))
+
+# what a hand can move, and what follows
+def _window_signals(image, kernels, weights, total):
+    h, w = image.shape
+    tops = {k: max(sum(v for v in ws if v > 0), -sum(v for v in ws if v < 0), 1e-6)
+            for k, ws in weights.items()}
+    moves = lambda k, last: [('@image:pointerover', f'clamp(datum.{k} - 1, 0, {last})'),
+                             ('@answers:pointerover', f'datum.{k}')]
+    return [dict(name='cells', value=_rounded(image)),
+            dict(name='kernels', value=weights), dict(name='tops', value=tops),
+            _choice('kernel', next(iter(kernels)), kernels, 'kernel'),
+            _slider('row', h // 4, 0, h - 3, 'row', on=moves('r', h - 3)),
+            _slider('column', w // 2 - 2, 0, w - 3, 'column', on=moves('c', w - 3)),
+            _is('weights', 'kernels[kernel]'), _is('top', 'tops[kernel]'),
+            _is('total', total('row', 'column'))]
+
+def _window_panels(h, w, side): # image, the nine products, all answers
+    middle = dict(align=dict(value='center'),
+                  fill=_signal("abs(datum.v) > .6 * top ? '#000' : ink"))
+    place = 'datum.c * 57 + 28', 'datum.r * 57 + 28'
+    corner = f'column * {side}', f'row * {side}'
+    return [_panel('the image', w * side, h * side,
+                   [_cells('image', 'image', side, 'ink1'),
+                    _frame(*corner, f'{3*side}', f'{3*side}')]),
+            _panel('under the window', 171, 3 * 57 + 30,
+                   [_cells('products', 'under', 57, 'signed'),
+                    _text('under', 'datum.said', *place, **middle),
+                    _text(None, "'the sum: ' + format(total, '.2f')", '0', '191', 13)]),
+            _panel('all answers', (w - 2) * side, (h - 2) * side,
+                   [_cells('answers', 'answers', side, 'signed'),
+                    _frame(*corner, f'{side}', f'{side}')])]
+
+# %% ../../nbs/book/03c_figures.ipynb #f21c133b
 def window_figure(
     fig,                # its picture, a matplotlib figure
     image:torch.Tensor, # numbers from 0 to 1, (height, width)
     kernels:dict        # name -> nine weights, (3, 3)
 )->LiveFigure:
-    "A 3 x 3 window to move over an image, with the kernel of your choice (claims V2, V3); `ValueError` for other shapes"
+    "A 3 x 3 window to move over an image (claims V2, V3); `ValueError` for odd shapes"
     wrong = [k for k, w in kernels.items() if tuple(w.shape) != (3, 3)]
-    if image.ndim != 2 or wrong: raise ValueError(f"an image (height, width) and kernels (3, 3) are needed: {wrong or tuple(image.shape)}")
+    if image.ndim != 2 or wrong:
+        raise ValueError(f"an image (height, width) and kernels (3, 3) are needed: "
+                         f"{wrong or tuple(image.shape)}")
     (h, w), side = image.shape, 252 // max(image.shape)
     weights = {k: _rounded(v, 4) for k, v in kernels.items()}
-    tops = {k: max(sum(v for v in ws if v > 0), -sum(v for v in ws if v < 0), 1e-6) for k, ws in weights.items()}
-    def total(row, col): return ' + '.join(f'weights[{3*i + j}] * cells[({row} + {i}) * {w} + {col} + {j}]' for i in range(3) for j in range(3))
-    moves = lambda k, last: [('@image:pointerover', f'clamp(datum.{k} - 1, 0, {last})'), ('@answers:pointerover', f'datum.{k}')]
-    signals = [dict(name='cells', value=_rounded(image)), dict(name='kernels', value=weights), dict(name='tops', value=tops),
-               _choice('kernel', next(iter(kernels)), kernels, 'kernel'),
-               _slider('row', h // 4, 0, h - 3, 'row', on=moves('r', h - 3)), _slider('column', w // 2 - 2, 0, w - 3, 'column', on=moves('c', w - 3)),
-               _is('weights', 'kernels[kernel]'), _is('top', 'tops[kernel]'), _is('total', total('row', 'column'))]
-    at = f'cells[(row + datum.r) * {w} + column + datum.c]'
-    data = [_table('image', h, w, v='cells[datum.i]'), _table('answers', h - 2, w - 2, v=total('datum.r', 'datum.c')),
-            _table('under', 3, 3, v=f'{at} * weights[datum.i]', said=f"format({at}, '.2~f') + ' × ' + format(weights[datum.i], '.2~f')")]
-    panels = [_panel('the image', w * side, h * side, [_cells('image', 'image', side, 'ink1'), _frame(f'column * {side}', f'row * {side}', f'{3*side}', f'{3*side}')]),
-              _panel('under the window', 171, 3 * 57 + 30, [_cells('products', 'under', 57, 'signed'),
-                  _text('under', 'datum.said', 'datum.c * 57 + 28', 'datum.r * 57 + 28', align=dict(value='center'), fill=_signal("abs(datum.v) > .6 * top ? '#000' : ink")),
-                  _text(None, "'the sum: ' + format(total, '.2f')", '0', '191', 13)]),
-              _panel('all answers', (w - 2) * side, (h - 2) * side, [_cells('answers', 'answers', side, 'signed'), _frame(f'column * {side}', f'row * {side}', f'{side}', f'{side}')])]
-    said = "'Row ' + row + ', column ' + column + ': the nine products add up to ' + format(total, '.2f') + '.'"
-    return LiveFigure(fig, 'window', _spec(3, signals, data, [_shades('ink1', '1'), _shades('signed', 'top', True)], panels, said))
+    total = lambda row, col: _nine('weights', 'cells', w, row, col)
+    signals = _window_signals(image, kernels, weights, total)
+    at, weight = f'cells[(row + datum.r) * {w} + column + datum.c]', 'weights[datum.i]'
+    product = f"format({at}, '.2~f') + ' × ' + format({weight}, '.2~f')"
+    data = [_table('image', h, w, v='cells[datum.i]'),
+            _table('answers', h - 2, w - 2, v=total('datum.r', 'datum.c')),
+            _table('under', 3, 3, v=f'{at} * {weight}', said=product)]
+    said = ("'Row ' + row + ', column ' + column + ': the nine products add up to ' "
+            "+ format(total, '.2f') + '.'")
+    scales = [_shades('ink1', '1'), _shades('signed', 'top', True)]
+    panels = _window_panels(h, w, side)
+    return LiveFigure(fig, 'window', _spec(3, signals, data, scales, panels, said))
 
 # %% ../../nbs/book/03c_figures.ipynb #fig15
+# first and last row and column behind the chosen cell, in each map
+def _behind(layers, last):
+    signals = []
+    for k in range(last, -1, -1): # from the last layer back to the image
+        size, stride, padding = layers[k] if k < last else (1, 1, 0)
+        for axis, chosen, limit in (('r', 'row', f'heights[{k}] - 1'),
+                                    ('c', 'column', f'widths[{k}] - 1')):
+            here, low, high = f'min({chosen}, {limit})', '-9', '-9'
+            if k < last:
+                low = f'max(0, {axis}low{k+1} * {stride} - {padding})'
+                end = f'{axis}high{k+1} * {stride} - {padding} + {size - 1}'
+                high = f'min({limit}, {end})'
+            signals += [_is(f'{axis}{end}{k}',
+                            f'layer == {k} ? {here} : layer > {k} ? {far} : -9')
+                        for end, far in (('low', low), ('high', high))]
+    return signals
+
+# layer, row and column to choose, and what follows
+def _receptive_signals(maps, layers):
+    last, sizes = len(layers), [tuple(m.shape) for m in maps]
+    moves = lambda what: [(f'@map{k}:pointerover', f'datum.{what}' if what else str(k))
+                          for k in range(1, last + 1)]
+    scaled = [_rounded(m / m.abs().max().clamp_min(1e-9), 2) for m in maps]
+    return [_slider('layer', last, 1, last, 'layer', on=moves(None)),
+            _slider('row', sizes[-1][0] // 3, 0, sizes[1][0] - 1, 'row', on=moves('r')),
+            _slider('column', sizes[-1][1] // 2, 0, sizes[1][1] - 1, 'column',
+                    on=moves('c')),
+            dict(name='heights', value=[h for h, _ in sizes]),
+            dict(name='widths', value=[w for _, w in sizes]),
+            dict(name='maps', value=scaled), *_behind(layers, last)]
+
+# %% ../../nbs/book/03c_figures.ipynb #b190eb2c
 def receptive_figure(
     fig,        # its picture, a matplotlib figure
     maps:list,  # the image and what each layer makes of it, each (height, width)
     layers:list # (kernel size, stride, padding) of each layer, from the image on
 )->LiveFigure:
-    "The receptive field of a cell that you choose, in every layer before it; `ValueError` where maps and layers do not fit"
-    if len(maps) != len(layers) + 1: raise ValueError(f"{len(layers)} layers make {len(layers) + 1} maps with the image, not {len(maps)}")
-    side, last, sizes = 196 // max(maps[0].shape), len(layers), [tuple(m.shape) for m in maps]
-    moves = lambda what: [(f'@map{k}:pointerover', str(k) if what is None else f'datum.{what}') for k in range(1, last + 1)]
-    signals = [_slider('layer', last, 1, last, 'layer', on=moves(None)),
-               _slider('row', sizes[-1][0] // 3, 0, sizes[1][0] - 1, 'row', on=moves('r')), _slider('column', sizes[-1][1] // 2, 0, sizes[1][1] - 1, 'column', on=moves('c')),
-               dict(name='heights', value=[h for h, _ in sizes]), dict(name='widths', value=[w for _, w in sizes]),
-               dict(name='maps', value=[_rounded(m / m.abs().max().clamp_min(1e-9), 2) for m in maps])]
-    for k in range(last, -1, -1): # first and last row and column behind the chosen cell, from the last layer back to the image
-        size, stride, padding = layers[k] if k < last else (1, 1, 0)
-        for axis, chosen, limit in (('r', 'row', f'heights[{k}] - 1'), ('c', 'column', f'widths[{k}] - 1')):
-            here = f'min({chosen}, {limit})'
-            low, high = (f'max(0, {axis}low{k+1} * {stride} - {padding})', f'min({limit}, {axis}high{k+1} * {stride} - {padding} + {size - 1})') if k < last else ('-9', '-9')
-            signals += [_is(f'{axis}low{k}', f'layer == {k} ? {here} : layer > {k} ? {low} : -9'), _is(f'{axis}high{k}', f'layer == {k} ? {here} : layer > {k} ? {high} : -9')]
-    data = [_table(f'map{k}', h, w, v=f'maps[{k}][datum.i]') for k, (h, w) in enumerate(sizes)]
-    titles = ['the image'] + [f'layer {k}: {size} x {size}' + (f', stride {stride}' if stride > 1 else '') for k, (size, stride, _) in enumerate(layers, 1)]
-    def frame(k): return _frame(f'clow{k} * {side}', f'rlow{k} * {side}', f'(chigh{k} - clow{k} + 1) * {side}', f'(rhigh{k} - rlow{k} + 1) * {side}', f'layer >= {k}')
-    panels = [_panel(t, w * side, h * side, [_cells(f'map{k}', f'map{k}', side, 'ink1'), frame(k)]) for k, (t, (h, w)) in enumerate(zip(titles, sizes))]
-    said = ("'One cell of layer ' + layer + ' sees ' + (rhigh0 - rlow0 + 1) + ' x ' + (chigh0 - clow0 + 1) + ' cells of the image: rows ' "
-            "+ rlow0 + ' to ' + rhigh0 + ', columns ' + clow0 + ' to ' + chigh0 + '.'")
-    return LiveFigure(fig, 'receptive-field', _spec(len(maps), signals, data, [_shades('ink1', '1')], panels, said))
+    "The receptive field of a cell that you choose; `ValueError` where sizes do not fit"
+    if len(maps) != len(layers) + 1:
+        raise ValueError(f"{len(layers)} layers make {len(layers) + 1} maps with the "
+                         f"image, not {len(maps)}")
+    side = 196 // max(maps[0].shape)
+    data = [_table(f'map{k}', *m.shape, v=f'maps[{k}][datum.i]')
+            for k, m in enumerate(maps)]
+    titles = ['the image'] + [
+        f'layer {k}: {size} x {size}' + (f', stride {stride}' if stride > 1 else '')
+        for k, (size, stride, _) in enumerate(layers, 1)]
+    def frame(k):
+        ends = [f'({a}high{k} - {a}low{k} + 1) * {side}' for a in 'cr']
+        return _frame(f'clow{k} * {side}', f'rlow{k} * {side}', *ends, f'layer >= {k}')
+    panels = [_panel(t, m.shape[1] * side, m.shape[0] * side,
+                     [_cells(f'map{k}', f'map{k}', side, 'ink1'), frame(k)])
+              for k, (t, m) in enumerate(zip(titles, maps))]
+    said = ("'One cell of layer ' + layer + ' sees ' + (rhigh0 - rlow0 + 1) + ' x ' + "
+            "(chigh0 - clow0 + 1) + ' cells of the image: rows ' + rlow0 + ' to ' + "
+            "rhigh0 "
+            "+ ', columns ' + clow0 + ' to ' + chigh0 + '.'")
+    spec = _spec(len(maps), _receptive_signals(maps, layers), data,
+                 [_shades('ink1', '1')], panels, said)
+    return LiveFigure(fig, 'receptive-field', spec)
 
 # %% ../../nbs/book/03c_figures.ipynb #fig19
+def _half(start, end, pct): # half a cosine, from one number to another
+    return f'({end} + ({start} - {end}) * (1 + cos(PI * {pct})) / 2)'
+
+def _curve(p, low, high, end): # rises, then falls
+    up, down = f'({p} / rise)', f'(({p} - rise) / (1 - rise))'
+    return f'({p} < rise ? {_half(low, high, up)} : {_half(high, end, down)})'
+
+def _rate(p): return _curve(p, '(largest / div)', 'largest', '(largest / 1e5)')
+def _momentum(p): return _curve(p, '.95', '.85', '.95')
+
+def _curve_panel(name, field, title, colour): # a curve, and a dot at the moment
+    line = dict(x=dict(scale='across', field='p'), y=dict(scale=field, field=field),
+                stroke=dict(value=colour), strokeWidth=dict(value=2.5))
+    dot = dict(x=_signal("scale('across', moment / 100)"),
+               y=_signal(f"scale('{field}', {field})"), fill=dict(value=MARK),
+               size=dict(value=70))
+    ground = dict(width=dict(value=290), height=dict(value=200), fill=_signal('paper'))
+    axes = [dict(scale='across', orient='bottom', format='.0%', title='of the training',
+                 tickCount=5, **_AXIS),
+            dict(scale=field, orient='left', tickCount=5, title=title, **_AXIS)]
+    marks = [dict(type='rect', name=name, encode=dict(update=ground)),
+             dict(type='line', interactive=False, **{'from': dict(data='points')},
+                  encode=dict(update=line)),
+             dict(type='symbol', interactive=False, encode=dict(update=dot))]
+    return _panel(title, 290, 200, marks, axes=axes)
+
+# %% ../../nbs/book/03c_figures.ipynb #62670d38
 def schedule_figure(
     fig,              # its picture, a matplotlib figure
     largest:float=.01 # the largest rate at the start, .001 to .1
 )->LiveFigure:
-    "The one-cycle schedule of [`one_cycle`](../train/schedule.html#one_cycle), with its numbers in your hand"
-    def half(start, end, pct): return f'({end} + ({start} - {end}) * (1 + cos(PI * {pct})) / 2)'
-    def curve(p, low, high, end):
-        return f'({p} < rise ? {half(low, high, f"({p} / rise)")} : {half(high, end, f"(({p} - rise) / (1 - rise))")})'
-    rate, momentum = lambda p: curve(p, '(largest / div)', 'largest', '(largest / 1e5)'), lambda p: curve(p, '.95', '.85', '.95')
-    moves = [(f'@{k}:pointermove', "clamp(round(invert('across', x(group())) * 100), 0, 100)") for k in ('rate', 'momentum')]
-    signals = [_slider('largest', largest, .001, .1, 'largest rate', .001), _slider('rise', .25, .05, .95, 'share that rises', .05),
-               _slider('div', 25, 1, 100, 'starts at the largest rate divided by'), _slider('moment', 25, 0, 100, 'moment, % of the training', on=moves),
-               _is('lr', rate('(moment / 100)')), _is('mom', momentum('(moment / 100)'))]
-    points = dict(name='points', transform=[dict(type='sequence', start=0, stop=201, **{'as': 'i'})] + [
-        dict(type='formula', expr=e, **{'as': k}) for k, e in dict(p='datum.i / 200', lr=rate('datum.p'), mom=momentum('datum.p')).items()])
-    across = dict(name='across', type='linear', domain=[0, 1], range=[0, 290])
-    up = [dict(name='lr', type='linear', domain=_signal('[0, largest * 1.05]'), range=[200, 0]), dict(name='mom', type='linear', zero=False, domain=[.84, .96], range=[200, 0])]
-    look = {k: _signal('ink') for k in ('labelColor', 'titleColor', 'domainColor', 'tickColor')}
-    def plot(name, field, title, colour):
-        line = dict(x=dict(scale='across', field='p'), y=dict(scale=field, field=field), stroke=dict(value=colour), strokeWidth=dict(value=2.5))
-        dot = dict(x=_signal("scale('across', moment / 100)"), y=_signal(f"scale('{field}', {field})"), fill=dict(value=MARK), size=dict(value=70))
-        ground = dict(width=dict(value=290), height=dict(value=200), fill=_signal('paper'))
-        axes = [dict(scale='across', orient='bottom', format='.0%', title='of the training', tickCount=5, **look), dict(scale=field, orient='left', tickCount=5, title=title, **look)]
-        return _panel(title, 290, 200, [dict(type='rect', name=name, encode=dict(update=ground)), dict(type='line', interactive=False, **{'from': dict(data='points')}, encode=dict(update=line)),
-                                        dict(type='symbol', interactive=False, encode=dict(update=dot))], axes=axes)
-    said = "'At ' + moment + ' % of the training the rate is ' + format(lr, '.2~r') + ' and the momentum ' + format(mom, '.3f') + '.'"
-    panels = [plot('rate', 'lr', 'learning rate', COLORS[0]), plot('momentum', 'mom', 'momentum', COLORS[2])]
-    return LiveFigure(fig, 'one-cycle', _spec(2, signals, [points], [across, *up], panels, said))
+    "The rate and momentum of [`one_cycle`](../train/schedule.html#one_cycle)"
+    place = "clamp(round(invert('across', x(group())) * 100), 0, 100)"
+    moves = [(f'@{k}:pointermove', place) for k in ('rate', 'momentum')]
+    signals = [_slider('largest', largest, .001, .1, 'largest rate', .001),
+               _slider('rise', .25, .05, .95, 'share that rises', .05),
+               _slider('div', 25, 1, 100, 'starts at the largest rate divided by'),
+               _slider('moment', 25, 0, 100, 'moment, % of the training', on=moves),
+               _is('lr', _rate('(moment / 100)')),
+               _is('mom', _momentum('(moment / 100)'))]
+    formulas = dict(p='datum.i / 200', lr=_rate('datum.p'), mom=_momentum('datum.p'))
+    points = dict(name='points', transform=[
+        dict(type='sequence', start=0, stop=201, **{'as': 'i'}),
+        *(dict(type='formula', expr=e, **{'as': k}) for k, e in formulas.items())])
+    scales = [dict(name='across', type='linear', domain=[0, 1], range=[0, 290]),
+              dict(name='lr', type='linear', domain=_signal('[0, largest * 1.05]'),
+                   range=[200, 0]),
+              dict(name='mom', type='linear', zero=False, domain=[.84, .96],
+                   range=[200, 0])]
+    said = ("'At ' + moment + ' % of the training the rate is ' + format(lr, '.2~r') + "
+            "' and the momentum ' + format(mom, '.3f') + '.'")
+    panels = [_curve_panel('rate', 'lr', 'learning rate', COLORS[0]),
+              _curve_panel('momentum', 'mom', 'momentum', COLORS[2])]
+    return LiveFigure(fig, 'one-cycle',
+                      _spec(2, signals, [points], scales, panels, said))
 
 # %% ../../nbs/book/03c_figures.ipynb #fig22
 def dropout_figure(
     fig,               # its picture, a matplotlib figure
     image:torch.Tensor # numbers from 0 to 1, (height, width)
 )->LiveFigure:
-    "An image with a dropout rate to move (claims D1, D2, D7); `ValueError` for another shape"
-    if image.ndim != 2: raise ValueError(f"an image (height, width) is needed, not {tuple(image.shape)}")
+    "A dropout rate to move (claims D1, D2, D7); `ValueError` for another shape"
+    if image.ndim != 2:
+        raise ValueError(
+            f"an image (height, width) is needed, not {tuple(image.shape)}")
     (h, w), side = image.shape, 252 // max(image.shape)
     noise = 'sin((datum.i + 1) * 12.9898 + draw * 78.233) * 43758.5453'
-    signals = [dict(name='cells', value=_rounded(image)), _slider('rate', .5, 0, .95, 'dropout rate', .05), _slider('draw', 1, 1, 20, 'random numbers, set'),
-               dict(name='scaled', value=False, bind=dict(input='checkbox', name='divide what stays by 1 - rate')), _is('factor', 'scaled ? 1 / (1 - rate) : 1'),
-               _is('deleted', "length(data('gone'))"), _is('mean', "data('means')[0].after"), _is('before', "data('means')[0].before")]
-    data = [_table('image', h, w, v='cells[datum.i]', u=f'{noise} - floor({noise})', keeps='datum.u > rate', after='datum.keeps ? datum.v * factor : 0'),
-            dict(name='gone', source='image', transform=[dict(type='filter', expr='!datum.keeps')]),
-            dict(name='means', source='image', transform=[dict(type='aggregate', ops=['mean', 'mean'], fields=['v', 'after'], **{'as': ['before', 'after']})])]
-    panels = [_panel('the image', w * side, h * side, [_cells('image', 'image', side, 'ink1')]),
-              _panel('after dropout', w * side, h * side, [_cells('after', 'image', side, 'ink2', 'after')])]
-    said = ("deleted + ' of ' + length(cells) + ' cells are deleted (' + format(deleted / length(cells), '.0%') + '). The mean of all cells is '"
+    signals = [dict(name='cells', value=_rounded(image)),
+               _slider('rate', .5, 0, .95, 'dropout rate', .05),
+               _slider('draw', 1, 1, 20, 'random numbers, set'),
+               dict(name='scaled', value=False,
+                    bind=dict(input='checkbox', name='divide what stays by 1 - rate')),
+                    _is('factor', 'scaled ? 1 / (1 - rate) : 1'),
+               _is('deleted', "length(data('gone'))"),
+               _is('mean', "data('means')[0].after"),
+               _is('before', "data('means')[0].before")]
+    data = [_table('image', h, w, v='cells[datum.i]', u=f'{noise} - floor({noise})',
+                   keeps='datum.u > rate', after='datum.keeps ? datum.v * factor : 0'),
+            dict(name='gone', source='image',
+                 transform=[dict(type='filter', expr='!datum.keeps')]),
+            dict(name='means', source='image',
+                 transform=[dict(type='aggregate', ops=['mean', 'mean'], fields=[
+                     'v', 'after'], **{'as': ['before', 'after']})])]
+    panels = [_panel('the image', w * side, h * side,
+                     [_cells('image', 'image', side, 'ink1')]),
+              _panel('after dropout', w * side, h * side,
+                     [_cells('after', 'image', side, 'ink2', 'after')])]
+    said = ("deleted + ' of ' + length(cells) + ' cells are deleted (' + "
+            "format(deleted / length(cells), '.0%') + '). The mean of all cells is '"
             " + format(mean, '.3f') + '; before it was ' + format(before, '.3f') + '.'")
-    return LiveFigure(fig, 'dropout', _spec(2, signals, data, [_shades('ink1', '1'), _shades('ink2', 'max(1, factor)')], panels, said))
+    return LiveFigure(fig, 'dropout',
+                      _spec(2, signals, data, [_shades('ink1', '1'),
+                                               _shades('ink2', 'max(1, factor)')],
+                                               panels, said))
 
 # %% ../../nbs/book/03c_figures.ipynb #fig26
+def _neighbour_data(names, points): # all things, the chosen one, and its neighbours
+    def kept(test): return dict(type='filter', expr=test)
+    def formula(name, expr): return dict(type='formula', expr=expr, **{'as': name})
+    places = zip(_rounded(points[:, 0], 4), _rounded(points[:, 1], 4))
+    things = [dict(i=i, name=names[i], x=x, y=y) for i, (x, y) in enumerate(places)]
+    rank = formula('rank', 'indexof(near[chosen], datum.i)')
+    alike = formula('alike', 'alike[chosen][datum.rank]')
+    return [dict(name='things', values=things, transform=[rank]),
+            dict(name='one', source='things', transform=[kept('datum.i === chosen')]),
+            dict(name='others', source='things',
+                 transform=[kept('datum.rank >= 0'), alike])]
+
+def _neighbour_map(): # dots, lines from the chosen one, numbers and its name
+    at = dict(x=dict(scale='x', field='x'), y=dict(scale='y', field='y'))
+    look = dict(size=_signal('datum.i === chosen ? 160 : datum.rank >= 0 ? 90 : 28'),
+                stroke=_signal('paper'), strokeWidth=dict(value=.5),
+                fill=_signal(f"datum.i === chosen ? '{MARK}' : datum.rank >= 0 ? "
+                             f"'{COLORS[0]}' : '#9a9a9a'"))
+    lines = at | dict(x2=_signal("scale('x', data('one')[0].x)"),
+                      y2=_signal("scale('y', data('one')[0].y)"),
+                      stroke=dict(value=COLORS[0]), opacity=dict(value=.5))
+    place, bold = (("scale('x', datum.x)", "scale('y', datum.y) - 13"),
+                   dict(value='bold'))
+    side = _signal("scale('x', datum.x) > 250 ? 'right' : 'left'")
+    return [dict(type='rule', interactive=False, **{'from': dict(data='others')},
+                 encode=dict(update=lines)),
+            dict(name='dots', type='symbol', **{'from': dict(data='things')},
+                 encode=dict(update=at | look)),
+            _text('others', 'datum.rank + 1', *place, fontWeight=bold),
+            _text('one', 'datum.name', *place, 13, align=side, fontWeight=bold)]
+
+def _neighbour_bars(): # names of the neighbours, with a bar as long as they are alike
+    said = "(datum.rank + 1) + '  ' + datum.name + '  ' + format(datum.alike, '.2f')"
+    bar = dict(x=dict(value=0), width=_signal('max(0, datum.alike) * 200'),
+               y=_signal('datum.rank * 40 + 20'), height=dict(value=8),
+               fill=dict(value=COLORS[0]))
+    return [_text('others', said, '0', 'datum.rank * 40 + 8', 12),
+            dict(type='rect', **{'from': dict(data='others')}, encode=dict(update=bar))]
+
+# %% ../../nbs/book/03c_figures.ipynb #4cb65517
 def neighbour_figure(
     fig,                   # its picture, a matplotlib figure
     names:list,            # of all things, n
     points:torch.Tensor,   # their places on the map, (n, 2)
-    near:torch.Tensor,     # rows of each one's neighbours, nearest first, (n, neighbours)
+    near:torch.Tensor,     # rows of neighbours, nearest first, (n, neighbours)
     alike:torch.Tensor,    # how alike they are, at most 1, (n, neighbours)
     first:int=0,           # chosen at the start
     what:str='film'        # what the things are
 )->LiveFigure:
-    "A map on which you choose a thing and see its neighbours (claims C6, C9); `ValueError` where the sizes differ"
+    "Choose a thing, see its neighbours (claims C6, C9); `ValueError` for other sizes"
     n, k = near.shape
     if not len(names) == n == len(points) or alike.shape != near.shape:
-        raise ValueError(f"{len(names)} names, {len(points)} points, neighbours {tuple(near.shape)} and {tuple(alike.shape)}: the first sizes must be equal")
+        raise ValueError(f"{len(names)} names, {len(points)} points, neighbours "
+                         f"{tuple(near.shape)} and {tuple(alike.shape)}: the first "
+                         "sizes "
+                         f"must be equal")
     order = sorted(range(n), key=lambda i: names[i].lower())
-    signals = [dict(name='near', value=near.tolist()), dict(name='alike', value=[_rounded(a) for a in alike]),
-               _choice('chosen', first, order, what, [names[i] for i in order], on=[('@dots:pointerover', 'datum.i')])]
-    things = [dict(i=i, name=names[i], x=x, y=y) for i, (x, y) in enumerate(zip(_rounded(points[:, 0], 4), _rounded(points[:, 1], 4)))]
-    rank = [dict(type='formula', expr='indexof(near[chosen], datum.i)', **{'as': 'rank'})]
-    data = [dict(name='things', values=things, transform=rank), dict(name='one', source='things', transform=[dict(type='filter', expr='datum.i === chosen')]),
-            dict(name='others', source='things', transform=[dict(type='filter', expr='datum.rank >= 0'), dict(type='formula', expr='alike[chosen][datum.rank]', **{'as': 'alike'})])]
-    scales = [dict(name=a, type='linear', domain=dict(data='things', field=a), range=r, zero=False, nice=True) for a, r in (('x', [0, 430]), ('y', [330, 0]))]
-    at = dict(x=dict(scale='x', field='x'), y=dict(scale='y', field='y'))
-    look = dict(size=_signal('datum.i === chosen ? 160 : datum.rank >= 0 ? 90 : 28'), stroke=_signal('paper'), strokeWidth=dict(value=.5),
-                fill=_signal(f"datum.i === chosen ? '{MARK}' : datum.rank >= 0 ? '{COLORS[0]}' : '#9a9a9a'"))
-    lines = dict(x=dict(scale='x', field='x'), y=dict(scale='y', field='y'), x2=_signal("scale('x', data('one')[0].x)"), y2=_signal("scale('y', data('one')[0].y)"),
-                 stroke=dict(value=COLORS[0]), opacity=dict(value=.5))
-    dots = dict(name='dots', type='symbol', **{'from': dict(data='things')}, encode=dict(update=at | look))
-    place = "scale('x', datum.x)", "scale('y', datum.y) - 13"
-    here = [dict(type='rule', interactive=False, **{'from': dict(data='others')}, encode=dict(update=lines)), dots,
-            _text('others', 'datum.rank + 1', *place, fontWeight=dict(value='bold')), _text('one', 'datum.name', *place, 13, align=_signal("scale('x', datum.x) > 250 ? 'right' : 'left'"), fontWeight=dict(value='bold'))]
-    bar = dict(x=dict(value=0), width=_signal('max(0, datum.alike) * 200'), y=_signal('datum.rank * 40 + 20'), height=dict(value=8), fill=dict(value=COLORS[0]))
-    there = [_text('others', "(datum.rank + 1) + '  ' + datum.name + '  ' + format(datum.alike, '.2f')", '0', 'datum.rank * 40 + 8', 12), dict(type='rect', **{'from': dict(data='others')}, encode=dict(update=bar))]
-    said = "'Nearest to ' + data('one')[0].name + ': ' + " + " + ', ' + ".join(f"data('things')[near[chosen][{j}]].name" for j in range(k)) + " + '.'"
-    return LiveFigure(fig, f'{what}-neighbours', _spec(2, signals, data, scales, [_panel('the map', 430, 330, here), _panel('its neighbours', 215, 40 * k, there)], said))
+    signals = [dict(name='near', value=near.tolist()),
+               dict(name='alike', value=[_rounded(a) for a in alike]),
+               _choice('chosen', first, order, what, [names[i] for i in order],
+                       on=[('@dots:pointerover', 'datum.i')])]
+    scales = [dict(name=a, type='linear', domain=dict(data='things', field=a), range=r,
+                   zero=False,
+                   nice=True) for a, r in (('x', [0, 430]), ('y', [330, 0]))]
+    listed = " + ', ' + ".join(f"data('things')[near[chosen][{j}]].name"
+                               for j in range(k))
+    said = f"'Nearest to ' + data('one')[0].name + ': ' + {listed} + '.'"
+    panels = [_panel('the map', 430, 330, _neighbour_map()),
+              _panel('its neighbours', 215, 40 * k, _neighbour_bars())]
+    data = _neighbour_data(names, points)
+    return LiveFigure(fig, f'{what}-neighbours',
+                      _spec(2, signals, data, scales, panels, said))
 
 # %% ../../nbs/book/03c_figures.ipynb #fig30
+# the places, the chosen one, and its neighbours
+def _place_data(names, km, drawn, groups):
+    def kept(test): return dict(type='filter', expr=test)
+    region = {i: (g, colour) for g, (rows, colour) in groups.items() for i in rows}
+    pairs = zip(names, *([_rounded(p, 1) for p in x] for x in (km, drawn)))
+    things = [dict(i=i, name=n, x=a, y=b, ex=c, ey=d, region=region[i][0],
+                   colour=region[i][1], gap=round(math.hypot(a - c, b - d)))
+              for i, (n, (a, b), (c, d)) in enumerate(pairs)]
+    moved = [dict(type='formula', expr=f'datum.{k} + share * (datum.e{k} - datum.{k})',
+                  **{'as': f'now{k}'}) for k in 'xy']
+    return [dict(name='places', values=things, transform=moved),
+            dict(name='one', source='places', transform=[kept('datum.i === chosen')]),
+            dict(name='others', source='places',
+                 transform=[kept('indexof(learned[chosen], datum.i) >= 0')])]
+
+# %% ../../nbs/book/03c_figures.ipynb #9c56c781
+def _place_marks(): # lines to the ground and to neighbours, dots, names
+    now = dict(x=dict(scale='x', field='nowx'), y=dict(scale='y', field='nowy'))
+    home = dict(x2=dict(scale='x', field='x'), y2=dict(scale='y', field='y'),
+                stroke=dict(field='colour'), opacity=dict(value=.6))
+    link = dict(x2=_signal("scale('x', data('one')[0].nowx)"),
+                y2=_signal("scale('y', data('one')[0].nowy)"), stroke=_signal('ink'),
+                strokeDash=dict(value=[4, 3]))
+    dots = dict(fill=dict(field='colour'),
+                stroke=_signal(f"datum.i === chosen ? '{MARK}' : paper"),
+                strokeWidth=_signal('datum.i === chosen ? 3 : 1'),
+                size=_signal('datum.i === chosen ? 220 : 110'))
+    def rule(of, how):
+        return dict(type='rule', interactive=False, **{'from': dict(data=of)},
+                    encode=dict(update=now | how))
+    weight = _signal("datum.i === chosen ? 'bold' : 'normal'")
+    return [rule('places', home), rule('others', link),
+            dict(name='dots', type='symbol', **{'from': dict(data='places')},
+                 encode=dict(update=now | dots)),
+            _text('places', 'datum.name', "scale('x', datum.nowx) + 9",
+                  "scale('y', datum.nowy) - 8", fontWeight=weight)]
+
+def _place_scales(km, drawn): # both maps fit, with a little air around
+    ends = torch.cat([km, drawn])
+    low, high = ends.min(0)[0], ends.max(0)[0]
+    middle, reach = (high + low) / 2, 1.08 * (high - low).max().item() / 2
+    span = [[round(m - reach, 1), round(m + reach, 1)] for m in middle.tolist()]
+    return [dict(name='x', type='linear', zero=False, domain=span[0], range=[0, 430]),
+            dict(name='y', type='linear', zero=False, domain=span[1], range=[430, 0])]
+
+# %% ../../nbs/book/03c_figures.ipynb #b036e3a7
 def places_figure(
     fig,          # its picture, a matplotlib figure
     names:list,   # short names of the places, n
@@ -247,33 +477,33 @@ def places_figure(
     drawn,        # the embedding laid over that map, (n, 2)
     groups:dict   # name of a region -> (rows of its places, colour)
 )->LiveFigure:
-    "A map that slides from the ground to an embedding (claim T8); `ValueError` where the sizes differ"
+    "From the ground to an embedding (claim T8); `ValueError` where the sizes differ"
     km, drawn = (torch.as_tensor(t).detach().cpu().double() for t in (km, drawn))
-    if not km.shape == drawn.shape == (len(names), 2): raise ValueError(f"{len(names)} names, places {tuple(km.shape)} and {tuple(drawn.shape)}: n, (n, 2) and (n, 2) are needed")
-    region = {i: (g, colour) for g, (rows, colour) in groups.items() for i in rows}
-    def closest(x): return (torch.cdist(x, x) + torch.eye(len(x)) * 1e9).argsort(1)[:, :3].tolist()
-    ends = torch.cat([km, drawn])
-    middle, reach = (ends.max(0)[0] + ends.min(0)[0]) / 2, 1.08 * (ends.max(0)[0] - ends.min(0)[0]).max().item() / 2
-    span = [[round(m - reach, 1), round(m + reach, 1)] for m in middle.tolist()]
-    things = [dict(i=i, name=n, x=a, y=b, ex=c, ey=d, region=region[i][0], colour=region[i][1], gap=round(math.hypot(a - c, b - d))) for i, (n, (a, b), (c, d)) in
-              enumerate(zip(names, [_rounded(p, 1) for p in km], [_rounded(p, 1) for p in drawn]))]
+    if not km.shape == drawn.shape == (len(names), 2):
+        raise ValueError(f"{len(names)} names, places {tuple(km.shape)} and "
+                         f"{tuple(drawn.shape)}: n, (n, 2) and (n, 2) are needed")
+    def closest(x):
+        return (torch.cdist(x, x) + torch.eye(len(x)) * 1e9).argsort(1)[:, :3].tolist()
     order = sorted(range(len(names)), key=lambda i: names[i])
-    signals = [dict(name='ground', value=closest(km)), dict(name='learned', value=closest(drawn)), _slider('share', 1, 0, 1, 'from the ground (0) to the embedding (1)', .05),
-               _choice('chosen', 0, order, 'place', [names[i] for i in order], on=[('@dots:pointerover', 'datum.i')])]
-    moved = {k: f'datum.{k} + share * (datum.e{k} - datum.{k})' for k in 'xy'}
-    data = [dict(name='places', values=things, transform=[dict(type='formula', expr=e, **{'as': f'now{k}'}) for k, e in moved.items()]),
-            dict(name='one', source='places', transform=[dict(type='filter', expr='datum.i === chosen')]),
-            dict(name='others', source='places', transform=[dict(type='filter', expr='indexof(learned[chosen], datum.i) >= 0')])]
-    scales = [dict(name='x', type='linear', zero=False, domain=span[0], range=[0, 430]), dict(name='y', type='linear', zero=False, domain=span[1], range=[430, 0])]
-    now = dict(x=dict(scale='x', field='nowx'), y=dict(scale='y', field='nowy'))
-    home = dict(x2=dict(scale='x', field='x'), y2=dict(scale='y', field='y'), stroke=dict(field='colour'), opacity=dict(value=.6))
-    link = dict(x2=_signal("scale('x', data('one')[0].nowx)"), y2=_signal("scale('y', data('one')[0].nowy)"), stroke=_signal('ink'), strokeDash=dict(value=[4, 3]))
-    dots = dict(fill=dict(field='colour'), stroke=_signal(f"datum.i === chosen ? '{MARK}' : paper"), strokeWidth=_signal('datum.i === chosen ? 3 : 1'), size=_signal('datum.i === chosen ? 220 : 110'))
-    look = {k: _signal('ink') for k in ('labelColor', 'titleColor', 'domainColor', 'tickColor')}
-    axes = [dict(scale='x', orient='bottom', title='kilometres east', tickCount=5, **look), dict(scale='y', orient='left', title='kilometres north', tickCount=5, **look)]
-    def rule(of, how): return dict(type='rule', interactive=False, **{'from': dict(data=of)}, encode=dict(update=now | how))
-    marks = [rule('places', home), rule('others', link), dict(name='dots', type='symbol', **{'from': dict(data='places')}, encode=dict(update=now | dots)),
-             _text('places', 'datum.name', "scale('x', datum.nowx) + 9", "scale('y', datum.nowy) - 8", fontWeight=_signal("datum.i === chosen ? 'bold' : 'normal'"))]
-    def three(of): return " + ', ' + ".join(f"data('places')[{of}[chosen][{j}]].name" for j in range(3))
-    said = f"data('one')[0].name + ' (' + data('one')[0].region + '): nearest in the embedding ' + {three('learned')} + '; on the ground ' + {three('ground')} + '. It lies ' + data('one')[0].gap + ' km from its place.'"
-    return LiveFigure(fig, 'places', _spec(1, signals, data, scales, [_panel('ground and embedding', 430, 430, marks, axes=axes)], said))
+    signals = [dict(name='ground', value=closest(km)),
+               dict(name='learned', value=closest(drawn)),
+               _slider('share', 1, 0, 1, 'from the ground (0) to the embedding (1)',
+                       .05),
+               _choice('chosen', 0, order, 'place', [names[i] for i in order],
+                       on=[('@dots:pointerover', 'datum.i')])]
+    axes = [dict(scale='x', orient='bottom', title='kilometres east', tickCount=5,
+                 **_AXIS),
+            dict(scale='y', orient='left', title='kilometres north', tickCount=5,
+                 **_AXIS)]
+    def three(of):
+        return " + ', ' + ".join(f"data('places')[{of}[chosen][{j}]].name"
+                                 for j in range(3))
+    one = "data('one')[0]"
+    said = (f"{one}.name + ' (' + {one}.region + '): nearest in the embedding ' + "
+            f"{three('learned')} + '; on the ground ' + {three('ground')} + '. It lies "
+            "' + "
+            f"{one}.gap + ' km from its place.'")
+    panels = [_panel('ground and embedding', 430, 430, _place_marks(), axes=axes)]
+    spec = _spec(1, signals, _place_data(names, km, drawn, groups),
+                 _place_scales(km, drawn), panels, said)
+    return LiveFigure(fig, 'places', spec)

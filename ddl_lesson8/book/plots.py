@@ -17,12 +17,15 @@ from matplotlib.colors import LinearSegmentedColormap
 
 # %% ../../nbs/book/03_plots.ipynb #f4f57938
 INK = LinearSegmentedColormap.from_list('ink', ['#fcfcff', '#f8696b'])
-COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000') # Okabe and Ito: for all eyes
+# Okabe and Ito: for all eyes
+COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000')
 
 # %% ../../nbs/book/03_plots.ipynb #7e546535
-def _write_numbers(ax, x, fmt, dark): # each number into its cell, white where the colour is dark
+# each number into its cell, white where the colour is dark
+def _write_numbers(ax, x, fmt, dark):
     for at in itertools.product(*map(range, x.shape)):
-        color, text = 'white' if dark(abs(x[at].item())) else 'black', format(x[at].item(), fmt)
+        color, text = ('white' if dark(abs(x[at].item())) else 'black',
+                       format(x[at].item(), fmt))
         if not text.strip('-0.'): text = text.removeprefix('-') # a zero has no sign
         ax.text(at[1], at[0], text, ha='center', va='center', fontsize=7, color=color)
 
@@ -40,11 +43,13 @@ def show_grid(
     numbers:bool=False,   # write each number into its cell?
     fmt:str='.1f',        # format of the numbers
     signed:bool=False,    # diverging colours centred on 0?
-    vmax:float|None=None, # value of the strongest colour; the largest absolute value when None
+    vmax:float|None=None, # of the strongest colour; the largest when None
     ticks:bool=True       # rows and columns along the axes?
 ):  # the matplotlib axes
     "Draw a matrix as a grid of coloured cells"
-    if x.ndim != 2: raise ValueError(f"show_grid draws a matrix (height, width), not a shape of {tuple(x.shape)}")
+    if x.ndim != 2:
+        raise ValueError("show_grid draws a matrix (height, width), not a shape of "
+                         f"{tuple(x.shape)}")
     x = x.detach().cpu().float()
     size = max(2, x.shape[1] * .28), max(1.6, x.shape[0] * .28)
     if ax is None: _, ax = plt.subplots(figsize=size, layout='constrained')
@@ -73,9 +78,11 @@ def show_grids(
     n_rows = -(-len(xs) // n_cols)
     height = size * xs[0].shape[0] / xs[0].shape[1] + .3
     figsize = size * n_cols, height * n_rows
-    fig, axes = plt.subplots(n_rows, n_cols, figsize=figsize, layout='constrained', squeeze=False)
+    fig, axes = plt.subplots(n_rows, n_cols, figsize=figsize, layout='constrained',
+                             squeeze=False)
     for i, ax in enumerate(axes.flat):
-        if i < len(xs): show_grid(xs[i], ax=ax, title=titles[i] if titles else '', **kwargs)
+        if i < len(xs):
+            show_grid(xs[i], ax=ax, title=titles[i] if titles else '', **kwargs)
         else: ax.set_axis_off()
     return fig
 
@@ -95,7 +102,8 @@ def show_lines(
     "Draw named curves with labelled axes"
     if ax is None: _, ax = plt.subplots(figsize=(6, 3.4), layout='constrained')
     for i, (name, y) in enumerate(ys.items()):
-        look = dict(color=COLORS[i % len(COLORS)], linestyle=_LINES[i % len(_LINES)], marker=marker, markersize=4)
+        look = dict(color=COLORS[i % len(COLORS)], linestyle=_LINES[i % len(_LINES)],
+                    marker=marker, markersize=4)
         ax.plot(x, y, label=name, **look)
     if 'x' in log: ax.set_xscale('log')
     if 'y' in log: ax.set_yscale('log')

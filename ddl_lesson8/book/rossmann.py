@@ -32,17 +32,21 @@ class OneHotModel(nn.Module):
         y_range:tuple|None=None # (low, high) of the answer
     ):
         super().__init__()
-        self.register_buffer('starts', torch.tensor([0, *cards]).cumsum(0)[:-1], persistent=False)
+        self.register_buffer('starts', torch.tensor([0, *cards]).cumsum(0)[:-1],
+                             persistent=False)
         self.n_in = sum(cards)
-        linear = tabular_layers(self.n_in, out_sz, list(layers), None, False, False, nn.ReLU(inplace=True), True)
-        self.layers = nn.Sequential(*linear, *([] if y_range is None else [SigmoidRange(*y_range)]))
+        linear = tabular_layers(self.n_in, out_sz, list(layers), None, False, False,
+                                nn.ReLU(inplace=True), True)
+        self.layers = nn.Sequential(
+            *linear, *([] if y_range is None else [SigmoidRange(*y_range)]))
 
     def forward(self,
         x_cat:torch.Tensor,           # class ids, (n, categories)
-        x_cont:torch.Tensor|None=None # not used: the place of continuous columns in `TabularModel`
+        x_cont:torch.Tensor|None=None # not used: there are no continuous columns
     )->torch.Tensor: # (n, out_sz)
         "Turn ids into one-hot rows and go through the layers"
-        ones = torch.zeros(len(x_cat), self.n_in, device=x_cat.device).scatter_(1, x_cat + self.starts, 1.)
+        ones = torch.zeros(len(x_cat), self.n_in,
+                           device=x_cat.device).scatter_(1, x_cat + self.starts, 1.)
         return self.layers(ones)
 
 # %% ../../nbs/book/20_rossmann.ipynb #4744aec0
@@ -54,14 +58,16 @@ def other_learners(
     seed:int,       # of the forest and of boosting
     n_jobs:int|None=None # processes; one when None
 )->dict: # name -> (without embeddings, with embeddings), scikit-learn regressors
-    "The paper's three other methods, with its parameters where they are not given (table II)"
+    "The paper's three other methods, with its parameters (table II)"
     import_extra('sklearn') # says how to get it
     from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
     from sklearn.neighbors import KNeighborsRegressor
-    forest = lambda: RandomForestRegressor(n_trees, max_depth=35, random_state=seed, n_jobs=n_jobs)
+    forest = lambda: RandomForestRegressor(n_trees, max_depth=35, random_state=seed,
+                                           n_jobs=n_jobs)
     rounds = dict(learning_rate=gbt_lr, max_iter=gbt_rounds, max_depth=gbt_depth)
     boost = lambda: HistGradientBoostingRegressor(**rounds, random_state=seed)
-    near = lambda **kw: KNeighborsRegressor(10, weights='distance', algorithm='brute', n_jobs=n_jobs, **kw)
+    near = lambda **kw: KNeighborsRegressor(10, weights='distance', algorithm='brute',
+                                            n_jobs=n_jobs, **kw)
     return {
         'nearest neighbours': (near(metric='hamming'), near(p=1)),
         'random forest': (forest(), forest()),
@@ -84,13 +90,22 @@ def shop_networks(
     y = as_frame(table)['log_sales'].values[splits[0]]
     y_range = (float(y.min()) - .5, float(y.max()) + .5)
     ee = tabular_learner(
-        table, 'log_sales', cat_names, [], splits, layers=layers, emb_szs=emb_szs, y_range=y_range,
+        table, 'log_sales', cat_names, [], splits, layers=layers, emb_szs=emb_szs,
+        y_range=y_range,
         use_bn=False, batch_size=batch_size, seed=seed, device=device)
     ee.fit_one_cycle(epochs, lr)
-    with seeded(seed): model = OneHotModel([len(ee.prep.classes[n]) for n in cat_names], 1, layers, y_range)
+    with seeded(seed):
+        model = OneHotModel([len(ee.prep.classes[n]) for n in cat_names], 1, layers,
+                            y_range)
     one_hot = Learner(ee.data, model, nn.MSELoss(), device=device, seed=seed)
     one_hot.fit_one_cycle(epochs, lr)
     return ee, one_hot
+
+# %% ../../nbs/book/20_rossmann.ipynb #c04a35cd
+def _errors(true, predicted): # MAPE and RMSE
+    from sklearn.metrics import mean_absolute_percentage_error, root_mean_squared_error
+    measures = mean_absolute_percentage_error, root_mean_squared_error
+    return tuple(float(measure(true, predicted)) for measure in measures)
 
 # %% ../../nbs/book/20_rossmann.ipynb #ea01a139
 def compare_learners(
@@ -107,43 +122,49 @@ def compare_learners(
     seed:int=0,           # of networks, forest and boosting
     n_jobs:int|None=None, # processes for forest and neighbours; one when None
     say=None,             # called with a line of text after each method
-    **network             # passed to `shop_networks`: layers, epochs, lr, batch_size, device
-)->tuple: # {method: {'without' or 'with': (MAPE, RMSE)}}, the first network with embeddings
+    **network             # for `shop_networks`: layers, epochs, lr, batch_size, device
+)->tuple: # {method: {'without' or 'with': (MAPE, RMSE)}}, a network with embeddings
     "Error of four methods, each without and with entity embeddings (claim T7)"
-    from sklearn.metrics import mean_absolute_percentage_error, root_mean_squared_error
     sales = as_frame(table)[target].values
     frame = as_frame(with_columns(as_frame(table), dict(log_sales=np.log(sales))))
     train, valid = splits
-    nets = [shop_networks(frame, cat_names, splits, emb_szs, seed=seed + i, **network) for i in range(n_networks)]
+    nets = [shop_networks(frame, cat_names, splits, emb_szs, seed=seed + i, **network)
+            for i in range(n_networks)]
     ee = nets[0][0]
-    codes, features = ee.prep(frame)[0].numpy(), embedding_features(ee, frame)
-    measures = mean_absolute_percentage_error, root_mean_squared_error
-    score = lambda log_pred: tuple(float(m(sales[valid], np.exp(log_pred))) for m in measures)
-    scores = {}
-    for name, pair in other_learners(n_trees, gbt_rounds, gbt_lr, gbt_depth, seed, n_jobs).items():
-        scores[name] = {}
-        for k, m, x in zip(('without', 'with'), pair, (codes, features)):
-            m.fit(x[train], np.log(sales[train]))
-            scores[name][k] = score(m.predict(x[valid]))
+    codes, x = ee.prep(frame)[0].numpy(), embedding_features(ee, frame)
+    score = lambda log_pred: _errors(sales[valid], np.exp(log_pred))
+    others = other_learners(n_trees, gbt_rounds, gbt_lr, gbt_depth, seed, n_jobs)
+    scores, log_sales = {}, np.log(sales[train])
+    for name, (plain, other) in others.items():
+        scores[name] = {
+            'without': score(plain.fit(codes[train], log_sales).predict(codes[valid])),
+            'with': score(other.fit(x[train], log_sales).predict(x[valid]))}
         if say:
-            say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, {scores[name]['with'][0]:.3f} with embeddings")
+            say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, "
+                f"{scores[name]['with'][0]:.3f} with embeddings")
     inputs = ee.prep(frame.take(cat_names, valid))
     sales_of = lambda net: np.exp(net.outputs(inputs).squeeze(1).double().cpu().numpy())
     mean_of = lambda k: np.mean([sales_of(pair[k]) for pair in nets], axis=0)
-    scores['neural network'] = {k: score(np.log(mean_of(i))) for k, i in (('without', 1), ('with', 0))}
+    scores['neural network'] = {k: score(np.log(mean_of(i)))
+                                for k, i in (('without', 1), ('with', 0))}
     return scores, ee
 
 # %% ../../nbs/book/20_rossmann.ipynb #a1a237d8
-PAPER_MAPE = { # Guo and Berkhahn 2016, tables III (random split) and IV (split by time): (without, with) embeddings
-    'nearest neighbours': ((.315, .099), (.290, .116)), 'random forest': ((.167, .089), (.158, .108)),
-    'gradient boosting': ((.122, .071), (.152, .115)), 'neural network': ((.070, .070), (.101, .093))}
+# Guo and Berkhahn 2016, tables III (random split) and IV (by time): (without, with)
+PAPER_MAPE = {
+    'nearest neighbours': ((.315, .099), (.290, .116)),
+    'random forest': ((.167, .089), (.158, .108)),
+    'gradient boosting': ((.122, .071), (.152, .115)),
+    'neural network': ((.070, .070), (.101, .093))}
 
-_PAPER_SZS = dict(store=10, day_of_week=6, promotion=1, year=2, month=6, day=10, state=6) # table I of the paper
+_PAPER_SZS = dict(store=10, day_of_week=6, promotion=1, year=2, month=6, day=10,
+                  state=6) # table I of the paper
 
 # %% ../../nbs/book/20_rossmann.ipynb #57723074
 class Comparison:
     "Errors of methods without and with embeddings, means over runs, beside the paper's"
-    head = ['method', 'MAPE', 'with EE', 'RMSE', 'with EE', 'III: MAPE', 'with EE', 'IV: MAPE', 'with EE']
+    head = ['method', 'MAPE', 'with EE', 'RMSE', 'with EE', 'III: MAPE', 'with EE',
+            'IV: MAPE', 'with EE']
 
     def __init__(self,
         scores:list # one dict from `compare_learners` for each run
@@ -156,14 +177,18 @@ class Comparison:
         "Errors of a method, means over runs"
         return np.mean([s[method][which] for s in self.scores], axis=0)
 
-    def rows(self)->list: # method, MAPE without and with, RMSE without and with, table III, table IV
+    # method, MAPE without and with, RMSE without and with, table III, table IV
+    def rows(self)->list:
         "The lines of the table, as texts"
-        pair = lambda m, k, form: [format(self.mean(m, w)[k], form) for w in ('without', 'with')]
+        pair = lambda m, k, form: [format(self.mean(m, w)[k], form)
+                                   for w in ('without', 'with')]
         paper = lambda m, k: [f'{v:.3f}' for v in PAPER_MAPE[m][k]]
-        return [[m, *pair(m, 0, '.3f'), *pair(m, 1, '.0f'), *paper(m, 0), *paper(m, 1)] for m in PAPER_MAPE]
+        return [[m, *pair(m, 0, '.3f'), *pair(m, 1, '.0f'), *paper(m, 0), *paper(m, 1)]
+                for m in PAPER_MAPE]
 
     def __repr__(self)->str:
-        return '\n'.join(r[0].ljust(20) + ''.join(c.rjust(11) for c in r[1:]) for r in [self.head, *self.rows()])
+        return '\n'.join(r[0].ljust(20) + ''.join(c.rjust(11) for c in r[1:])
+                         for r in [self.head, *self.rows()])
 
     def _repr_html_(self)->str:
         return html_table(self.head, self.rows())
@@ -180,35 +205,48 @@ def rossmann_comparison(
 )->Comparison: # the paper's table with your numbers
     "Reproduce tables III and IV of Guo and Berkhahn on the real files (claim T7)"
     table = load_rossmann(folder)
-    train, valid = split_rows(table, split, valid=.1, column='date' if split == 'time' else None, seed=seed)
+    train, valid = split_rows(table, split, valid=.1,
+                              column='date' if split == 'time' else None, seed=seed)
     rng = np.random.default_rng(seed)
     if quick: sample, valid = min(sample, 20_000), rng.permutation(valid)[:5_000]
     train = rng.choice(train, min(sample, len(train)), replace=False)
-    if say: say(f'{len(table)} days of sales; {len(train)} to train on, {len(valid)} to judge by, split by {split}')
-    methods = dict(n_trees=20, gbt_rounds=200) if quick else dict(n_trees=200, gbt_rounds=3000, gbt_lr=.02)
+    if say:
+        say(f'{len(table)} days of sales; {len(train)} to train on, {len(valid)} to '
+            f'judge by, split by {split}')
+    methods = (dict(n_trees=20, gbt_rounds=200) if quick
+               else dict(n_trees=200, gbt_rounds=3000, gbt_lr=.02))
     small = dict(layers=(100, 50), epochs=10, lr=1e-2, batch_size=256)
-    large = dict(n_networks=5, layers=(1000, 500), epochs=10, lr=1e-3, batch_size=128) # as in the paper
+    # as in the paper
+    large = dict(n_networks=5, layers=(1000, 500), epochs=10, lr=1e-3, batch_size=128)
     scores, _ = compare_learners(
-        table, list(_PAPER_SZS), (np.sort(train), valid), _PAPER_SZS, seed=seed, device=device,
+        table, list(_PAPER_SZS), (np.sort(train), valid), _PAPER_SZS, seed=seed,
+        device=device,
         n_jobs=os.cpu_count(), say=say, **methods, **(small if quick else large))
     return Comparison([scores])
 
 # %% ../../nbs/book/20_rossmann.ipynb #bed4d2af
 def main(
     argv:list|None=None # arguments; those of the command line when None
-)->int: # 0 when all went well, 2 when the folder does not hold the files or a library is missing
+)->int: # 0 when all went well, 2 where files or a library are missing
     "The command `ddl8-rossmann FOLDER`: reproduce the paper's table on the real files"
     import argparse
-    about = "Compare four methods with and without entity embeddings on the Rossmann competition's files"
+    about = ("Compare four methods with and without entity embeddings on the Rossmann "
+             "competition's files")
     parser = argparse.ArgumentParser('ddl8-rossmann', description=about)
-    parser.add_argument('folder', help='folder with train.csv, store.csv and store_states.csv')
+    parser.add_argument('folder',
+                        help='folder with train.csv, store.csv and store_states.csv')
     split = 'how to choose the validation rows (default: time)'
-    parser.add_argument('--split', choices=['time', 'random'], default='time', help=split)
-    parser.add_argument('--sample', type=int, default=200_000, help='training rows (default: 200000, as in the paper)')
-    parser.add_argument('--quick', action='store_true', help='smaller models and fewer rows')
+    parser.add_argument('--split', choices=['time', 'random'], default='time',
+                        help=split)
+    parser.add_argument('--sample', type=int, default=200_000,
+                        help='training rows (default: 200000, as in the paper)')
+    parser.add_argument('--quick', action='store_true',
+                        help='smaller models and fewer rows')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args(argv)
-    try: result = rossmann_comparison(**vars(args), say=lambda line: print(line, file=sys.stderr))
+    try:
+        result = rossmann_comparison(**vars(args),
+                                     say=lambda line: print(line, file=sys.stderr))
     except (FileNotFoundError, ModuleNotFoundError, ValueError) as e:
         print(f'ddl8-rossmann: {e}', file=sys.stderr)
         return 2

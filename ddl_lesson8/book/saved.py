@@ -19,7 +19,8 @@ from ..sheets.book import Book
 def _input(cell): return None if cell.formula or cell.kind == 'empty' else cell.value
 
 def _differ(a, b): # do two inputs differ by more than a last digit?
-    if isinstance(a, (int, float)) and isinstance(b, (int, float)): return abs(a - b) > 1e-12 * max(1, abs(b))
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return abs(a - b) > 1e-12 * max(1, abs(b))
     return a != b
 
 # %% ../../nbs/book/03b_saved.ipynb #c77dcb2f
@@ -27,20 +28,31 @@ def changed_inputs(
     saved:'Engine|str|Path', # the saved file, open in an engine or by its path
     chapter,       # its name, or the function of a `Book` that writes its sheets
     sheet:str      # the sheet to compare
-)->tuple: # inputs, (row, column) -> (fresh, saved); and the blocks of the fresh sheet by their labels
-    "The inputs that a reader changed; raises `AssertionError` with a hint for a file that cannot be an answer"
+)->tuple: # inputs, (row, column) -> (fresh, saved); and fresh blocks by label
+    "The inputs that a reader changed; `AssertionError` with a hint for no answer"
     try: file = open_workbook(getattr(saved, 'path', saved))
-    except (SheetError, OSError) as e: raise AssertionError(f'the file cannot be read: {e}') from None
-    assert sheet in file.sheets, f"the file has no sheet {sheet!r}; it has {', '.join(map(repr, file.sheets))}"
+    except (SheetError, OSError) as e:
+        raise AssertionError(f'the file cannot be read: {e}') from None
+    assert sheet in file.sheets, \
+        f"the file has no sheet {sheet!r}; it has {', '.join(map(repr, file.sheets))}"
     write = chapter
-    if isinstance(chapter, str): write = getattr(import_module(f'ddl_lesson8.book.sheet_{chapter}'), f'{chapter}_sheet')
+    if isinstance(chapter, str):
+        write = getattr(import_module(f'ddl_lesson8.book.sheet_{chapter}'),
+                        f'{chapter}_sheet')
     with tempfile.TemporaryDirectory() as folder:
         write(book := Book())
         fresh = open_workbook(book.save(Path(folder)/'fresh.xlsx')).cells(sheet)
     now = file.cells(sheet)
-    lost = [cell_name(*at) for at, c in sorted(fresh.items()) if c.formula and not (at in now and now[at].formula)]
-    assert not lost, f'{sheet}!{lost[0]} had a formula, and now has none; undo that, and change inputs only'
-    pairs = {at: tuple(_input(cells[at]) if at in cells else None for cells in (fresh, now)) for at in fresh.keys() | now.keys()}
-    changed = {at: pair for at, pair in sorted(pairs.items()) if _differ(*pair) and str(pair[1]).strip() != ''}
-    assert changed, f'nothing has changed on the sheet {sheet!r}; was the file saved, and is it this one?'
+    lost = [cell_name(*at) for at, c in sorted(fresh.items())
+            if c.formula and not (at in now and now[at].formula)]
+    assert not lost, (
+        f'{sheet}!{lost[0]} had a formula, and now has none; undo that, and change '
+        'inputs only')
+    pairs = {at: tuple(_input(cells[at]) if at in cells else None
+                       for cells in (fresh, now)) for at in fresh.keys() | now.keys()}
+    changed = {at: pair for at, pair in sorted(pairs.items())
+               if _differ(*pair) and str(pair[1]).strip() != ''}
+    assert changed, (
+        f'nothing has changed on the sheet {sheet!r}; was the file saved, and is it '
+        'this one?')
     return changed, {b.label: b for b in book[sheet].blocks}

@@ -10,7 +10,9 @@ __all__ = []
 # %% ../../nbs/book/05_sheet_activations.ipynb #b847bf8d
 import torch
 import torch.nn.functional as F
-from ..activations import ACTIVATIONS, binary_cross_entropy_with_logits, cross_entropy, identity, l1_loss, mse_loss, softmax
+from ..activations import (ACTIVATIONS, binary_cross_entropy_with_logits,
+                                     cross_entropy, identity, l1_loss, mse_loss,
+                                     softmax)
 from .charts import bar_chart, line_chart
 from ..sheets.check import Check
 
@@ -18,7 +20,8 @@ from ..sheets.check import Check
 _FORMULAS = dict( # {x} is the cell of the input
     identity='{x}', sigmoid='1/(1+EXP(-{x}))', tanh='TANH({x})', relu='MAX(0,{x})',
     leaky_relu='IF({x}>0,{x},0.01*{x})',
-    elu='IF({x}>0,{x},EXP({x})-1)', selu='1.05070098735548*IF({x}>0,{x},1.67326324235438*(EXP({x})-1))',
+    elu='IF({x}>0,{x},EXP({x})-1)',
+    selu='1.05070098735548*IF({x}>0,{x},1.67326324235438*(EXP({x})-1))',
     gelu='{x}*0.5*(1+ERF({x}/SQRT(2)))', silu='{x}/(1+EXP(-{x}))',
     softplus='LN(1+EXP({x}))',
     mish='{x}*TANH(LN(1+EXP({x})))', hardsigmoid='MAX(0,MIN(1,{x}/6+0.5))',
@@ -33,7 +36,8 @@ _CHARTS = {'levels off on both sides': ('sigmoid', 'tanh', 'hardsigmoid', 'hardt
 # %% ../../nbs/book/05_sheet_activations.ipynb #2b6be4e2
 def _curves_sheet(book):
     x = torch.linspace(-6, 6, 49, dtype=torch.float64)
-    about = 'Each activation as a formula over a range of inputs, with charts; change an input'
+    about = ('Each activation as a formula over a range of inputs, with charts; change '
+             'an input')
     sheet = book.sheet('activations', about=about)
     column = sheet.put(x, 'x', at='A33', fmt='0.00', vertical=True, scale=False)
     blocks, checks = {}, []
@@ -41,7 +45,8 @@ def _curves_sheet(book):
         scale = 'signed' if ACTIVATIONS[name](x).min() < 0 else True
         blocks[name] = sheet.formula(x.shape, lambda i: formula.format(x=column.ref(i)),
                                      name, fmt='0.00', vertical=True, scale=scale)
-        loose = 1e-9 if name == 'gelu' else None # spreadsheet engines compute ERF to about ten digits
+        # spreadsheet engines compute ERF to about ten digits
+        loose = 1e-9 if name == 'gelu' else None
         checks.append(Check(name, blocks[name], rtol=loose,
                             from_scratch=ACTIVATIONS[name](x),
                             PyTorch=getattr(F, name, identity)(x)))
@@ -54,7 +59,10 @@ def _losses_sheet(book):
     x = torch.tensor([[2., 1., -1., 0.5], [0., 3., 0.25, -2.], [1., 1., 1., 1.]],
                      dtype=torch.float64)
     y = torch.tensor([0, 2, 3])
-    sheet = book.sheet('losses', about='Softmax and cross-entropy step by step with EXP and LN; squared, absolute and binary losses')
+    about = ('Softmax and cross-entropy step by step with EXP and LN; squared, '
+             'absolute '
+             'and binary losses')
+    sheet = book.sheet('losses', about=about)
     scores = sheet.put(x, 'scores', at='A3', fmt='0.00', scale='signed')
     target = sheet.put(y, 'right class', right_of=scores, vertical=True, scale=False)
     sheet.choose(target, ['0', '1', '2', '3'])
@@ -65,15 +73,20 @@ def _losses_sheet(book):
                          'EXP(score - largest)', right_of=top, fmt='0.000')
     share = sheet.formula((3, 4), lambda i, j: f'{exps.ref(i, j)}/SUM({row(exps, i)})',
                           'softmax: divided by the sum', right_of=exps, fmt='0.000')
-    each = sheet.formula((3,), lambda i: f'-LN(INDEX({row(share, i)},{target.ref(i)}+1))', '-LN(share)', right_of=share, fmt='0.000', vertical=True)
+    each = sheet.formula((3,),
+                         lambda i: f'-LN(INDEX({row(share, i)},{target.ref(i)}+1))',
+                         '-LN(share)', right_of=share, fmt='0.000', vertical=True)
     bar_chart(sheet, 'A12', 'the loss of each row', each, axes=('row', '-LN(share)'))
     loss = sheet.formula((), lambda: f'AVERAGE({each.area(absolute=True)})',
                          'cross-entropy', right_of=each, fmt='0.0000', scale=False)
     safe = sheet.cross_entropy(scores, target, label='in one formula', right_of=loss,
                                fmt='0.0000', scale=False)
-    checks = [Check('EXP(score - largest)', exps, from_scratch=(x - x.amax(1, keepdim=True)).exp()),
+    checks = [Check('EXP(score - largest)', exps,
+                    from_scratch=(x - x.amax(1, keepdim=True)).exp()),
               Check('softmax', share, from_scratch=softmax(x), PyTorch=F.softmax(x, 1)),
-              Check('-LN(share)', each, from_scratch=cross_entropy(x, y, reduction='none'), PyTorch=F.cross_entropy(x, y, reduction='none'))]
+              Check('-LN(share)', each,
+                    from_scratch=cross_entropy(x, y, reduction='none'),
+                    PyTorch=F.cross_entropy(x, y, reduction='none'))]
     checks += [Check(b.label, b, from_scratch=cross_entropy(x, y),
                      PyTorch=F.cross_entropy(x, y)) for b in (loss, safe)]
     return checks + _number_losses(sheet, scores)
@@ -105,5 +118,5 @@ def _number_losses(sheet, above): # below: losses of four predictions
 def activations_sheet(
     book # a `Book`; the sheets 'activations' and 'losses' are added to it
 )->list: # of `Check`
-    "Each activation over a range with charts; softmax and losses of a small example, step by step (claims A1, A5)"
+    "Write each activation over a range, and losses step by step (claims A1, A5)"
     return _curves_sheet(book) + _losses_sheet(book)

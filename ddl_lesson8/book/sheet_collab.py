@@ -23,20 +23,23 @@ def ratings_table(
 )->torch.Tensor: # (n, n), 0 where there is no rating
     "A small table of planted ratings with gaps, and its names"
     r = planted_ratings(seed=0, n_users=60).ratings
-    people, films = (r.counts(of).argsort(descending=True, stable=True)[:n].sort().values for of in ('user', 'item'))
+    people, films = (r.counts(of).argsort(descending=True, stable=True)[:n].sort(
+        ).values for of in ('user', 'item'))
     table = torch.zeros(r.n_users, r.n_items, dtype=torch.float64)
     table[r.user, r.item] = r.rating.double()
     hidden = torch.rand(n, n, generator=torch.Generator().manual_seed(0)) < .3
     names = [r.users[p] for p in people.tolist()], [r.items[f] for f in films.tolist()]
     return table[people][:, films].masked_fill(hidden, 0), *names
 
-def ratings_sheet_model(
+# %% ../../nbs/book/05_sheet_collab.ipynb #e1fd0338
+def _model(
     table:torch.Tensor,  # ratings, 0 where there is none
     n_factors:int=5      # columns of factors
 )->EmbeddingDotBias: # float64, trained, its numbers rounded to four places
     "The model of the sheet"
     user, item = table.nonzero(as_tuple=True)
-    with seeded(0): model = EmbeddingDotBias(*table.shape, n_factors, (.5, 5.5), std=.1).double()
+    with seeded(0):
+        model = EmbeddingDotBias(*table.shape, n_factors, (.5, 5.5), std=.1).double()
     data = Data((user, item, table[user, item]), batch_size=64)
     Learner(data, model, nn.functional.mse_loss, lr=.1, wd=1., device='cpu',
             progress=False).fit_one_cycle(30)
@@ -44,45 +47,21 @@ def ratings_sheet_model(
     return model
 
 # %% ../../nbs/book/05_sheet_collab.ipynb #5c3ccc08
-def collab_sheet(
-    book # a `Book`; a sheet 'collab' is added
-)->list: # `Check`s with the from-scratch and the PyTorch tensors
-    "Ratings, factors, biases, predictions and errors in live formulas (claims C2, C8)"
-    table, people, films = ratings_table()
-    model = ratings_sheet_model(table)
-    u, i, bu, bi = (t.detach() for t in model.tables())
-    about = 'A table of ratings predicted from factors and biases of people and films, and its errors'
-    s = book.sheet('collab', zoom=65, cell=34, about=about)
-    s.text('A1', 'Films down, people across: a dot product of factors plus two biases, squeezed into a range', 'title')
-    ends = (.5, 'lowest', 'B4'), (5.5, 'highest', 'E4')
-    low, high = (s.put(x, w, at=at, fmt='0.0', scale=False) for x, w, at in ends)
-    named = s.put(films, 'film', at='A17', vertical=True)
-    factors = [s.put(x, f'factors of {w}', at=at, fmt='0.0', scale='signed')
-               for x, w, at in ((i, 'films', 'B17'), (u.T, 'people', 'I7'))]
-    biases = [s.put(x, w, at=at, fmt='0.0', scale='signed', vertical=x is bi)
-              for x, w, at in ((bi, 'biases', 'G17'), (bu, 'biases of people', 'I14'))]
-    numbered = s.put([p.replace('person ', 'P') for p in people], 'person', at='I4')
-    stars = s.put(table.T, 'ratings; blank where there is none', at='I17', fmt='0;;')
-    guess = _sheet_predictions(s, low, high, factors, biases)
-    checks = ratings_sheet_errors(s, stars, guess, table, model)
-    by = {c.where.label: c.where for c in checks}
-    for at, what, names in (('BH15', 'film', named), ('AO37', 'person', numbered)):
-        title = f'error of each {what}'
-        bar_chart(s, at, title, by[title], names, size=(20, 10))
-    return checks
-
-def _sheet_predictions(s, low, high, factors, biases): # a block of formulas
+def _predictions(s, low, high, factors, biases): # a block of formulas
     lo, hi = (b.ref(absolute=True) for b in (low, high))
     def cell(f, p):
         row, column = factors[0].area(rows=(f, f + 1),
-                                      absolute='col'), factors[1].area(cols=(p, p + 1), absolute='row')
-        score = f"MMULT({row},{column})+{biases[0].ref(f, absolute='col')}+{biases[1].ref(p, absolute='row')}"
+                                      absolute='col'), factors[1].area(
+                                          cols=(p, p + 1), absolute='row')
+        bias = [b.ref(k, absolute=way)
+                for b, k, way in zip(biases, (f, p), ('col', 'row'))]
+        score = f'MMULT({row},{column})+{bias[0]}+{bias[1]}'
         return f'{lo}+({hi}-{lo})/(1+EXP(-({score})))'
     return s.formula((factors[0].shape[0], factors[1].shape[1]), cell, 'predictions',
                      at='Y17', fmt='0.0', array=True)
 
 # %% ../../nbs/book/05_sheet_collab.ipynb #5f58bdae
-def ratings_sheet_errors(
+def _errors(
     s,     # the `Sheet`
     stars, # `Block` of ratings, films down, 0 where there is none
     guess, # `Block` of predictions
@@ -93,7 +72,8 @@ def ratings_sheet_errors(
     off = lambda f, p: f'IF({stars.ref(f, p)}=0,0,{guess.ref(f, p)}-{stars.ref(f, p)})'
     error = s.formula(stars.shape, off, 'errors: prediction - rating', at='AO17',
                       fmt='0.0;-0.0;', scale='signed')
-    root = lambda **part: f'SQRT(SUMSQ({error.area(**part)})/COUNTIF({stars.area(**part)},">0"))'
+    seen = lambda **part: f'COUNTIF({stars.area(**part)},">0")'
+    root = lambda **part: f'SQRT(SUMSQ({error.area(**part)})/{seen(**part)})'
     number, (n, m) = dict(fmt='0.000', scale=False), stars.shape
     rows = s.formula((n,), lambda f: root(rows=(f, f + 1)), 'error of each film',
                      at='BE17', fmt='0.00', vertical=True)
@@ -101,19 +81,20 @@ def ratings_sheet_errors(
                      at='AO34', fmt='0.00')
     rmse = s.formula((), root, 'root mean square error', at='B8', name='collab_rmse',
                      **number)
-    count, sum_ = f'COUNTIF({stars.area()},">0")', f'SUM({stars.area()})'
+    count, sum_ = seen(), f'SUM({stars.area()})'
     spread = lambda: f'SQRT(SUMSQ({stars.area()})/{count}-({sum_}/{count})^2)'
     mean = s.formula((), spread, 'the same, guessing the mean', at='B12',
                      name='collab_rmse_of_the_mean', **number)
-    s.note('A36', 'Change a rating, a factor or a bias: all else follows. Excel\'s Solver can lower the error.')
-    by_hand, by_torch = ratings_sheet_values(table, model, False), ratings_sheet_values(table, model, True)
+    s.note('A36', 'Change a rating, a factor or a bias: all else follows. Excel\'s '
+                  'Solver can lower the error.')
+    by_hand, by_torch = _values(table, model, False), _values(table, model, True)
     blocks = zip(by_hand, (guess, error, rows, cols, rmse, mean))
     return [Check(name, block, from_scratch=by_hand[name], PyTorch=by_torch[name])
             for name, block in blocks]
 
 # %% ../../nbs/book/05_sheet_collab.ipynb #d094ae88
 @torch.no_grad()
-def ratings_sheet_values(
+def _values(
     table:torch.Tensor,     # ratings, people down, 0 where there is none
     model:EmbeddingDotBias, # in float64
     library:bool            # by the model and PyTorch's losses, or written out?
@@ -121,7 +102,8 @@ def ratings_sheet_values(
     "What the formulas of the sheet should give"
     (n, m), (u, i, bu, bi), mse = table.shape, model.tables(), nn.functional.mse_loss
     if library:
-        guess = model(*torch.cartesian_prod(torch.arange(n), torch.arange(m)).T).view(n, m).T
+        guess = model(*torch.cartesian_prod(torch.arange(n), torch.arange(m)).T).view(
+            n, m).T
         root = lambda a, b, seen: mse(a[seen], b[seen]).sqrt()
     else:
         scores = [[sum(a * b for a, b in zip(u[p], i[f])) + bu[p] + bi[f]
@@ -135,4 +117,35 @@ def ratings_sheet_values(
             'error of each film': lines(guess, stars, seen),
             'error of each person': lines(guess.T, table, seen.T),
             'root mean square error': root(guess, stars, seen),
-            'the same, guessing the mean': root(stars[seen].mean().expand(m, n), stars, seen)}
+            'the same, guessing the mean': root(stars[seen].mean().expand(m, n), stars,
+                                                seen)}
+
+# %% ../../nbs/book/05_sheet_collab.ipynb #5dc31498
+def collab_sheet(
+    book # a `Book`; a sheet 'collab' is added
+)->list: # `Check`s with the from-scratch and the PyTorch tensors
+    "Ratings, factors, biases, predictions and errors in live formulas (claims C2, C8)"
+    table, people, films = ratings_table()
+    model = _model(table)
+    u, i, bu, bi = (t.detach() for t in model.tables())
+    about = ('A table of ratings predicted from factors and biases of people and '
+             'films, and its errors')
+    s = book.sheet('collab', zoom=65, cell=34, about=about)
+    s.text('A1', 'Films down, people across: a dot product of factors plus two biases, '
+                 'squeezed into a range', 'title')
+    ends = (.5, 'lowest', 'B4'), (5.5, 'highest', 'E4')
+    low, high = (s.put(x, w, at=at, fmt='0.0', scale=False) for x, w, at in ends)
+    named = s.put(films, 'film', at='A17', vertical=True)
+    factors = [s.put(x, f'factors of {w}', at=at, fmt='0.0', scale='signed')
+               for x, w, at in ((i, 'films', 'B17'), (u.T, 'people', 'I7'))]
+    biases = [s.put(x, w, at=at, fmt='0.0', scale='signed', vertical=x is bi)
+              for x, w, at in ((bi, 'biases', 'G17'), (bu, 'biases of people', 'I14'))]
+    numbered = s.put([p.replace('person ', 'P') for p in people], 'person', at='I4')
+    stars = s.put(table.T, 'ratings; blank where there is none', at='I17', fmt='0;;')
+    guess = _predictions(s, low, high, factors, biases)
+    checks = _errors(s, stars, guess, table, model)
+    by = {c.where.label: c.where for c in checks}
+    for at, what, names in (('BH15', 'film', named), ('AO37', 'person', numbered)):
+        title = f'error of each {what}'
+        bar_chart(s, at, title, by[title], names, size=(20, 10))
+    return checks

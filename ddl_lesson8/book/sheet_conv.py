@@ -18,36 +18,50 @@ from ..sheets.address import Area
 from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_conv.ipynb #189f2f2e
-def sheet_layers(x, w1, w2, conv, pool): # the two layers and the pool
+def _layers(x, w1, w2, conv, pool): # the two layers and the pool
     c1 = conv(x, w1).relu()
-    c2 = conv(F.pad(c1, (0, 1)), w2).relu() # one blank column on the right, as on the lecture's sheet
+    # one blank column on the right, as on the lecture's sheet
+    c2 = conv(F.pad(c1, (0, 1)), w2).relu()
     return c1, c2, pool(c2, 2, ceil_mode=True)
 
-def trained_dense(w1, w2): # ten outputs that read drawn digits, (10, 2, 12, 13), by ridge regression
+# ten outputs that read drawn digits, (10, 2, 12, 13), by ridge regression
+def _trained_dense(w1, w2):
     x, y = make_digits(1200, seed=5)
-    x, y = torch.cat([x, draw_seven()[None, None].expand(30, -1, -1, -1)]), torch.cat([y, torch.full((30,), 7)])
-    features = sheet_layers(x.double(), w1, w2, F.conv2d, F.max_pool2d)[2].flatten(1)
-    wanted = 8 * F.one_hot(y, 10).double() - .8 # 7.2 for the right digit, a little below zero for the others
-    square = features.T @ features + 30 * torch.eye(features.shape[1], dtype=torch.float64)
-    return torch.linalg.solve(square, features.T @ wanted).T.reshape(10, 2, 12, 13).round(decimals=3)
+    x, y = (torch.cat([x, draw_seven()[None, None].expand(30, -1, -1, -1)]),
+            torch.cat([y, torch.full((30,), 7)]))
+    features = _layers(x.double(), w1, w2, F.conv2d, F.max_pool2d)[2].flatten(1)
+    # 7.2 for the right digit, a little below zero for the others
+    wanted = 8 * F.one_hot(y, 10).double() - .8
+    square = (features.T @ features
+              + 30 * torch.eye(features.shape[1], dtype=torch.float64))
+    return torch.linalg.solve(square, features.T @ wanted).T.reshape(
+        10, 2, 12, 13).round(decimals=3)
 
-def sheet_net(): # the sheet's tensors in float64: inputs, then own code, then PyTorch
+def _net(): # the sheet's tensors in float64: inputs, then own code, then PyTorch
     g = torch.Generator().manual_seed(8)
     x, w1 = draw_seven(dtype=torch.float64)[None], edge_kernels(torch.float64)
-    w2 = (torch.randn(2, 2, 3, 3, generator=g, dtype=torch.float64) * .5).round(decimals=2)
-    dense = trained_dense(w1, w2)
-    own, torchs = sheet_layers(x, w1, w2, conv2d, max_pool2d), sheet_layers(x, w1, w2, F.conv2d, F.max_pool2d)
-    scores, theirs = dense.flatten(1) @ own[2].flatten(), F.linear(torchs[2].flatten(), dense.flatten(1))
+    w2 = (torch.randn(2, 2, 3, 3, generator=g, dtype=torch.float64) * .5).round(
+        decimals=2)
+    dense = _trained_dense(w1, w2)
+    own, torchs = (_layers(x, w1, w2, conv2d, max_pool2d),
+                   _layers(x, w1, w2, F.conv2d, F.max_pool2d))
+    scores, theirs = (dense.flatten(1) @ own[2].flatten(),
+                      F.linear(torchs[2].flatten(), dense.flatten(1)))
     powers = (scores - scores.max()).exp()
-    return (x, w1, w2, dense), (*own, scores, powers / powers.sum()), (*torchs, theirs, theirs.softmax(-1))
+    return ((x, w1, w2, dense), (*own, scores, powers / powers.sum()),
+            (*torchs, theirs, theirs.softmax(-1)))
 
 # %% ../../nbs/book/05_sheet_conv.ipynb #cba26d17
-def _conv_off_edge(sheet, x, w, label, **kwargs): # a 3x3 layer whose last window reads a blank column beyond x
+# a 3x3 layer whose last window reads a blank column beyond x
+def _conv_off_edge(sheet, x, w, label, **kwargs):
     n_out, n_in = w.shape[:2]
     h, width = x.shape[1:]
     def cell(o, i, j):
-        n = min(3, width - j) # the blank cells count as 0: leave them and their weights out
-        def term(c): return f'{x.area(c, rows=(i, i + 3), cols=(j, j + n))},{w.area(o, c, cols=(0, n), absolute=True)}'
+        # the blank cells count as 0: leave them and their weights out
+        n = min(3, width - j)
+        def term(c):
+            window = x.area(c, rows=(i, i + 3), cols=(j, j + n))
+            return f'{window},{w.area(o, c, cols=(0, n), absolute=True)}'
         return 'MAX(0,' + '+'.join(f'SUMPRODUCT({term(c)})' for c in range(n_in)) + ')'
     return sheet.formula((n_out, h - 2, width - 1), cell, label, **kwargs)
 
@@ -60,7 +74,8 @@ def _kernels_to_choose(s, w1): # the weights that a reader types, and those in u
                   name='conv_w1')
     chosen = [s.put(['as typed'], 'choose', at=at) for at in ('AC13', 'AC42')]
     for block in chosen: s.choose(block, ['as typed', *_CHOICES])
-    def weight(o, c, i, j): # the weight of the kernel that was chosen, else the typed one
+    # the weight of the kernel that was chosen, else the typed one
+    def weight(o, c, i, j):
         text = typed.ref(o, c, i, j)
         for name, weights in _CHOICES.items():
             one = weights.split()[3 * i + j]
@@ -103,34 +118,41 @@ def _conv_stride(s, x, w, conv1): # what a stride leaves of conv1's second map
                      'conv1 with stride', at='A36', name='conv_strided')
     return step, places, left
 
-
 # %% ../../nbs/book/05_sheet_conv.ipynb #a1c7e0d5
-def _stride_checks(step, places, left, x, w): # with the stride that the sheet opens with
+# with the stride that the sheet opens with
+def _stride_checks(step, places, left, x, w):
     own, theirs = (conv(x, w[1:], stride=2).relu()[0] for conv in (conv2d, F.conv2d))
     top, col, n = left.row, left.col, len(theirs)
-    kept = Area(left.sheet.name, top, col, top + n - 1, col + n - 1) # beyond it all is blank
+    # beyond it all is blank
+    kept = Area(left.sheet.name, top, col, top + n - 1, col + n - 1)
     return [Check('stride', step, given=True, PyTorch=torch.tensor(2)),
             Check('places', places, PyTorch=torch.tensor(n)),
             Check('conv1 with stride', kept, from_scratch=own, PyTorch=theirs)]
-
 
 # %% ../../nbs/book/05_sheet_conv.ipynb #bc6f60c1
 def conv_sheet(
     book # the `Book` that gets the sheet
 )->list: # `Check`s: sheet, own code and PyTorch
-    "Add the sheet 'convolutions': a seven, two kernels, two layers, max pool, ten outputs and a softmax (claim V9)"
-    inputs, own, torchs = sheet_net()
-    about = 'A handwritten seven, two kernels, two layers, a pool, ten outputs and a softmax'
+    "Add the sheet 'convolutions': a seven, two layers, a pool, ten outputs (claim V9)"
+    inputs, own, torchs = _net()
+    about = ('A handwritten seven, two kernels, two layers, a pool, ten outputs and a '
+             'softmax')
     s = book.sheet('convolutions', zoom=50, cell=35, about=about, freeze='A4')
-    s.text('A1', 'A convolutional network: change a pixel, a kernel, a filter or a dense weight, and watch what follows on its right', 'title')
+    s.text('A1', 'A convolutional network: change a pixel, a kernel, a filter or a '
+                 'dense weight, and watch what follows on its right', 'title')
     blocks, formulas = _conv_blocks(s, *inputs)
     strided = _stride_checks(*_conv_stride(s, *blocks[:2], formulas[1]), *inputs[:2])
     digits = s.put(list('0123456789'), 'digit', at='CQ33', fmt='0')
     bar_chart(s, 'CQ43', 'what the network reads', formulas[-1], digits,
               axes=('digit', 'share'))
-    s.note('CQ41', 'The dense weights were trained on drawn digits; the filters of conv2 are random.')
-    s.note('BQ2', "25 columns as on the lecture's sheet, where 24 fit: the last window reads a blank column.")
-    names = ('picture', 'kernels', 'filters', 'dense'), ('kernels in use', 'conv1', 'conv2', 'max pool', 'scores', 'softmax')
-    given = [Check(n, b, given=True, PyTorch=t) for n, b, t in zip(names[0], blocks, inputs)]
+    s.note('CQ41', 'The dense weights were trained on drawn digits; the filters of '
+                   'conv2 are random.')
+    s.note('BQ2', "25 columns as on the lecture's sheet, where 24 fit: the last window "
+                  "reads a blank column.")
+    names = (('picture', 'kernels', 'filters', 'dense'),
+             ('kernels in use', 'conv1', 'conv2', 'max pool', 'scores', 'softmax'))
+    given = [Check(n, b, given=True, PyTorch=t)
+             for n, b, t in zip(names[0], blocks, inputs)]
     return given + strided + [Check(n, b, from_scratch=o, PyTorch=t)
-                    for n, b, o, t in zip(names[1], formulas, (inputs[1], *own), (inputs[1], *torchs))]
+                    for n, b, o, t in zip(names[1], formulas, (inputs[1], *own),
+                                          (inputs[1], *torchs))]

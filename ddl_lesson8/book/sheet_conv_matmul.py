@@ -10,42 +10,68 @@ __all__ = []
 # %% ../../nbs/book/05_sheet_conv_matmul.ipynb #293eb33d
 import torch
 import torch.nn.functional as F
-from ..conv_matmul import conv2d_matmul, conv_matrix, conv_sources, conv_transpose2d_matmul
+from ..conv_matmul import (conv2d_matmul, conv_matrix, conv_sources,
+                                     conv_transpose2d_matmul)
 from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_conv_matmul.ipynb #06b96e70
-def conv_matmul_sheet(
-    book # the `Book` that gets the sheet
-)->list: # `Check`s: sheet, own code and PyTorch
-    "Add the sheet 'convolution = matrix': a 3x3 image, a 2x2 kernel, the 4x9 matrix, both results, and the way back"
-    numbers = lambda rows: torch.tensor(rows, dtype=torch.float64)
-    x, w, g = numbers([[1, 2, 0], [3, 1, 4], [0, 2, 5]]), numbers([[1, 2], [3, 4]]), numbers([[1], [0], [-1], [2]])
-    source = conv_sources((1, 1, 2, 2), 3)
-    sheet = book.sheet('convolution = matrix', about='The 4x9 matrix of a 2x2 kernel: fixed zeros and tied weights')
-    sheet.text('A1', 'A convolution is a matrix multiplication', 'title')
-    xs, ws = sheet.put(x, 'image, A to J', at='A4', fmt='0'), sheet.put(w, 'kernel α β γ δ', at='A10', fmt='0')
-    sheet.put(list('ABCDEFGHJ'), at='H3')
-    sheet.put(list('PQRS'), at='G4', vertical=True)
-    cell = lambda i, j: ws.ref(*divmod(int(source[i, j]), 2), absolute=True) if source[i, j] >= 0 else '0'
-    sheet.text('H2', 'the matrix: each cell points to a weight of the kernel, or is a fixed 0', 'label')
-    m = sheet.formula((4, 9), cell, at='H4', fmt='0')
-    flat = sheet.formula((9, 1), lambda i, _: xs.ref(*divmod(i, 3)), 'x', at='R4', fmt='0')
-    ys = sheet.matmul(m, flat, 'matrix · x', at='T4', fmt='0')
-    window = sheet.conv2d(xs, ws, label='sliding window', at='Y4', fmt='0')
-    gs = sheet.put(g, 'gradient of y', at='H12', fmt='0', scale='signed')
-    one = lambda j, _: f'SUMPRODUCT({m.area(cols=(j, j + 1))},{gs.area()})'
-    back = sheet.formula((9, 1), one, 'transposed · gradient', at='R16', fmt='0', scale='signed')
+def _numbers(rows): return torch.tensor(rows, dtype=torch.float64)
+
+# image, kernel, and a gradient of the results: their blocks and numbers
+def _inputs(sheet):
+    x = _numbers([[1, 2, 0], [3, 1, 4], [0, 2, 5]])
+    w, g = _numbers([[1, 2], [3, 4]]), _numbers([[1], [0], [-1], [2]])
+    blocks = (sheet.put(x, 'image, A to J', at='A4', fmt='0'),
+              sheet.put(w, 'kernel α β γ δ', at='A10', fmt='0'),
+              sheet.put(g, 'gradient of y', at='H12', fmt='0', scale='signed'))
     sheet.note('A13', 'Type over a weight:')
     sheet.note('A14', 'its four copies follow.')
     sheet.note('J12', 'Any gradient of the results,')
     sheet.note('J13', 'sent back through the')
     sheet.note('J14', 'transposed matrix:')
-    x4, w4 = x.view(1, 1, 3, 3), w.view(1, 1, 2, 2)
-    matrix, y = conv_matrix(w4, 3), F.conv2d(x4, w4)
-    ours, g4 = conv2d_matmul(x4, w4), g.view(1, 1, 2, 2)
-    by_units = F.conv2d(numbers(torch.eye(9).tolist()).view(9, 1, 3, 3), w4).flatten(1).T # what it does to unit images
-    return [Check('4x9 matrix', m, from_scratch=matrix, PyTorch=by_units),
-            Check('matrix product', ys, from_scratch=ours.view(4, 1), PyTorch=y.view(4, 1)),
-            Check('sliding window', window, from_scratch=ours[0, 0], PyTorch=y[0, 0]),
-            Check('gradient of the image', back, from_scratch=conv_transpose2d_matmul(g4, w4, 3).view(9, 1),
+    return blocks, (x, w, g)
+
+def _matrix(sheet, ws): # 4 x 9 formulas: a weight of the kernel, or a fixed 0
+    sheet.text('H2', 'the matrix: each cell points to a weight of the kernel, or is a '
+                     'fixed 0', 'label')
+    sheet.put(list('ABCDEFGHJ'), at='H3')
+    sheet.put(list('PQRS'), at='G4', vertical=True)
+    source = conv_sources((1, 1, 2, 2), 3)
+    def cell(i, j):
+        k = int(source[i, j])
+        return ws.ref(*divmod(k, 2), absolute=True) if k >= 0 else '0'
+    return sheet.formula((4, 9), cell, at='H4', fmt='0')
+
+# %% ../../nbs/book/05_sheet_conv_matmul.ipynb #510cc69e
+def _checks(m, ys, window, back, x, w, g): # what each block should hold
+    x4, w4, g4 = x.view(1, 1, 3, 3), w.view(1, 1, 2, 2), g.view(1, 1, 2, 2)
+    units = torch.eye(9, dtype=torch.float64).view(9, 1, 3, 3)
+    ours, theirs = conv2d_matmul(x4, w4), F.conv2d(x4, w4)
+    return [Check('4x9 matrix', m, from_scratch=conv_matrix(w4, 3),
+                  PyTorch=F.conv2d(units, w4).flatten(1).T),
+            Check('matrix product', ys, from_scratch=ours.view(4, 1),
+                  PyTorch=theirs.view(4, 1)),
+            Check('sliding window', window, from_scratch=ours[0, 0],
+                  PyTorch=theirs[0, 0]),
+            Check('gradient of the image', back,
+                  from_scratch=conv_transpose2d_matmul(g4, w4, 3).view(9, 1),
                   PyTorch=F.conv_transpose2d(g4, w4).view(9, 1))]
+
+# %% ../../nbs/book/05_sheet_conv_matmul.ipynb #e4581895
+def conv_matmul_sheet(
+    book # the `Book` that gets the sheet
+)->list: # `Check`s: sheet, own code and PyTorch
+    "Add the sheet 'convolution = matrix': the matrix, both results, the way back"
+    about = 'The 4x9 matrix of a 2x2 kernel: fixed zeros and tied weights'
+    sheet = book.sheet('convolution = matrix', about=about)
+    sheet.text('A1', 'A convolution is a matrix multiplication', 'title')
+    (xs, ws, gs), values = _inputs(sheet)
+    m = _matrix(sheet, ws)
+    flat = sheet.formula((9, 1), lambda i, _: xs.ref(*divmod(i, 3)), 'x', at='R4',
+                         fmt='0')
+    ys = sheet.matmul(m, flat, 'matrix · x', at='T4', fmt='0')
+    window = sheet.conv2d(xs, ws, label='sliding window', at='Y4', fmt='0')
+    one = lambda j, _: f'SUMPRODUCT({m.area(cols=(j, j + 1))},{gs.area()})'
+    back = sheet.formula((9, 1), one, 'transposed · gradient', at='R16', fmt='0',
+                         scale='signed')
+    return _checks(m, ys, window, back, *values)

@@ -34,7 +34,9 @@ def _maps(sheet, x, first, second): # the picture and both layers
     k2 = sheet.put(second[0], 'kernels of the second layer', right_of=c1, fmt='0.00',
                    scale='signed')
     def both(i, j): # the sum over two channels
-        part = lambda c: f'SUMPRODUCT({c1.area(c, rows=(i, i + 3), cols=(j, j + 3))},{k2.area(c, absolute=True)})'
+        def part(c):
+            window = c1.area(c, rows=(i, i + 3), cols=(j, j + 3))
+            return f'SUMPRODUCT({window},{k2.area(c, absolute=True)})'
         return f'MAX(0,{part(0)}+{part(1)})'
     u = sheet.formula((24, 24), lambda i, j: 'RAND()', 'random numbers: press F9',
                       right_of=k2)
@@ -42,7 +44,8 @@ def _maps(sheet, x, first, second): # the picture and both layers
                                       at='A8')
 
 # %% ../../nbs/book/05_sheet_dropout.ipynb #f4aa6c87
-def _counts(sheet, mask, maps, product, scaled): # at the top: what has become of the cells
+# at the top: what has become of the cells
+def _counts(sheet, mask, maps, product, scaled):
     cells = mask.area(absolute=True)
     plain = dict(fmt='0', scale=False)
     n = sheet.formula((), lambda: f'COUNT({cells})', 'cells', at='P4', **plain)
@@ -71,37 +74,44 @@ def _blocks(sheet, x, first, second):
     bar_chart(sheet, below, title, counts[3], size=(9, 8))
     return p, train, maps, d, pool, scaled, counts
 
+# %% ../../nbs/book/05_sheet_dropout.ipynb #fdce2f8b
+def _checks(x, first, second, p, train, maps, d, pool, scaled, counts):
+    windows = x.unfold(0, 3, 1).unfold(1, 3, 1)
+    c1 = (windows[None] * first[:, :, None]).sum((3, 4)).clamp_min(0)
+    own = (c1.unfold(1, 3, 1).unfold(2, 3, 1) * second[0][:, None, None]).sum(
+        (0, 3, 4)).clamp_min(0)
+    theirs = F.conv2d(F.conv2d(x[None, None], first).relu(), second).relu()[0, 0]
+    mask = lambda read: read(d.u) > read(p)
+    ours = lambda scale: lambda read: dropout(
+        own, read(p).item(), bool(read(train)) or not scale, scale, mask(read))
+    rest = lambda read: theirs.masked_fill(~mask(read), 0)
+    # F.dropout's rule
+    library = lambda read: rest(read) / (1 - read(p)) if read(train) else theirs
+    means = lambda m, f, g: lambda read: torch.stack(
+        [m.mean(), f(read).mean(), g(read).mean()])
+    n, survive, rate, mean = counts
+    return [Check('map', maps, from_scratch=own, PyTorch=theirs),
+            Check('mask', d.mask, from_scratch=lambda read: mask(read).double()),
+            Check('product', d.out, from_scratch=ours(False), PyTorch=rest),
+            Check('pool', pool, from_scratch=lambda read: ours(False)(read).unfold(
+                0, 2, 2).unfold(1, 2, 2).amax((2, 3)),
+                  PyTorch=lambda read: F.max_pool2d(rest(read)[None], 2)[0]),
+            Check('scaled', scaled, from_scratch=ours(True), PyTorch=library),
+            Check('cells that survive', survive,
+                  from_scratch=lambda read: mask(read).sum().double()),
+            Check('rate in fact', rate,
+                  from_scratch=lambda read: 1 - mask(read).double().mean()),
+            Check('means', mean, from_scratch=means(own, ours(False), ours(True)),
+                  PyTorch=means(theirs, rest, library))]
+
 # %% ../../nbs/book/05_sheet_dropout.ipynb #a3be0da1
 def dropout_sheet(
     book # the `Book` that gets the sheet
 )->list: # `Check`s: they read the random numbers from the file and compute the rest
-    "Add the sheet 'dropout': a seven, two convolutions, random numbers, the mask, the product, the pool, and the scaled version"
+    "Add the sheet 'dropout': two convolutions, the mask, the product and the pool"
     x, (first, second) = draw_seven(dtype=torch.float64), _kernels()
     about = 'Dropout behind a second convolution; change the rate, press F9'
     sheet = book.sheet('dropout', zoom=60, cell=30, about=about)
     sheet.text('A1', 'Dropout: change the rate, press F9', 'title')
     p, train, maps, d, pool, scaled, counts = _blocks(sheet, x, first, second)
     return _checks(x, first, second, p, train, maps, d, pool, scaled, counts)
-
-# %% ../../nbs/book/05_sheet_dropout.ipynb #fdce2f8b
-def _checks(x, first, second, p, train, maps, d, pool, scaled, counts):
-    windows = x.unfold(0, 3, 1).unfold(1, 3, 1)
-    c1 = (windows[None] * first[:, :, None]).sum((3, 4)).clamp_min(0)
-    own = (c1.unfold(1, 3, 1).unfold(2, 3, 1) * second[0][:, None, None]).sum((0, 3, 4)).clamp_min(0)
-    theirs = F.conv2d(F.conv2d(x[None, None], first).relu(), second).relu()[0, 0]
-    mask = lambda read: read(d.u) > read(p)
-    ours = lambda scale: lambda read: dropout(own, read(p).item(), bool(read(train)) or not scale, scale, mask(read))
-    rest = lambda read: theirs.masked_fill(~mask(read), 0)
-    library = lambda read: rest(read) / (1 - read(p)) if read(train) else theirs # F.dropout's rule
-    means = lambda m, f, g: lambda read: torch.stack([m.mean(), f(read).mean(), g(read).mean()])
-    n, survive, rate, mean = counts
-    return [Check('map', maps, from_scratch=own, PyTorch=theirs),
-            Check('mask', d.mask, from_scratch=lambda read: mask(read).double()),
-            Check('product', d.out, from_scratch=ours(False), PyTorch=rest),
-            Check('pool', pool, from_scratch=lambda read: ours(False)(read).unfold(0, 2, 2).unfold(1, 2, 2).amax((2, 3)),
-                  PyTorch=lambda read: F.max_pool2d(rest(read)[None], 2)[0]),
-            Check('scaled', scaled, from_scratch=ours(True), PyTorch=library),
-            Check('cells that survive', survive, from_scratch=lambda read: mask(read).sum().double()),
-            Check('rate in fact', rate, from_scratch=lambda read: 1 - mask(read).double().mean()),
-            Check('means', mean, from_scratch=means(own, ours(False), ours(True)),
-                  PyTorch=means(theirs, rest, library))]

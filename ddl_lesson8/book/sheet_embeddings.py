@@ -21,13 +21,29 @@ def _poem(): # words of the poem, their vocabulary, and a row of numbers for eac
     return words, vocab, Embedding(len(vocab), 4, std=0.5, dtype=torch.float64,
                                    generator=g)
 
+# %% ../../nbs/book/05_sheet_embeddings.ipynb #2c8e7ed5
+def _checks(words, vocab, layer, found, rows, ones, product):
+    ids, weight = vocab.ids(words), layer.weight.detach()
+    lower = [w.lower() for w in vocab.items]
+    by_index = torch.tensor([lower.index(w.lower()) for w in words])
+    their_ones, ours = F.one_hot(ids, len(vocab)).double(), layer(ids).detach()
+    return [Check('ids of the words', found, from_scratch=ids.double(),
+                  list_index=by_index.double()),
+            Check('rows of the words', rows, from_scratch=ours,
+                  PyTorch=F.embedding(ids, weight)),
+            Check('one-hot rows', ones, from_scratch=one_hot(
+                ids, len(vocab), torch.float64), PyTorch=their_ones),
+            Check('one-hot times matrix', product, from_scratch=ours,
+                  PyTorch=their_ones @ weight)]
+
 # %% ../../nbs/book/05_sheet_embeddings.ipynb #9c79f6e3
 def embeddings_sheet(
     book # a `Book`; the sheet 'embeddings' is added to it
 )->list: # of `Check`
-    "The poem as ids by MATCH, as a matrix by INDEX, and by one-hot times matrix (claims E2, E3, E4)"
+    "The poem as ids, as rows, and as one-hot times matrix (claims E2, E3, E4)"
     words, vocab, layer = _poem()
-    about = 'Words of a poem as ids by MATCH and as rows by INDEX; one-hot times matrix beside it'
+    about = ('Words of a poem as ids by MATCH and as rows by INDEX; one-hot times '
+             'matrix beside it')
     sheet = book.sheet('embeddings', about=about)
     listed = sheet.put(vocab.items, 'vocabulary', at='A3', vertical=True)
     table = sheet.put(layer.weight, 'embedding matrix', right_of=listed, fmt='0.00',
@@ -43,17 +59,3 @@ def embeddings_sheet(
     product = sheet.matmul(ones, table, 'one-hot x matrix', right_of=ones, fmt='0.00',
                            scale='signed')
     return _checks(words, vocab, layer, found, rows, ones, product)
-
-# %% ../../nbs/book/05_sheet_embeddings.ipynb #2c8e7ed5
-def _checks(words, vocab, layer, found, rows, ones, product):
-    ids, weight = vocab.ids(words), layer.weight.detach()
-    lower = [w.lower() for w in vocab.items]
-    by_index = torch.tensor([lower.index(w.lower()) for w in words])
-    their_ones, ours = F.one_hot(ids, len(vocab)).double(), layer(ids).detach()
-    return [Check('ids of the words', found, from_scratch=ids.double(),
-                  list_index=by_index.double()),
-            Check('rows of the words', rows, from_scratch=ours,
-                  PyTorch=F.embedding(ids, weight)),
-            Check('one-hot rows', ones, from_scratch=one_hot(ids, len(vocab), torch.float64), PyTorch=their_ones),
-            Check('one-hot times matrix', product, from_scratch=ours,
-                  PyTorch=their_ones @ weight)]

@@ -13,33 +13,12 @@ from ..parameters import create_params
 from ..sheets.check import Check
 
 # %% ../../nbs/book/05_sheet_parameters.ipynb #d2ade971
-def _box_muller(u, v, std): return std * (-2 * u.log()).sqrt() * (2 * torch.pi * v).cos()
-
-# %% ../../nbs/book/05_sheet_parameters.ipynb #b9cec1c5
-def parameters_sheet(
-    book # a `Book`; the sheet 'parameters' is added to it
-)->list: # of `Check`
-    "A parameter of 12 x 4 random numbers with its mean and standard deviation as formulas (claim P6)"
-    g = torch.Generator().manual_seed(42)
-    u, v = 1 - torch.rand(12, 4, dtype=torch.float64,
-                          generator=g), torch.rand(12, 4, dtype=torch.float64, generator=g)
-    drawn = create_params(12, 4, dtype=torch.float64, generator=g)
-    sheet = book.sheet('parameters', about='How create_params makes random numbers, with mean and standard deviation')
-    std = sheet.put(torch.tensor(0.01, dtype=torch.float64), 'std', at='A3', fmt='0.00',
-                    scale=False)
-    a = sheet.put(u, 'u: even in (0, 1]', at='A6', fmt='0.00')
-    b = sheet.put(v, 'v: even in [0, 1)', right_of=a, fmt='0.00')
-    def normal(i, j): return f'{std.ref(absolute=True)}*SQRT(-2*LN({a.ref(i, j)}))*COS(2*PI()*{b.ref(i, j)})'
-    made = sheet.formula((12, 4), normal, 'std √(-2 ln u) cos(2π v)', right_of=b,
-                         fmt='0.000', scale='signed')
-    torchs = sheet.put(drawn, 'create_params(12, 4)', right_of=made, fmt='0.000',
-                       scale='signed')
-    ours = _box_muller(u, v, 0.01)
-    return [Check('normal from even', made, from_scratch=ours),
-            *_mean_and_spread(sheet, made, ours), *_mean_and_spread(sheet, torchs, drawn.detach())]
+def _box_muller(u, v, std):
+    return std * (-2 * u.log()).sqrt() * (2 * torch.pi * v).cos()
 
 # %% ../../nbs/book/05_sheet_parameters.ipynb #d17ea87c
-def _mean_and_spread(sheet, block, values): # two formulas below a block, and what they should give
+# two formulas below a block, and what they should give
+def _mean_and_spread(sheet, block, values):
     cells, look = block.area(absolute=True), dict(fmt='0.0000', scale=False)
     mean = sheet.formula((), lambda: f'AVERAGE({cells})', 'mean', below=block, **look)
     spread = sheet.formula((), lambda: f'STDEV({cells})', 'standard deviation',
@@ -50,3 +29,31 @@ def _mean_and_spread(sheet, block, values): # two formulas below a block, and wh
                   PyTorch=values.mean()),
             Check(f'standard deviation of {block.label}', spread, from_scratch=by_hand,
                   PyTorch=values.std())]
+
+# %% ../../nbs/book/05_sheet_parameters.ipynb #b9cec1c5
+def parameters_sheet(
+    book # a `Book`; the sheet 'parameters' is added to it
+)->list: # of `Check`
+    "A parameter of 12 x 4 numbers, their mean and standard deviation (claim P6)"
+    g = torch.Generator().manual_seed(42)
+    u, v = 1 - torch.rand(12, 4, dtype=torch.float64,
+                          generator=g), torch.rand(12, 4, dtype=torch.float64,
+                                                   generator=g)
+    drawn = create_params(12, 4, dtype=torch.float64, generator=g)
+    about = 'How create_params makes random numbers, with mean and standard deviation'
+    sheet = book.sheet('parameters', about=about)
+    std = sheet.put(torch.tensor(0.01, dtype=torch.float64), 'std', at='A3', fmt='0.00',
+                    scale=False)
+    a = sheet.put(u, 'u: even in (0, 1]', at='A6', fmt='0.00')
+    b = sheet.put(v, 'v: even in [0, 1)', right_of=a, fmt='0.00')
+    def normal(i, j):
+        root = f'{std.ref(absolute=True)}*SQRT(-2*LN({a.ref(i, j)}))'
+        return f'{root}*COS(2*PI()*{b.ref(i, j)})'
+    made = sheet.formula((12, 4), normal, 'std √(-2 ln u) cos(2π v)', right_of=b,
+                         fmt='0.000', scale='signed')
+    torchs = sheet.put(drawn, 'create_params(12, 4)', right_of=made, fmt='0.000',
+                       scale='signed')
+    ours = _box_muller(u, v, 0.01)
+    return [Check('normal from even', made, from_scratch=ours),
+            *_mean_and_spread(sheet, made, ours),
+            *_mean_and_spread(sheet, torchs, drawn.detach())]

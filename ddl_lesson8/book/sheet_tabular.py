@@ -15,10 +15,10 @@ from ..sheets.book import Check
 from ..tabular import TabularLearner, tabular_forward, tabular_learner
 
 # %% ../../nbs/book/05_sheet_tabular.ipynb #5cbf361e
-def sheet_model(
+def _model(
     seed:int=0 # of the data and the network
 )->tuple: # trained TabularLearner, table of four raw rows
-    "A small network on planted shops, for the sheet: state, day, promotion and time to sales"
+    "A small network on planted shops: state, day, promotion and time to sales"
     t = planted_shops(seed, n_shops=16, keep=.1, own=0., scatter=0.).columns
     days = np.array(['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday',
                      'Sunday'])
@@ -34,52 +34,53 @@ def sheet_model(
         seed=seed)
     learn.fit_one_cycle(20, 3e-2)
     places = list(zip(columns['state'], columns['day']))
-    shown = ('Bayern', 'Saturday'), ('Hamburg', 'Monday'), ('Sachsen', 'Monday'), ('Saarland', 'Thursday')
+    shown = (('Bayern', 'Saturday'), ('Hamburg', 'Monday'), ('Sachsen', 'Monday'),
+             ('Saarland', 'Thursday'))
     rows = [places.index(place) for place in shown]
     return learn, {k: [v[i] for i in rows] for k, v in columns.items()}
 
 # %% ../../nbs/book/05_sheet_tabular.ipynb #20cf9f42
-def tabular_sheet(
-    book # a `Book`; a sheet 'tabular' is added
-)->list: # `Check`s with the from-scratch and the PyTorch tensors
-    "A few rows through a tabular network in live formulas (claims T3, T4)"
-    learn, rows = sheet_model()
-    model, prep = learn.model.double().eval(), learn.prep
-    w = [m[0].weight.detach() for m in list(model.layers)[:2]]
-    b = [m[0].bias.detach() for m in list(model.layers)[:2]]
-    tables = [e.weight.detach() for e in model.embeds]
-    about = 'Four rows of a table through embeddings and two layers to a prediction'
-    s = book.sheet('tabular', zoom=85, cell=52, about=about)
-    signed = dict(fmt='0.00', scale='signed')
-    s.text('A1', 'A network for a table: look up, put side by side, multiply, cut off, multiply', 'title')
-    s.note('A2', 'Change a state or a day: the numbers to the right follow. Class 0 is for a missing or new value.')
-    words = [s.put(rows[n], n, at=at, vertical=True) for n, at in (('state', 'A4'), ('day', 'D4'))]
+_SIGNED = dict(fmt='0.00', scale='signed')
+
+def _ids(s, rows, prep): # states and days as text, their classes, and their ids
+    ids, places = [], dict(state=('A4', 'A16', 'J4'), day=('D4', 'G16', 'L4'))
+    for n, (word, listed, found) in places.items():
+        given = s.put(rows[n], n, at=word, vertical=True)
+        known = s.put(['(missing)', *prep.classes[n][1:]], f'classes of {n}', at=listed,
+                      vertical=True)
+        s.choose(given, known)
+        ids.append(s.match(given, known, f'id of {n}', at=found, scale=False))
+    return ids
+
+def _scaled(s, rows, prep): # promotion and days, scaled as in training
     numbers = torch.tensor([rows['promotion'], rows['days']], dtype=torch.float64).T
     raw = s.put(numbers, 'promotion, days', at='G4', fmt='0', scale=False)
-    told = torch.tensor([[prep.numbers[n][k] for n in prep.cont_names] for k in ('mean', 'std')], dtype=torch.float64)
-    stats = s.put(told, 'mean and spread in training', at='G10', fmt='0.00', scale=False)
-    def classes(n, at): return s.put(['(missing)', *prep.classes[n][1:]], f'classes of {n}', at=at, vertical=True)
-    vocab = classes('state', 'A16'), classes('day', 'G16')
-    for given, listed in zip(words, vocab): s.choose(given, listed)
-    names = prep.cat_names
-    emb = [s.put(t, f'embedding of {n}', at=at, **signed) for n, t, at in zip(names, tables, ('D16', 'J16'))]
-    ids = [s.match(x, v, f'id of {n}', at=at, scale=False) for x, v, n, at in zip(words, vocab, names, ('J4', 'L4'))]
-    looked = [s.index(e, i, f'{n} looked up', at=at, **signed) for e, i, n, at in zip(emb, ids, names, ('N4', 'Q4'))]
+    told = torch.tensor([[prep.numbers[n][k] for n in prep.cont_names]
+                         for k in ('mean', 'std')], dtype=torch.float64)
+    stats = s.put(told, 'mean and spread in training', at='G10', fmt='0.00',
+                  scale=False)
     def stat(k, j): return stats.ref(k, j, absolute=True)
     def scale(i, j): return f'({raw.ref(i, j)}-{stat(0, j)})/{stat(1, j)}'
-    scaled = s.formula((4, 2), scale, 'continuous, scaled', at='T4', **signed)
-    parts = [blk for blk in (*looked, scaled) for _ in range(2)]
-    x = s.formula((4, 6), lambda i, j: parts[j].ref(i, j % 2), 'side by side', at='N10', **signed)
-    def layer(k, at_w, at_b): # weights and biases
-        return s.put(w[k], f'weights {k + 1}', at=at_w, **signed), s.put(b[k], f'biases {k + 1}', at=at_b, **signed)
-    hidden = s.linear(x, *layer(0, 'N16', 'N22'), relu=True, label='linear, ReLU', at='U10', fmt='0.00')
-    last = s.linear(hidden, *layer(1, 'U16', 'U22'), label='linear', at='Z10', fmt='0.00', scale=False)
-    out, sales = _sheet_answers(s, last, *learn.config['y_range'])
-    blocks = dict(ids=ids, looked=looked, scaled=scaled, x=x, hidden=hidden, out=out, sales=sales)
-    return tabular_checks(learn, rows, blocks)
+    return s.formula((4, 2), scale, 'continuous, scaled', at='T4', **_SIGNED)
 
 # %% ../../nbs/book/05_sheet_tabular.ipynb #74271902
-def _sheet_answers(s, last, low, high): # logarithms of sales within a range, and sales
+def _numbers(model): # its tables, weights and biases
+    layers = [m[0] for m in list(model.layers)[:2]]
+    return tuple([p.detach() for p in parts]
+                 for parts in ([e.weight for e in model.embeds],
+                               [layer.weight for layer in layers],
+                               [layer.bias for layer in layers]))
+
+def _layers(s, x, w, b): # both layers, with their weights and biases
+    def layer(k, at_w, at_b):
+        return (s.put(w[k], f'weights {k + 1}', at=at_w, **_SIGNED),
+                s.put(b[k], f'biases {k + 1}', at=at_b, **_SIGNED))
+    hidden = s.linear(x, *layer(0, 'N16', 'N22'), relu=True, label='linear, ReLU',
+                      at='U10', fmt='0.00')
+    return hidden, s.linear(hidden, *layer(1, 'U16', 'U22'), label='linear', at='Z10',
+                            fmt='0.00', scale=False)
+
+def _answers(s, last, low, high): # logarithms of sales within a range, and sales
     def squeeze(i, j): return f'{low}+({high}-{low})/(1+EXP(-{last.ref(i, j)}))'
     label = f'log sales, in {low} to {high}'
     out = s.formula((4, 1), squeeze, label, at='AB10', fmt='0.000',
@@ -89,18 +90,17 @@ def _sheet_answers(s, last, low, high): # logarithms of sales within a range, an
     return out, sales
 
 # %% ../../nbs/book/05_sheet_tabular.ipynb #f0e8e36e
-def tabular_checks(
+def _checks(
     learn:TabularLearner, # the sheet's model, in float64
     rows:dict,            # the sheet's raw rows
     blocks:dict           # the sheet's blocks of formulas
 )->list: # `Check`s
-    "What the formulas of `tabular_sheet` should give, from scratch and from PyTorch"
+    "What the formulas of the sheet should give, from scratch and from PyTorch"
     model = learn.model
     x_cat, x_cont = learn.prep(rows, dtype=torch.float64)
-    w = [m[0].weight.detach() for m in list(model.layers)[:2]]
-    b = [m[0].bias.detach() for m in list(model.layers)[:2]]
-    tables = [e.weight.detach() for e in model.embeds]
-    with torch.no_grad(): inputs = torch.cat([e(i) for e, i in zip(model.embeds, x_cat.T)] + [x_cont], 1)
+    tables, w, b = _numbers(model)
+    with torch.no_grad():
+        inputs = torch.cat([e(i) for e, i in zip(model.embeds, x_cat.T)] + [x_cont], 1)
     by_hand = torch.cat([t[i] for t, i in zip(tables, x_cat.T)] + [x_cont], 1)
     with torch.no_grad(): out, first = model(x_cat, x_cont), model.layers[0](inputs)
     scratch = tabular_forward(x_cat, x_cont, tables, w, b, learn.config['y_range'])
@@ -122,3 +122,30 @@ def tabular_checks(
         Check('tabular: log sales', blocks['out'], from_scratch=scratch, PyTorch=out),
         Check('tabular: sales', blocks['sales'], from_scratch=scratch.exp(),
               PyTorch=out.exp())]
+
+# %% ../../nbs/book/05_sheet_tabular.ipynb #7e215015
+def tabular_sheet(
+    book # a `Book`; a sheet 'tabular' is added
+)->list: # `Check`s with the from-scratch and the PyTorch tensors
+    "A few rows through a tabular network in live formulas (claims T3, T4)"
+    learn, rows = _model()
+    model, prep = learn.model.double().eval(), learn.prep
+    tables, w, b = _numbers(model)
+    about = 'Four rows of a table through embeddings and two layers to a prediction'
+    s = book.sheet('tabular', zoom=85, cell=52, about=about)
+    s.text('A1', 'A network for a table: look up, put side by side, multiply, cut off, '
+                 'multiply', 'title')
+    s.note('A2', 'Change a state or a day: the numbers to the right follow. Class 0 is '
+                 'for a missing or new value.')
+    ids, scaled, names = _ids(s, rows, prep), _scaled(s, rows, prep), prep.cat_names
+    emb = [s.put(t, f'embedding of {n}', at=at, **_SIGNED)
+           for n, t, at in zip(names, tables, ('D16', 'J16'))]
+    looked = [s.index(e, i, f'{n} looked up', at=at, **_SIGNED)
+              for e, i, n, at in zip(emb, ids, names, ('N4', 'Q4'))]
+    parts = [block for block in (*looked, scaled) for _ in range(2)]
+    x = s.formula((4, 6), lambda i, j: parts[j].ref(i, j % 2), 'side by side', at='N10',
+                  **_SIGNED)
+    hidden, last = _layers(s, x, w, b)
+    out, sales = _answers(s, last, *learn.config['y_range'])
+    blocks = dict(ids=ids, looked=looked, x=x, hidden=hidden, out=out, sales=sales)
+    return _checks(learn, rows, blocks)

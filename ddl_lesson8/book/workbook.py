@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 import torch
 import torch.nn.functional as F
-from ..sheets.address import Area, SheetError, cell_name, parse_area, quote_sheet, shift_formula
+from ..sheets.address import (Area, SheetError, cell_name, parse_area,
+                                        quote_sheet, shift_formula)
 from ..sheets.engine import Engine
 from ..sheets.check import Report, Row, crosscheck, numbers
 from ..sheets.book import Book
@@ -28,7 +29,7 @@ CHAPTERS = ('parameters', 'embeddings', 'collab', 'tabular', 'conv', 'conv_matmu
 def chapter_sheets(
     chapters:tuple=CHAPTERS # names of chapters, in the book's order
 )->dict: # the function that writes each chapter's sheet
-    "Find the functions `<chapter>_sheet` in `book.sheet_<chapter>`, or in the chapter itself"
+    "Find the functions `<chapter>_sheet` in `book.sheet_<chapter>` or the chapter"
     found = {}
     for name in chapters:
         for module in (f'ddl_lesson8.book.sheet_{name}', f'ddl_lesson8.{name}'):
@@ -43,7 +44,8 @@ TITLE = 'Deep learning, lesson 8: every number live' # by which a copy is recogn
 SITE = 'https://ddl-lesson8.github.io/ddl_lesson8/' # where the pages stand
 PAGES = dict(conv='convolutions') # where a chapter's page is not called like its module
 
-def _way_back(s, sheet, page): # below everything on a sheet: to the contents, and to the page that tells its story
+# below everything on a sheet: to the contents, and to the page that tells its story
+def _way_back(s, sheet, page):
     last = max(row for row, _ in s.cells)
     s.text(f'A{last + 2}', 'back to the contents', link=sheet.name)
     s.text(f'A{last + 3}', 'the page of this sheet', link=f'{SITE}{page}.html')
@@ -52,14 +54,16 @@ def _way_back(s, sheet, page): # below everything on a sheet: to the contents, a
 def _contents(sheet, others): # fill the first sheet; others: (sheet, name of its page)
     sheet.width('A', 3); sheet.width('B', 26); sheet.width('C', 110)
     sheet.text('B2', TITLE, 'title')
-    sheet.note('B3', 'Cells with a blue border are inputs: change one and watch everything behind it change. Red is large, blue below zero.')
+    sheet.note('B3', 'Cells with a blue border are inputs: change one and watch '
+                     'everything behind it change. Red is large, blue below zero.')
     for row, (s, page) in enumerate(others, 5):
         sheet.text(f'B{row}', s.name, link=s.name)
         sheet.text(f'C{row}', s.about.rstrip('.'))
         if (1, 1) not in s.cells: s.text('A1', s.about.rstrip('.'), 'title')
         if (2, 1) not in s.cells: s.text('A2', 'back to the contents', link=sheet.name)
         _way_back(s, sheet, page)
-    last = 'The command ddl8-check recalculates all of it and compares it with code from scratch and with PyTorch.'
+    last = ('The command ddl8-check recalculates all of it and compares it with code '
+            'from scratch and with PyTorch.')
     sheet.note(f'B{6 + len(others)}', last)
 
 # %% ../../nbs/book/10_workbook.ipynb #5c71d1ee
@@ -82,12 +86,13 @@ def lesson_workbook(
     path:str|Path, # where to, for example 'lesson8.xlsx'
     chapters:tuple=CHAPTERS # names of modules, in the book's order
 )->Report: # three-way comparison of everything on the sheets
-    "Build and save `lesson8.xlsx`, then recalculate it and compare it with code from scratch and with PyTorch"
+    "Build and save `lesson8.xlsx`, and compare it with our code and with PyTorch"
     book, checks = lesson_book(chapters)
     return crosscheck(book.save(path), checks)
 
 # %% ../../nbs/book/10_workbook.ipynb #bee7230f
-def _name(sheet, at): return f'{quote_sheet(sheet)}!{cell_name(*at)}' # full address of a cell
+def _name(sheet, at): # full address of a cell
+    return f'{quote_sheet(sheet)}!{cell_name(*at)}'
 
 # %% ../../nbs/book/10_workbook.ipynb #63877fc7
 _RANDOM = re.compile(r'\b(RAND|RANDBETWEEN|RANDARRAY|NOW|TODAY)\s*\(')
@@ -108,27 +113,34 @@ def _squeeze(formula): # without blanks, which mean nothing outside quotes
 
 def _said(cell): # what a cell holds, in words
     if cell.formula: return f'the formula {_squeeze(cell.typed)[:70]}'
-    if cell.type in ('empty', 'number'): return 'nothing' if cell.type == 'empty' else repr(cell.value)
+    if cell.type in ('empty', 'number'):
+        return 'nothing' if cell.type == 'empty' else repr(cell.value)
     return f'the {cell.type} {str(cell.value)[:40]!r}'
 
 # %% ../../nbs/book/10_workbook.ipynb #fd733454
-def _filled(cell): return cell.ref and Area('', *cell.ref) # the cells that an array formula fills
+def _filled(cell): # the cells that an array formula fills
+    return cell.ref and Area('', *cell.ref)
 
 def _same_content(a, b): # the same number, text or formula?
-    if a.formula and b.formula: return _squeeze(a.formula) == _squeeze(b.formula) and _filled(a) == _filled(b)
+    if a.formula and b.formula:
+        return _squeeze(a.formula) == _squeeze(b.formula) and _filled(a) == _filled(b)
     if a.formula or b.formula: return False
     if a.type != b.type: return False
-    return a.value == b.value or a.type == 'number' and abs(a.value - b.value) <= 1e-12 * abs(b.value)
+    return (a.value == b.value or a.type == 'number'
+            and abs(a.value - b.value) <= 1e-12 * abs(b.value))
 
 # %% ../../nbs/book/10_workbook.ipynb #abefb63a
-def _row(name, sheet, cells, n, against, problems): # a line of a report that counts instead of measuring
+# a line of a report that counts instead of measuring
+def _row(name, sheet, cells, n, against, problems):
     found = problems[0] if problems else ''
     more = f' (and {len(problems) - 1} more cells)' if len(problems) > 1 else ''
     return Row(name, sheet, cells, n, against, math.inf if problems else 0., '',
                not problems, found + more)
 
 def _as_built(file, fresh, sheet): # are inputs and formulas those of a fresh workbook?
-    if sheet not in file.sheets: return _row('contents', sheet, '', 0, 'the book', [f'sheet {sheet!r} is missing'])
+    if sheet not in file.sheets:
+        return _row('contents', sheet, '', 0, 'the book',
+                    [f'sheet {sheet!r} is missing'])
     places = sorted(fresh.cells(sheet).keys() | file.cells(sheet).keys())
     pairs = [(_name(sheet, at), file.cell(sheet, *at), fresh.cell(sheet, *at))
              for at in places]
@@ -138,10 +150,13 @@ def _as_built(file, fresh, sheet): # are inputs and formulas those of a fresh wo
     return _row('numbers and formulas', sheet, 'all', len(pairs), 'the book', bad)
 
 # %% ../../nbs/book/10_workbook.ipynb #9f9157de
-_ROUGH = re.compile(r'\b(NORM|ERF|GAMMA)[\w.]*\(') # programs approximate these, each in its own way
+# programs approximate these, each in its own way
+_ROUGH = re.compile(r'\b(NORM|ERF|GAMMA)[\w.]*\(')
 
-def _right_result(cell, now): # is the saved result the recalculated one? A random number must at least be one
-    if cell.value == '' and now.type == 'empty': return True # the engine's blank is the empty text
+# is the saved result the recalculated one? A random number must at least be one
+def _right_result(cell, now):
+    if cell.value == '' and now.type == 'empty':
+        return True # the engine's blank is the empty text
     if cell.type != now.type or cell.type == 'empty': return False
     if cell.type != 'number': return cell.value == now.value
     if cell.formula == 'RAND()' and not 0 <= cell.value < 1: return False
@@ -154,14 +169,20 @@ def _follows(file, engine, sheet): # do the saved results follow from the inputs
                          if c.formula}
     for at, cell in formulas.items():
         if not _right_result(cell, engine.cell(sheet, *at)):
-            shown, now = _said(cell._replace(formula=None)), _said(engine.cell(sheet, *at))
+            shown, now = (_said(cell._replace(formula=None)),
+                          _said(engine.cell(sheet, *at)))
             bad.append(f'{_name(sheet, at)} shows {shown}; recalculated it is {now}')
     return _row('saved results', sheet, 'all', len(formulas), 'recalculation', bad)
+
+# %% ../../nbs/book/10_workbook.ipynb #71d3f543
+def _has_sheets(file, check): # is the sheet of this comparison there?
+    return getattr(getattr(check.where, 'sheet', None), 'name',
+                   None) in (None, *file.sheets)
 
 # %% ../../nbs/book/10_workbook.ipynb #a5f32fbe
 def check_lesson_workbook(
     path:str|Path # a copy of `lesson8.xlsx`
-)->Report: # a line for each sheet and each block; false when one number or formula was changed
+)->Report: # a line for each sheet and each block; false when one of them differs
     "Compare a copy with a fresh workbook, cell by cell, then with PyTorch"
     file = open_workbook(path)
     book, checks = lesson_book()
@@ -173,15 +194,11 @@ def check_lesson_workbook(
                   [f'sheet {s!r} is not of the book']) for s in extra]
     engine = _frozen(file)
     rows += [_follows(file, engine, s) for s in file.sheets]
-    return Report(file.path, rows + crosscheck(file, [c for c in checks if _has_sheets(file, c)]).rows)
-
-# %% ../../nbs/book/10_workbook.ipynb #71d3f543
-def _has_sheets(file, check): # is the sheet of this comparison there?
-    return getattr(getattr(check.where, 'sheet', None), 'name',
-                   None) in (None, *file.sheets)
+    return Report(file.path, rows
+                  + crosscheck(file, [c for c in checks if _has_sheets(file, c)]).rows)
 
 # %% ../../nbs/book/10_workbook.ipynb #e2a71300
-class Part(NamedTuple):
+class _Part(NamedTuple):
     "A block of the course's workbook"
     name: str      # what it is
     ranges: tuple  # one range for each channel
@@ -189,57 +206,63 @@ class Part(NamedTuple):
     step: int = 1  # the course leaves every second row and column of some blocks blank
 
 # %% ../../nbs/book/10_workbook.ipynb #d6055479
-PLAIN = [
-    Part('input', ('A2:AB29',)),
-    Part('conv1 kernels', ('AD11:AF13', 'AD38:AF40')),
-    Part('conv1', ('AH3:BG28', 'AH32:BG57'),
+_PLAIN = [
+    _Part('input', ('A2:AB29',)),
+    _Part('conv1 kernels', ('AD11:AF13', 'AD38:AF40')),
+    _Part('conv1', ('AH3:BG28', 'AH32:BG57'),
          ('=MAX(0,SUM(A2:C4*$AD$11:$AF$13))', '=MAX(0,SUM(A2:C4*$AD$38:$AF$40))')),
-    Part('conv2 kernels', ('BI11:BK13', 'BI15:BK17', 'BI38:BK40', 'BI42:BK44')),
-    Part('conv2', ('BM4:CK27', 'BM33:CK56'),
+    _Part('conv2 kernels', ('BI11:BK13', 'BI15:BK17', 'BI38:BK40', 'BI42:BK44')),
+    _Part('conv2', ('BM4:CK27', 'BM33:CK56'),
          ('=MAX(0,SUM(AH3:AJ5*$BI$11:$BK$13)+SUM(AH32:AJ34*$BI$15:$BK$17))',
           '=MAX(0,SUM(AH3:AJ5*$BI$38:$BK$40)+SUM(AH32:AJ34*$BI$42:$BK$44))')),
-    Part('max pool', ('CM4:DK26', 'CM33:DK55'), ('=MAX(BM4:BN5)', '=MAX(BM33:BN34)'),
+    _Part('max pool', ('CM4:DK26', 'CM33:DK55'), ('=MAX(BM4:BN5)', '=MAX(BM33:BN34)'),
          2),
-    Part('dense weights', ('DN4:EL26', 'DN33:EL55'), (), 2),
-    Part('dense output', ('EN4',), ('=SUMPRODUCT(DN4:EL26,CM4:DK26)+SUMPRODUCT(DN33:EL55,CM33:DK55)',))]
+    _Part('dense weights', ('DN4:EL26', 'DN33:EL55'), (), 2),
+    _Part('dense output', ('EN4',),
+          ('=SUMPRODUCT(DN4:EL26,CM4:DK26)+SUMPRODUCT(DN33:EL55,CM33:DK55)',))]
 
 # %% ../../nbs/book/10_workbook.ipynb #99396ef4
 _DROPOUT = [
-    Part('input', ('A2:AB29',)),
-    Part('conv1 kernels', ('AD11:AF13', 'AD42:AF44')),
-    Part('conv1', ('AI3:BH28', 'AI36:BH61'),
+    _Part('input', ('A2:AB29',)),
+    _Part('conv1 kernels', ('AD11:AF13', 'AD42:AF44')),
+    _Part('conv1', ('AI3:BH28', 'AI36:BH61'),
          ('=MAX(0,SUM(A2:C4*$AD$11:$AF$13))', '=MAX(0,SUM(A2:C4*$AD$42:$AF$44))')),
-    Part('conv2 kernels', ('BK11:BM13', 'BK15:BM17', 'BK42:BM44', 'BK46:BM48')),
-    Part('conv2', ('BQ4:CO27', 'BQ37:CO60'),
+    _Part('conv2 kernels', ('BK11:BM13', 'BK15:BM17', 'BK42:BM44', 'BK46:BM48')),
+    _Part('conv2', ('BQ4:CO27', 'BQ37:CO60'),
          ('=MAX(0,SUM(AI3:AK5*$BK$11:$BM$13)+SUM(AI36:AK38*$BK$15:$BM$17))',
           '=MAX(0,SUM(AI3:AK5*$BK$42:$BM$44)+SUM(AI36:AK38*$BK$46:$BM$48))')),
-    Part('random numbers', ('CU4:DS27', 'CU37:DS60'), ('=RAND()', '=RAND()')),
-    Part('dropout rate', ('GD1',)),
-    Part('dropout mask', ('DZ4:EX27', 'DZ37:EX60'),
+    _Part('random numbers', ('CU4:DS27', 'CU37:DS60'), ('=RAND()', '=RAND()')),
+    _Part('dropout rate', ('GD1',)),
+    _Part('dropout mask', ('DZ4:EX27', 'DZ37:EX60'),
          ('=IF(CU4>($GD$1+0.001),CU4,0)', '=IF(CU37>($GD$1+0.001),CU37,0)')),
-    Part('after dropout', ('FE4:GC27', 'FE37:GC60'),
+    _Part('after dropout', ('FE4:GC27', 'FE37:GC60'),
          ('=IF(DZ4=0,0,BQ4)', '=IF(DZ37=0,0,BQ37)')),
-    Part('cells', ('FA30', 'FA63'), ('=26*26', '=26*26')),
-    Part('dropped cells', ('FA31', 'FA64'), ('=COUNTIF(DZ4:EX27,0)', '=COUNTIF(DZ37:EX60,0)')),
-    Part('share dropped', ('FA32', 'FA65'), ('=FA31/FA30', '=FA64/FA63')),
-    Part('max pool', ('GH4:HF26', 'GH37:HF59'), ('=MAX(FE4:FF5)', '=MAX(FE37:FF38)'),
+    _Part('cells', ('FA30', 'FA63'), ('=26*26', '=26*26')),
+    _Part('dropped cells', ('FA31', 'FA64'),
+          ('=COUNTIF(DZ4:EX27,0)', '=COUNTIF(DZ37:EX60,0)')),
+    _Part('share dropped', ('FA32', 'FA65'), ('=FA31/FA30', '=FA64/FA63')),
+    _Part('max pool', ('GH4:HF26', 'GH37:HF59'), ('=MAX(FE4:FF5)', '=MAX(FE37:FF38)'),
          2),
-    Part('dense weights', ('HI4:IG26', 'HI37:IG59'), (), 2),
-    Part('dense output', ('II4',), ('=SUMPRODUCT(HI4:IG26,GH4:HF26)+SUMPRODUCT(HI37:IG59,GH37:HF59)',))]
+    _Part('dense weights', ('HI4:IG26', 'HI37:IG59'), (), 2),
+    _Part('dense output', ('II4',),
+          ('=SUMPRODUCT(HI4:IG26,GH4:HF26)+SUMPRODUCT(HI37:IG59,GH37:HF59)',))]
 
 # %% ../../nbs/book/10_workbook.ipynb #903c2e17
-COURSE = {'conv-example': PLAIN, 'conv-example (dropout)': _DROPOUT}
+COURSE = {'conv-example': _PLAIN, 'conv-example (dropout)': _DROPOUT}
 
 # %% ../../nbs/book/10_workbook.ipynb #2de1165b
-def _cells_of(part): # (row, column) of every cell of a block, with the formula that belongs there
+# (row, column) of every cell of a block, with the formula that belongs there
+def _cells_of(part):
     for k, text in enumerate(part.ranges):
         a = parse_area(text)
         for r in range(a.top, a.bottom + 1, part.step):
             for c in range(a.left, a.right + 1, part.step):
-                yield (r, c), shift_formula(part.first[k], r - a.top, c - a.left) if part.first else None
+                yield ((r, c), shift_formula(part.first[k], r - a.top, c - a.left)
+                       if part.first else None)
 
 # %% ../../nbs/book/10_workbook.ipynb #d2ef9292
-def _likeness(file, sheet, parts): # share of the expected formulas that a sheet has, in a sample
+# share of the expected formulas that a sheet has, in a sample
+def _likeness(file, sheet, parts):
     cells, want = file.cells(sheet), [pair for p in parts if p.first
                                       for pair in _cells_of(p)][::7]
     same = lambda at, text: at in cells and _squeeze(cells[at].typed or '') == text
@@ -276,10 +299,11 @@ def course_network(
 
 # %% ../../nbs/book/10_workbook.ipynb #495f5bd3
 _DIGESTS = { # of each row, then of each column, of each range
-    'input': ['81d281d281d281d281d281d281d2542aa86db0701b70dffbaf78af78a1a6b1b91b27c02c96534c0aea98373bb3e0e2f7d065'
-        '2546478081d281d281d27574a9f9570c84bea79bbb3a35124014006e8c9ec76fea635914e96bdb37b5d65a39'
-        'f95a717159df'
-        '81d281d281d281d281d281d2'],
+    'input': ['81d281d281d281d281d281d281d2542aa86db0701b70dffbaf78'
+              'af78a1a6b1b91b27c02c96534c0aea98373bb3e0e2f7d065'
+              '2546478081d281d281d27574a9f9570c84bea79bbb3a3512'
+              '4014006e8c9ec76fea635914e96bdb37b5d65a39'
+              'f95a717159df81d281d281d281d281d281d2'],
     'conv1 kernels': ['a4024dea3721527a4ab1527a',
         '527a527a527aa402e9133721'],
     'conv2 kernels': ['fa6e6a26c2fd0963b81baf19',
@@ -287,10 +311,10 @@ _DIGESTS = { # of each row, then of each column, of each range
         'ce3f5c0ebed4655c164f7016',
         '8202b8800cdf7cae977d4a00'],
     'dropout rate': ['fea0fea0'],
-    'dense weights': ['4ec95427e7f3311ad938dbfeb17ae08df4292a641f85f7f14dec3fe4069d78b75ecb5bb13ea407fd11d732e2'
-        '0e8f09bb7dd1',
-        'f0ba77c307ed8f3f3538656f9a75c9229550517cc0bb6a724789ca95d23401513391736fadda012122e401c4'
-        'c02b492f1fac']}
+    'dense weights': ['4ec95427e7f3311ad938dbfeb17ae08df4292a641f85f7f1'
+                      '4dec3fe4069d78b75ecb5bb13ea407fd11d732e20e8f09bb7dd1',
+                      'f0ba77c307ed8f3f3538656f9a75c9229550517cc0bb6a72'
+                      '4789ca95d23401513391736fadda012122e401c4c02b492f1fac']}
 
 # %% ../../nbs/book/10_workbook.ipynb #d82b64c1
 def _digest(row): # four hexadecimal digits for the numbers of a row or a column
@@ -318,9 +342,11 @@ def _input_problems(part, sheet, t): # cells of inputs that are not the course's
     return bad
 
 # %% ../../nbs/book/10_workbook.ipynb #8f9bf38c
-def _needs_array(text): return 'SUM(' in text # sums of products of ranges, but not SUMPRODUCT
+def _needs_array(text): # sums of products of ranges, but not SUMPRODUCT
+    return 'SUM(' in text
 
-def _formula_problems(file, sheet, part): # cells of a block whose formula is not the one that belongs there
+# cells of a block whose formula is not the one that belongs there
+def _formula_problems(file, sheet, part):
     bad = []
     for at, text in _cells_of(part):
         cell = file.cell(sheet, *at)
@@ -342,7 +368,8 @@ def _strays(file, sheet, parts): # numbers and formulas outside all blocks
                 bad)
 
 # %% ../../nbs/book/10_workbook.ipynb #6aabe261
-def _read_parts(source, sheet, parts): # (ranges, rows, columns) of each block, or why it cannot be read
+# (ranges, rows, columns) of each block, or why it cannot be read
+def _read_parts(source, sheet, parts):
     found = {}
     for p in parts:
         try: found[p.name] = numbers(source, [parse_area(r, sheet) for r in p.ranges],
@@ -351,9 +378,12 @@ def _read_parts(source, sheet, parts): # (ranges, rows, columns) of each block, 
     return found
 
 # %% ../../nbs/book/10_workbook.ipynb #046bf834
-def _expected(given, own): # what PyTorch computes from the inputs, and from the random numbers of one calculation
-    x, w1, w2, dense = (given[n] for n in ('input', 'conv1 kernels', 'conv2 kernels', 'dense weights'))
-    if 'random numbers' not in own: return course_network(x, w1[:, None], w2.reshape(2, 2, 3, 3), dense)
+# what PyTorch computes from the inputs, and from the random numbers of one calculation
+def _expected(given, own):
+    x, w1, w2, dense = (given[n] for n in ('input', 'conv1 kernels', 'conv2 kernels',
+                                           'dense weights'))
+    if 'random numbers' not in own:
+        return course_network(x, w1[:, None], w2.reshape(2, 2, 3, 3), dense)
     u = own['random numbers']
     mask = torch.where(u > given['dropout rate'] + 0.001, u, 0.)
     dropped = (mask == 0).sum((1, 2), keepdim=True).double()
@@ -364,7 +394,8 @@ def _expected(given, own): # what PyTorch computes from the inputs, and from the
                           mask) | drawn | counts
 
 # %% ../../nbs/book/10_workbook.ipynb #fcaa5c96
-def _differences(part, sheet, name, got, want, row): # compare a block of one calculation; the row keeps the worst cell
+# compare a block of one calculation; the row keeps the worst cell
+def _differences(part, sheet, name, got, want, row):
     if isinstance(got, str): return [f'{got} ({name})']
     want = want[part.name].reshape(got.shape)
     gap = ((got - want).abs() / (want.abs().max().item()
@@ -376,7 +407,8 @@ def _differences(part, sheet, name, got, want, row): # compare a block of one ca
                                  a.left + j * part.step)), gap[k, i, j].item()
     if worst >= row.diff: row.diff, row.worst = worst, where
     if worst <= 1e-12: return []
-    return [f'{name}, {where} is {got[k, i, j].item()!r}; PyTorch has {want[k, i, j].item()!r}']
+    return [f'{name}, {where} is {got[k, i, j].item()!r}; PyTorch has '
+            f'{want[k, i, j].item()!r}']
 
 # %% ../../nbs/book/10_workbook.ipynb #080889cd
 def _part_row(part, sheet): # the line of a block, before it is judged
@@ -389,12 +421,15 @@ def _part_row(part, sheet): # the line of a block, before it is judged
 
 def _judged(row, problems): # a row with its verdict
     row.ok = not problems
-    if problems: row.problem = problems[0] + (f' (and {len(problems) - 1} more)' if len(problems) > 1 else '')
+    if problems:
+        row.problem = (problems[0] + (f' (and {len(problems) - 1} more)'
+                                      if len(problems) > 1 else ''))
     if problems and row.diff == 0: row.diff = math.inf
     return row
 
 # %% ../../nbs/book/10_workbook.ipynb #6b0bf267
-def _calculations(file, engine, sheet, parts): # the two, with what PyTorch says; and why there are fewer
+# the two, with what PyTorch says; and why there are fewer
+def _calculations(file, engine, sheet, parts):
     saved, again = _read_parts(file, sheet, parts), _read_parts(engine, sheet, parts)
     broken = [p.name for p in parts if not p.first and isinstance(saved[p.name], str)]
     if broken: return saved, [], broken
@@ -408,12 +443,15 @@ def _course_rows(file, engine, sheet, parts): # a line for each block of one she
     (saved, pairs, broken), rows = _calculations(file, engine, sheet, parts), []
     for p in parts:
         row, bad, own = _part_row(p, sheet), [], saved[p.name]
-        if not p.first: bad = [own] if isinstance(own, str) else _input_problems(p, sheet, own)
+        if not p.first:
+            bad = [own] if isinstance(own, str) else _input_problems(p, sheet, own)
         else:
             bad = _formula_problems(file, sheet, p)
-            for name, got, want in pairs: bad += _differences(p, sheet, name, got[p.name], want, row)
+            for name, got, want in pairs:
+                bad += _differences(p, sheet, name, got[p.name], want, row)
             if not bad and isinstance(own, str): bad = [own]
-            if not bad and broken: bad = [f'cannot be computed, because of {broken[0]!r}']
+            if not bad and broken:
+                bad = [f'cannot be computed, because of {broken[0]!r}']
         rows.append(_judged(row, bad))
     return rows + [_strays(file, sheet, parts)]
 
@@ -421,10 +459,12 @@ def _course_rows(file, engine, sheet, parts): # a line for each block of one she
 def check_course_workbook(
     path:str|Path # the course's `conv-example.xlsx`
 )->Report: # a line for each block; false when one number or formula was changed
-    "Check every block of the course's workbook against PyTorch, as saved and as recalculated"
+    "Check each block of the course's workbook against PyTorch, saved and recalculated"
     file = open_workbook(path)
     found = find_course_sheets(file)
-    if not found: raise SheetError(f"{file.path}: none of its sheets is one of the course's workbook")
+    if not found:
+        raise SheetError(f"{file.path}: none of its sheets is one of the course's "
+                         "workbook")
     engine, rows = Engine(file), []
     for known, parts in COURSE.items():
         if known in found: rows += _course_rows(file, engine, found[known], parts)
@@ -433,10 +473,12 @@ def check_course_workbook(
     return Report(file.path, rows)
 
 # %% ../../nbs/book/10_workbook.ipynb #k665bef5
-def known_workbook(path): # 'lesson', 'course', or '' for any other workbook, or for a folder
+# 'lesson', 'course', or '' for any other workbook, or for a folder
+def _known_workbook(path):
     if not isinstance(path, XlsxFile) and Path(path).is_dir(): return ''
     file = open_workbook(path)
-    if 'contents' in file.sheets and file.cell('contents', 2, 2).value == TITLE: return 'lesson'
+    if 'contents' in file.sheets and file.cell('contents', 2, 2).value == TITLE:
+        return 'lesson'
     return 'course' if find_course_sheets(file) else ''
 
 # %% ../../nbs/book/10_workbook.ipynb #b665bef5
@@ -445,26 +487,31 @@ def check_workbook(
 )->Report: # a line for each block
     "Recognise a workbook and check it; raises `SheetError` when it is neither"
     file = open_workbook(path)
-    kind = known_workbook(file)
+    kind = _known_workbook(file)
     if kind == 'lesson': return check_lesson_workbook(file)
     if kind == 'course': return check_course_workbook(file)
-    raise SheetError(f"{file.path}: is neither the lesson's workbook nor the course's conv-example.xlsx; "
+    raise SheetError(f"{file.path}: is neither the lesson's workbook nor the course's "
+                     "conv-example.xlsx; "
                      f"its sheets are {', '.join(map(repr, file.sheets))}")
 
 # %% ../../nbs/book/10_workbook.ipynb #9063db0e
 def _parser():
     parser = argparse.ArgumentParser('ddl8-check',
                                      description=__doc__.partition('\n')[0])
-    parser.add_argument('path', nargs='?', help="any workbook, or a folder of them; a lesson8.xlsx and the course's "
-                                                "conv-example.xlsx are compared with PyTorch too; without a path, "
-                                                "the lesson's workbook is built and checked")
-    parser.add_argument('--save', metavar='PATH', help='where to keep the workbook that is built')
+    about = ("any workbook, or a folder of them; a lesson8.xlsx and the course's "
+             "conv-example.xlsx are compared with PyTorch too; without a path, the "
+             "lesson's "
+             "workbook is built and checked")
+    parser.add_argument('path', nargs='?', help=about)
+    parser.add_argument('--save', metavar='PATH',
+                        help='where to keep the workbook that is built')
     parser.add_argument('--json', action='store_true', help='print data for a program')
     return parser
 
 def _shown(report, as_json): # a report, as words or as data
     n_bad, n = sum(not r.ok for r in report.rows), len(report)
-    verdict = f'all {n} comparisons agree' if report else f'{n_bad} of {n} comparisons differ'
+    verdict = (f'all {n} comparisons agree' if report
+               else f'{n_bad} of {n} comparisons differ')
     if not as_json: return f'{report}\n{report.path.name}: {verdict}'
     rows = [{k: v if v != math.inf else None for k, v in vars(r).items()}
             for r in report.rows]
@@ -477,9 +524,12 @@ def main(
 )->int: # exit status: 0 all agree, 1 something differs, 2 unusable input
     "Run `ddl8-check`"
     args = _parser().parse_args(argv)
-    if args.path and args.save: _parser().error('--save is for the workbook that is built; leave the other path out')
+    if args.path and args.save:
+        _parser().error('--save is for the workbook that is built; leave the other '
+                        'path out')
     try:
-        if args.path and not known_workbook(args.path): return audit_command(args.path, args.json)
+        if args.path and not _known_workbook(args.path):
+            return audit_command(args.path, args.json)
         with tempfile.TemporaryDirectory() as folder:
             built = Path(args.save or Path(folder)/'lesson8.xlsx')
             report = check_workbook(args.path) if args.path else lesson_workbook(built)

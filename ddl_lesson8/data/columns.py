@@ -12,7 +12,7 @@ import math, re
 from pathlib import Path
 import numpy as np
 import torch
-from .files import read_values, write_values
+from .files import check_kinds, read_values, write_values
 from .frames import Column, Frame, as_frame, categories, check_columns, read_dates, warn_caller, with_columns
 
 # %% ../../nbs/data/04_columns.ipynb #ef62e58a
@@ -389,6 +389,14 @@ class _Cutting(_Applying): # read once, learn, apply, cut
         return {n: v for n, v in found.items() if v}
 
 # %% ../../nbs/data/04_columns.ipynb #0c9f0eba
+_NAME = (str, bool, int, float)
+_SAVED = dict(cat_names=[str], cont_names=[str], y_names=[str], y_kind=(None, str), classes=dict, numbers=dict, kinds=dict, y_classes=(None, [_NAME]))
+
+def _check_learned(prep): # from a file: classes and numbers of each column
+    for name in prep.cont_names: check_kinds(prep.numbers.get(name), dict(median=float, mean=float, std=float, flag=bool), f"column '{name}'")
+    for name in prep.all_cat_names: check_kinds(prep.classes.get(name), [_NAME], f"column '{name}'")
+    if any(told['std'] <= 0 for told in prep.numbers.values()): raise ValueError("this saved ColumnPrep has a column without a spread")
+
 class _Kept(_Cutting): # in a file
     def to_dict(self)->dict: # plain values
         "All that was learned"
@@ -403,8 +411,10 @@ class _Kept(_Cutting): # in a file
         "The reverse of `to_dict`; raise `ValueError` for anything else"
         if not isinstance(state, dict) or state.get('format') != 'ddl_lesson8 columns 2':
             raise ValueError("this is no saved ColumnPrep")
+        check_kinds(state, _SAVED, 'a saved ColumnPrep')
         prep = cls(state['cat_names'], state['cont_names'], state['y_names'], state['y_kind'])
         for name in ('classes', 'numbers', 'kinds', 'y_classes'): setattr(prep, name, state[name])
+        if prep.classes or prep.numbers: _check_learned(prep)
         return prep
 
     def save(self,

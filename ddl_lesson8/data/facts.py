@@ -12,6 +12,7 @@ import math
 from difflib import get_close_matches
 from numbers import Real
 import torch
+from .files import check_kinds
 
 # %% ../../nbs/data/05_facts.ipynb #70564602
 def _missing(v)->bool: return v is None or v != v
@@ -62,7 +63,10 @@ class _Columns: # what was learned of each column of a table
     def again(cls,
         columns:dict # of another encoder
     )->'TableEncoder': # the same
-        "Make an encoder from its columns"
+        "Make an encoder from its columns; `ValueError` where they are none"
+        for name, c in columns.items():
+            check_kinds(c, [float] if isinstance(c, tuple) else [str], f'column {name!r}')
+            if isinstance(c, tuple) and not (len(c) == 2 and c[1] > 0): raise ValueError(f"column {name!r} has no mean and spread: {c}")
         new = cls({})
         new.columns, new.n = columns, _width(columns)
         return new

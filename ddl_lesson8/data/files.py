@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/files.html.md"""
 __all__ = []
 
 # %% ../../nbs/data/00_files.ipynb #0e28a492
-import errno, glob, hashlib, io, itertools, json, os, re, socket, stat, threading, time
+import errno, glob, hashlib, io, itertools, json, math, os, re, socket, stat, threading, time, zipfile
 from collections import OrderedDict
 from pathlib import Path
 import torch
@@ -161,6 +161,11 @@ def _digest(f, size:int)->str: # of the first bytes of an open file
         size -= len(block)
     return found.hexdigest()
 
+def _as_large_as_it_looks(f, size:int)->bool: # an archive that is not packed, as PyTorch writes it
+    try:
+        with zipfile.ZipFile(f) as z: return sum(i.file_size for i in z.infolist()) <= size
+    except (zipfile.BadZipFile, ValueError, NotImplementedError): return True # `torch.load` says what is wrong with it
+
 def read_tensors(
     path:str|Path,  # a file written by `write_tensors`
     device='cpu',   # where the tensors go
@@ -177,7 +182,46 @@ def read_tensors(
         if size < 0 or not mark.startswith(_MARK): raise ValueError(f"{path.name} is not a {what}, or was cut: it has no checksum. Take another copy of the file")
         if mark != _MARK + _digest(f, size).encode():
             raise ValueError(f"{path.name} is damaged, its checksum is wrong: take another copy of the file")
+        if not _as_large_as_it_looks(f, size): raise ValueError(f"{path.name} unpacks to more than it holds, as no {what} does: take another copy of the file")
         f.seek(0)
         try: return torch.load(f, map_location=device, weights_only=True)
         except Exception as e:
             raise ValueError(f"{path.name} is not a {what}, or holds objects that could run code: {type(e).__name__}") from e
+
+# %% ../../nbs/data/00_files.ipynb #e0bca8ab
+def check_kinds(
+    value,    # plain values and tensors, from a file
+    kind,     # a type; a `torch.dtype` for tensors; a dict of kinds by name; [kind] for lists; a tuple: one of several; None
+    where:str # what it is, for the message
+): # nothing
+    "Raise `ValueError` naming what is of another kind; numbers are finite"
+    def wrong(): return ValueError(f"{where} is {_shown(value)}, which is not what it should be")
+    if isinstance(kind, tuple):
+        fits = [k for k in kind if _outside(value, k)]
+        if not fits: raise wrong()
+        return check_kinds(value, fits[0], where)
+    if not _outside(value, kind): raise wrong()
+    if isinstance(kind, dict):
+        for name, sub in kind.items(): check_kinds(value.get(name), sub, f'{where}, {name}')
+    if isinstance(kind, list) and not _all_plain(value, kind[0]):
+        for k, v in enumerate(value): check_kinds(v, kind[0], f'{where}, number {k + 1}')
+
+def _all_plain(values, kind)->bool: # the usual case of a long list, fast
+    types, kinds = set(map(type, values)), kind if isinstance(kind, tuple) else (kind,)
+    if kinds == (float,): return types <= {float, int} and all(map(math.isfinite, values))
+    return all(isinstance(k, type) for k in kinds) and types <= set(kinds) - {float}
+
+def _outside(value, kind)->bool: # does it look right from outside?
+    if isinstance(kind, torch.dtype): return isinstance(value, torch.Tensor) and value.dtype == kind
+    if isinstance(kind, dict): return isinstance(value, dict)
+    if isinstance(kind, list): return isinstance(value, (list, tuple))
+    if kind in (int, float):
+        real = isinstance(value, int if kind is int else (int, float))
+        return real and not isinstance(value, bool) and abs(value) < 1 << 63 # a NaN is not, either
+    return value is None if kind is None else isinstance(value, kind)
+
+def _shown(value)->str: # shortly
+    if isinstance(value, torch.Tensor): return f'a tensor {tuple(value.shape)} of {value.dtype}'
+    if isinstance(value, int) and abs(value) >> 63: return 'a very large number'
+    return f'{value!r:.60}' if isinstance(value, (str, int, float, type(None))) else f'a {type(value).__name__}'
+

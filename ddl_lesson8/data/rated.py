@@ -8,10 +8,11 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/rated.html.md"""
 __all__ = ['rated_items']
 
 # %% ../../nbs/data/05b_rated.ipynb #779ec057
-import json, os, shutil, tempfile
+import os, shutil, tempfile
 from pathlib import Path
 import numpy as np
 import torch
+from .files import read_values, write_values
 from .scan import ScannedRatings, _checksum, _verify
 
 # %% ../../nbs/data/05b_rated.ipynb #a0fa557f
@@ -53,7 +54,7 @@ def _write_lists(scanned, folder, most): # fill a folder
     counts.cumsum().tofile(folder/'starts.bin')
     sums = {name: _checksum(folder/name) for name in ('starts.bin', 'items.bin', 'trained.bin')}
     manifest = dict(version=1, scan=scanned.manifest['checksums'], pairs=int(counts.sum()), checksums=sums)
-    (folder/'manifest.json').write_text(json.dumps(manifest, indent=1) + '\n', encoding='utf-8')
+    write_values(folder/'manifest.json', manifest)
 
 # %% ../../nbs/data/05b_rated.ipynb #c415a6ca
 def rated_items(
@@ -71,11 +72,12 @@ def rated_items(
             except OSError: # another process was faster
                 if not _fits(folder, scanned): raise
         finally: shutil.rmtree(part, ignore_errors=True)
-    manifest = json.loads((folder/'manifest.json').read_text(encoding='utf-8'))
+    manifest = read_values(folder/'manifest.json')
     _verify(folder, manifest['checksums'])
     sizes = ('starts', scanned.n_users + 1, torch.int64), ('items', manifest['pairs'], torch.int32), ('trained', manifest['pairs'], torch.bool)
+    if any((folder/f'{name}.bin').stat().st_size != n * dtype.itemsize for name, n, dtype in sizes): raise ValueError(f"{folder} is damaged: its files are not as long as they should be; delete the folder, it will be made again")
     return tuple(torch.from_file(str(folder/f'{name}.bin'), shared=False, size=n, dtype=dtype) for name, n, dtype in sizes)
 
 def _fits(folder, scanned)->bool: # is it there, and of this scan?
-    try: return json.loads((folder/'manifest.json').read_text(encoding='utf-8'))['scan'] == scanned.manifest['checksums']
+    try: return read_values(folder/'manifest.json')['scan'] == scanned.manifest['checksums']
     except (FileNotFoundError, ValueError, KeyError, TypeError): return False

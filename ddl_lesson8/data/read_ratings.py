@@ -46,7 +46,9 @@ def _read_parquet(path:Path): # a data frame
         try: library = __import__(name, fromlist=['x'])
         except ImportError: continue
         try: return getattr(library, read)(path)
-        except Exception as e: raise ValueError(f"{path} is no whole Parquet file: {str(e)[:200]}") from None
+        except BaseException as e:
+            if not isinstance(e, Exception) and type(e).__name__ != 'PanicException': raise # an interrupt, say
+            raise ValueError(f"{path} is no whole Parquet file: {str(e)[:200]}") from None
     raise ModuleNotFoundError(f"to read {path.name}, a Parquet file, install polars or pyarrow: pip install polars")
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #124b75e5

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 import torch
-from .files import read_values, write_values
+from .files import check_kinds, read_values, write_values
 
 # %% ../../nbs/data/05_scan.ipynb #bea9d769
 _MIX = [np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)]
@@ -88,7 +88,7 @@ def _chosen(frame, names): # user, item, rating and perhaps timestamp, with thei
 
 def _refuse_gaps(frame): # rows without an id or without a finite rating, by number
     pl = _polars()
-    bad = pl.any_horizontal(pl.col('user', 'item', 'rating').is_null(), ~pl.col('rating').cast(pl.Float64).is_finite().fill_null(True))
+    bad = pl.any_horizontal(pl.col('user', 'item', 'rating').is_null(), ~pl.col('rating').cast(pl.Float32, strict=False).is_finite().fill_null(True))
     n = frame.select(bad.sum()).collect(engine='streaming').item()
     if not n: return
     row = frame.with_row_index('row').filter(bad).head(1).collect().row(0, named=True)
@@ -226,7 +226,29 @@ def _checksum(path)->int: # of a file, read in pieces
 def _verify(folder, checksums): # of each file, as they were when it was written
     for name, want in checksums.items():
         got = _checksum(folder/name)
-        if got != want: raise ValueError(f"{folder/name} is damaged: its checksum is {got:08x}, not {want:08x}; delete the folder and scan again")
+        if got != want: raise ValueError(f"{folder/name} is damaged: its checksum is {got:08x}, not {want}; delete the folder and scan again")
+
+def _check_rows(folder, manifest): # does each rating belong to a user and an item that are there?
+    for part, n in manifest['rows'].items():
+        for kind in ('user', 'item') if n else ():
+            rows, below = np.memmap(folder/f'{part}-{kind}.bin', np.int32, 'r'), manifest[f'n_{kind}s']
+            if not 0 <= rows.min() <= rows.max() < below: raise ValueError(f"{folder}: its ratings name {kind} {rows.max()}, counted from 0, of {below}; delete the folder and scan again")
+
+_MANIFEST = dict(version=int, settings=dict, rows=dict(train=int, valid=int), n_users=int, n_items=int, checksums=dict, tables=dict,
+                 ratings=dict) # what `check_kinds` asks of it
+
+def _check_manifest(folder, manifest): # does it describe the files of its folder?
+    what = f"{folder/'manifest.json'}"
+    check_kinds(manifest, _MANIFEST, what)
+    if manifest['ratings'] or manifest['rows']['train']: check_kinds(manifest['ratings'], dict(mean=float, low=float, high=float), what)
+    wanted = {f'{part}-{c}.bin': manifest['rows'][part] * np.dtype(kind).itemsize for part in ('train', 'valid') for c, kind in _COLUMNS.items()}
+    found, times = manifest['checksums'].keys() | manifest['tables'].keys(), {'train-timestamp.bin', 'valid-timestamp.bin'}
+    if found - times != wanted.keys() - times | {'users.parquet', 'items.parquet'}:
+        raise ValueError(f"{what} lists other files than `scan_ratings` writes: delete the folder and scan again")
+    for name in found:
+        if not (folder/name).is_file(): raise ValueError(f"{folder/name} is not there, so the scan is damaged: delete the folder and scan again")
+        size = (folder/name).stat().st_size
+        if wanted.get(name, size) != size: raise ValueError(f"{folder/name} is damaged: it has {size:,} bytes, not {wanted[name]:,}; delete the folder and scan again")
 
 # %% ../../nbs/data/05_scan.ipynb #09100a8d
 class _Mapped: # a folder of columns: how many rows, who, what, and one column at a time
@@ -237,8 +259,11 @@ class _Mapped: # a folder of columns: how many rows, who, what, and one column a
         self.folder = Path(folder)
         try: self.manifest = read_values(self.folder/'manifest.json', 'manifest of `scan_ratings`')
         except FileNotFoundError: raise FileNotFoundError(f"{self.folder}: no manifest.json; prepare it with `scan_ratings`") from None
+        _check_manifest(self.folder, self.manifest)
         self.n_users, self.n_items = self.manifest['n_users'], self.manifest['n_items']
-        if verify: _verify(self.folder, self.manifest['checksums'] | self.manifest['tables'])
+        if verify:
+            _verify(self.folder, self.manifest['checksums'] | self.manifest['tables'])
+            _check_rows(self.folder, self.manifest)
 
     def __len__(self)->int: return sum(self.manifest['rows'].values())
     def __repr__(self)->str:
@@ -369,6 +394,9 @@ def scan_ratings(
         shutil.rmtree(part/'source', ignore_errors=True) # copies of what was fetched
         if (folder/'manifest.json').exists(): shutil.rmtree(folder)
         os.rename(part, folder)
-    except _polars().exceptions.PolarsError as e: raise ValueError(f"{path} cannot be read: {str(e).splitlines()[0]}") from None
+    except (_polars().exceptions.PolarsError, _polars().exceptions.PanicException) as e: raise ValueError(f"{path} cannot be read: {str(e).splitlines()[0]:.300}") from None
+    except OSError as e: # of polars, which finds less in the file than it says
+        if e.errno is None: raise ValueError(f"{path} cannot be read: {e}") from None
+        raise
     finally: shutil.rmtree(part, ignore_errors=True)
     return ScannedRatings(folder, verify=False)

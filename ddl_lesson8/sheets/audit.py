@@ -16,7 +16,8 @@ from typing import NamedTuple
 import torch
 from .address import Area, SheetError, html_table
 from .engine import Engine
-from .module import SheetModule, _python
+from .module import SheetModule
+from .results import _python
 from .package import BROKEN
 from .xlsx import ErrorValue, open_workbook
 

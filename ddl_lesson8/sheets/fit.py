@@ -12,138 +12,160 @@ import math
 from typing import NamedTuple
 import numpy as np
 import torch
-from fastcore.basics import patch
 from .solver import Fit, Rows, _adam, _lbfgs, search_within
 from .address import SheetError, quote_sheet
 
-# %% ../../nbs/sheets/11c_fit.ipynb #81513f99
-class Fitting:
-    "What a workbook as a module does when it fits"
-
 # %% ../../nbs/sheets/11c_fit.ipynb #7d1bbb9f
-@patch
-def _solver(self:Fitting, sheet=None): # settings of the Solver, with the sheet
-    found = self.file.solver
-    if sheet in self.file.solver_trouble or not found and self.file.solver_trouble:
-        raise SheetError(self.file.solver_trouble.get(sheet)
-                         or next(iter(self.file.solver_trouble.values())))
-    if not found:
-        raise SheetError(f"{self.path}: has no Solver settings; name an objective")
-    if sheet is None:
-        aims = [s for s in found if found[s].objective] or list(found)
-        sheet = self.file.active_sheet if self.file.active_sheet in aims else aims[0]
-    if sheet not in found:
-        raise SheetError(f"{self.path}: sheet {sheet!r} has no Solver settings; these "
-                         f"have: {', '.join(found)}")
-    if sheet in self.solver_trouble: raise SheetError(f"{self.solver_trouble[sheet]} "
-                                                      "(in the Solver's settings)")
-    if found[sheet].objective: return sheet, found[sheet]
-    raise SheetError(f"{self.path}: the Solver settings of sheet {sheet!r} have no "
-                     "objective; name one")
+class _Settings:
+    "The Solver's settings in the file"
+    def _solver(self, sheet=None): # settings of the Solver, with the sheet
+        found = self.file.solver
+        if sheet in self.file.solver_trouble or not found and self.file.solver_trouble:
+            raise SheetError(self.file.solver_trouble.get(sheet)
+                             or next(iter(self.file.solver_trouble.values())))
+        if not found:
+            raise SheetError(f"{self.path}: has no Solver settings; name an objective")
+        if sheet is None:
+            aims = [s for s in found if found[s].objective] or list(found)
+            active = self.file.active_sheet
+            sheet = active if active in aims else aims[0]
+        if sheet not in found:
+            raise SheetError(f"{self.path}: sheet {sheet!r} has no Solver settings; "
+                             f"these have: {', '.join(found)}")
+        if sheet in self.solver_trouble:
+            raise SheetError(f"{self.solver_trouble[sheet]} (in the Solver's settings)")
+        if found[sheet].objective: return sheet, found[sheet]
+        raise SheetError(f"{self.path}: the Solver settings of sheet {sheet!r} have no "
+                         "objective; name one")
 
-@patch
-def _on(self:Fitting, where, sheet): # the areas of an address on the Solver's sheet
-    text = str(where).removeprefix('=')
-    complete = '!' in text or text.upper() in {n for _, n in self.file.names}
-    return self.find(text if complete else f'{quote_sheet(sheet)}!{text}')[0]
+    def _on(self, where, sheet): # the areas of an address on the Solver's sheet
+        text = str(where).removeprefix('=')
+        complete = '!' in text or text.upper() in {n for _, n in self.file.names}
+        try: return self.find(text if complete else f'{quote_sheet(sheet)}!{text}')[0]
+        except SheetError:
+            raise SheetError(f"{self.path}: {str(where)!r} names no cells, where the "
+                             "Solver or a constraint wants some; a limit is a number, "
+                             "a cell or a range") from None
+
+    def _one_cell(self, objective): # a sum of several is another question
+        n = sum(a.shape[0] * a.shape[1] for a in self.find(objective)[0])
+        if n != 1:
+            raise SheetError(f"{self.path}: the objective {objective} has {n} cells; "
+                             "name one cell, or give a function of the sheets")
 
 # %% ../../nbs/sheets/11c_fit.ipynb #137e715a
+class _Limits(_Settings):
+    "The right side of a constraint"
+    # a number, numbers in cells, or a list of areas that move with what changes
+    def _limit(self, right, sheet):
+        try: number = float(right)
+        except (TypeError, ValueError): areas = self._on(right, sheet)
+        else:
+            if math.isfinite(number): return number
+            raise SheetError(f"{self.path}: a constraint has the limit {right}, no "
+                             "number")
+        plan = self.plan(())
+        ids = [plan.index.windows(a.sheet, [a.top], [a.left], *a.shape) for a in areas]
+        moves = any(bool(plan.downstream()[i].any()) for i in ids)
+        moves = moves or any(p.sheet == a.sheet and p.meets(a) for a in areas
+                             for p in self.areas.values())
+        if moves or len(areas) > 1: return areas
+        return self.forward(want=areas)[areas[0]].detach()
+
+    def _parts(self, areas, limit, name): # a limit for each area: its share of them
+        if not torch.is_tensor(limit) or limit.numel() == 1: return [limit] * len(areas)
+        sizes = [a.shape[0] * a.shape[1] for a in areas]
+        if sum(sizes) != limit.numel():
+            raise SheetError(f"{self.path}: {name}: {sum(sizes)} cells have "
+                             f"{limit.numel()} limits")
+        shares = limit.flatten().split(sizes)
+        return [v.reshape(a.shape) for v, a in zip(shares, areas)]
+
+# %% ../../nbs/sheets/11c_fit.ipynb #4ed54fa0
+def _covers(p, a): # does an area hold all of another?
+    return (p.sheet == a.sheet and p.top <= a.top and p.left <= a.left
+            and a.bottom <= p.bottom and a.right <= p.right)
+
+# %% ../../nbs/sheets/11c_fit.ipynb #a1e6a42c
 class _Wishes(NamedTuple): # what constraints ask for
     bounds: list  # pairs of an area that changes and (low, high)
     whole: list   # areas that change, in whole numbers
     rows: list    # (areas, operator, areas or number) of computed cells
 
-@patch
-# constraints, sorted into bounds, whole numbers and the rest
-def _wishes(self:Fitting, constraints, sheet):
-    out = _Wishes([], [], [])
-    for left, op, right in constraints:
-        areas = self._on(left, sheet)
-        own = all(any(_covers(p, a) for p in self.areas.values()) for a in areas)
-        if op == 'dif' or op in ('int', 'bin') and not own:
-            raise SheetError(f"{self.path}: the Solver's constraint {left} {op} is not "
-                             "supported"
-                             + (' for a cell that does not change' if op != 'dif'
-                                else ''))
-        if op in ('int', 'bin'): out.whole.extend(areas)
-        if op == 'bin': out.bounds.extend((a, (0., 1.)) for a in areas)
-        if op in ('int', 'bin'): continue
-        limit = self._limit(right, sheet)
-        if own and not isinstance(limit, list):
-            out.bounds.extend((a, (limit if op != '<=' else -math.inf,
-                                   limit if op != '>=' else math.inf)) for a in areas)
-        else: out.rows.append((areas, op, limit, f'{left} {op} {right}'))
-    return out
-
-# %% ../../nbs/sheets/11c_fit.ipynb #a1e6a42c
-@patch
-# a number, numbers in cells, or a list of areas that move with the cells that change
-def _limit(self:Fitting, right, sheet):
-    try: return float(right)
-    except (TypeError, ValueError): areas = self._on(right, sheet)
-    plan = self.plan(())
-    moves = (any(bool(plan.downstream()[plan.index.windows(a.sheet, [a.top], [a.left],
-                                                           *a.shape)].any())
-                 for a in areas))
-    moves = moves or any(p.sheet == a.sheet and p.meets(a) for a in areas
-                         for p in self.areas.values())
-    return (areas if moves or len(areas) > 1
-            else self.forward(want=areas)[areas[0]].detach())
-
-def _covers(p, a): # does an area hold all of another?
-    return (p.sheet == a.sheet and p.top <= a.top and p.left <= a.left
-            and a.bottom <= p.bottom and a.right <= p.right)
+class _Sorting(_Limits):
+    "What constraints ask for"
+    def _wishes(self, constraints, sheet): # sorted into bounds, whole numbers, the rest
+        out = _Wishes([], [], [])
+        for left, op, right in constraints:
+            areas = self._on(left, sheet)
+            own = all(any(_covers(p, a) for p in self.areas.values()) for a in areas)
+            if op == 'dif' or op in ('int', 'bin') and not own:
+                why = '' if op == 'dif' else ' for a cell that does not change'
+                raise SheetError(f"{self.path}: the Solver's constraint {left} {op} is "
+                                 f"not supported{why}")
+            if op in ('int', 'bin'): out.whole.extend(areas)
+            if op == 'bin': out.bounds.extend((a, (0., 1.)) for a in areas)
+            if op in ('int', 'bin'): continue
+            limit = self._limit(right, sheet)
+            name = f'{left} {op} {right}'
+            if own and not isinstance(limit, list):
+                for a, v in zip(areas, self._parts(areas, limit, name)):
+                    out.bounds.append((a, (v if op != '<=' else -math.inf,
+                                           v if op != '>=' else math.inf)))
+            else: out.rows.append((areas, op, limit, name))
+        return out
 
 # %% ../../nbs/sheets/11c_fit.ipynb #a060f57c
-@patch
-def _chosen(self:Fitting, parameters): # keys of the parameters to change
-    keys = list(self.areas)
-    if parameters is not None:
-        areas = self.find(parameters)[0]
-        lost = [a for a in areas if a not in self.areas.values()]
-        if lost:
-            raise SheetError(f"{self.path}: {lost[0]} is no parameter; load the "
-                             f"workbook with parameters=[..., {str(lost[0])!r}]")
-        keys = [k for k, a in self.areas.items() if a in areas]
-    if keys: return keys
-    raise SheetError(f"{self.path}: there is nothing to fit; load the workbook with "
-                     "parameters=[...]")
+class _Chosen(_Sorting):
+    "Which parameters change, and a bound that is given for one"
+    def _chosen(self, parameters): # keys of the parameters to change
+        keys = list(self.areas)
+        if parameters is not None:
+            areas = self.find(parameters)[0]
+            lost = [a for a in areas if a not in self.areas.values()]
+            if lost:
+                raise SheetError(f"{self.path}: {lost[0]} is no parameter; load the "
+                                 f"workbook with parameters=[..., {str(lost[0])!r}]")
+            keys = [k for k, a in self.areas.items() if a in areas]
+        if keys: return keys
+        raise SheetError(f"{self.path}: there is nothing to fit; load the workbook "
+                         "with parameters=[...]")
 
-@patch
-def _pair(self:Fitting, where, bound): # a lower and an upper bound
-    if not isinstance(bound, (tuple, list)) or len(bound) != 2:
-        raise SheetError(f"{self.path}: the bounds of {where!r} are {bound!r}; give a "
-                         "pair (lowest, highest)")
-    return tuple(end if b is None else b for b,
-                 end in zip(bound, (-math.inf, math.inf)))
+    def _pair(self, where, bound): # a lower and an upper bound
+        if not isinstance(bound, (tuple, list)) or len(bound) != 2:
+            raise SheetError(f"{self.path}: the bounds of {where!r} are {bound!r}; "
+                             "give a pair (lowest, highest)")
+        ends = zip(bound, (-math.inf, math.inf))
+        return tuple(end if b is None else b for b, end in ends)
 
 # %% ../../nbs/sheets/11c_fit.ipynb #73c9161b
-@patch
-# lowest and highest value of each number, flat
-def _limits(self:Fitting, keys, bounds, nonnegative):
-    low, high = ({k: torch.full_like(getattr(self, k), v, requires_grad=False)
-                  for k in keys}
-                 for v in (-math.inf, math.inf))
-    for area, (lo, hi) in bounds:
-        met = [k for k in keys
-               if self.areas[k].sheet == area.sheet and self.areas[k].meets(area)]
-        if not met: raise SheetError(f"{self.path}: {area} has a bound, and is not "
-                                     "among the cells that change")
-        for k in met:
-            p = self.areas[k]
-            rows = slice(max(0, area.top - p.top),
-                         min(area.bottom, p.bottom) - p.top + 1)
-            cols = slice(max(0, area.left - p.left),
-                         min(area.right, p.right) - p.left + 1)
-            low[k][rows, cols] = torch.maximum(low[k][rows, cols],
-                                               torch.as_tensor(lo).to(low[k]))
-            high[k][rows, cols] = torch.minimum(high[k][rows, cols],
-                                                torch.as_tensor(hi).to(low[k]))
-    low, high = (torch.cat([d[k].flatten() for k in keys]) for d in (low, high))
-    if nonnegative: low = torch.where(low.isinf(), 0., low)
-    if not (low > high).any(): return low, high
-    raise SheetError(f"{self.path}: a lower bound of {float(low[low > high][0]):g} "
-                     f"lies above its upper bound of {float(high[low > high][0]):g}")
+def _shared(p, area): # rows and columns of a parameter that an area meets
+    rows = slice(max(0, area.top - p.top), min(area.bottom, p.bottom) - p.top + 1)
+    return rows, slice(max(0, area.left - p.left),
+                       min(area.right, p.right) - p.left + 1)
+
+class _Bounded(_Chosen):
+    "Bounds of each number that changes"
+    def _limits(self, keys, bounds, nonnegative): # least and most of each number, flat
+        low, high = ({k: torch.full_like(getattr(self, k), v, requires_grad=False)
+                      for k in keys} for v in (-math.inf, math.inf))
+        for area, (lo, hi) in bounds:
+            met = [k for k in keys
+                   if self.areas[k].sheet == area.sheet and self.areas[k].meets(area)]
+            if not met:
+                raise SheetError(f"{self.path}: {area} has a bound, and is not among "
+                                 "the cells that change")
+            for k in met:
+                at = _shared(self.areas[k], area)
+                lo, hi = (torch.as_tensor(v).to(low[k]) for v in (lo, hi))
+                low[k][at] = torch.maximum(low[k][at], lo)
+                high[k][at] = torch.minimum(high[k][at], hi)
+        low, high = (torch.cat([d[k].flatten() for k in keys]) for d in (low, high))
+        if nonnegative: low = torch.where(low.isinf(), 0., low)
+        if not (low > high).any(): return low, high
+        worst = [float(t[low > high][0]) for t in (low, high)]
+        raise SheetError(f"{self.path}: a lower bound of {worst[0]:g} lies above its "
+                         f"upper bound of {worst[1]:g}")
 
 # %% ../../nbs/sheets/11c_fit.ipynb #ac2263a4
 class _Loss:
@@ -176,15 +198,15 @@ class _Loss:
             raise SheetError(f"{self.module.path}: {self.objective!r} does not depend "
                              "on the parameters")
         grads = torch.autograd.grad(f, self.tensors, allow_unused=True)
-        grads = [torch.zeros_like(p) if g is None else g for p,
-                 g in zip(self.tensors, grads)]
+        grads = [torch.zeros_like(p) if g is None else g
+                 for p, g in zip(self.tensors, grads)]
         return f.item(), torch.cat([g.flatten() for g in grads])
 
 # %% ../../nbs/sheets/11c_fit.ipynb #12so0001
 def _rows_of(loss, kept): # `Rows` of the constraints of computed cells
     module = loss.module
-    want = [a for left, _, right,
-            _ in kept for a in left + (right if isinstance(right, list) else [])]
+    want = [a for left, _, right, _ in kept
+            for a in left + (right if isinstance(right, list) else [])]
     def at(x):
         loss.set_to(x)
         sheets, parts = module(loss.inputs, want=want), []
@@ -199,8 +221,8 @@ def _rows_of(loss, kept): # `Rows` of the constraints of computed cells
         values = torch.cat(parts)
         slopes = torch.stack([_slope(v, loss.tensors) for v in values])
         return values.detach().double().cpu(), slopes.double().cpu()
-    counts = [(op, name, sum(a.shape[0] * a.shape[1] for a in left)) for left, op, _,
-              name in kept]
+    counts = [(op, name, sum(a.shape[0] * a.shape[1] for a in left))
+              for left, op, _, name in kept]
     ends = lambda free: np.array([-math.inf if op == free == '<=' else math.inf
                                   if op == free == '>=' else 0.
                                   for op, _, k in counts for _ in range(k)])
@@ -213,83 +235,105 @@ def _slope(v, tensors): # of one number, flat
         return torch.zeros(sum(p.numel() for p in tensors), dtype=v.dtype,
                            device=v.device)
     grads = torch.autograd.grad(v, tensors, retain_graph=True, allow_unused=True)
-    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p,
-                      g in zip(tensors, grads)])
+    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten()
+                      for p, g in zip(tensors, grads)])
 
 # %% ../../nbs/sheets/11c_fit.ipynb #f164803d
-@patch
-# fit with constraints or whole numbers
-def _search_within(self:Fitting, loss, wishes, keys, start, limits, steps, tol):
-    none = (Rows(lambda x: (torch.zeros(0, dtype=torch.float64),
-                            torch.zeros(0, len(start), dtype=torch.float64)),
-                 *[np.zeros(0)] * 2, []))
-    rows = _rows_of(loss, wishes.rows) if wishes.rows else none
-    marks = self._limits(keys, [(a, (1., 1.)) for a in wishes.whole], False)[0] == 1
-    cpu = lambda v: v.detach().double().cpu()
-    x, low, high = (cpu(v) for v in (start.clamp(*limits), *limits))
-    def at(x, strict=False): f, slope = loss(x.to(start), strict); return f, cpu(slope)
-    aim = (_Loss(self, loss.objective, keys, 'min', None, loss.inputs)
-           if loss.goal == 'value' else None)
-    straight = (None if aim is None
-                else lambda x, strict=False: (lambda f, s: (f,
-                                                            cpu(s)))(*aim(x.to(start),
-                                                                          strict)))
-    try:
-        return search_within(at, rows, x, low, high, marks.cpu().numpy(), steps, tol,
-                             straight, loss.target if aim else None)
-    except SheetError as e:
-        raise SheetError(str(e) if str(self.path) in str(e)
-                         else f"{self.path}: {e}") from None
+def _no_rows(n): # of n numbers
+    slopes = torch.zeros(0, n, dtype=torch.float64)
+    return Rows(lambda x: (slopes[:, 0], slopes), np.zeros(0), np.zeros(0), [])
+
+class _Constrained(_Bounded):
+    "A search with constraints"
+    # fit with constraints or whole numbers
+    def _search_within(self, loss, wishes, keys, start, limits, steps, tol):
+        rows = _rows_of(loss, wishes.rows) if wishes.rows else _no_rows(len(start))
+        marks = self._limits(keys, [(a, (1., 1.)) for a in wishes.whole], False)[0] == 1
+        cpu = lambda v: v.detach().double().cpu()
+        x, low, high = (cpu(v) for v in (start.clamp(*limits), *limits))
+        def on_cpu(loss): # as a function of numbers in double precision
+            def at(x, strict=False):
+                f, slope = loss(x.to(start), strict)
+                return f, cpu(slope)
+            return at
+        straight, target = None, None
+        if loss.goal == 'value': # the objective itself may be straight
+            aim = _Loss(self, loss.objective, keys, 'min', None, loss.inputs)
+            straight, target = on_cpu(aim), loss.target
+        try:
+            return search_within(on_cpu(loss), rows, x, low, high, marks.cpu().numpy(),
+                                 steps, tol, straight, target)
+        except SheetError as e:
+            raise SheetError(str(e) if str(self.path) in str(e)
+                             else f"{self.path}: {e}") from None
+
+# %% ../../nbs/sheets/11c_fit.ipynb #818dce99
+class _Task(NamedTuple): # what is to be done
+    objective: object  # a cell, or a function
+    parameters: object # as in `fit`
+    goal: str
+    target: object     # None, or the value that is the goal
+    wishes: _Wishes
+    nonnegative: bool  # is what has no lower bound to stay at 0 or above?
+
+class _Tasks(_Constrained):
+    "A task from what is asked, or from the Solver's settings"
+    def _task(self, objective, parameters, optimizer, goal, target, bounds,
+              constraints, sheet):
+        wishes = [_Wishes([(a, self._pair(w, b)) for w, b in (bounds or {}).items()
+                           for a in self.find(w)[0]], [], [])]
+        nonnegative = False
+        if objective is None:
+            sheet, s = self._solver(sheet)
+            objective = ','.join(map(str, self._on(s.objective, sheet)))
+            parameters = parameters or [str(a) for w in s.adjustable
+                                        for a in self._on(w, sheet)]
+            wishes.append(self._wishes(s.constraints, sheet))
+            goal, target, nonnegative = s.goal, s.value, s.nonnegative
+        if goal not in ('min', 'max', 'value') or optimizer not in ('lbfgs', 'adam'):
+            raise SheetError(f"goal={goal!r}, optimizer={optimizer!r}: use 'min', "
+                             "'max' or 'value', and 'lbfgs' or 'adam'")
+        if not callable(objective): self._one_cell(objective)
+        wishes.append(self._wishes(constraints, sheet or self.default_sheet()))
+        wishes = _Wishes(*(sum(parts, []) for parts in zip(*wishes)))
+        return _Task(objective, parameters, goal, target, wishes, nonnegative)
 
 # %% ../../nbs/sheets/11c_fit.ipynb #13d6af36
-@patch
-def fit(self:Fitting,
-    # a cell, or a function of `Sheets` that returns one number; None: the Solver's
-    # settings
-    objective=None,
-    parameters=None,        # ranges or names of the parameters to change; all when None
-    optimizer:str='lbfgs',  # or 'adam'
-    steps:int=200,          # at most
-    lr:float=0.01,          # of Adam
-    goal:str='min',         # 'min', 'max', or 'value'
-    target:float|None=None, # the value, where that is the goal
-    bounds:dict|None=None,  # (lowest, highest) by range; None for no limit on that side
-    # as in `forward`; with a batch, the mean of the objective counts
-    inputs:dict|None=None,
-    tol:float=1e-9,         # L-BFGS stops where no slope is steeper
-    # (cells, '<=', '=', '>=', 'int' or 'bin', cells or a number), as in Excel's Solver
-    constraints=(),
-    # whose settings of the Solver count, where several sheets have some
-    sheet:str|None=None
-)->Fit: # what was reached; after an error the parameters are as they were
-    "Change the parameters until the objective is least, largest, or nearest to a value"
-    limits, nonnegative = [(a, self._pair(w, b)) for w,
-                           b in (bounds or {}).items() for a in self.find(w)[0]], False
-    wishes = _Wishes([], [], [])
-    if objective is None:
-        sheet, s = self._solver(sheet)
-        objective, goal, target = str(self._on(s.objective, sheet)[0]), s.goal, s.value
-        parameters = parameters or [str(a) for w in s.adjustable
-                                    for a in self._on(w, sheet)]
-        wishes, nonnegative = self._wishes(s.constraints, sheet), s.nonnegative
-    if goal not in ('min', 'max', 'value') or optimizer not in ('lbfgs', 'adam'):
-        raise SheetError(f"goal={goal!r}, optimizer={optimizer!r}: use 'min', 'max' or "
-                         "'value', and 'lbfgs' or 'adam'")
-    more = self._wishes(constraints, sheet or self.default_sheet())
-    wishes = _Wishes(*(a + b for a, b in zip(wishes, more)))
-    keys = self._chosen(parameters)
-    limits = self._limits(keys, limits + wishes.bounds, nonnegative)
-    loss = _Loss(self, objective, keys, goal, target, inputs)
-    start = torch.cat([p.detach().flatten() for p in loss.tensors])
-    try:
-        if wishes.rows or wishes.whole:
-            x, history, converged = self._search_within(loss, wishes, keys, start,
-                                                        limits, steps, tol)
-        else:
-            search, last = (_lbfgs, tol) if optimizer == 'lbfgs' else (_adam, lr)
-            x, history, converged = search(loss, start.clamp(*limits), *limits, steps,
-                                           last)
-    except BaseException: loss.set_to(start); raise
-    x = x.to(start)
-    loss.set_to(x)
-    return Fit(float(loss.value().detach()), history, len(history) - 1, converged)
+class Fitting(_Tasks):
+    "What a workbook as a module does when it fits"
+    def fit(self,
+        objective=None,         # a cell, or a function of `Sheets`; None: the Solver's
+        parameters=None,        # ranges or names of those to change; all when None
+        optimizer:str='lbfgs',  # or 'adam'
+        steps:int=200,          # at most
+        lr:float=0.01,          # of Adam
+        goal:str='min',         # 'min', 'max', or 'value'
+        target:float|None=None, # the value, where that is the goal
+        bounds:dict|None=None,  # (lowest, highest) by range; None for no limit there
+        inputs:dict|None=None,  # as in `forward`; of a batch, the mean counts
+        tol:float=1e-9,         # L-BFGS stops where no slope is steeper
+        constraints=(),         # (cells, operator, cells or number), as in the Solver
+        sheet:str|None=None     # whose Solver settings count, where several have some
+    )->Fit: # what was reached; after an error the parameters are as they were
+        "Change parameters until the objective is least, largest, or nearest to a value"
+        task = self._task(objective, parameters, optimizer, goal, target, bounds,
+                          constraints, sheet)
+        wishes, keys = task.wishes, self._chosen(task.parameters)
+        limits = self._limits(keys, wishes.bounds, task.nonnegative)
+        loss = _Loss(self, task.objective, keys, task.goal, task.target, inputs)
+        start = torch.cat([p.detach().flatten() for p in loss.tensors])
+        try:
+            if wishes.rows or wishes.whole:
+                x, history, converged = self._search_within(loss, wishes, keys, start,
+                                                            limits, steps, tol)
+            else:
+                search, last = (_lbfgs, tol) if optimizer == 'lbfgs' else (_adam, lr)
+                x, history, converged = search(loss, start.clamp(*limits), *limits,
+                                               steps, last)
+        except BaseException: loss.set_to(start); raise
+        x = x.to(start)
+        loss.set_to(x)
+        value, aim = float(loss.value().detach()), task.target or 0.
+        # no slope may lead further, and the value may still be out of reach
+        missed = task.goal == 'value' and abs(value - aim) > 1e-4 * (1 + abs(aim))
+        return Fit(value, history, len(history) - 1, converged and not missed)

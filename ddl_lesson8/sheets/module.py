@@ -13,14 +13,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-import numpy as np
 import torch
-from fastcore.basics import patch
 from torch import nn
-from .formulas import (Call, Chain, Empty, Fault, Ref, children,
+from .formulas import (Call, Chain, Empty, Ref, children,
                                          parse_formula)
-from .values import (BLANK, FAULT, LOST, NUMBER, TEXT, Cells, Texts,
-                                       common_shape, decode, encode)
+from .values import (BLANK, NUMBER, Cells, Texts,
+                                       common_shape, encode)
 from .groups import (CLOCK, RANDOM, Names, Unread, address, calls_in,
                                        check_supported, in_cell,
                                        read_families, unsupported)
@@ -29,116 +27,404 @@ from .keep import Helper, engine_agrees
 from .work import MAX_WORK, Work
 from .fit import Fitting
 from .plan import Plan, Run, compute_steps
+from .results import Sheets, _python
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area
 from .package import stamp
-from .xlsx import ErrorValue, read_xlsx
+from .xlsx import read_xlsx
 from .rewrite import rewrite_xlsx
 
-# %% ../../nbs/sheets/12_module.ipynb #af032d69
-class Sheets:
-    "A computed workbook: read ranges from it"
-    def __init__(self,
-        module,    # the `SheetModule`
-        plan:Plan, # by which it was computed
-        store:list, # of `Cells`: the results of all steps
-        failed:dict # message by (sheet, row, column) of what could not be computed
-    ): self.module, self.plan, self.store, self.failed = module, plan, store, failed
+# %% ../../nbs/sheets/12_module.ipynb #ee12087e
+_ANYWHERE = {'INDIRECT', 'GETPIVOTDATA'} # functions that may look at any cell
+_UNSTEADY = {'INFO', 'CELL'} # functions that depend on where a workbook is opened
+
+class _Families(nn.Module):
+    "Sorts the formulas of a workbook out"
+    # a family with its names replaced; why its saved results are kept, or None
+    def _sort_out(self, f):
+        row, col = int(f.rows[0]), int(f.cols[0])
+        trouble = None if self.unknown == 'refuse' else []
+        if f.kind == 'table' and trouble is not None:
+            return f._replace(tree=Empty()), Kept('a what-if table', None, True)
+        if isinstance(f.tree, Unread):
+            return f._replace(tree=Empty()), Kept(f.tree.why, None, True)
+        with in_cell(self.path, f.sheet, row, col):
+            f = f._replace(tree=self.names.resolve(f.tree, f.sheet, row, col,
+                                                   trouble=trouble))
+        calls = calls_in(f.tree)
+        moving = calls & (CLOCK | (RANDOM if self.rand == 'frozen' else set()))
+        if trouble: return f, Kept(trouble[0], None)
+        if moving: return f, Kept(min(moving), None)
+        why = unsupported(f.tree) if self.unknown == 'keep' else None
+        if why and calls & _ANYWHERE: return f, Kept(min(calls & _ANYWHERE), None, True)
+        if not why: return f, None
+        return f, Kept(why, None if calls & (RANDOM | _UNSTEADY) else f.tree)
+
+# %% ../../nbs/sheets/12_module.ipynb #33683e7e
+class _Groups(_Families):
+    "Groups of a family, with their windows"
+    def _bind(self, f, kept): # its groups
+        # no name that a formula can have: only its ranges count
+        if kept: f = f._replace(tree=Call('\0SEES', (f.tree,)))
+        try:
+            with in_cell(self.path, f.sheet, f.rows[0], f.cols[0]):
+                groups = list(bind_family(f))
+        except SheetError as e:
+            if self.unknown == 'refuse' or kept and not children(f.tree): raise
+            kept, f = (Kept(kept.why if kept else str(e), None, True),
+                       f._replace(tree=Call('\0SEES', ())))
+            groups = list(bind_family(f))
+        return [replace(g, kept=kept) for g in groups] if kept else groups
+
+# %% ../../nbs/sheets/12_module.ipynb #d71845e1
+def _warn_of_long_numbers(path, found):
+    long = [(key, x) for key, (x, kind) in found.items()
+            if kind == NUMBER and x == round(x)
+            and float(torch.tensor(x, dtype=torch.float32)) != x]
+    if long:
+        warnings.warn(f"{path}: {address(*long[0][0])} holds {long[0][1]:.0f}, and "
+                      f"{len(long) - 1} more cells hold whole numbers, that float32 "
+                      "rounds: lookups may find other rows. Use float64", stacklevel=4)
+
+# %% ../../nbs/sheets/12_module.ipynb #8bf26d2a
+class _Constants(_Groups):
+    "What the file holds in its cells"
+    def _read_constants(self, dtype): # all cells that are not computed
+        # what spills fills cells without formulas
+        computed, found = filled(g for g in self.groups if g.size != (1, 1)), {}
+        for sheet in self.file.sheets.values():
+            for (row, col), cell in sheet.cells.items():
+                key = sheet.name, row, col
+                # saved results too: each keeps its number
+                if type(cell.value) is str: self.texts.id(cell.value)
+                if key in computed or cell.formula is not None or cell.value is None:
+                    continue
+                found[key] = encode(cell.value, self.texts)
+        self.constants = {key: k for k, key in enumerate(found)}
+        numbers, kinds = zip(*found.values()) if found else ([0.], [BLANK])
+        if dtype == torch.float32: _warn_of_long_numbers(self.path, found)
+        numbers = torch.tensor(numbers, dtype=torch.float64).to(dtype)
+        kinds = torch.tensor(kinds, dtype=torch.int8)
+        self.register_buffer('numbers', numbers, persistent=False)
+        self.register_buffer('kinds', kinds, persistent=False)
+
+    def _saved(self, sheet, row, col): # number and kind; None where no result was saved
+        held = self.file.sheets.get(sheet)
+        cell = held.cells.get((row, col)) if held else None
+        if cell is None: return 0., BLANK
+        return None if cell.value is None else encode(cell.value, self.texts)
+
+# %% ../../nbs/sheets/12_module.ipynb #89fef10a
+_MAX_PLANS = 32 # kept for later, of different choices of inputs
+
+class _Plans(_Constants):
+    "Orders of computation"
+    def plan(self, given): # the order of computation when these areas are given
+        given = (*self.areas.values(), *given)
+        if given not in self.plans:
+            if len(self.plans) == _MAX_PLANS: self.plans.pop(next(iter(self.plans)))
+            self.plans[given] = Plan(self.path, self.constants, self.groups, given,
+                                     self.file.iterate or self.unknown)
+        return self.plans[given]
+
+# %% ../../nbs/sheets/12_module.ipynb #9fe6e648
+class _References(_Plans):
+    "What a reference means, and what to say where it means nothing"
+    def _area(self, ref): # a whole column or row ends with the sheet
+        top, left, bottom, right = ref.at(1, 1)
+        rows, cols = sorted((top, bottom)), sorted((left, right))
+        last = self.plan(()).index.last
+        return Area(ref.sheet, rows[0], cols[0],
+                    min(rows[1], last[0]) if rows == [1, MAX_ROWS] else rows[1],
+                    min(cols[1], last[1]) if cols == [1, MAX_COLS] else cols[1])
+
+    def _suggestion(self, where): # help for a wrong name
+        sheet, bang, _ = where.rpartition('!')
+        words = list(self.file.sheets) if bang else [k for _, k in self.file.names]
+        close = difflib.get_close_matches(sheet.strip("'") if bang else where.upper(),
+                                          words, 1, 0.5)
+        return (f"; did you mean {close[0]!r}?" if close
+                else f"; the sheets are {', '.join(self.file.sheets)}")
+
+# %% ../../nbs/sheets/12_module.ipynb #4feaf116
+class _Places(_References):
+    "Where a range lies that is asked for"
+    def find(self,
+        where # a range, a cell or a name as text; an `Area`; a block; several of such
+    )->tuple: # list of `Area`, and whether it is one cell that was named as a cell
+        "Where something lies; raises `SheetError` where it is no range"
+        if isinstance(where, Area): return [where], False
+        if hasattr(where, 'ranges'): return [parse_area(a) for a in where.ranges], False
+        if isinstance(where, Iterable) and not isinstance(where, (str, torch.Tensor)):
+            return [a for w in where for a in self.find(w)[0]], False
+        if not isinstance(where, str):
+            raise SheetError(f"{self.path}: {where!r} is no range; write one such as "
+                             "'conv1!A1:Z26'")
+        try:
+            tree = parse_formula(where.strip())
+            tree = self.names.resolve(tree, self.default_sheet(), 1, 1)
+        except SheetError as e:
+            raise SheetError(f"{self.path}: {where!r}: {e}") from None
+        several = isinstance(tree, Chain) and set(tree.ops) == {','}
+        terms = tree.terms if several else (tree,)
+        if not all(isinstance(t, Ref) for t in terms):
+            raise SheetError(f"{self.path}: {where!r} is no range, and no name of "
+                             f"one{self._suggestion(where)}")
+        areas = [self._area(t) for t in terms]
+        return areas, len(areas) == 1 and areas[0].shape == (1, 1) and ':' not in where
+
+    def default_sheet(self)->str: # its name
+        "The sheet of a range that names none: the one that Excel shows first"
+        return self.file.active_sheet or next(iter(self.file.sheets))
+
+# %% ../../nbs/sheets/12_module.ipynb #259b4759
+_MAX_PARAMETERS = 1_000_000 # cells of one
+
+class _Parameter(_Places):
+    "A parameter in the place of a range"
+    def _make_parameter(self, area):
+        if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
+            raise SheetError(f"{self.path}: {area} is a parameter already")
+        if area.shape[0] * area.shape[1] > _MAX_PARAMETERS:
+            raise SheetError(f"{self.path}: {area} has more than {_MAX_PARAMETERS:,} "
+                             "cells, the most that one parameter may have")
+        numbers = torch.tensor([self._start(area.sheet, *at) for at in area.cells()],
+                               dtype=torch.float64)
+        key = str(area).replace('.', '_') # names of parameters have no dots
+        while key in self.areas: key += '_'
+        numbers = numbers.reshape(area.shape).to(self.numbers)
+        self.register_parameter(key, nn.Parameter(numbers))
+        self.areas[key] = area
+
+    def _start(self, sheet, row, col): # the number in a cell that becomes a parameter
+        cell = self.file.sheets[sheet].cells.get((row, col))
+        if cell is None or cell.formula is None and cell.value is None: return 0.
+        if cell.formula is None and type(cell.value) in (int, float):
+            return float(cell.value)
+        what = (repr(cell.value) if cell.formula is None
+                else f'the formula ={cell.formula[:40]}')
+        raise SheetError(f"{self.path}: {address(sheet, row, col)} holds {what}; a "
+                         "parameter must be a number")
+
+# %% ../../nbs/sheets/12_module.ipynb #e9f8dfe1
+class _Parameters(_Parameter):
+    "The parameters of a workbook"
+    def _make_parameters(self, wanted): # a parameter for each range
+        if wanted is not None:
+            return [self._make_parameter(area) for area in self.find(wanted)[0]]
+        # left behind, they may name what is no number any more
+        for sheet, settings in self.file.solver.items():
+            try: # all, before the first changes the plan
+                areas = [a for w in settings.adjustable for a in self._on(w, sheet)]
+                for area in areas:
+                    if area not in self.areas.values(): self._make_parameter(area)
+            except SheetError as e: self.solver_trouble[sheet] = str(e)
+
+    def parameter(self,
+        where # the range of a parameter, or the defined name of one
+    )->nn.Parameter: # (rows, columns)
+        "The parameter that stands in a range"
+        areas = self.find(where)[0]
+        found = [getattr(self, k) for k, a in self.areas.items() if a in areas]
+        if len(found) == 1 and len(areas) == 1: return found[0]
+        known = ', '.join(map(str, self.areas.values())) or 'none'
+        raise SheetError(f"{self.path}: {where!r} is {len(areas)} ranges, {len(found)} "
+                         f"of them parameters; the parameters are {known}")
+
+# %% ../../nbs/sheets/12_module.ipynb #a6df5a0d
+class _Inputs(_Parameters):
+    "What is given from outside"
+    def _shaped(self, area, where, value): # an input as (..., rows * columns)
+        try:
+            like = self.numbers
+            t = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+        except (TypeError, ValueError, RuntimeError):
+            raise SheetError(f"{self.path}: {where!r} is given {value!r:.80}, which is "
+                             "no tensor of numbers") from None
+        if area.shape == (1, 1) and t.shape[-2:] != (1, 1): t = t[..., None, None]
+        if t.dim() == 1 and 1 in area.shape and len(t) == max(area.shape):
+            t = t.reshape(area.shape)
+        if t.shape[-2:] == area.shape: return t.flatten(-2)
+        rows, cols = area.shape
+        raise SheetError(f"{self.path}: {where!r} has {rows} x {cols} cells, and its "
+                         f"tensor the shape {tuple(t.shape)}")
+
+    def _inputs(self, inputs): # areas and their tensors
+        areas, tensors = [], []
+        if inputs is not None and not isinstance(inputs, dict):
+            raise SheetError(f"{self.path}: inputs are a dict, tensors by range, not a "
+                             f"{type(inputs).__name__}")
+        for where, value in (inputs or {}).items():
+            found = self.find(where)[0]
+            if len(found) != 1:
+                raise SheetError(f"{self.path}: {where!r} is {len(found)} ranges; give "
+                                 "each its own tensor")
+            if any(a.sheet == found[0].sheet and a.meets(found[0]) for a in areas):
+                raise SheetError(f"{self.path}: the inputs overlap at {found[0]}")
+            areas.append(found[0])
+            tensors.append(self._shaped(found[0], where, value))
+        return areas, tensors
+
+# %% ../../nbs/sheets/12_module.ipynb #ce9ae3aa
+class _Starting(_Inputs):
+    "The beginning of a pass"
+    def _batch(self, plan, given): # the batch dimensions of all that is given
+        for area, t in zip(plan.given, given):
+            if not bool(t.detach().isfinite().all()):
+                raise SheetError(f"{self.path}: {area} is given a number that is not "
+                                 "finite")
+        try: return common_shape((), *(t.shape[:-1] for t in given))
+        except ValueError:
+            shapes = ', '.join(str(tuple(t.shape[:-1])) for t in given if t.dim() > 1)
+            raise SheetError(f"{self.path}: the batch dimensions of the inputs do not "
+                             f"fit: {shapes}") from None
+
+    def _start_run(self, plan, given): # a store with the constants and what is given
+        if self.numbers.dtype not in (torch.float32, torch.float64):
+            raise SheetError(f"{self.path}: numbers of type {self.numbers.dtype} "
+                             "cannot hold a workbook; use float32 or float64")
+        pick = torch.as_tensor(plan.constants.clip(min=0), device=self.numbers.device)
+        num, kind = self.numbers[pick], self.kinds[pick]
+        num[0], kind[0] = 0., BLANK
+        batch = self._batch(plan, given)
+        texts = Texts(self.texts) # texts that are made in this pass go with it
+        store = ([Cells(num, kind, texts=texts)] + [Cells(t) for t in given]
+                 + [None] * len(plan.steps))
+        return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts,
+                   saved=self._saved, sheets=self.file.sheets,
+                   strict=self.unknown == 'refuse', spilled=self.names.spilled,
+                   work=Work(self.path, self.max_work), helper=self.helper)
+
+# %% ../../nbs/sheets/12_module.ipynb #7b344161
+class _Passes(_Starting):
+    "One pass through the workbook after the other"
+    def forward(self,
+        inputs:dict|None=None, # tensors by range, (..., rows, columns)
+        want=None              # compute only what these ranges need; None: everything
+    )->Sheets: # the computed workbook
+        "Compute the workbook; inputs replace what stands in their cells, formulas too"
+        areas, tensors = self._inputs(inputs)
+        plan = self.plan(areas)
+        given = [getattr(self, k).flatten() for k in self.areas] + tensors
+        run = self._start_run(plan, given)
+        steps = (range(len(plan.steps)) if want is None
+                 else plan.wanted(self.find(want)[0]))
+        self._check_fed([plan.steps[k].group for k in steps])
+        compute_steps(plan, steps, run)
+        return Sheets(self, plan, run.store, run.failed)
+
+    def _check_fed(self, groups): # must random cells be given?
+        if self.rand != 'fed': return
+        for g in groups:
+            if calls_in(g.tree) & RANDOM:
+                raise SheetError(f"{self.path}: {g.address()} is random and was not "
+                                 "given; with rand='fed' it must be among the inputs")
 
     def __getitem__(self,
-        where # a range such as 'conv1!A1:Z26', a cell, a defined name, or an `Area`
-    # (..., rows, columns), in the graph; without rows and columns for one cell
-    )->torch.Tensor:
-        "Numbers of a range; raises `SheetError` where a text or an error stands"
-        areas, single = self.module.find(where)
-        parts = [self._numbers(a) for a in areas]
-        if len({p.shape[-2:] for p in parts}) > 1:
-            raise SheetError(f"{self.module.path}: {where!r} has ranges of different "
-                             f"sizes: {', '.join(map(str, areas))}")
-        lead = common_shape(*(p.shape[:-2] for p in parts))
-        out = (parts[0] if len(parts) == 1
-               else torch.stack([p.expand(lead + p.shape[-2:]) for p in parts], -3))
-        return out[..., 0, 0] if single else out
+        where # as in `Sheets`
+    )->torch.Tensor: # (rows, columns), in the graph; () for one cell
+        "Compute what a range needs, and read it"
+        return self.forward(want=where)[where]
 
     def values(self,
-        where # a range, a cell, a defined name, or an `Area`
-    # list of rows of floats, texts, truth values, `ErrorValue`s and None; one value for
-    # one cell; a list for a batch
-    ):
-        "What stands in a range, whatever it is"
-        areas, single = self.module.find(where)
-        if len(areas) > 1: return [self.values(a) for a in areas]
-        x = self.cells(areas[0]).map(lambda t: t[..., 0, 0, 0] if single
-                                     else t[..., 0, :, :])
-        return _python(x.num.tolist(), x.full_kind().tolist(), x.texts)
+        where # as in `Sheets`
+    ): # list of rows of Python values; one value for one cell
+        "Compute what a range needs, and read it, whatever it is"
+        return self.forward(want=where).values(where)
 
-# %% ../../nbs/sheets/12_module.ipynb #f274fad6
-def _python(num, kind, texts): # numbers, or lists of them inside each other
-    if isinstance(num, list): return [_python(*p, texts) for p in zip(num, kind)]
-    value = decode(num, kind, texts)
-    return ErrorValue(value.value) if isinstance(value, Fault) else value
+# %% ../../nbs/sheets/12_module.ipynb #f016cffc
+class Frozen(NamedTuple):
+    "A formula that is not computed here"
+    cell: str     # its address
+    formula: str  # as it stands there
+    function: str # what is not computed
 
-# %% ../../nbs/sheets/12_module.ipynb #47b59205
-@patch
-def cells(self:Sheets,
-    area:Area # what to read
-)->Cells: # (..., 1, rows, columns)
-    "Numbers and kinds of a range; raises `SheetError` where it was not computed"
-    reader = self.plan.area_reader(area)
-    if any(self.store[s] is None for s in reader.segments):
-        raise SheetError(f"{self.module.path}: {area} was not asked for in `want`")
-    x = reader.read(self.store)
-    if self.failed and x.kind is not None: self._refuse_lost(area, x)
-    return x
+# %% ../../nbs/sheets/12_module.ipynb #9430dc28
+class _Ways(_Passes):
+    "How each cell gets its value"
+    def how(self,
+        cell:str # a cell, as in a formula
+    )->str: # 'tensor', 'engine', 'frozen', 'parameter', 'constant' or 'blank'
+        "How a cell gets its value"
+        area = self.find(cell)[0][0]
+        row, col = area.top, area.left
+        if any(p.sheet == area.sheet and p.meets(Area(area.sheet, row, col, row, col))
+               for p in self.areas.values()):
+            return 'parameter'
+        for step in self.plan(()).steps:
+            g = step.group
+            if g.sheet != area.sheet: continue
+            down, right = row - g.rows, col - g.cols
+            mine = (0 <= down) & (down < g.size[0]) & (0 <= right) & (right < g.size[1])
+            if mine.any(): return self._way(step)[int(mine.argmax())]
+        return 'constant' if (area.sheet, row, col) in self.constants else 'blank'
 
-# %% ../../nbs/sheets/12_module.ipynb #c048e844
-@patch
-def _refuse_lost(self:Sheets, area, x): # what could not be computed, or depends on it
-    lost = ((x.kind == FAULT) & (x.num.detach() == LOST)).expand(x.size)
-    if not lost.any(): return
-    at = lost.nonzero()[0].tolist()
-    row, col = area.top + at[-2], area.left + at[-1]
-    if (area.sheet, row, col) in self.failed:
-        raise SheetError(self.failed[area.sheet, row, col])
-    index = self.plan.index
-    of = {int(index.of(s, np.array(r), np.array(c))): m for (s, r, c),
-          m in self.failed.items()}
-    found = self.plan.origins(int(index.of(area.sheet, np.array(row), np.array(col))),
-                              list(of))
-    message = of[found[0]] if found else next(iter(self.failed.values()))
-    raise SheetError(f"{self.module.path}: {address(area.sheet, row, col)} depends on "
-                     "a cell that cannot be computed: "
-                     f"{message.removeprefix(f'{self.module.path}: ')}")
+    def _way(self, step): # how each formula of a step gets its value
+        if step.group.kept is None: return ['tensor'] * len(step.group.rows)
+        run = Run([], self.numbers.new_zeros(()), texts=self.texts, saved=self._saved,
+                  helper=self.helper)
+        return ['engine' if ok else 'frozen' for ok in engine_agrees(step, run)]
 
-# %% ../../nbs/sheets/12_module.ipynb #1993c2a8
-@patch
-# raises where a formula of a group could not be computed
-def all_computed(self:Sheets, group):
-    for row, col in zip(group.rows.tolist(), group.cols.tolist()):
-        self.cells(Area(group.sheet, row, col, row + group.size[0] - 1,
-                        col + group.size[1] - 1))
+    @property
+    def frozen(self)->list: # of `Frozen`
+        "Formulas that keep their saved results, as nothing here computes them"
+        out = []
+        for step in self.plan(()).steps:
+            g = step.group
+            if g.kept is None: continue
+            for row, col, way in zip(g.rows.tolist(), g.cols.tolist(), self._way(step)):
+                formula = '=' + self.file.sheets[g.sheet].cells[row, col].formula
+                if way == 'frozen':
+                    out.append(Frozen(address(g.sheet, row, col), formula, g.kept.why))
+        return out
 
-# %% ../../nbs/sheets/12_module.ipynb #6785d925
-@patch
-def _numbers(self:Sheets, area): # (..., rows, columns)
-    x = self.cells(area)
-    if x.kind is not None:
-        bad = (x.full_kind() == TEXT) | (x.full_kind() == FAULT)
-        if bool(bad.any()): self._refuse(area, x, bad.nonzero()[0].tolist())
-    return x.num[..., 0, :, :]
+# %% ../../nbs/sheets/12_module.ipynb #aa7b8312
+def _results(sheets): # value by (sheet, row, column) of all cells with formulas
+    out = {}
+    for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:]):
+        if sheets.failed: sheets.all_computed(step.group)
+        g, (h, w) = step.group, step.group.size
+        pairs = zip(x.num.detach().tolist(), x.full_kind().tolist())
+        places = ((g.sheet, r + i, c + j)
+                  for r, c in zip(g.rows.tolist(), g.cols.tolist())
+                  for i in range(h) for j in range(w))
+        out.update((at, _python(*p, x.texts)) for at, p in zip(places, pairs))
+    return out
 
-@patch
-def _refuse(self:Sheets, area, x, at): # what stands there is no number
-    value = decode(x.num.expand(x.size)[tuple(at)], x.full_kind()[tuple(at)], x.texts)
-    what = (f'the error {value.value}' if isinstance(value, Fault)
-            else f'the text {value[:40]!r}')
-    batch = f' (element {at[:-3]} of the batch)' if at[:-3] else ''
-    cell = address(area.sheet, area.top + at[-2], area.left + at[-1])
-    raise SheetError(f"{self.module.path}: {cell} holds {what} where a number should "
-                     f"be{batch}")
+class _Saving(_Ways):
+    "Write back what was learned"
+    def save(self,
+        path,                  # where to; may be the workbook itself
+        inputs:dict|None=None  # as in `forward`, without a batch; written too
+    )->Path: # the workbook
+        "Write the parameters and the recalculated results into a copy of the workbook"
+        if stamp(self.source) != self.stamp:
+            raise SheetError(f"{self.path} has changed or gone since it was opened; "
+                             "load it again")
+        areas, tensors = self._inputs(inputs)
+        if any(t.dim() > 1 for t in tensors):
+            raise SheetError(f"{self.path}: a workbook holds no batch; give one input "
+                             "at a time")
+        with torch.no_grad(): values = _results(self.forward(inputs))
+        parameters = [(a, getattr(self, k).detach()) for k, a in self.areas.items()]
+        for area, t in parameters + list(zip(areas, tensors)):
+            values |= {(area.sheet, *at): v
+                       for at, v in zip(area.cells(), t.flatten().tolist())}
+        written = rewrite_xlsx(self.source, path, values)
+        if Path(path).absolute() == self.source: self.stamp = stamp(self.source)
+        return written
 
-# %% ../../nbs/sheets/12_module.ipynb #0fa306f0
-class SheetModule(Fitting, nn.Module):
-    "A workbook as a module"
+# %% ../../nbs/sheets/12_module.ipynb #ccac34db
+def _check_options(dtype, rand, unknown):
+    if unknown not in ('keep', 'refuse'):
+        raise SheetError(f"unknown={unknown!r}: use 'keep' or 'refuse'")
+    if rand not in ('frozen', 'seed', 'fed'):
+        raise SheetError(f"rand={rand!r}: use 'frozen', 'seed' or 'fed'")
+    if dtype not in (torch.float32, torch.float64):
+        raise SheetError(f"dtype={dtype!r} cannot hold a workbook; use "
+                         "torch.float32 or torch.float64")
+
+class _Opened(Fitting, _Saving):
+    "A workbook that is ready to be computed"
     def __init__(self,
         file,                # `XlsxFile`
         parameters=None,     # as in `load`
@@ -149,13 +435,7 @@ class SheetModule(Fitting, nn.Module):
         max_work=MAX_WORK    # as in `load`
     ):
         super().__init__()
-        if unknown not in ('keep', 'refuse'):
-            raise SheetError(f"unknown={unknown!r}: use 'keep' or 'refuse'")
-        if rand not in ('frozen', 'seed', 'fed'):
-            raise SheetError(f"rand={rand!r}: use 'frozen', 'seed' or 'fed'")
-        if dtype not in (torch.float32, torch.float64):
-            raise SheetError(f"dtype={dtype!r} cannot hold a workbook; use "
-                             "torch.float32 or torch.float64")
+        _check_options(dtype, rand, unknown)
         self.file, self.path, self.rand, self.seed = file, file.path, rand, int(seed)
         self.source = Path(file.path).absolute()
         self.names, self.stamp = Names(file), stamp(self.source)
@@ -166,27 +446,26 @@ class SheetModule(Fitting, nn.Module):
                       for f in read_families(file, unknown == 'refuse')]
         if unknown == 'refuse':
             check_supported(file.path, [f for f, kept in sorted_out if kept is None])
-        self.groups = list(merge_groups(g for f,
-                                        kept in sorted_out
+        self.groups = list(merge_groups(g for f, kept in sorted_out
                                         for g in self._bind(f, kept)))
         self._read_constants(dtype)
         self._make_parameters(parameters)
         self.plan(()) # finds circles
 
+    def __getstate__(self): # for copies and pickles
+        return {**self.__dict__, 'plans': {}}
+
+# %% ../../nbs/sheets/12_module.ipynb #354b9a28
+class SheetModule(_Opened):
+    "A workbook as a module"
     @classmethod
     def load(cls,
         path,                # a workbook, .xlsx or .xlsm
-        # ranges or defined names of cells to train, [] for none; None: those of Excel's
-        # Solver
-        parameters=None,
+        parameters=None,     # ranges or names to train; None: those of Excel's Solver
         dtype=torch.float64, # of all numbers; `torch.float32` is the other choice
-        # random cells: 'frozen' keeps saved results, 'seed' draws, 'fed' wants them as
-        # inputs
-        rand='frozen',
+        rand='frozen',       # keep saved numbers; 'seed': draw; 'fed': inputs give them
         seed=0,              # of the random numbers
-        # formulas that are not computed here: 'keep' their saved results, or 'refuse'
-        # the workbook
-        unknown='keep',
+        unknown='keep',      # what is not computed keeps its result; 'refuse': an error
         max_work=MAX_WORK    # numbers that one pass may make; more are refused
     )->'SheetModule': # with one `nn.Parameter` for each range
         "Read a workbook; `how` and `frozen` say what is not computed here"
@@ -195,402 +474,9 @@ class SheetModule(Fitting, nn.Module):
         file = read_xlsx(path, outside='refuse' if unknown == 'refuse' else 'keep')
         return cls(file, parameters, dtype, rand, seed, unknown, max_work)
 
-# %% ../../nbs/sheets/12_module.ipynb #c8497c87
-@patch
-def extra_repr(self:SheetModule)->str: # inside the parentheses of its text
-    "Formulas, groups and parameters"
-    n = sum(len(g.rows) for g in self.groups)
-    parameters = ', '.join(map(str, self.areas.values())) or 'none'
-    return (f"{Path(self.path).name}: {n:,} formulas in {len(self.groups)} groups; "
-            f"parameters {parameters}")
-
-# %% ../../nbs/sheets/12_module.ipynb #b04a0d2f
-@patch
-# a family with its names replaced; why its saved results are kept, or None
-def _sort_out(self:SheetModule, f):
-    row, col, trouble = (int(f.rows[0]), int(f.cols[0]),
-                         None if self.unknown == 'refuse' else [])
-    if f.kind == 'table' and trouble is not None:
-        return f._replace(tree=Empty()), Kept('a what-if table', None, True)
-    if isinstance(f.tree, Unread):
-        return f._replace(tree=Empty()), Kept(f.tree.why, None, True)
-    with in_cell(self.path, f.sheet, row, col):
-        f = f._replace(tree=self.names.resolve(f.tree, f.sheet, row, col,
-                                               trouble=trouble))
-    calls = calls_in(f.tree)
-    moving = calls & (CLOCK | (RANDOM if self.rand == 'frozen' else set()))
-    if trouble: return f, Kept(trouble[0], None)
-    if moving: return f, Kept(min(moving), None)
-    why = unsupported(f.tree) if self.unknown == 'keep' else None
-    if why and calls & _ANYWHERE: return f, Kept(min(calls & _ANYWHERE), None, True)
-    return (f, Kept(why, None if calls & (RANDOM | _UNSTEADY) else f.tree) if why
-            else None)
-
-_ANYWHERE = {'INDIRECT', 'GETPIVOTDATA'} # functions that may look at any cell
-_UNSTEADY = {'INFO', 'CELL'} # functions that depend on where a workbook is opened
-
-# %% ../../nbs/sheets/12_module.ipynb #33683e7e
-@patch
-def _bind(self:SheetModule, f, kept): # its groups
-    # no name that a formula can have: only its ranges count
-    if kept: f = f._replace(tree=Call('\0SEES', (f.tree,)))
-    try:
-        with in_cell(self.path, f.sheet, f.rows[0], f.cols[0]):
-            groups = list(bind_family(f))
-    except SheetError as e:
-        if self.unknown == 'refuse' or kept and not children(f.tree): raise
-        kept, f = (Kept(kept.why if kept else str(e), None, True),
-                   f._replace(tree=Call('\0SEES', ())))
-        groups = list(bind_family(f))
-    return [replace(g, kept=kept) for g in groups] if kept else groups
-
-# %% ../../nbs/sheets/12_module.ipynb #e1d07bed
-@patch
-# numbers and kinds of all cells that are not computed
-def _read_constants(self:SheetModule, dtype):
-    # what spills fills cells without formulas
-    computed, found = filled(g for g in self.groups if g.size != (1, 1)), {}
-    for sheet in self.file.sheets.values():
-        for (row, col), cell in sheet.cells.items():
-            key = sheet.name, row, col
-            # saved results too: each keeps its number
-            if type(cell.value) is str: self.texts.id(cell.value)
-            if key in computed or cell.formula is not None or cell.value is None:
-                continue
-            found[key] = encode(cell.value, self.texts)
-    self.constants = {key: k for k, key in enumerate(found)}
-    numbers, kinds = zip(*found.values()) if found else ([0.], [BLANK])
-    if dtype == torch.float32: _warn_of_long_numbers(self.path, found)
-    self.register_buffer('numbers', torch.tensor(numbers,
-                                                 dtype=torch.float64).to(dtype),
-                         persistent=False)
-    self.register_buffer('kinds', torch.tensor(kinds, dtype=torch.int8),
-                         persistent=False)
-
-# %% ../../nbs/sheets/12_module.ipynb #0c356c6a
-def _warn_of_long_numbers(path, found):
-    long = [(key, x) for key,
-            (x, kind) in found.items() if kind == NUMBER and x == round(x)
-            and float(torch.tensor(x, dtype=torch.float32)) != x]
-    if long:
-        warnings.warn(f"{path}: {address(*long[0][0])} holds {long[0][1]:.0f}, and "
-                      f"{len(long) - 1} more cells hold whole numbers, that float32 "
-                      "rounds: lookups may find other rows. Use float64", stacklevel=4)
-
-@patch
-def __getstate__(self:SheetModule): # for copies and pickles
-    return {**self.__dict__, 'plans': {}}
-
-# %% ../../nbs/sheets/12_module.ipynb #8ced8f64
-@patch
-def find(self:SheetModule,
-    # a range, a cell or a defined name as text; an `Area`; a block of this library; or
-    # several of such
-    where
-)->tuple: # list of `Area`, and whether it is one cell that was named as a cell
-    "Where something lies; raises `SheetError` where it is no range"
-    if isinstance(where, Area): return [where], False
-    if hasattr(where, 'ranges'): return [parse_area(a) for a in where.ranges], False
-    if isinstance(where, Iterable) and not isinstance(where, (str, torch.Tensor)):
-        return [a for w in where for a in self.find(w)[0]], False
-    if not isinstance(where, str):
-        raise SheetError(f"{self.path}: {where!r} is no range; write one such as "
-                         "'conv1!A1:Z26'")
-    try:
-        tree = self.names.resolve(parse_formula(where.strip()), self.default_sheet(), 1,
-                                  1)
-    except SheetError as e: raise SheetError(f"{self.path}: {where!r}: {e}") from None
-    terms = (tree.terms if isinstance(tree, Chain) and set(tree.ops) == {','}
-             else (tree,))
-    if not all(isinstance(t, Ref) for t in terms):
-        raise SheetError(f"{self.path}: {where!r} is no range, and no name of "
-                         f"one{self._suggestion(where)}")
-    areas = [self._area(t) for t in terms]
-    return areas, len(areas) == 1 and areas[0].shape == (1, 1) and ':' not in where
-
-@patch
-def default_sheet(self:SheetModule)->str: # its name
-    "The sheet of a range that names none: the one that Excel shows first"
-    return self.file.active_sheet or next(iter(self.file.sheets))
-
-# %% ../../nbs/sheets/12_module.ipynb #9ed71cb7
-@patch
-def _area(self:SheetModule, ref): # a whole column or row ends with the sheet
-    top, left, bottom, right = ref.at(1, 1)
-    rows, cols, last = (sorted((top, bottom)), sorted((left, right)),
-                        self.plan(()).index.last)
-    return Area(ref.sheet, rows[0], cols[0],
-                min(rows[1], last[0]) if rows == [1, MAX_ROWS] else rows[1],
-                min(cols[1], last[1]) if cols == [1, MAX_COLS] else cols[1])
-
-@patch
-def _suggestion(self:SheetModule, where): # help for a wrong name
-    sheet, bang, _ = where.rpartition('!')
-    words = list(self.file.sheets) if bang else [k for _, k in self.file.names]
-    close = difflib.get_close_matches(sheet.strip("'") if bang else where.upper(),
-                                      words, 1, 0.5)
-    return (f"; did you mean {close[0]!r}?" if close
-            else f"; the sheets are {', '.join(self.file.sheets)}")
-
-# %% ../../nbs/sheets/12_module.ipynb #6498d0ff
-_MAX_PARAMETERS = 1_000_000 # cells of one
-
-@patch
-def _make_parameters(self:SheetModule, wanted): # a parameter for each range
-    if wanted is not None:
-        return [self._make_parameter(area) for area in self.find(wanted)[0]]
-    # left behind, they may name what is no number any more
-    for sheet, settings in self.file.solver.items():
-        try:
-            # all, before the first changes the plan
-            areas = [a for w in settings.adjustable for a in self._on(w, sheet)]
-            for area in areas:
-                if area not in self.areas.values(): self._make_parameter(area)
-        except SheetError as e: self.solver_trouble[sheet] = str(e)
-
-# %% ../../nbs/sheets/12_module.ipynb #7316093b
-@patch
-def _make_parameter(self:SheetModule, area):
-    if any(a.meets(area) and a.sheet == area.sheet for a in self.areas.values()):
-        raise SheetError(f"{self.path}: {area} is a parameter already")
-    if area.shape[0] * area.shape[1] > _MAX_PARAMETERS:
-        raise SheetError(f"{self.path}: {area} has more than {_MAX_PARAMETERS:,} "
-                         "cells, the most that one parameter may have")
-    numbers = torch.tensor([self._start(area.sheet, *at) for at in area.cells()],
-                           dtype=torch.float64)
-    key = str(area).replace('.', '_') # names of parameters have no dots
-    while key in self.areas: key += '_'
-    numbers = numbers.reshape(area.shape).to(self.numbers)
-    self.register_parameter(key, nn.Parameter(numbers))
-    self.areas[key] = area
-
-@patch
-# the number in a cell that becomes a parameter
-def _start(self:SheetModule, sheet, row, col):
-    cell = self.file.sheets[sheet].cells.get((row, col))
-    if cell is None or cell.formula is None and cell.value is None: return 0.
-    if cell.formula is None and type(cell.value) in (int, float):
-        return float(cell.value)
-    what = (repr(cell.value) if cell.formula is None
-            else f'the formula ={cell.formula[:40]}')
-    raise SheetError(f"{self.path}: {address(sheet, row, col)} holds {what}; a "
-                     "parameter must be a number")
-
-# %% ../../nbs/sheets/12_module.ipynb #77b1ffd7
-class Frozen(NamedTuple):
-    "A formula that is not computed here"
-    cell: str     # its address
-    formula: str  # as it stands there
-    function: str # what is not computed
-
-# %% ../../nbs/sheets/12_module.ipynb #3af01f32
-@patch
-def how(self:SheetModule,
-    cell:str # a cell, as in a formula
-)->str: # 'tensor', 'engine', 'frozen', 'parameter', 'constant' or 'blank'
-    "How a cell gets its value"
-    area = self.find(cell)[0][0]
-    row, col = area.top, area.left
-    if any(p.sheet == area.sheet and p.meets(Area(area.sheet, row, col, row, col))
-           for p in self.areas.values()):
-        return 'parameter'
-    for step in self.plan(()).steps:
-        g = step.group
-        if g.sheet != area.sheet: continue
-        down, right = row - g.rows, col - g.cols
-        mine = (0 <= down) & (down < g.size[0]) & (0 <= right) & (right < g.size[1])
-        if mine.any(): return self._way(step)[int(mine.argmax())]
-    return 'constant' if (area.sheet, row, col) in self.constants else 'blank'
-
-@patch
-def _way(self:SheetModule, step): # how each formula of a step gets its value
-    if step.group.kept is None: return ['tensor'] * len(step.group.rows)
-    run = Run([], self.numbers.new_zeros(()), texts=self.texts, saved=self._saved,
-              helper=self.helper)
-    return ['engine' if ok else 'frozen' for ok in engine_agrees(step, run)]
-
-# %% ../../nbs/sheets/12_module.ipynb #ce82a802
-@property
-def _frozen(self)->list: # of `Frozen`
-    "Formulas that keep their saved results, as nothing here computes them"
-    out = []
-    for step in self.plan(()).steps:
-        g = step.group
-        if g.kept is None: continue
-        for row, col, way in zip(g.rows.tolist(), g.cols.tolist(), self._way(step)):
-            formula = '=' + self.file.sheets[g.sheet].cells[row, col].formula
-            if way == 'frozen':
-                out.append(Frozen(address(g.sheet, row, col), formula, g.kept.why))
-    return out
-
-SheetModule.frozen = _frozen
-
-@patch
-def parameter(self:SheetModule,
-    where # the range of a parameter, or the defined name of one
-)->nn.Parameter: # (rows, columns)
-    "The parameter that stands in a range"
-    areas = self.find(where)[0]
-    found = [getattr(self, k) for k, a in self.areas.items() if a in areas]
-    if len(found) == 1 and len(areas) == 1: return found[0]
-    raise SheetError(f"{self.path}: {where!r} is {len(areas)} ranges, {len(found)} of "
-                     "them parameters; the parameters are "
-                     f"{', '.join(map(str, self.areas.values())) or 'none'}")
-
-# %% ../../nbs/sheets/12_module.ipynb #de80c91d
-_MAX_PLANS = 32 # kept for later, of different choices of inputs
-
-@patch
-def plan(self:SheetModule, given): # the order of computation when these areas are given
-    given = (*self.areas.values(), *given)
-    if given not in self.plans:
-        if len(self.plans) == _MAX_PLANS: self.plans.pop(next(iter(self.plans)))
-        self.plans[given] = Plan(self.path, self.constants, self.groups, given,
-                                 self.file.iterate or self.unknown)
-    return self.plans[given]
-
-# %% ../../nbs/sheets/12_module.ipynb #84bafa2b
-@patch
-def _shaped(self:SheetModule, area, where, value): # an input as (..., rows * columns)
-    try:
-        t = torch.as_tensor(value, dtype=self.numbers.dtype, device=self.numbers.device)
-    except (TypeError, ValueError, RuntimeError):
-        raise SheetError(f"{self.path}: {where!r} is given {value!r:.80}, which is no "
-                         "tensor of numbers") from None
-    if area.shape == (1, 1) and t.shape[-2:] != (1, 1): t = t[..., None, None]
-    if t.dim() == 1 and 1 in area.shape and len(t) == max(area.shape):
-        t = t.reshape(area.shape)
-    if t.shape[-2:] == area.shape: return t.flatten(-2)
-    raise SheetError(f"{self.path}: {where!r} has {area.shape[0]} x {area.shape[1]} "
-                     f"cells, and its tensor the shape {tuple(t.shape)}")
-
-# %% ../../nbs/sheets/12_module.ipynb #78685431
-@patch
-def _inputs(self:SheetModule, inputs): # areas and their tensors
-    areas, tensors = [], []
-    if inputs is not None and not isinstance(inputs, dict):
-        raise SheetError(f"{self.path}: inputs are a dict, tensors by range, not a "
-                         f"{type(inputs).__name__}")
-    for where, value in (inputs or {}).items():
-        found = self.find(where)[0]
-        if len(found) != 1: raise SheetError(f"{self.path}: {where!r} is {len(found)} "
-                                             "ranges; give each its own tensor")
-        if any(a.sheet == found[0].sheet and a.meets(found[0]) for a in areas):
-            raise SheetError(f"{self.path}: the inputs overlap at {found[0]}")
-        areas.append(found[0])
-        tensors.append(self._shaped(found[0], where, value))
-    return areas, tensors
-
-# %% ../../nbs/sheets/12_module.ipynb #c63c7a8d
-@patch
-def forward(self:SheetModule,
-    # tensors by range or name, (..., rows, columns); they replace formulas too
-    inputs:dict|None=None,
-    want=None              # compute only what these ranges need; everything when None
-)->Sheets: # the computed workbook
-    "Compute the workbook"
-    areas, tensors = self._inputs(inputs)
-    plan = self.plan(areas)
-    run = self._start_run(plan, [getattr(self, k).flatten() for k in self.areas]
-                          + tensors)
-    steps = range(len(plan.steps)) if want is None else plan.wanted(self.find(want)[0])
-    self._check_fed([plan.steps[k].group for k in steps])
-    compute_steps(plan, steps, run)
-    return Sheets(self, plan, run.store, run.failed)
-
-# %% ../../nbs/sheets/12_module.ipynb #421d1725
-@patch
-# a store with the constants and what is given
-def _start_run(self:SheetModule, plan, given):
-    if self.numbers.dtype not in (torch.float32, torch.float64):
-        raise SheetError(f"{self.path}: numbers of type {self.numbers.dtype} cannot "
-                         "hold a workbook; use float32 or float64")
-    pick = torch.as_tensor(plan.constants.clip(min=0), device=self.numbers.device)
-    num, kind = self.numbers[pick], self.kinds[pick]
-    num[0], kind[0] = 0., BLANK
-    for area, t in zip(plan.given, given):
-        if not bool(t.detach().isfinite().all()):
-            raise SheetError(f"{self.path}: {area} is given a number that is not "
-                             "finite")
-    try: batch = common_shape((), *(t.shape[:-1] for t in given))
-    except ValueError:
-        shapes = ', '.join(str(tuple(t.shape[:-1])) for t in given if t.dim() > 1)
-        raise SheetError(f"{self.path}: the batch dimensions of the inputs do not fit: "
-                         f"{shapes}") from None
-    texts = Texts(self.texts) # texts that are made in this pass go with it
-    store = ([Cells(num, kind, texts=texts)] + [Cells(t) for t in given]
-             + [None] * len(plan.steps))
-    return Run(store, self.numbers.new_zeros(()), batch, self.seed, texts=texts,
-               saved=self._saved,
-               sheets=self.file.sheets, strict=self.unknown == 'refuse',
-               spilled=self.names.spilled,
-               work=Work(self.path, self.max_work), helper=self.helper)
-
-# %% ../../nbs/sheets/12_module.ipynb #6c854c2f
-@patch
-# number and kind that the file holds in a cell; None where no result was saved
-def _saved(self:SheetModule, sheet, row, col):
-    cell = (self.file.sheets[sheet].cells.get((row, col)) if sheet in self.file.sheets
-            else None)
-    if cell is None: return 0., BLANK
-    return None if cell.value is None else encode(cell.value, self.texts)
-
-@patch
-def _check_fed(self:SheetModule, groups): # must random cells be given?
-    if self.rand != 'fed': return
-    for g in groups:
-        if calls_in(g.tree) & RANDOM:
-            raise SheetError(f"{self.path}: {g.address()} is random and was not given; "
-                             "with rand='fed' it must be among the inputs")
-
-# %% ../../nbs/sheets/12_module.ipynb #eb299e63
-@patch
-def __getitem__(self:SheetModule,
-    where # as in `Sheets`
-)->torch.Tensor: # (rows, columns), in the graph; without rows and columns for one cell
-    "Compute what a range needs, and read it"
-    return self.forward(want=where)[where]
-
-@patch
-def values(self:SheetModule,
-    where # as in `Sheets`
-): # list of rows of Python values; one value for one cell
-    "Compute what a range needs, and read it, whatever it is"
-    return self.forward(want=where).values(where)
-
-# %% ../../nbs/sheets/12_module.ipynb #ffab27d4
-def _results(sheets): # value by (sheet, row, column) of all cells with formulas
-    out = {}
-    for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:]):
-        if sheets.failed: sheets.all_computed(step.group)
-        g, (h, w) = step.group, step.group.size
-        pairs = zip(x.num.detach().tolist(), x.full_kind().tolist())
-        places = ((r + i, c + j) for r,
-                  c in zip(g.rows.tolist(), g.cols.tolist()) for i in range(h)
-                  for j in range(w))
-        out.update(((g.sheet, *at), _python(*p, x.texts)) for at,
-                   p in zip(places, pairs))
-    return out
-
-# %% ../../nbs/sheets/12_module.ipynb #d9eb05e0
-@patch
-def save(self:SheetModule,
-    path,                  # where to; may be the workbook itself
-    inputs:dict|None=None  # as in `forward`, without a batch; written too
-)->Path: # the workbook
-    "Write the parameters and the recalculated results into a copy of the workbook"
-    if stamp(self.source) != self.stamp:
-        raise SheetError(f"{self.path} has changed or gone since it was opened; load "
-                         "it again")
-    areas, tensors = self._inputs(inputs)
-    if any(t.dim() > 1 for t in tensors):
-        raise SheetError(f"{self.path}: a workbook holds no batch; give one input at a "
-                         "time")
-    with torch.no_grad(): values = _results(self.forward(inputs))
-    parameters = [(a, getattr(self, k).detach()) for k, a in self.areas.items()]
-    for area, t in parameters + list(zip(areas, tensors)):
-        values |= {(area.sheet, *at): v for at,
-                   v in zip(area.cells(), t.flatten().tolist())}
-    written = rewrite_xlsx(self.source, path, values)
-    if Path(path).absolute() == self.source: self.stamp = stamp(self.source)
-    return written
+    def extra_repr(self)->str: # inside the parentheses of its text
+        "Formulas, groups and parameters"
+        n = sum(len(g.rows) for g in self.groups)
+        parameters = ', '.join(map(str, self.areas.values())) or 'none'
+        return (f"{Path(self.path).name}: {n:,} formulas in {len(self.groups)} groups; "
+                f"parameters {parameters}")

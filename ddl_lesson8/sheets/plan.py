@@ -89,6 +89,7 @@ def _not_given(index, groups, taken): # formulas of which not every cell is give
         kept = g.take(np.flatnonzero(~taken[ids].all(1)))
         if len(kept.rows): yield kept
 
+# %% ../../nbs/sheets/11_plan.ipynb #3ee85c80
 class _Placed:
     "Where what is known will stand: constants, and what is given"
     def __init__(self, path, given):
@@ -120,10 +121,24 @@ class _Placed:
         self.constants = numbers[keep]
         self.layout.add(ids[keep])
 
-# %% ../../nbs/sheets/11_plan.ipynb #94b79cc2
+# %% ../../nbs/sheets/11_plan.ipynb #530eb7c3
 _MAX_ROUNDS = 200_000 # formulas of a circle times its rounds
 
-class _Laid(_Placed):
+class _Ordered(_Placed):
+    "The steps in order, and circles among them"
+    def _order(self, graph): # groups of formulas, one for each step
+        circles = None if self.rings == 'refuse' else []
+        try: order = _schedule(graph, circles)
+        except SheetError as e: raise SheetError(f"{self.path}: {e}") from None
+        self.circles = {first: (stop, why) for first, stop, why in circles or ()}
+        for first, (stop, why) in self.circles.items() if self.rings != 'keep' else ():
+            rounds, n = self.rings[0], stop - first
+            _enough(n * rounds, _MAX_ROUNDS,
+                    f"{self.path}: {why}: {n:,} cells, {rounds:,} times")
+        return [graph.groups[k].take(formulas) for k, formulas in order]
+
+# %% ../../nbs/sheets/11_plan.ipynb #94b79cc2
+class _Laid(_Ordered):
     "Where each value will stand, and the steps in order"
     def __init__(self,
         path,           # of the workbook, for messages
@@ -135,17 +150,6 @@ class _Laid(_Placed):
         super().__init__(path, given)
         self.rings, self.circles = rings, {}
         self._place_steps(self.place(constants, groups))
-
-    def _order(self, graph): # groups and formulas in order, and circles among them
-        circles = None if self.rings == 'refuse' else []
-        try: order = _schedule(graph, circles)
-        except SheetError as e: raise SheetError(f"{self.path}: {e}") from None
-        self.circles = {first: (stop, why) for first, stop, why in circles or ()}
-        for first, (stop, why) in self.circles.items() if self.rings != 'keep' else ():
-            rounds, n = self.rings[0], stop - first
-            _enough(n * rounds, _MAX_ROUNDS,
-                    f"{self.path}: {why}: {n:,} cells, {rounds:,} times")
-        return [graph.groups[k].take(formulas) for k, formulas in order]
 
     def _place_steps(self, graph): # a segment for each step
         self.first_step, blocks = len(self.layout.starts), self._order(graph)
@@ -199,31 +203,20 @@ class _Reading(_Laid):
             self.readers[area] = self.reader(area.sheet, *corner, *area.shape)
         return self.readers[area]
 
-    def wanted(self,
-        areas # list of `Area`
-    )->list: # numbers of steps, in order
-        "Steps that these ranges need"
-        todo, found = {s for a in areas for s in self.area_reader(a).segments}, set()
-        while todo:
-            s = todo.pop() - self.first_step
-            if s < 0 or s in found: continue
-            found.add(s)
-            before = range(s + self.first_step) if self.steps[s].dynamic else ()
-            todo |= set(before) or self.steps[s].needs
-        return sorted(found)
-
 # %% ../../nbs/sheets/11_plan.ipynb #f8485e10
-class Plan(_Reading):
-    "The order of computation for one choice of cells that are given"
+def _as_group(area): # as if one formula filled it, and saw nothing
+    none, at = np.zeros((0, 0), dtype=np.int64), np.array([[area.top], [area.left]])
+    return Group(area.sheet, None, 'normal', area.shape, *at, none, none, [], none)
+
+# %% ../../nbs/sheets/11_plan.ipynb #a00b1cd5
+class _Asked(_Reading):
+    "What is known of a plan before anything is computed"
     after = are_totals = None # found when they are asked for
 
     def downstream(self)->np.ndarray: # bool for each cell by its number
         "Which cells depend on what is given?"
         if self.after is None:
-            none = np.zeros((0, 0), dtype=np.int64)
-            def given(a): return Group(a.sheet, None, 'normal', a.shape, np.array([a.top]),
-                                       np.array([a.left]), none, none, [], none)
-            graph = self._graph([given(a) for a in self.given])
+            graph = self._graph(map(_as_group, self.given))
             n = graph.first[len(self.steps)] if self.given else graph.n
             after = graph.after(np.arange(n, graph.n))
             self.after = (graph.owner >= 0) & after[graph.owner]
@@ -255,6 +248,22 @@ class Plan(_Reading):
         groups = [s.group for s in self.steps] + list(more)
         return _Graph(self.index, groups, np.zeros(0, dtype=np.int64))
 
+# %% ../../nbs/sheets/11_plan.ipynb #34045964
+class Plan(_Asked):
+    "The order of computation for one choice of cells that are given"
+    def wanted(self,
+        areas # list of `Area`
+    )->list: # numbers of steps, in order
+        "Steps that these ranges need"
+        todo, found = {s for a in areas for s in self.area_reader(a).segments}, set()
+        while todo:
+            s = todo.pop() - self.first_step
+            if s < 0 or s in found: continue
+            found.add(s)
+            before = range(s + self.first_step) if self.steps[s].dynamic else ()
+            todo |= set(before) or self.steps[s].needs
+        return sorted(found)
+
 # %% ../../nbs/sheets/11_plan.ipynb #85692fab
 @dataclass
 class Run:
@@ -284,7 +293,7 @@ def random_numbers(
     seed:int, # any whole number
     # whole numbers or arrays of them: each combination has a number of its own
     *where
-)->np.ndarray: # float64, from 0 to below 1, at steps of 2**-24, so that float32 holds them too
+)->np.ndarray: # float64, 0 to below 1, in steps of 2**-24, which float32 holds too
     "Random numbers that depend on nothing but the arguments"
     state = np.array([seed % 2**64], dtype=np.uint64)
     for word in where: state = _stir(state ^ np.asarray(word).astype(np.uint64))
@@ -297,25 +306,9 @@ def _stir(x): # spreads the bits of 64-bit numbers
             x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
         return x ^ (x >> np.uint64(31))
 
-# %% ../../nbs/sheets/11_plan.ipynb #01644f68
-def _each_its_own(x, shape): # (..., batch * formulas, h, w): what each looks at itself
-    lead, n, own = x.num.shape[:-3], shape[-1], x.num.shape[-2:]
-    if not lead: return x.map(lambda t: t.reshape(shape + own))
-    if lead != shape[:-1]: raise OneByOne
-    batch = math.prod(lead)
-    every, square = torch.arange(batch), (batch, batch, n) + own
-    return x.map(lambda t: t.reshape(square)[every, every].reshape(shape + own))
-
-def _check_known(plan, store, segments): # is all computed that a range shows?
-    late = [s for s in segments if store[s] is None]
-    if not late: return
-    where = plan.steps[late[0] - plan.first_step].group.address()
-    raise SheetError(f"it looks at {where}, which is not computed before it; use a "
-                     "fixed " "range instead of one that is computed")
-
 # %% ../../nbs/sheets/11_plan.ipynb #42a6da96
-class _Looking(Context):
-    "Reads what the formulas of one step see"
+class _InPlace(Context):
+    "The windows of one step, whose places are known"
     def __init__(self, step, run):
         g = step.group
         super().__init__(run.like, torch.from_numpy(g.rows), torch.from_numpy(g.cols),
@@ -335,6 +328,25 @@ class _Looking(Context):
         size = (torch.full_like(top, n) for n in (node.height, node.width))
         return Place(node.sheet, top, left, *size)
 
+# %% ../../nbs/sheets/11_plan.ipynb #01644f68
+def _each_its_own(x, shape): # (..., batch * formulas, h, w): what each looks at itself
+    lead, n, own = x.num.shape[:-3], shape[-1], x.num.shape[-2:]
+    if not lead: return x.map(lambda t: t.reshape(shape + own))
+    if lead != shape[:-1]: raise OneByOne
+    batch = math.prod(lead)
+    every, square = torch.arange(batch), (batch, batch, n) + own
+    return x.map(lambda t: t.reshape(square)[every, every].reshape(shape + own))
+
+def _check_known(plan, store, segments): # is all computed that a range shows?
+    late = [s for s in segments if store[s] is None]
+    if not late: return
+    where = plan.steps[late[0] - plan.first_step].group.address()
+    raise SheetError(f"it looks at {where}, which is not computed before it; use a "
+                     "fixed range instead of one that is computed")
+
+# %% ../../nbs/sheets/11_plan.ipynb #bc397c72
+class _Looking(_InPlace):
+    "Reads what the formulas of one step see, wherever it lies"
     def read(self, place): # the values of a range whose place was computed
         plan, bad, size = self.step.plan, place.bad(), place.sizes()
         top, left = np.broadcast_arrays(*(torch.where(bad, 1, t).cpu().numpy()
@@ -402,7 +414,7 @@ def _fit_size(x, size, spills, fixed=True):
                      F.pad(x.full_kind(), grow, value=BLANK), texts=x.texts)
     if spills:
         raise SheetError(f"its result has {rows} x {cols} cells now, and had {height} "
-                         f"x {width} " "when the file was saved")
+                         f"x {width} when the file was saved")
     if size == (1, 1): return x.map(lambda t: t[..., :1, :1])
     x = x.map(lambda t: t[..., :height if rows > 1 else 1, :width if cols > 1 else 1])
     missing = (0, 0 if cols == 1 else max(0, width - cols),
@@ -413,19 +425,6 @@ def _fit_size(x, size, spills, fixed=True):
     return x.map(lambda t: t.expand(t.shape[:-2] + (height, width)))
 
 # %% ../../nbs/sheets/11_plan.ipynb #dae980e5
-def compute_step(
-    step,   # one of a plan's steps
-    run:Run # whose store holds what the step needs
-)->Cells: # the step's segment, (..., n)
-    "Compute some formulas at once; what cannot be computed keeps its saved result, or is lost and noted in the run"
-    if step.group.kept: return keep_step(step, run)
-    try: return _within_limits(step, run)
-    except TooMuchWork: raise
-    except SheetError as e:
-        if len(step.group.rows) > 1: return _one_by_one(step, run)
-        if run.strict: raise
-        return keep_step(step, run, str(e))
-
 # raises `SheetError` with the address of one that cannot be computed
 def _compute(step, run):
     g = step.group
@@ -511,6 +510,20 @@ def _side_by_side(parts): # segments -> one segment
     return cat_cells([p.map(lambda t: t[..., None, :]) for p in parts],
                      -1).map(lambda t: t[..., 0, :]).plain()
 
+# %% ../../nbs/sheets/11_plan.ipynb #066d594c
+def compute_step(
+    step,   # one of a plan's steps
+    run:Run # whose store holds what the step needs
+)->Cells: # the step's segment, (..., n)
+    "Compute some formulas at once; what cannot be keeps its saved result, or is lost"
+    if step.group.kept: return keep_step(step, run)
+    try: return _within_limits(step, run)
+    except TooMuchWork: raise
+    except SheetError as e:
+        if len(step.group.rows) > 1: return _one_by_one(step, run)
+        if run.strict: raise
+        return keep_step(step, run, str(e))
+
 # %% ../../nbs/sheets/11_plan.ipynb #5e80e25f
 def _change(old, new): # the largest change of a number; infinite where a kind changes
     if not torch.equal(*torch.broadcast_tensors(old.full_kind(), new.full_kind())):
@@ -541,6 +554,7 @@ def _lose_together(steps, at, why, run): # where one is lost, all are
                                   torch.full_like(x.full_kind(), FAULT), texts=x.texts)
         run.failed.setdefault(c, lost)
 
+# %% ../../nbs/sheets/11_plan.ipynb #2ddf9ce8
 def compute_steps(
     plan,  # a `Plan`
     steps, # numbers of its steps, in order, with all that they need

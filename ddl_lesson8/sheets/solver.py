@@ -45,12 +45,12 @@ def _lbfgs(loss, x, low, high, steps, tol):
         free = ~((x <= low) & (slope > 0) | (x >= high) & (slope < 0))
         done = not free.any() or float((slope * free).abs().max()) <= tol
         if done: break
-        pairs = [(s * free, y * free) for s,
-                 y in memory if (s * free) @ (y * free) > 1e-300]
+        pairs = [(s * free, y * free) for s, y in memory]
+        pairs = [(s, y) for s, y in pairs if s @ y > 1e-300]
         d = _direction(slope * free, pairs) * free
         if not memory: d = d / max(1., float(slope.norm()))
-        found = (_shorten(loss, x, f, slope, d, low, high) if float(d @ slope) < 0
-                 else None)
+        down = float(d @ slope) < 0
+        found = _shorten(loss, x, f, slope, d, low, high) if down else None
         # no step down is left that the numbers can tell
         done = found is None and not memory
         if done: break
@@ -77,7 +77,8 @@ class Fit(NamedTuple):
     value: float   # of the objective cell, at the end
     history: list  # what was minimised, after each step
     steps: int     # how many were made
-    # did L-BFGS find a place where no slope leads further? Adam does not look
+    # did L-BFGS find a place where no slope leads further, and the value where one
+    # was asked for? Adam does not look
     converged: bool
     def __repr__(self)->str:
         return (f"Fit(value={self.value:.6g}, "
@@ -91,6 +92,7 @@ class Rows(NamedTuple):
     high: np.ndarray # (m,)
     names: list      # of each row, for messages
 
+# %% ../../nbs/sheets/11b_solver.ipynb #ba01ada7
 # the same slopes at three places, and values that follow them
 def _is_straight(loss, rows, x, low, high):
     rng, (f, slope), (g, slopes) = np.random.default_rng(0), loss(x), rows.at(x)
@@ -100,15 +102,14 @@ def _is_straight(loss, rows, x, low, high):
         try: (f2, slope2), (g2, slopes2) = loss(y, strict=True), rows.at(y)
         except SheetError: return False
         step = (y - x).double()
-        close = lambda a, b, size: bool(((a - b).abs()
-                                         <= 1e-8 * (1 + size.abs())).all())
-        if not (close(slope2, slope, slope) and close(slopes2, slopes, slopes)):
-            return False
-        if not close(g2, g + slopes @ step,
-                     g2) or abs(f2 - f - float(slope.double() @ step)) > 1e-8 * (1
-                                                                                 + abs(f2)):
-            return False
+        want = f + float(slope.double() @ step)
+        same = _near(slope, slope2) and _near(slopes, slopes2)
+        if not (same and _near(g2, g + slopes @ step)): return False
+        if abs(f2 - want) > 1e-8 * (1 + abs(f2)): return False
     return True
+
+def _near(a, b): # but for rounding
+    return bool(((a - b).abs() <= 1e-8 * (1 + a.abs())).all())
 
 # %% ../../nbs/sheets/11b_solver.ipynb #59666c97
 def _broken_row(rows, g, tol=1e-6): # the name of a constraint that is not met, or None

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/view.html.md"""
 __all__ = ['sheet_picture', 'view', 'view_gradient']
 
 # %% ../../nbs/sheets/24_view.ipynb #95ccb9be
-import json, re, tempfile
+import json, math, re, tempfile
 from html import escape
 from pathlib import Path
 from .address import Area, SheetError, cell_name, col_name, parse_area
@@ -98,7 +98,9 @@ def shown_number(
     "A number as a spreadsheet's cell shows it, for the formats that the sheets of this book use"
     if isinstance(value, bool): return str(value).upper()
     if not isinstance(value, (int, float)): return str(value or '')
-    if fmt == 'General': return f'{value:.6g}'
+    if fmt == 'General':
+        digits = len(str(int(abs(value)))) if math.isfinite(value) else 6
+        return f'{value:.{max(6, min(11, digits))}g}'
     parts = fmt.split(';')
     part = parts[1] if value < 0 and len(parts) > 1 else parts[2] if value == 0 and len(parts) > 2 else parts[0]
     if '0' not in part: return ''

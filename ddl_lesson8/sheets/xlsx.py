@@ -344,8 +344,13 @@ _GOALS, _RELATIONS = {1: 'max', 2: 'min', 3: 'value'}, {1: '<=', 2: '=', 3: '>='
                                                         4: 'int', 5: 'bin', 6: 'dif'}
 _LIST = re.compile(r"(?:'(?:[^']|'')*'|[^,'])+")
 
+def _setting(names, key, usual): # a number
+    text = names.get(key, usual)
+    try: return _number(text)
+    except ValueError: raise ValueError(f'solver_{key} is {text!r}, no number') from None
+
 def _constraint(names, n): # (left, relation, right)
-    relation = _RELATIONS.get(int(_number(names.get(f'rel{n}', '0'))))
+    relation = _RELATIONS.get(int(_setting(names, f'rel{n}', '0')))
     left, right = (names.get(f'{side}{n}', '').removeprefix('=')
                    for side in ('lhs', 'rhs'))
     if not relation or not left: raise ValueError(f'its constraint {n} is incomplete')
@@ -353,13 +358,15 @@ def _constraint(names, n): # (left, relation, right)
 
 # `SolverSettings` from the names of a sheet, without their 'solver_'
 def _solver(names):
-    goal = _GOALS.get(int(_number(names.get('typ', '2'))))
+    goal = _GOALS.get(int(_setting(names, 'typ', '2')))
     if not goal: raise ValueError(f"its goal is {names['typ']!r}; known are 1 to 3")
-    n = int(_number(names.get('num', '0')))
+    n = int(_setting(names, 'num', '0'))
     if n > len(names): raise ValueError(f'it counts {n} constraints')
+    if 'lhs1' in names and 'num' not in names:
+        raise ValueError('it does not say how many of its constraints count')
     adjustable = [t.strip()
                   for t in _LIST.findall(names.get('adj', '').removeprefix('='))]
-    value = _number(names.get('val', '0')) if goal == 'value' else None
+    value = _setting(names, 'val', '0') if goal == 'value' else None
     constraints = [_constraint(names, k) for k in range(1, n + 1)]
     return SolverSettings(names.get('opt'), adjustable,
                           goal, value, constraints, names.get('neg', '1') != '2')

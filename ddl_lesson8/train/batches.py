@@ -10,9 +10,11 @@ __all__ = ['MOMENTS', 'Data']
 # %% ../../nbs/train/00d_batches.ipynb #bc7e7f3a
 import copy, math, signal, threading
 from contextlib import contextmanager
+from numbers import Integral, Real
 import torch
 from torch import nn
 from torch.nn import functional as F
+from ..data.files import check_kinds
 
 # %% ../../nbs/train/00d_batches.ipynb #42d8b4a3
 def _as_tensors(
@@ -185,3 +187,40 @@ def _same(a, b)->bool: # plain values and tensors
     if isinstance(a, dict): return isinstance(b, dict) and a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
     if isinstance(a, (list, tuple)): return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(_same, a, b))
     return a == b or (a != a and b != b)
+
+# %% ../../nbs/train/00d_batches.ipynb #e34bce09
+_PLAN = dict(kind=str, n_epochs=int, lr=float, n_batches=int, done=int, first_batch=int, first_epoch=int, patience=(None, int), keep_best=bool,
+             best=Real, best_epoch=int, stopped=bool)
+_STATE = dict(model=dict, opt=dict(state=dict, param_groups=[dict]), opt_name=str, best=(None, dict), scaler=dict, random=dict, plan=(None, _PLAN),
+              undo=(None, list), recorder=dict(losses=[float], lrs=[float], moms=[float], epochs=[dict]), epoch=int, seed=Integral, n_inputs=(None, int))
+
+def check_state(
+    state:dict, # from a file
+    opt         # the optimiser that shall take it over
+): # nothing
+    "Raise `ValueError` naming what cannot be the state of a training"
+    check_kinds(state, _STATE, 'the state')
+    for name, value in state['random'].items(): check_kinds(value, torch.uint8, f'the random state of {name}')
+    for epoch in state['recorder']['epochs']:
+        for name, value in epoch.items(): check_kinds(value, Real, f'{name} of an epoch')
+    params = [p for g in opt.param_groups for p in g['params']]
+    for number, averages in state['opt']['state'].items():
+        for name, t in averages.items():
+            if isinstance(t, torch.Tensor) and t.ndim and t.numel() > 1 and t.shape != params[number].shape:
+                raise ValueError(f"{name} of weight {number} is {tuple(t.shape)}, and the weight is {tuple(params[number].shape)}")
+    for own, theirs in zip(opt.param_groups, state['opt']['param_groups']):
+        kinds = {k: bool if isinstance(v, bool) else float if isinstance(v, (int, float)) else [float] for k, v in own.items() if k != 'params' and isinstance(v, (bool, int, float, tuple))}
+        check_kinds(theirs, kinds, 'the optimiser')
+
+def check_sizes(
+    kind,      # class of a learner
+    saved:dict # the content of its file
+)->dict: # its `about`
+    "Raise `ValueError` where the model that a file describes is not as large as its weights, before memory is taken for it"
+    check_kinds(saved, dict(about=dict, state=dict(model=dict)), 'the file')
+    with torch.device('meta'): model = kind.again(saved['about'], device='meta').model
+    for name, t in model.state_dict().items():
+        if getattr(saved['state']['model'].get(name), 'shape', None) != t.shape:
+            raise ValueError(f"{name} is {tuple(t.shape)} by its description, and another size in the file")
+    return saved['about']
+

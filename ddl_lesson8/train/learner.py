@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from .. import __version__
 from ..data.files import read_tensors, write_tensors
 from .batches import (Data, _Threads, _as_calls, _as_tensors, _each_tensor, _no_interrupt,
-    _same, _suspect, check_shapes)
+    _same, _suspect, check_shapes, check_sizes, check_state)
 from .schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, own_random, random_state, seeded
 from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, draw_schedule, longest_fall,
     progress_bar, rmse, smooth, someone_watches, suggest)
@@ -471,6 +471,7 @@ class Learner:
         "The reverse of `_state`"
         if state['opt_name'] != _name(self.opt):
             raise ValueError(f"it was trained by {state['opt_name']}, not {_name(self.opt)}")
+        check_state(state, self.opt)
         self.model.load_state_dict(self._cut(state['model'] | dict(state['undo'] or [])))
         params = [p for g in self.opt.param_groups for p in g['params']]
         slots = {k: {n: cut_like(v, params[k]) for n, v in s.items()} for k, s in state['opt']['state'].items()}
@@ -565,7 +566,7 @@ def load_learner(
     try: kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError): raise ValueError(f"{path.name} was made by {saved['maker']}, which is not here") from None
     if not (isinstance(kind, type) and issubclass(kind, Learner)): raise ValueError(f"{path.name}: {name} is no learner")
-    try: learn = kind.again(saved['about'], data, model, loss_func, device)
+    try: learn = kind.again(saved['about'] if model is not None else check_sizes(kind, saved), data, model, loss_func, device)
     except _NO_FIT as e:
         if isinstance(e, ValueError) and path.name in str(e): raise
         raise ValueError(f"{path.name} cannot be made again: {str(e)[:500]}") from e

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 import torch
+from ..data.files import check_kinds
 from ..data.ratings import Ratings
 from ..data.scan import ScannedRatings
 from ..data.rated import rated_items
@@ -96,8 +97,19 @@ class DiskMemory(Memory):
 
 # %% ../../nbs/train/04b_memory.ipynb #33edd5d7
 def memory_again(
-    kept:dict # of `kept`
+    kept:dict,   # of `kept`
+    n_users:int, # of the model
+    n_items:int  # of the model
 )->Memory: # on the CPU
-    "The memory that a file is about"
+    "The memory that a file is about; `ValueError` where it cannot be one of so many users and items"
+    kinds = dict(mean=float, low=float, high=float, user=torch.bool, item=torch.bool, noise=(None, float))
+    kinds |= dict(folder=str, checksums=dict) if 'folder' in kept else dict(starts=torch.int64, items=torch.int32, trained=torch.bool)
+    check_kinds(kept, kinds, 'what is known')
     kept = {k: v.cpu() if isinstance(v, torch.Tensor) else v for k, v in kept.items()}
-    return (DiskMemory if 'folder' in kept else Memory)(**kept)
+    if [kept['user'].shape, kept['item'].shape] != [(n_users,), (n_items,)]: raise ValueError(f"what is known is not about {n_users} users and {n_items} items")
+    if 'folder' in kept: return DiskMemory(**kept)
+    starts, items, n = kept['starts'], kept['items'], len(kept['items'])
+    fits = starts.shape == (n_users + 1,) and (items.shape, kept['trained'].shape) == ((n,), (n,))
+    if not fits or [starts[0], starts[-1]] != [0, n] or (starts.diff() < 0).any() or (n and not 0 <= items.min() <= items.max() < n_items):
+        raise ValueError("the lists of what each user has rated do not fit together")
+    return Memory(**kept)

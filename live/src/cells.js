@@ -61,7 +61,7 @@ export const isInput = ([, , , content]) => typeof content === 'number'
 export function shown(value, fmt = 'General') { // the same rules as the library's `shown_number`
   if (typeof value === 'boolean') return String(value).toUpperCase()
   if (typeof value !== 'number') return String(value ?? '').replace(/^'/, '')
-  if (fmt === 'General') return String(Number(value.toPrecision(6)))
+  if (fmt === 'General') return String(Number(value.toPrecision(Math.max(6, Math.min(11, String(Math.trunc(Math.abs(value))).length)))))
   const parts = fmt.split(';')
   const part = value < 0 && parts.length > 1 ? parts[1] : value === 0 && parts.length > 2 ? parts[2] : parts[0]
   if (!part.includes('0')) return ''

@@ -1,15 +1,19 @@
 """Mutates workbooks and watches what the library does with them: each file is opened, read, computed, rewritten and audited, and must give
-what is right or a `SheetError`.
+what is right or a `SheetError`. Each fourth number is something else instead, see `others.py`: a model, a table, scanned ratings, a request.
 
     python tests/fuzz/fuzz.py --files 2000          that many mutated files
     python tests/fuzz/fuzz.py --hours 8             as many as fit
     python tests/fuzz/fuzz.py --only 12345          one file again, with its traceback
 
 Every file follows from its number alone. Numbers that once failed stand in `found.txt` and are tried first."""
-import argparse, contextlib, io, json, random, re, select, signal, subprocess, sys, tempfile, time, traceback, zipfile
+import argparse, contextlib, io, json, random, re, select, shutil, signal, subprocess, sys, tempfile, time, traceback, zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import others
+from others import Difference
+
 FOUND, LAST = HERE/'found.txt', HERE/'last.json' # numbers that failed; figures of the last long run
 SECONDS, SILENCE, MEMORY = 10, 120, 1 << 30  # computing time for one file; seconds without a sign of life; bytes over what Python and torch take
 M = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
@@ -174,7 +178,6 @@ def mutated(number, whole):
 # what is done with each file
 
 class Late(BaseException): pass
-class Difference(Exception): pass
 
 
 def values(file): return {(s, at): (c.value, c.formula) for s, d in file.sheets.items() for at, c in d.cells.items()}
@@ -222,28 +225,45 @@ def uses(number, path, level, original):
 def late(*_): raise Late()
 
 
+def watched(use, in_words):
+    "(was it refused in words?, what went wrong)"
+    try:
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        use()
+    except Late: return False, f'not done after {SECONDS} s'
+    except Difference as e: return False, f'difference: {e}'
+    except (KeyboardInterrupt, SystemExit): raise
+    except BaseException as e: # a panic of Rust is no Exception
+        if in_words(e): return True, None
+        at = traceback.extract_tb(e.__traceback__)[-1]
+        return False, f'{type(e).__name__}: {str(e)[:120]} [{Path(at.filename).name}:{at.lineno}]'
+    finally: signal.setitimer(signal.ITIMER_PROF, 0)
+    return False, None
+
+
 def one(number, whole, files, folder):
     "Do everything with one file: (what was refused, [what went wrong])"
     from ddl_lesson8.sheets.address import SheetError
     name, level, data = mutated(number, whole)
-    path, refused, wrong = folder/'m.xlsx', 0, []
+    path, wrong = folder/'m.xlsx', []
     path.write_bytes(data)
     for what, use in uses(number, path, level, files[name]):
-        trouble = None
-        try:
-            signal.setitimer(signal.ITIMER_PROF, SECONDS)
-            use()
-        except SheetError: refused += what == 'open'
-        except Late: trouble = f'not done after {SECONDS} s'
-        except Difference as e: trouble = f'difference: {e}'
-        except Exception as e:
-            at = traceback.extract_tb(e.__traceback__)[-1]
-            trouble = f'{type(e).__name__}: {str(e)[:120]} [{Path(at.filename).name}:{at.lineno}]'
-        finally: signal.setitimer(signal.ITIMER_PROF, 0)
+        refused, trouble = watched(use, lambda e: isinstance(e, SheetError))
         if path.read_bytes() != data: trouble = 'the file was changed'
         if trouble: wrong.append((number, name, level, what, trouble))
-        if refused and what == 'open': break
-    return refused, wrong
+        if refused and what == 'open': return 1, wrong
+    return 0, wrong
+
+
+def other(number, whole, folder):
+    "As `one`, for what is no workbook"
+    name, level, parts = others.mutated(number, whole)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for part, data in parts.items(): (folder/part).write_bytes(data)
+    refused, trouble = watched(others.use(name, level, parts, whole[name], folder), others.in_words)
+    if any((folder/part).read_bytes() != data for part, data in parts.items()): trouble = 'the file was changed'
+    return refused, [(number, name, level, 'use', trouble)] if trouble else []
 
 
 def work(todo):
@@ -254,16 +274,19 @@ def work(todo):
     whole = originals()
     from ddl_lesson8.sheets.xlsx import open_workbook
     signal.signal(signal.SIGPROF, late)
+    import warnings
+    warnings.simplefilter('ignore') # of learners that are told little
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for name, data in whole.items():
             p = Path(folder)/f'{name}.xlsx'
             p.write_bytes(data)
             files[name] = open_workbook(p)
+        made = others.originals(Path(folder)/'others') if any(n % 4 == 3 for n in todo) else {}
         size = int(re.search(r'VmSize:\s+(\d+)', Path('/proc/self/status').read_text())[1]) << 10
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY + (1 << 29), size + MEMORY + (1 << 29)))
         for n in todo:
-            with contextlib.redirect_stdout(io.StringIO()): refused, wrong = one(n, whole, files, Path(folder))
+            with contextlib.redirect_stdout(io.StringIO()): refused, wrong = other(n, made, Path(folder)/'other') if n % 4 == 3 else one(n, whole, files, Path(folder))
             print(json.dumps([n, refused, wrong]), flush=True)
 
 
@@ -317,6 +340,13 @@ def main():
     ap.add_argument('--work', action='store_true', help=argparse.SUPPRESS)
     args = ap.parse_args()
     if args.work: return work(json.load(sys.stdin))
+    if args.only is not None and args.only % 4 == 3:
+        folder = Path(tempfile.mkdtemp())
+        whole = others.originals(folder/'others')
+        name, level, parts = others.mutated(args.only, whole)
+        for part, data in parts.items(): (folder/part).write_bytes(data)
+        print(name, level, folder)
+        return others.use(name, level, parts, whole[name], folder)()
     if args.only is not None:
         whole = originals()
         name, level, data = mutated(args.only, whole)

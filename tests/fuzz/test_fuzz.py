@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import fuzz
+import fuzz, others
 
 pytestmark = pytest.mark.skipif(os.name == 'nt', reason='limits of time and memory as Unix has them')
 
@@ -16,6 +16,22 @@ def test_a_file_follows_from_its_number():
     assert made == [fuzz.mutated(n, whole) for n in range(200)]
     assert {level for _, level, _ in made} == set(fuzz.LEVELS) and {name for name, *_ in made} == set(whole)
     assert sum(data != whole[name] for name, _, data in made) > 180
+
+
+def test_what_is_no_workbook_follows_from_its_number_too(tmp_path):
+    pytest.importorskip('polars'), pytest.importorskip('fastapi')
+    whole = others.originals(tmp_path/'a')
+    assert whole == others.originals(tmp_path/'b')
+    made = [others.mutated(n, whole) for n in range(300)]
+    assert {(name, level) for name, level, _ in made} == {(n, f.__name__) for n, levels in others.LEVELS.items() for f in levels}
+    assert sum(parts != whole[name] for name, _, parts in made) > 250
+
+
+def test_only_our_own_lines_are_words():
+    from ddl_lesson8.data.files import check_kinds, read_values
+    for f, ours in ((lambda: check_kinds(1, str, 'x'), True), (lambda: read_values('/nowhere'), True), (lambda: int('x'), False), (lambda: {}['x'], False), (lambda: check_kinds(1, list, *'abc'), False)):
+        try: f()
+        except Exception as e: assert others.in_words(e) == ours
 
 
 @pytest.mark.parametrize('fault, said', [(lambda: 1 / 0, 'ZeroDivisionError'), (lambda: exec('while True: pass'), 'not done'), (None, 'the file was changed')])
