@@ -7,6 +7,7 @@ from ddl_lesson8.sheets.audit import ADVICE, _agree, audit, audit_all
 from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.rewrite import rewrite_xlsx
 from ddl_lesson8.sheets.xlsx import ErrorValue
+from formula_fuzz import F, write
 
 
 @pytest.fixture
@@ -86,3 +87,11 @@ def test_a_folder(path, tmp_path, capsys):
     (tmp_path/'empty').mkdir()
     assert main([str(tmp_path/'empty')]) == 2
     with pytest.raises(SheetError, match='cut off'): audit(tmp_path/'bad.xlsx')
+
+
+@pytest.mark.parametrize('text, saved', [('1,5', 1.5), ('1,234', 1.234), ('1.234,5', 1234.5), ('31.12.2024', 45657.), ('01/02/2024', 45323.)])
+def test_results_of_a_program_with_other_habits_are_named(tmp_path, text, saved):
+    "Decimal commas and days before months, as texts: here they are read as in the United States, and never in silence"
+    write(tmp_path/'de.xlsx', {'s': {(1, 1): text, (1, 2): F('A1*1')}}, saved=f'<v>{saved}</v>')
+    a = audit(tmp_path/'de.xlsx')
+    assert not a and found(a, 'stale') == ['s!B1']

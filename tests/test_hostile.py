@@ -237,3 +237,46 @@ def test_what_no_cell_can_hold_is_refused_before_anything_is_written(tmp_path, w
     with pytest.raises(SheetError): Book().sheet('a').text('A1', word)
     with pytest.raises(SheetError): rewrite_xlsx(small().save(tmp_path/'a.xlsx'), tmp_path/'b.xlsx', {('s', 2, 1): word})
     assert os.listdir(tmp_path) == ['a.xlsx']
+
+
+LONG = 'x' * 40_000
+@pytest.mark.parametrize('text', ['a\x01b', '\0', '\ud800', 'a\uffff', LONG, 'a\r\nb', '\x0b'])
+@pytest.mark.parametrize('where', ['link', 'address', 'format', 'chart', 'axis', 'line'])
+def test_what_the_format_does_not_escape_is_refused_in_words(tmp_path, text, where): # lxml and the encoder spoke before
+    from ddl_lesson8.book.charts import line_chart
+    book, path = Book(), tmp_path/'b.xlsx'
+    sheet = book.sheet('s')
+    path.write_bytes(b'the old one')
+    x = sheet.put([1., 2.], 'x', vertical=True, fmt=text if where == 'format' else None)
+    if where in ('link', 'address'): sheet.text('F1', 'here', link='https://example.com/' * (where == 'address') + text)
+    with pytest.raises(SheetError):
+        y = sheet.put([1., 2.], text if where == 'line' else 'y', right_of=x, vertical=True)
+        line_chart(sheet, 'H2', text if where == 'chart' else 'T', x, [y], axes=(text if where == 'axis' else 'x', 'y'))
+        book.save(path)
+    assert path.read_bytes() == b'the old one'
+
+
+@pytest.mark.parametrize('link, words', [('nowhere', 'no such sheet'), ('javascript:alert(1)', 'no such sheet'), ('file:///etc/passwd', 'no such sheet'), ('http://example.com', 'no such sheet'), ('https://a b', 'no address'), ('https://a/"<x>', 'no address')])
+def test_a_link_leads_to_a_sheet_or_into_the_web(tmp_path, link, words):
+    book = Book()
+    book.sheet('s').text('A1', 'here', link=link)
+    with pytest.raises(SheetError, match=words): book.save(tmp_path/'b.xlsx')
+    book = Book()
+    book.sheet('s').text('A1', 'here', link="it's")
+    book.sheet("it's").text('A1', '=1+1', link='https://example.com/_x0041_?a=1&b=%22#c')
+    import openpyxl
+    made = openpyxl.load_workbook(book.save(tmp_path/'b.xlsx'))
+    assert made['s']['A1'].hyperlink.location == "'it''s'!A1" and made["it's"]['A1'].hyperlink.target == 'https://example.com/_x0041_?a=1&b=%22#c'
+
+
+@pytest.mark.parametrize('text', ['_x0041_', '=1+1', '<b>&"\'', 'Grüße 中 🦉', 'two\nlines'])
+def test_a_text_of_a_chart_is_that_text(tmp_path, text):
+    from xml.etree import ElementTree
+    from ddl_lesson8.book.charts import line_chart
+    book = Book()
+    sheet = book.sheet('s')
+    x = sheet.put([1., 2.], 'x', vertical=True)
+    line_chart(sheet, 'H2', text, x, [sheet.put([1., 2.], 'y', right_of=x, vertical=True)], axes=(text, text))
+    with zipfile.ZipFile(book.save(tmp_path/'b.xlsx')) as z: tree = ElementTree.fromstring(z.read('xl/charts/chart1.xml'))
+    titles = ['\n'.join(e.text for e in title.iter() if e.tag.endswith('}t')) for title in tree.iter() if title.tag.endswith('}title')]
+    assert titles == [text] * 3

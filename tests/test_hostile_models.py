@@ -83,7 +83,7 @@ def table_file(path):
 
 PREP, CONFIG = ('about', 'prep'), ('about', 'config')
 @pytest.mark.parametrize('at, value', [((*PREP, 'classes', 'colour'), 1.5), ((*PREP, 'classes', 'colour'), ['#na#']), ((*PREP, 'numbers', 'size'), {}), ((*PREP, 'numbers', 'size', 'std'), 0.), ((*PREP, 'numbers', 'size', 'mean'), torch.empty(0)),
-    ((*PREP, 'numbers', 'size', 'flag'), False), ((*PREP, 'cont_names'), ['size', 'more']), ((*PREP, 'numbers'), torch.zeros(0)), ((*CONFIG, 'n_cont'), 3), ((*CONFIG, 'act'), 'Linear'), ((*CONFIG, 'act'), 'modules'),
+    ((*PREP, 'numbers', 'size', 'flag'), False), ((*PREP, 'cont_names'), ['size', 'more']), ((*PREP, 'numbers'), torch.zeros(0)), ((*PREP, 'kinds', 'colour'), torch.ones(7, 4)), ((*CONFIG, 'n_cont'), 3), ((*CONFIG, 'act'), 'Linear'), ((*CONFIG, 'act'), 'modules'),
     ((*CONFIG, 'layers'), [100_000, 100_000, 4]), ((*CONFIG, 'emb_szs'), [(3, 1 << 30), (3, 3)])])
 def test_a_table_model_that_does_not_fit_is_refused_at_load(at, value, tmp_path): # the large ones: before memory is taken
     path, began = files.write_tensors(tmp_path/'odd.pt', changed(table_file(tmp_path/'t.pt'), at, value)), time.process_time()

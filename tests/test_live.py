@@ -1,5 +1,5 @@
 "Live sheets in a real browser: what the engine computes there is what PyTorch and the Python engine compute"
-import functools, http.server, importlib.util, re, shutil, sys, threading, zipfile
+import functools, http.server, importlib.util, re, shutil, subprocess, sys, threading, zipfile
 from pathlib import Path
 import pytest, torch
 
@@ -420,3 +420,14 @@ def test_a_sheet_that_no_workbook_has_stops_the_build(tmp_path):
     page = tmp_path/'page.html'
     page.write_text('<live-sheet src="live/nothing.json"></live-sheet>')
     with pytest.raises(SystemExit, match='page.html: no workbook for live/nothing.json'): live.add_to_page(page, tmp_path, {}, False)
+
+
+def test_the_wheel_carries_the_bundle(site, tmp_path):
+    "`site` has built it; without it, `view` shows pictures and says so"
+    if not importlib.util.find_spec('setuptools'): pytest.skip('needs setuptools')
+    source = tmp_path/'source'
+    shutil.copytree(root/'ddl_lesson8', source/'ddl_lesson8', ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('setup.py', 'settings.ini', 'pyproject.toml', 'README.md', 'LICENSE'): shutil.copy(root/name, source)
+    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', str(tmp_path), str(source)], check=True)
+    with zipfile.ZipFile(next(tmp_path.glob('*.whl'))) as wheel: bundle = wheel.read('ddl_lesson8/sheets/widget.js')
+    assert bundle == (root/'ddl_lesson8'/'sheets'/'widget.js').read_bytes()

@@ -1,5 +1,5 @@
 "Give a rendered site its live sheets: a document, a picture and a workbook for each chapter, and the engine that computes them."
-import argparse, html, json, os, re, shutil, subprocess
+import argparse, html, json, os, re, shutil, subprocess, tempfile
 from functools import cache
 from pathlib import Path
 
@@ -164,4 +164,8 @@ def build(site:Path)->int:
 if __name__ == '__main__':
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument('site', type=Path, nargs='?', default=root/'_docs')
-    print(f'{build(ap.parse_args().site)} live sheets')
+    ap.add_argument('--bundle', action='store_true', help='only the scripts: for notebooks and the wheel')
+    args = ap.parse_args()
+    if args.bundle:
+        with tempfile.TemporaryDirectory() as folder: raise SystemExit(build_engine(Path(folder)) or 0)
+    print(f'{build(args.site)} live sheets')

@@ -185,7 +185,7 @@ def figures_as_files(soup, name:str, site:Path):
         kind, data = re.match(r'data:image/(\w+)[^,]*;base64,(.*)', img['src'], re.S).groups()
         data = base64.b64decode(data)
         picture = Image.open(io.BytesIO(data))
-        broad = picture.width > 2 * picture.height or picture.width > 1700 and picture.width > 1.5 * picture.height
+        broad = picture.width > 2 * picture.height or picture.width > 1500 and picture.width > 1.4 * picture.height
         if picture.width > 2 * SHOWN_WIDTH:
             picture = picture.resize((2 * SHOWN_WIDTH, round(picture.height * 2 * SHOWN_WIDTH / picture.width)), Image.LANCZOS)
             out = io.BytesIO()
@@ -195,7 +195,7 @@ def figures_as_files(soup, name:str, site:Path):
         (site/path).parent.mkdir(exist_ok=True)
         (site/path).write_bytes(data)
         img['src'] = depth(name) + path.as_posix()
-        if not img.get('width'): img['width'], img['height'] = picture.width, picture.height
+        if not img.get('width'): img['width'], img['height'] = picture.width // 2, picture.height // 2  # two of its points to a pixel: one size of type everywhere
         if broad: img['class'] = [*img.get('class', []), 'broad']  # scrolls on a phone, where it would be too small
     for img in soup.select('main img'): img['loading'] = 'lazy'
 

@@ -10,6 +10,7 @@ __all__ = []
 # %% ../../nbs/book/03d_charts.ipynb #ab9e19af
 from functools import partial
 from .plots import COLORS
+from ..sheets.xlsx import check_line
 
 # %% ../../nbs/book/03d_charts.ipynb #b3ed8af8
 def _cells(ws, block): # the cells of a block
@@ -17,7 +18,9 @@ def _cells(ws, block): # the cells of a block
     a = block.box
     return Reference(ws, a.left, a.top, a.right, a.bottom)
 
-def _dressed(chart, title, size, axes, legend):
+def _dressed(chart, title, size, axes, legend, *labels):
+    for text in (title, *axes, *labels):
+        if text: check_line(text, 'a text of a chart', 255)
     chart.title, (chart.width, chart.height) = title, size
     chart.x_axis.title, chart.y_axis.title = axes
     chart.x_axis.delete = chart.y_axis.delete = False
@@ -42,7 +45,7 @@ def line_chart(
 def _lines(title, x, ys, axes, span, ws):
     from openpyxl.chart import ScatterChart, Series
     chart = ScatterChart(style=2, scatterStyle='lineMarker')
-    _dressed(chart, title, (14, 9), axes, True)
+    _dressed(chart, title, (14, 9), axes, True, *(y.label for y in ys))
     chart.x_axis.scaling.min, chart.x_axis.scaling.max = span
     chart.x_axis.number_format = chart.y_axis.number_format = '0'
     for y, color in zip(ys, COLORS):

@@ -22,8 +22,9 @@ class _NoWhere(torch.Tensor):
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         name = getattr(func, '__name__', '')
         assert name not in ('where', '__getitem__', '__setitem__', 'masked_fill',
-                            'leaky_relu', 'prelu', 'relu'), \
-            f'right, but with {name.strip("_")}; the larger of two does it alone'
+                            'leaky_relu', 'prelu', 'relu'), (
+            f'right, but with {name.strip("_")}; the larger of two '
+            'numbers does it alone')
         return super().__torch_function__(func, types, args, kwargs or {})
 
 # %% ../../nbs/book/04_checks_activations.ipynb #68a2fed2

@@ -23,8 +23,9 @@ class _Watched(torch.Tensor):
         several = (name == '__getitem__' and (
             isinstance(args[1], (list, tuple)) or getattr(args[1], 'ndim', 0) > 0))
         assert not (several or name in ('index_select', 'embedding', 'gather', 'take',
-                                        'matmul', '__matmul__', 'mm')), \
-            'right, but all rows are taken at once; take them in a loop over the ids'
+                                        'matmul', '__matmul__', 'mm')), (
+            'right, but all rows are taken at once; take them one by one, in a loop '
+            'over the ids')
         return super().__torch_function__(func, types, args, kwargs or {})
 
 # %% ../../nbs/book/04_checks_embeddings.ipynb #72d72d49

@@ -395,6 +395,7 @@ _SAVED = dict(cat_names=[str], cont_names=[str], y_names=[str], y_kind=(None, st
 def _check_learned(prep): # from a file: classes and numbers of each column
     for name in prep.cont_names: check_kinds(prep.numbers.get(name), dict(median=float, mean=float, std=float, flag=bool), f"column '{name}'")
     for name in prep.all_cat_names: check_kinds(prep.classes.get(name), [_NAME], f"column '{name}'")
+    for name, kind in prep.kinds.items(): check_kinds(kind, (None, str), f"the kind of column '{name}'")
     if any(told['std'] <= 0 for told in prep.numbers.values()): raise ValueError("this saved ColumnPrep has a column without a spread")
 
 class _Kept(_Cutting): # in a file

@@ -315,6 +315,8 @@ class Notes(Placing):
         hit = self.taken.hit(cell)
         need(not hit, f"{self.name}: {what} at {where} would cover {hit}")
         check_text(string, f'{self.name}!{where}')
+        need(style in ('text', 'label', 'title', 'note'), f"{self.name}!{where}: there is no style {style!r:.40}; "
+                                                          "choose 'text', 'label', 'title' or 'note'")
         self.taken.append((cell, what, False))
         self.cells[row, col] = ('text', string, ('link', link) if link else style)
         return where

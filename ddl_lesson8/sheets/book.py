@@ -21,7 +21,7 @@ from .engine import Engine
 from .layers import LayerGrid
 from .package import replacing
 from .rewrite import like_a_formula
-from .xlsx import check_text, escape_text
+from .xlsx import check_line, check_text, escape_text
 
 # %% ../../nbs/sheets/09_book.ipynb #3b628f9e
 _all_ = ['Block', 'Check', 'Report', 'SheetError', 'crosscheck', 'read_range']
@@ -49,6 +49,7 @@ def _check_choices(words):
 def _styled(ws, style, quoted, given):
     from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
     from openpyxl.cell import Cell as XCell
+    check_line(style, 'a number format', 255)
     cell = XCell(ws, 1, 1)
     cell.font = Font(name='Calibri', **_FONTS.get(style, dict(sz=8)))
     middle = dict(horizontal='center', vertical='center')
@@ -274,6 +275,15 @@ def _check_title(name): # can it name a sheet?
     need(not bad, f"{name!r} cannot name a sheet: {rule}")
     check_text(name, f'the name of sheet {ascii(name)}')
 
+def _check_link(link, sheet, at, sheets): # an address of the web, or a sheet of the book
+    where = f'{sheet.name}!{cell_name(*at)}: the link'
+    check_line(link, where, 2079) # Excel opens no longer ones
+    if not link.startswith('https:'):
+        need(link in sheets, f"{where} leads to {link[:40]!r}, and there is no such sheet; "
+                             'an address begins with https:')
+    else: need(not re.search(r'[\s"<>\\^`{|}]', link),
+               f"{where} {link[:40]!r} is no address: write other signs as %20 and the like")
+
 # %% ../../nbs/sheets/09_book.ipynb #68737e35
 class Book:
     "A workbook in the making: sheets with blocks of numbers and formulas"
@@ -302,6 +312,9 @@ class Book:
         "Compute and write the workbook; raises `SheetError` before anything is written"
         path = Path(path)
         need(self.sheets, f"{path}: a workbook needs at least one sheet")
+        for s in self.sheets.values():
+            for at, (*_, style) in s.cells.items():
+                if isinstance(style, tuple): _check_link(style[1], s, at, self.sheets)
         with replacing(path) as put: put(_computed(self, path))
         return path
 

@@ -157,25 +157,56 @@ def from_rows(
     return Cells(num, kind, ref, texts).plain()
 
 # %% ../../nbs/sheets/04_values.ipynb #e6674b98
-_NUMERIC = re.compile(
-    r'\s*[-+]?\s*\$?\s*(\d+(,\d{3})*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?\s*')
-_DAY = re.compile(
-    r'(?:(\d{4})[-/](\d\d?)[-/](\d\d?)|(\d\d?)[-/](\d\d?)[-/](\d{4}))')
+_NUMERIC = re.compile(r'\s*(?:[-+]?\s*\$?|\$[-+])\s*'
+                      r'((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)'
+                      r'(?:[eE][-+]?\d+)?\s*%?\s*', re.A)
+_LESS = re.compile(r'\s*\(([^-+(]*)\)\s*') # as accountants write less than nothing
 
 def _parse(text): # the number that a text reads as, or None
-    if not _NUMERIC.fullmatch(text): return _parse_day(text)
-    text = re.sub(r'[\s,$]', '', text)
-    return float(text[:-1]) / 100 if text.endswith('%') else float(text)
+    less = _LESS.fullmatch(text)
+    if not _NUMERIC.fullmatch(less[1] if less else text): return _parse_moment(text)
+    digits = re.sub(r'[\s,$()]', '', text)
+    n = float(digits[:-1]) / 100 if digits.endswith('%') else float(digits)
+    return None if math.isinf(n) else -n if less else n
+
+# %% ../../nbs/sheets/04_values.ipynb #a7d1c002
+_DAY = re.compile(r'(?:(\d{4})[-/](\d\d?)[-/](\d\d?)'
+                  r'|(\d\d?)[-/](\d\d?)[-/](\d{4}|\d\d))', re.A)
+_WORDY = re.compile(r'(\d\d?)[- ]([a-z]+)[- ](\d{4}|\d\d)'
+                    r'|([a-z]+) (\d\d?), ?(\d{4})', re.A | re.I)
+_CLOCK = re.compile(r'(?:(.*\S) +)?(\d{1,4}):([0-5]?\d)(?::([0-5]?\d))?( +[AP]M)?',
+                    re.A | re.I)
+_MONTHS = ('january february march april may june july august september october '
+           'november december').split()
+
+def _american(text): # 5-Jan-2024 and Jan 5, 2024 as 1/5/2024
+    found = _WORDY.fullmatch(text)
+    if not found: return text
+    day, word, year = found.group(1, 2, 3) if found[1] else found.group(5, 4, 6)
+    word = word.lower()
+    month = next((k for k, m in enumerate(_MONTHS, 1) if word in (m, m[:3])), None)
+    return f'{month}/{day}/{year}' if month else text
 
 def _parse_day(text): # the number of a day, or None; for Excel, 1900 is a leap year
-    found = _DAY.fullmatch(text)
+    found = _DAY.fullmatch(_american(text))
     if not found: return None
     year, month, day, *american = found.groups()
     if american[2]: month, day, year = american
-    try: n = (date(int(year), int(month), int(day)) - date(1899, 12, 30)).days
+    century = (2000 if int(year) < 30 else 1900) if len(year) == 2 else 0
+    try: n = (date(century + int(year), int(month), int(day)) - date(1899, 12, 30)).days
     except ValueError: return None
     return None if n < 2 else float(n if n > 60 else n - 1)
 
+def _parse_moment(text): # a day, a time of day, or both
+    found = _CLOCK.fullmatch(text.strip(' '))
+    if not found: return _parse_day(text.strip(' '))
+    day, hours, minutes, seconds, half = found.groups()
+    hours, day = int(hours), _parse_day(day) if day else 0.
+    if day is None or half and hours > 12: return None
+    if half: hours = hours % 12 + (12 if half.strip().upper() == 'PM' else 0)
+    return day + (hours * 3600 + int(minutes) * 60 + int(seconds or 0)) / 86400
+
+# %% ../../nbs/sheets/04_values.ipynb #a7d1c005
 def _first(*faults): # of several errors the first counts
     out = None
     for f in faults:

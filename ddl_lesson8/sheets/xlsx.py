@@ -153,6 +153,13 @@ def check_text(text, where): # raise where a cell cannot hold it
     need(not odd, odd and f"{where}: the text {ascii(text[:30])} holds "
                           f"U+{ord(odd[0]):04X}, which is not a character")
 
+def check_line(text, where, most): # as `check_text`, of what the format does not escape
+    need(isinstance(text, str), f"{where} is {text!r}, not a text")
+    need(len(text) <= most, f"{where} has {len(text):,} characters; {most:,} are allowed")
+    need(not re.search('[\x00-\x09\x0b-\x1f]', text),
+         f"{where}: {ascii(text[:30])} holds a control character")
+    check_text(text, where)
+
 # %% ../../nbs/sheets/02b_xlsx.ipynb #b85e702c
 def _day(text, date1904): # a date in ISO form as the number that Excel counts with
     first = datetime(1899, 12, 30)
