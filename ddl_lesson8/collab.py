@@ -13,14 +13,12 @@ from importlib import import_module
 from numbers import Integral
 import torch
 from torch import nn
-from fastcore.basics import patch
 from fastcore.meta import delegates
 from .embeddings import Embedding, Vocab, as_vocab, rows_of
 from .data.facts import TableEncoder
 from .data.frames import warn_caller
 from .data.scan import ScannedRatings
 from .train.learner import Learner, seeded
-from .train.newcomer import at_least_float32, score_for
 from .train.memory import memory_again
 from .train.rating_learner import RatingLearner, check_about, range_for, row_numbers, split_ratings
 from .train.tabular_model import TabularModel, no_script, tabular_layers
@@ -61,8 +59,30 @@ def in_range(
     "`sigmoid_range`, if there is a range"
     return x if not y_range else sigmoid_range(x, *y_range)
 
+# %% ../nbs/03_collab.ipynb #0016d796
+class _ByName(nn.Module):
+    "Two methods that read what was learned, by name"
+    def _rows(self, tables, names, is_item): # of one of two tables, on the CPU
+        vocab, kind = (self.items, 'item') if is_item else (self.users, 'user')
+        rows = slice(None) if names is None else row_numbers(vocab, names, kind)
+        return tables[is_item].weight.detach().cpu()[rows]
+
+    def bias(self,
+        names=None,       # one name or several; all when None
+        is_item:bool=True # of items, or of users?
+    )->torch.Tensor: # (names,), on the CPU
+        "Biases by name; raises `KeyError` for an unknown name"
+        return self._rows((self.u_bias, self.i_bias), names, is_item).squeeze(1)
+
+    def weight(self,
+        names=None,       # one name or several; all when None
+        is_item:bool=True # of items, or of users?
+    )->torch.Tensor: # (names, n_factors), on the CPU
+        "Factors by name; raises `KeyError` for an unknown name"
+        return self._rows((self.u_weight, self.i_weight), names, is_item)
+
 # %% ../nbs/03_collab.ipynb #cb87198d
-class EmbeddingDotBias(nn.Module):
+class EmbeddingDotBias(_ByName):
     "Dot product of factors plus biases, squeezed into a range (claims C7, C8)"
     __prepare_scriptable__ = no_script
     def __init__(self,
@@ -96,29 +116,6 @@ class EmbeddingDotBias(nn.Module):
     )->torch.Tensor: # predicted ratings, (batch,)
         "Predict a rating for each pair"
         return in_range(self.score(user, item), self.y_range)
-
-# %% ../nbs/03_collab.ipynb #8c26268c
-@patch
-def _rows(self:EmbeddingDotBias, tables, names, is_item): # of one of two tables, on the CPU
-    vocab, kind = (self.items, 'item') if is_item else (self.users, 'user')
-    rows = slice(None) if names is None else row_numbers(vocab, names, kind)
-    return tables[is_item].weight.detach().cpu()[rows]
-
-@patch
-def bias(self:EmbeddingDotBias,
-    names=None,       # one name or several; all when None
-    is_item:bool=True # of items, or of users?
-)->torch.Tensor: # (names,), on the CPU
-    "Biases by name; raises `KeyError` for an unknown name"
-    return self._rows((self.u_bias, self.i_bias), names, is_item).squeeze(1)
-
-@patch
-def weight(self:EmbeddingDotBias,
-    names=None,       # one name or several; all when None
-    is_item:bool=True # of items, or of users?
-)->torch.Tensor: # (names, n_factors), on the CPU
-    "Factors by name; raises `KeyError` for an unknown name"
-    return self._rows((self.u_weight, self.i_weight), names, is_item)
 
 # %% ../nbs/03_collab.ipynb #87d877ff
 def emb_sz_rule(
@@ -172,8 +169,29 @@ class EmbeddingNN(TabularModel):
         "Predict a rating for each pair"
         return super().forward(torch.stack([user, item], 1)).squeeze(1)
 
+# %% ../nbs/03_collab.ipynb #23411845
+class _Network(nn.Module):
+    "A network over embeddings and facts of users and items"
+    def _add_network(self, emb_szs, user_meta, item_meta, layers, p): # after `users` and `items` are set
+        for name, meta, n in (('user_meta', user_meta, len(self.users)), ('item_meta', item_meta, len(self.items))):
+            self.register_buffer(name, torch.zeros(n, 0) if meta is None else meta, persistent=False)
+        emb_szs = _check_sizes(emb_szs or [(len(self.users) + 1, 8), (len(self.items) + 1, 8)], self.users, self.items)
+        self.u_embed, self.i_embed = (nn.Embedding(*size) for size in emb_szs)
+        for table in (self.u_embed, self.i_embed): nn.init.normal_(table.weight, std=.01)
+        n_in = emb_szs[0][1] + emb_szs[1][1] + self.user_meta.shape[1] + self.item_meta.shape[1]
+        self.layers = nn.Sequential(*tabular_layers(n_in, 1, list(layers), ps=p))
+
+    def extra(self,
+        u:torch.Tensor,         # embeddings of the users, (batch, columns)
+        i:torch.Tensor,         # embeddings of the items, (batch, columns)
+        user_meta:torch.Tensor, # what is known of the users, (batch, columns)
+        item_meta:torch.Tensor  # what is known of the items, (batch, columns)
+    )->torch.Tensor: # part of the score, (batch,)
+        "What the network adds for each pair"
+        return self.layers(torch.cat([u, i, user_meta, item_meta], 1)).squeeze(1)
+
 # %% ../nbs/03_collab.ipynb #555d23bf
-class CombinedModel(nn.Module):
+class CombinedModel(_Network):
     "Dot product with biases plus a network over embeddings and metadata (claim C14)"
     __prepare_scriptable__ = no_script
     def __init__(self,
@@ -190,13 +208,7 @@ class CombinedModel(nn.Module):
         super().__init__()
         self.users, self.items, self.y_range = as_vocab(users), as_vocab(items), y_range
         self.dot = EmbeddingDotBias(self.users, self.items, n_factors)
-        for name, meta, n in (('user_meta', user_meta, len(self.users)), ('item_meta', item_meta, len(self.items))):
-            self.register_buffer(name, torch.zeros(n, 0) if meta is None else meta, persistent=False)
-        emb_szs = _check_sizes(emb_szs or [(len(self.users) + 1, 8), (len(self.items) + 1, 8)], self.users, self.items)
-        self.u_embed, self.i_embed = (nn.Embedding(*size) for size in emb_szs)
-        for table in (self.u_embed, self.i_embed): nn.init.normal_(table.weight, std=.01)
-        n_in = emb_szs[0][1] + emb_szs[1][1] + self.user_meta.shape[1] + self.item_meta.shape[1]
-        self.layers = nn.Sequential(*tabular_layers(n_in, 1, list(layers), ps=p))
+        self._add_network(emb_szs, user_meta, item_meta, layers, p)
 
     def score(self,
         user:torch.Tensor, # row numbers of users, (batch,)
@@ -212,17 +224,6 @@ class CombinedModel(nn.Module):
     )->torch.Tensor: # predicted ratings, (batch,)
         "Predict a rating for each pair"
         return in_range(self.score(user, item), self.y_range)
-
-# %% ../nbs/03_collab.ipynb #3a5af0ec
-@patch
-def extra(self:CombinedModel,
-    u:torch.Tensor,         # embeddings of the users, (batch, columns)
-    i:torch.Tensor,         # embeddings of the items, (batch, columns)
-    user_meta:torch.Tensor, # what is known of the users, (batch, columns)
-    item_meta:torch.Tensor  # what is known of the items, (batch, columns)
-)->torch.Tensor: # part of the score, (batch,)
-    "What the network adds for each pair"
-    return self.layers(torch.cat([u, i, user_meta, item_meta], 1)).squeeze(1)
 
 # %% ../nbs/03_collab.ipynb #36c28bca
 def collab_model(
@@ -276,6 +277,7 @@ _USUAL = dict(dot=(1024, .008, .4), network=(1024, .008, 1.5), combined=(1024, .
 def whole_number(n, name): # refuse what is none, or less than 1
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 1: raise ValueError(f"{name}={n!r}: a whole number, 1 at least")
 
+# %% ../nbs/03_collab.ipynb #dbf50f92
 def _order(loss, negatives): # None for stars
     if loss not in ('mse', 'bpr', 'softmax'): raise ValueError(f"loss={loss!r}: choose 'mse', 'bpr' or 'softmax'")
     if loss == 'mse' and negatives: raise ValueError("negatives are for loss='bpr' and loss='softmax'")
@@ -294,6 +296,15 @@ def _kind(use_nn, metadata, order, layers, emb_szs, p): # of the model; contradi
         raise ValueError("layers, emb_szs and p are about a network: pass use_nn=True or metadata=True too")
     if order and (use_nn or metadata): raise ValueError(f"loss={order!r} trains the dot product: leave out use_nn and metadata")
     return 'combined' if metadata else 'network' if use_nn else 'dot'
+
+# %% ../nbs/03_collab.ipynb #80ac4039
+def _from_disk(scanned, kind, order, n_factors, **kwargs)->CollabLearner: # rows stay on disk; their split was made by `scan_ratings`
+    if kind != 'dot' or order: raise ValueError("ratings on disk are trained with the dot product on stars: leave out use_nn, metadata and loss")
+    return import_module('ddl_lesson8.train.command').scanned_learner(scanned, n_factors, **kwargs)
+
+def _facts(ratings, encoders)->list: # two matrices; without columns where nothing is known
+    tables = (ratings.user_table, len(ratings.users)), (ratings.item_table, len(ratings.items))
+    return [encode(table) if table else torch.zeros(n, 0) for encode, (table, n) in zip(encoders, tables)]
 
 # %% ../nbs/03_collab.ipynb #f1b27dd4
 @delegates(Learner, but=['data', 'model'])
@@ -336,12 +347,3 @@ def collab_learner(
     size, rate, decay = (u if given is None else given for given, u in zip((batch_size, lr, wd), _USUAL[order or kind]))
     return CollabLearner(train, held, model, encoders, config, batch_size=size, loss_func=loss_func,
                          lr=rate, wd=decay, seed=seed, **kwargs)
-
-# %% ../nbs/03_collab.ipynb #80ac4039
-def _from_disk(scanned, kind, order, n_factors, **kwargs)->CollabLearner: # rows stay on disk; their split was made by `scan_ratings`
-    if kind != 'dot' or order: raise ValueError("ratings on disk are trained with the dot product on stars: leave out use_nn, metadata and loss")
-    return import_module('ddl_lesson8.train.command').scanned_learner(scanned, n_factors, **kwargs)
-
-def _facts(ratings, encoders)->list: # two matrices; without columns where nothing is known
-    tables = (ratings.user_table, len(ratings.users)), (ratings.item_table, len(ratings.items))
-    return [encode(table) if table else torch.zeros(n, 0) for encode, (table, n) in zip(encoders, tables)]

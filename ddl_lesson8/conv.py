@@ -139,6 +139,22 @@ def _check_all(x, weight, bias, stride, padding, dilation, groups)->tuple: # str
     out = [conv_output_size(n, k, s, 0, d) for n, k, s, d in zip(padded, size, stride, dilation)]
     return stride, dilation, sides, out
 
+# %% ../nbs/07_convolutions.ipynb #d2d3337f
+def _slide(x, weight, stride, dilation, groups, out_size): # shifted views times weights; x is padded
+    x, weight, total = x.unflatten(1, (groups, -1)), weight.unflatten(0, (groups, -1)), 0
+    for (i, j), view in shifted_views(x, weight.shape[-2:], stride, dilation, out_size):
+        for c in range(weight.shape[2]): # outputs share a view, groups have their own
+            total = total + weight[:, :, c, i, j, None, None] * view[:, :, c, None]
+    return total.flatten(1, 2)
+
+def _under_autocast(*tensors): # in the type that `torch.autocast` asks for, as PyTorch's own convolution
+    kind = getattr(getattr(tensors[0], 'device', None), 'type', 'cpu')
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind): return tensors
+    lower = torch.get_autocast_dtype(kind)
+    return [t.to(lower) if t is not None and t.is_floating_point() else t for t in tensors]
+
+def _wide(t): return t.float() if t.dtype in (torch.float16, torch.bfloat16) else t # sums of halves need more digits
+
 # %% ../nbs/07_convolutions.ipynb #c829e38a
 def conv2d(
     x:torch.Tensor,      # (batch, channels, height, width) or (channels, height, width)
@@ -156,22 +172,6 @@ def conv2d(
     y = _slide(_wide(y), _wide(weight), stride, dilation, groups, out)
     if bias is not None: y = y + _wide(bias)[:, None, None]
     return (y if x.ndim == 4 else y[0]).to(x.dtype)
-
-# %% ../nbs/07_convolutions.ipynb #d2d3337f
-def _slide(x, weight, stride, dilation, groups, out_size): # shifted views times weights; x is padded
-    x, weight, total = x.unflatten(1, (groups, -1)), weight.unflatten(0, (groups, -1)), 0
-    for (i, j), view in shifted_views(x, weight.shape[-2:], stride, dilation, out_size):
-        for c in range(weight.shape[2]): # outputs share a view, groups have their own
-            total = total + weight[:, :, c, i, j, None, None] * view[:, :, c, None]
-    return total.flatten(1, 2)
-
-def _under_autocast(*tensors): # in the type that `torch.autocast` asks for, as PyTorch's own convolution
-    kind = getattr(getattr(tensors[0], 'device', None), 'type', 'cpu')
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind): return tensors
-    lower = torch.get_autocast_dtype(kind)
-    return [t.to(lower) if t is not None and t.is_floating_point() else t for t in tensors]
-
-def _wide(t): return t.float() if t.dtype in (torch.float16, torch.bfloat16) else t # sums of halves need more digits
 
 # %% ../nbs/07_convolutions.ipynb #04caac0c
 class Conv2d(nn.Module):

@@ -31,7 +31,6 @@ class Polynomial:
     def __eq__(self, other): return self.terms == as_polynomial(other).terms
     __radd__, __rmul__ = __add__, __mul__
 
-# %% ../nbs/09_conv_matmul.ipynb #e0a0773e
 def as_polynomial(x)->Polynomial: # a polynomial
     "A polynomial stays; a letter becomes one; a whole number counts an empty product"
     if isinstance(x, Polynomial): return x
@@ -138,6 +137,23 @@ def conv_out_shape(
     sizes = zip(weight.shape[2:], input_size, *options)
     return weight.shape[0], *(conv_output_size(n, k, s, p, d) for k, n, s, p, d in sizes)
 
+# %% ../nbs/09_conv_matmul.ipynb #237603a6
+def _check_dense(weight, input_size, stride, padding, dilation, groups, largest=2**32): # before anything is computed
+    n_out = max(0, math.prod(conv_out_shape(weight, input_size, stride, padding, dilation)))
+    n_in = weight.shape[1] * groups * math.prod(input_size)
+    n_bytes = n_out * n_in * weight.element_size()
+    if n_bytes > largest:
+        raise ValueError(f"the dense matrix has {n_out:,} x {n_in:,} cells, {n_bytes / 2**30:,.0f} GiB; "
+                         "use layout='csr'")
+
+# %% ../nbs/09_conv_matmul.ipynb #c9e43a28
+def _csr(rows, cols, values, shape):
+    starts = torch.zeros(shape[0] + 1, dtype=torch.int64, device=rows.device)
+    starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='Sparse CSR tensor support is in beta') # known, and tested here
+        return torch.sparse_csr_tensor(starts, cols, values, size=shape, check_invariants=True)
+
 # %% ../nbs/09_conv_matmul.ipynb #5bdc499e
 def conv_matrix(
     weight:torch.Tensor,  # kernels, (out_channels, in_channels / groups, height, width)
@@ -160,23 +176,6 @@ def conv_matrix(
     values = weight.flatten()[source]
     if layout == 'csr': return _csr(rows, cols, values, shape)
     return weight.new_zeros(shape).index_put((rows, cols), values)
-
-# %% ../nbs/09_conv_matmul.ipynb #237603a6
-def _check_dense(weight, input_size, stride, padding, dilation, groups, largest=2**32): # before anything is computed
-    n_out = max(0, math.prod(conv_out_shape(weight, input_size, stride, padding, dilation)))
-    n_in = weight.shape[1] * groups * math.prod(input_size)
-    n_bytes = n_out * n_in * weight.element_size()
-    if n_bytes > largest:
-        raise ValueError(f"the dense matrix has {n_out:,} x {n_in:,} cells, {n_bytes / 2**30:,.0f} GiB; "
-                         "use layout='csr'")
-
-# %% ../nbs/09_conv_matmul.ipynb #c9e43a28
-def _csr(rows, cols, values, shape):
-    starts = torch.zeros(shape[0] + 1, dtype=torch.int64, device=rows.device)
-    starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
-    with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', message='Sparse CSR tensor support is in beta') # known, and tested here
-        return torch.sparse_csr_tensor(starts, cols, values, size=shape, check_invariants=True)
 
 # %% ../nbs/09_conv_matmul.ipynb #ac91d516
 def conv2d_matmul(

@@ -24,16 +24,6 @@ class Lookup(nn.Module):
 
     def forward(self, ids): return self.weight[ids]
 
-# %% ../nbs/02_embeddings.ipynb #ae31f632
-def one_hot(
-    ids:torch.Tensor,               # whole numbers 0..n-1, of any shape
-    n:int,                          # how many different ids there are
-    dtype:torch.dtype=torch.float32 # type of the ones and zeros
-)->torch.Tensor: # (…, n), a one in each row, the rest zeros
-    "Each id as a row of zeros with a single one (claim E2)"
-    _check_ids(ids, n)
-    return (ids[..., None] == torch.arange(n, device=ids.device)).to(dtype)
-
 # %% ../nbs/02_embeddings.ipynb #6d878c3f
 def _check_ids(
     ids:torch.Tensor, # to be used as row numbers
@@ -47,6 +37,16 @@ def _check_ids(
     if ids.device.type != 'cpu' or torch.compiler.is_compiling() or not ids.numel(): return
     for worst in (ids.min().item(), ids.max().item()):
         if not 0 <= worst < n: raise IndexError(f"id {worst} is outside 0..{n - 1}: the table has {n} rows")
+
+# %% ../nbs/02_embeddings.ipynb #ae31f632
+def one_hot(
+    ids:torch.Tensor,               # whole numbers 0..n-1, of any shape
+    n:int,                          # how many different ids there are
+    dtype:torch.dtype=torch.float32 # type of the ones and zeros
+)->torch.Tensor: # (…, n), a one in each row, the rest zeros
+    "Each id as a row of zeros with a single one (claim E2)"
+    _check_ids(ids, n)
+    return (ids[..., None] == torch.arange(n, device=ids.device)).to(dtype)
 
 # %% ../nbs/02_embeddings.ipynb #5c5fb21c
 class Vocab:
@@ -68,20 +68,14 @@ class Vocab:
     def _key(self, item):
         return item.casefold() if self.ignore_case and isinstance(item, str) else item
 
+    def __len__(self): return len(self.items)
+    def __iter__(self): return iter(self.items)
+    def __contains__(self, item): return self._key(item) in self._ids
+    def __repr__(self):
+        more = ', …' if len(self) > 6 else ''
+        return f"Vocab({len(self)} items: {', '.join(map(str, self.items[:6]))}{more})"
+
 # %% ../nbs/02_embeddings.ipynb #a1b1018f
-@patch
-def __len__(self:Vocab): return len(self.items)
-
-@patch
-def __iter__(self:Vocab): return iter(self.items)
-
-@patch
-def __contains__(self:Vocab, item): return self._key(item) in self._ids
-
-@patch
-def __repr__(self:Vocab):
-    return f"Vocab({len(self)} items: {', '.join(map(str, self.items[:6]))}{', …' if len(self) > 6 else ''})"
-
 @patch
 def id(self:Vocab,
     item # in the list
@@ -168,6 +162,38 @@ def planted_text(
     def sentence(i): return [words[picks[k][i]] for k, words in WORD_GROUPS.items() if k != 'kind' or with_kind[i]]
     return [w for i in range(n) for w in ['.', *sentence(i)]] + ['.']
 
+# %% ../nbs/02_embeddings.ipynb #3060f5ee
+def _check_padding(padding_idx, n): # the padding row as a number from 0
+    if padding_idx is None: return None
+    if isinstance(padding_idx, bool) or not -n <= padding_idx < n:
+        raise ValueError(f"padding_idx={padding_idx}, but the rows are 0..{n - 1}")
+    return padding_idx % n
+
+@torch.no_grad()
+def _shorten_rows(weight, ids, max_norm, norm_type): # those of the used rows that are longer than `max_norm`
+    used = ids.unique()
+    length = weight[used].norm(norm_type, dim=1, keepdim=True)
+    weight[used] = torch.where(length > max_norm, weight[used] * (max_norm / (length + 1e-7)), weight[used])
+
+def _share_gradient(rows, ids): # divide each row's gradient by the number of times its id occurs
+    if not rows.requires_grad: return
+    _, place, n = ids.unique(return_inverse=True, return_counts=True)
+    rows.register_hook(lambda grad: grad / n[place][..., None])
+
+# %% ../nbs/02_embeddings.ipynb #4ed1ae7b
+class _SparseLookup(torch.autograd.Function): # `weight[ids]` whose gradient is a sparse tensor
+    @staticmethod
+    def forward(ctx, weight, ids):
+        ctx.save_for_backward(ids)
+        ctx.shape = weight.shape
+        return weight[ids]
+
+    @staticmethod
+    def backward(ctx, grad): # a gradient for each row that was looked up, and for no other
+        ids, = ctx.saved_tensors
+        row_numbers, values = ids.reshape(1, -1).long(), grad.reshape(-1, ctx.shape[1])
+        return torch.sparse_coo_tensor(row_numbers, values, ctx.shape, check_invariants=False), None
+
 # %% ../nbs/02_embeddings.ipynb #81ae2bdc
 class Embedding(nn.Module):
     "A parameter matrix that you index: row `i` stands for item `i` (claim E1)"
@@ -209,38 +235,6 @@ class Embedding(nn.Module):
         options = {k: getattr(self, k) for k in ('padding_idx', 'max_norm', 'sparse')}
         said = [f'{k}={v}' for k, v in options.items() if v is not None and v is not False]
         return ', '.join([str(self.num_embeddings), str(self.embedding_dim), *said])
-
-# %% ../nbs/02_embeddings.ipynb #3060f5ee
-def _check_padding(padding_idx, n): # the padding row as a number from 0
-    if padding_idx is None: return None
-    if isinstance(padding_idx, bool) or not -n <= padding_idx < n:
-        raise ValueError(f"padding_idx={padding_idx}, but the rows are 0..{n - 1}")
-    return padding_idx % n
-
-@torch.no_grad()
-def _shorten_rows(weight, ids, max_norm, norm_type): # those of the used rows that are longer than `max_norm`
-    used = ids.unique()
-    length = weight[used].norm(norm_type, dim=1, keepdim=True)
-    weight[used] = torch.where(length > max_norm, weight[used] * (max_norm / (length + 1e-7)), weight[used])
-
-def _share_gradient(rows, ids): # divide each row's gradient by the number of times its id occurs
-    if not rows.requires_grad: return
-    _, place, n = ids.unique(return_inverse=True, return_counts=True)
-    rows.register_hook(lambda grad: grad / n[place][..., None])
-
-# %% ../nbs/02_embeddings.ipynb #4ed1ae7b
-class _SparseLookup(torch.autograd.Function): # `weight[ids]` whose gradient is a sparse tensor
-    @staticmethod
-    def forward(ctx, weight, ids):
-        ctx.save_for_backward(ids)
-        ctx.shape = weight.shape
-        return weight[ids]
-
-    @staticmethod
-    def backward(ctx, grad): # a gradient for each row that was looked up, and for no other
-        ids, = ctx.saved_tensors
-        row_numbers, values = ids.reshape(1, -1).long(), grad.reshape(-1, ctx.shape[1])
-        return torch.sparse_coo_tensor(row_numbers, values, ctx.shape, check_invariants=False), None
 
 # %% ../nbs/02_embeddings.ipynb #803e6b76
 def rows_of(

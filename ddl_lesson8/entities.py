@@ -10,7 +10,6 @@ __all__ = ['EntityEmbedding']
 # %% ../nbs/06c_entities.ipynb #bd8d8800
 import numpy as np
 import torch
-from fastcore.basics import patch
 from .data.columns import cont_cat_split
 from .data.tables import import_extra
 from .learned_maps import embedding_features
@@ -30,8 +29,38 @@ def _named_table(
     if hasattr(x, 'columns'): return {str(c): np.asarray(x[c]) for c in x.columns}
     return {f'x{i}': column for i, column in enumerate(np.asarray(x).T)}
 
-# %% ../nbs/06c_entities.ipynb #85a56ded
-class EntityEmbedding(TransformerMixin, BaseEstimator):
+# %% ../nbs/06c_entities.ipynb #a7df4107
+class _Trained(TransformerMixin, BaseEstimator):
+    "Checks its input and trains a network on it"
+    def _checked(self, X, y=None, reset=False):
+        "Let scikit-learn check shapes and names, then go on with named columns"
+        frame = hasattr(X, 'columns')
+        checked = validate_data(self, X, *(() if y is None else (y,)), reset=reset, skip_check_array=frame,
+                                **({} if frame else dict(dtype=None)))
+        X, y = checked if isinstance(checked, tuple) else (checked, None)
+        return _named_table(X), None if y is None else column_or_1d(y)
+
+    def fit(self,
+        X, # data frame or array, (n, columns)
+        y  # target: numbers, or classes
+    )->'EntityEmbedding':
+        "Train the network on all rows"
+        table, y = self._checked(X, y, reset=True)
+        cont, cat = cont_cat_split(table)
+        cat = list(self.cat_names) if self.cat_names is not None else [c for c in cat if c not in (self.cont_names or [])]
+        cont = list(self.cont_names) if self.cont_names is not None else [c for c in table if c not in cat]
+        kind = 'number' if type_of_target(y).startswith('continuous') or np.asarray(y).dtype.kind in 'iuf' else 'class'
+        scaled = {'target': (y - y.mean()) / (y.std() or 1.) if kind == 'number' else y}
+        rows = np.arange(len(y)), np.arange(0)
+        self.learner_ = tabular_learner(table | scaled, 'target', cat, cont, rows, layers=self.layers, emb_szs=self.emb_szs,
+                                        use_bn=False, bn_cont=False, y_kind=kind, batch_size=self.batch_size, device='cpu',
+                                        seed=self.seed)
+        self.learner_.progress = False
+        self.learner_.fit_one_cycle(self.epochs, self.lr)
+        return self
+
+# %% ../nbs/06c_entities.ipynb #6c3063d5
+class EntityEmbedding(_Trained):
     "Replace categories by embeddings that a network has learned for the target (claim T7)"
     def __init__(self,
         cat_names=None,  # categories; chosen by `cont_cat_split` when None
@@ -52,53 +81,18 @@ class EntityEmbedding(TransformerMixin, BaseEstimator):
         tags.input_tags.string = tags.input_tags.categorical = True
         return tags
 
-# %% ../nbs/06c_entities.ipynb #d64db61b
-@patch
-def _checked(self:EntityEmbedding, X, y=None, reset=False):
-    "Let scikit-learn check shapes and names, then go on with named columns"
-    frame = hasattr(X, 'columns')
-    checked = validate_data(self, X, *(() if y is None else (y,)), reset=reset, skip_check_array=frame,
-                            **({} if frame else dict(dtype=None)))
-    X, y = checked if isinstance(checked, tuple) else (checked, None)
-    return _named_table(X), None if y is None else column_or_1d(y)
+    def transform(self,
+        X # data frame or array with the columns of `fit`
+    )->np.ndarray: # (n, features)
+        "Look the embeddings up; unknown values get those of the unknown class"
+        check_is_fitted(self)
+        return embedding_features(self.learner_, self._checked(X, reset=False)[0])
 
-# %% ../nbs/06c_entities.ipynb #a7df4107
-@patch
-def fit(self:EntityEmbedding,
-    X, # data frame or array, (n, columns)
-    y  # target: numbers, or classes
-)->'EntityEmbedding':
-    "Train the network on all rows"
-    table, y = self._checked(X, y, reset=True)
-    cont, cat = cont_cat_split(table)
-    cat = list(self.cat_names) if self.cat_names is not None else [c for c in cat if c not in (self.cont_names or [])]
-    cont = list(self.cont_names) if self.cont_names is not None else [c for c in table if c not in cat]
-    kind = 'number' if type_of_target(y).startswith('continuous') or np.asarray(y).dtype.kind in 'iuf' else 'class'
-    scaled = {'target': (y - y.mean()) / (y.std() or 1.) if kind == 'number' else y}
-    rows = np.arange(len(y)), np.arange(0)
-    self.learner_ = tabular_learner(table | scaled, 'target', cat, cont, rows, layers=self.layers, emb_szs=self.emb_szs,
-                                    use_bn=False, bn_cont=False, y_kind=kind, batch_size=self.batch_size, device='cpu',
-                                    seed=self.seed)
-    self.learner_.progress = False
-    self.learner_.fit_one_cycle(self.epochs, self.lr)
-    return self
-
-# %% ../nbs/06c_entities.ipynb #f5481d1c
-@patch
-def transform(self:EntityEmbedding,
-    X # data frame or array with the columns of `fit`
-)->np.ndarray: # (n, features)
-    "Look the embeddings up; unknown values get those of the unknown class"
-    check_is_fitted(self)
-    return embedding_features(self.learner_, self._checked(X, reset=False)[0])
-
-# %% ../nbs/06c_entities.ipynb #d6294f1b
-@patch
-def get_feature_names_out(self:EntityEmbedding,
-    input_features=None # not needed
-)->np.ndarray: # for example 'state_0', 'state_1', …
-    "Name of the category and number of the component"
-    check_is_fitted(self)
-    prep, embeds = self.learner_.prep, self.learner_.model.embeds
-    names = [f'{n}_{i}' for n, e in zip(prep.all_cat_names, embeds) for i in range(e.embedding_dim)]
-    return np.asarray(names + prep.cont_names, dtype=object)
+    def get_feature_names_out(self,
+        input_features=None # not needed
+    )->np.ndarray: # for example 'state_0', 'state_1', …
+        "Name of the category and number of the component"
+        check_is_fitted(self)
+        prep, embeds = self.learner_.prep, self.learner_.model.embeds
+        names = [f'{n}_{i}' for n, e in zip(prep.all_cat_names, embeds) for i in range(e.embedding_dim)]
+        return np.asarray(names + prep.cont_names, dtype=object)

@@ -10,7 +10,8 @@ __all__ = ['latent', 'extremes', 'ranks', 'spearman', 'centre', 'PCA', 'pca', 's
 # %% ../nbs/04_interpret.ipynb #97c6f7bb
 from typing import NamedTuple
 import torch
-from .collab import at_least_float32, in_range
+from .collab import in_range
+from .train.newcomer import at_least_float32
 from .sheets.address import html_table
 
 # %% ../nbs/04_interpret.ipynb #8df461d9

@@ -10,7 +10,6 @@ __all__ = ['PlainModule', 'create_params', 'Module', 'ModuleList']
 # %% ../nbs/01_parameters.ipynb #c4b82117
 import operator
 from collections import namedtuple
-from fastcore.basics import patch
 import torch
 from torch import nn
 
@@ -77,10 +76,8 @@ def _named_tensors(module, registry): # pairs (dotted name, tensor): all tensors
             yield (f'{prefix}.{key}' if prefix else key), t
 
 # %% ../nbs/01_parameters.ipynb #3c698bb7
-_IncompatibleKeys = namedtuple('IncompatibleKeys', 'missing_keys unexpected_keys')
-
-class Module:
-    "A module in plain Python: it notes parameters and modules at the moment you assign them (claim P9)"
+class _Noting:
+    "What is assigned goes into one of three dictionaries"
     def __init__(self):
         for registry in _REGISTRIES: self.__dict__[registry] = {}
         self._non_persistent_buffers_set = set()
@@ -100,12 +97,6 @@ class Module:
             if name in self.__dict__.get(registry, ()): return self.__dict__[registry][name]
         raise AttributeError(f"a {type(self).__name__} has no attribute '{name}'")
 
-    def forward(self, *args, **kwargs):
-        "What the module computes; each class has its own, and `NotImplementedError` says where it is missing"
-        raise NotImplementedError(f"{type(self).__name__} needs a method `forward`")
-
-    def __call__(self, *args, **kwargs): return self.forward(*args, **kwargs)
-
     def __delattr__(self, name):
         if not self._forget(name): object.__delattr__(self, name)
 
@@ -114,133 +105,135 @@ class Module:
         for d in found: del d[name]
         return bool(found)
 
-# %% ../nbs/01_parameters.ipynb #33227dc0
-@patch
-def register_buffer(self:Module,
-    name:str,                  # attribute name
-    tensor:torch.Tensor|None,  # saved and moved with the module, not trained
-    persistent:bool=True       # is it part of `state_dict`?
-):
-    "Add a tensor that belongs to the module but is no parameter"
-    if '.' in name or not name: raise KeyError(f"a buffer needs a name without a dot, not '{name}'")
-    if hasattr(self, name) and name not in self._buffers: raise KeyError(f"attribute '{name}' already exists")
-    self._buffers[name] = tensor
-    (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
+    def register_buffer(self,
+        name:str,                  # attribute name
+        tensor:torch.Tensor|None,  # saved and moved with the module, not trained
+        persistent:bool=True       # is it part of `state_dict`?
+    ):
+        "Add a tensor that belongs to the module but is no parameter"
+        if '.' in name or not name: raise KeyError(f"a buffer needs a name without a dot, not '{name}'")
+        if hasattr(self, name) and name not in self._buffers: raise KeyError(f"attribute '{name}' already exists")
+        self._buffers[name] = tensor
+        (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
 
 # %% ../nbs/01_parameters.ipynb #a6c28eb7
-@patch
-def named_modules(self:Module,
-    prefix:str='' # put before every name
-): # pairs (dotted name, module), itself first
-    "This module and all modules inside, each once, depth first"
-    def walk(module, name, seen):
-        if id(module) in seen: return
-        seen.add(id(module))
-        yield name, module
-        for key, child in module._modules.items():
-            if child is not None: yield from walk(child, f'{name}.{key}' if name else key, seen)
-    return walk(self, prefix, set())
+class _Named(_Noting):
+    "Modules and tensors by name"
+    def named_modules(self,
+        prefix:str='' # put before every name
+    ): # pairs (dotted name, module), itself first
+        "This module and all modules inside, each once, depth first"
+        def walk(module, name, seen):
+            if id(module) in seen: return
+            seen.add(id(module))
+            yield name, module
+            for key, child in module._modules.items():
+                if child is not None: yield from walk(child, f'{name}.{key}' if name else key, seen)
+        return walk(self, prefix, set())
 
-@patch
-def named_parameters(self:Module): # pairs (dotted name, parameter)
-    "All parameters with their names, in order of registration"
-    return _named_tensors(self, '_parameters')
+    def named_parameters(self): # pairs (dotted name, parameter)
+        "All parameters with their names, in order of registration"
+        return _named_tensors(self, '_parameters')
 
-@patch
-def named_buffers(self:Module): # pairs (dotted name, tensor)
-    "All buffers with their names"
-    return _named_tensors(self, '_buffers')
+    def named_buffers(self): # pairs (dotted name, tensor)
+        "All buffers with their names"
+        return _named_tensors(self, '_buffers')
 
-@patch
-def parameters(self:Module): # parameters
-    "All parameters: what an optimiser wants"
-    return (p for _, p in self.named_parameters())
+    def parameters(self): # parameters
+        "All parameters: what an optimiser wants"
+        return (p for _, p in self.named_parameters())
 
-@patch
-def modules(self:Module): # modules
-    "This module and all modules inside"
-    return (m for _, m in self.named_modules())
+    def modules(self): # modules
+        "This module and all modules inside"
+        return (m for _, m in self.named_modules())
 
 # %% ../nbs/01_parameters.ipynb #8aad1dc3
-@patch
-def state_dict(self:Module,
-    prefix:str='' # put before every name
-)->dict: # dotted name -> tensor that shares the module's memory
-    "All parameters and persistent buffers by name"
-    own = {**self._parameters, **{k: b for k, b in self._buffers.items() if k not in self._non_persistent_buffers_set}}
-    state = {prefix + key: t.detach() for key, t in own.items() if t is not None}
-    for key, child in self._modules.items():
-        if child is not None: state |= child.state_dict(prefix=f'{prefix}{key}.')
-    return state
+_IncompatibleKeys = namedtuple('IncompatibleKeys', 'missing_keys unexpected_keys')
 
-@patch
-@torch.no_grad()
-def load_state_dict(self:Module,
-    state:dict,      # dotted name -> tensor
-    strict:bool=True # refuse missing and unexpected names?
-): # named tuple (missing_keys, unexpected_keys)
-    "Copy tensors into the module; raises `RuntimeError` naming what does not fit"
-    odd = state if not isinstance(state, dict) else {k: t for k, t in state.items() if not isinstance(t, torch.Tensor)}
-    if odd or not isinstance(state, dict): raise TypeError(f"a state is a dict of tensors by name, not {odd!r:.80}")
-    own = self.state_dict()
-    missing, unexpected = [k for k in own if k not in state], [k for k in state if k not in own]
-    other = {k: t for k, t in own.items() if k in state and state[k].shape != t.shape}
-    wrong = [f'{k} is {tuple(state[k].shape)}, should be {tuple(t.shape)}' for k, t in other.items()]
-    if strict: wrong += [f'missing: {k}' for k in missing] + [f'unexpected: {k}' for k in unexpected]
-    if wrong: raise RuntimeError(f"this state does not fit a {type(self).__name__}: {'; '.join(wrong)}")
-    for k, t in own.items():
-        if k in state: t.copy_(state[k])
-    return _IncompatibleKeys(missing, unexpected)
+class _Stored(_Named):
+    "A state that is taken out and put back"
+    def state_dict(self,
+        prefix:str='' # put before every name
+    )->dict: # dotted name -> tensor that shares the module's memory
+        "All parameters and persistent buffers by name"
+        own = {**self._parameters, **{k: b for k, b in self._buffers.items() if k not in self._non_persistent_buffers_set}}
+        state = {prefix + key: t.detach() for key, t in own.items() if t is not None}
+        for key, child in self._modules.items():
+            if child is not None: state |= child.state_dict(prefix=f'{prefix}{key}.')
+        return state
+
+    @torch.no_grad()
+    def load_state_dict(self,
+        state:dict,      # dotted name -> tensor
+        strict:bool=True # refuse missing and unexpected names?
+    ): # named tuple (missing_keys, unexpected_keys)
+        "Copy tensors into the module; raises `RuntimeError` naming what does not fit"
+        odd = state if not isinstance(state, dict) else {k: t for k, t in state.items() if not isinstance(t, torch.Tensor)}
+        if odd or not isinstance(state, dict): raise TypeError(f"a state is a dict of tensors by name, not {odd!r:.80}")
+        own = self.state_dict()
+        missing, unexpected = [k for k in own if k not in state], [k for k in state if k not in own]
+        other = {k: t for k, t in own.items() if k in state and state[k].shape != t.shape}
+        wrong = [f'{k} is {tuple(state[k].shape)}, should be {tuple(t.shape)}' for k, t in other.items()]
+        if strict: wrong += [f'missing: {k}' for k in missing] + [f'unexpected: {k}' for k in unexpected]
+        if wrong: raise RuntimeError(f"this state does not fit a {type(self).__name__}: {'; '.join(wrong)}")
+        for k, t in own.items():
+            if k in state: t.copy_(state[k])
+        return _IncompatibleKeys(missing, unexpected)
 
 # %% ../nbs/01_parameters.ipynb #a1163c32
-@patch
-@torch.no_grad()
-def to(self:Module,
-    *args,       # a device, a floating point type, or both
-    device=None, # for example 'cuda'
-    dtype:torch.dtype|None=None # for floating point tensors; whole numbers keep their type
-)->'Module': # itself
-    "Move all tensors of the module to a device, a type, or both"
-    for a in args: dtype, device = (a, device) if isinstance(a, torch.dtype) else (dtype, a)
-    if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
-        raise TypeError(f"a module cannot become {dtype}; choose a floating point type")
-    def convert(t): return t.to(device=device, dtype=dtype if t.is_floating_point() or t.is_complex() else None)
-    for m in self.modules():
-        for p in (p for p in m._parameters.values() if p is not None):
-            grad, p.grad = p.grad, None
-            p.data = convert(p.data)
-            if grad is not None: p.grad = convert(grad)
-        for key, b in m._buffers.items(): m._buffers[key] = b if b is None else convert(b)
-    return self
+class _Moving(_Stored):
+    "Everything inside goes along"
+    @torch.no_grad()
+    def to(self,
+        *args,       # a device, a floating point type, or both
+        device=None, # for example 'cuda'
+        dtype:torch.dtype|None=None # for floating point tensors; whole numbers keep their type
+    )->'Module': # itself
+        "Move all tensors of the module to a device, a type, or both"
+        for a in args: dtype, device = (a, device) if isinstance(a, torch.dtype) else (dtype, a)
+        if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+            raise TypeError(f"a module cannot become {dtype}; choose a floating point type")
+        def convert(t): return t.to(device=device, dtype=dtype if t.is_floating_point() or t.is_complex() else None)
+        for m in self.modules():
+            for p in (p for p in m._parameters.values() if p is not None):
+                grad, p.grad = p.grad, None
+                p.data = convert(p.data)
+                if grad is not None: p.grad = convert(grad)
+            for key, b in m._buffers.items(): m._buffers[key] = b if b is None else convert(b)
+        return self
 
-@patch
-def train(self:Module,
-    mode:bool=True # training (True) or predicting (False)?
-)->'Module': # itself
-    "Tell this module and all inside that training begins"
-    for m in self.modules(): m.training = mode
-    return self
+    def train(self,
+        mode:bool=True # training (True) or predicting (False)?
+    )->'Module': # itself
+        "Tell this module and all inside that training begins"
+        for m in self.modules(): m.training = mode
+        return self
 
-@patch
-def eval(self:Module)->'Module': # itself
-    "Tell this module and all inside that training is over"
-    return self.train(False)
+    def eval(self)->'Module': # itself
+        "Tell this module and all inside that training is over"
+        return self.train(False)
 
-@patch
-def zero_grad(self:Module,
-    set_to_none:bool=True # forget gradients (True) or fill them with zeros (False)?
-):
-    "Clear the gradients of all parameters"
-    for p in self.parameters():
-        if p.grad is not None: p.grad = None if set_to_none else torch.zeros_like(p.grad)
+    def zero_grad(self,
+        set_to_none:bool=True # forget gradients (True) or fill them with zeros (False)?
+    ):
+        "Clear the gradients of all parameters"
+        for p in self.parameters():
+            if p.grad is not None: p.grad = None if set_to_none else torch.zeros_like(p.grad)
 
 # %% ../nbs/01_parameters.ipynb #b94155e3
-@patch
-def __repr__(self:Module):
-    lines = [f'({k}): {m!r}'.replace('\n', '\n  ') for k, m in self._modules.items()]
-    inside = [f'{k}: {tuple(p.shape)}' for k, p in self._parameters.items() if p is not None]
-    if not lines: return f"{type(self).__name__}({', '.join(inside)})"
-    return f'{type(self).__name__}(' + '\n  ' + '\n  '.join(inside + lines) + '\n)'
+class Module(_Moving):
+    "A module in plain Python: it notes parameters and modules as you assign them (claim P9)"
+    def forward(self, *args, **kwargs):
+        "What the module computes; each class has its own, and `NotImplementedError` says where it is missing"
+        raise NotImplementedError(f"{type(self).__name__} needs a method `forward`")
+
+    def __call__(self, *args, **kwargs): return self.forward(*args, **kwargs)
+
+    def __repr__(self):
+        lines = [f'({k}): {m!r}'.replace('\n', '\n  ') for k, m in self._modules.items()]
+        inside = [f'{k}: {tuple(p.shape)}' for k, p in self._parameters.items() if p is not None]
+        if not lines: return f"{type(self).__name__}({', '.join(inside)})"
+        return f'{type(self).__name__}(' + '\n  ' + '\n  '.join(inside + lines) + '\n)'
 
 # %% ../nbs/01_parameters.ipynb #d3bfc09f
 class ModuleList(Module):

@@ -109,41 +109,6 @@ class TabularLearner(_TabularFile):
         if self.prep.y_kind == 'number': return dict(zip(self.prep.y_names, out))
         return dict(sorted(zip(self.prep.y_classes, out), key=lambda kv: -kv[1]))
 
-# %% ../nbs/06_tabular.ipynb #66d10c1a
-@delegates(Learner, but=['data', 'model'])
-@delegates(TabularModel, keep=True, but=['emb_szs', 'n_cont', 'out_sz', 'layers'])
-def tabular_learner(
-    table,                  # data frame of pandas, polars or pyarrow, a dict of columns or a list of dicts
-    y_names,                # column to predict, or a list of number columns
-    cat_names=None,         # categories; with `cont_names=None` both are chosen by `cont_cat_split`
-    cont_names=None,        # continuous columns
-    splits:tuple|None=None, # row numbers for training and validation; a random fifth validates when None
-    layers=(200, 100),      # sizes of the hidden layers
-    emb_szs:dict|None=None, # category -> embedding size, where the rule shall not decide
-    y_kind:str|None=None,   # 'number' or 'class'; by the column's type when None
-    batch_size:int=512,     # rows in a training batch
-    loss_func=None,         # mean squared error for numbers, cross-entropy for classes
-    seed:int=0,             # of first weights, shuffles and dropout
-    **kwargs                # of `TabularModel` and of `Learner`
-)->TabularLearner:
-    "Prepare a table, build a `TabularModel` for it and return a learner (claims T3 and T5)"
-    table, y_names = as_frame(table), list(y_names) if isinstance(y_names, (list, tuple)) else [y_names]
-    prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
-    parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
-    net = {k: kwargs.pop(k) for k in list(kwargs) if k in inspect.signature(TabularModel).parameters}
-    if net.get('y_range') and prep.y_kind == 'number': _check_range(net['y_range'], [p[-1] for p in parts if p])
-    if prep.y_kind == 'number' and _by_distance(loss_func) and not net.get('y_range'):
-        net = dict(y_scale=_mean_and_spread(parts[0][-1], y_names)) | net
-    act = net.pop('act_cls', None)
-    if prep.y_kind == 'class' and len(prep.y_classes) < 2: raise ValueError(f"the target {y_names[0]!r} has one class only, {prep.y_classes[0]!r}: there is nothing to tell apart")
-    out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
-    sizes = get_emb_sz(class_counts(prep), emb_szs)
-    config = dict(emb_szs=sizes, n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers), **net)
-    with seeded(seed): model = TabularModel(**config, act_cls=act)
-    loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
-    data, config = Data(*parts, batch_size=batch_size), config | _act_config(act)
-    return TabularLearner(data, model, loss_func, prep, config, seed=seed, **kwargs)
-
 # %% ../nbs/06_tabular.ipynb #0f46fe5e
 def _act_config(act): # class and settings of an activation; `act_args` is None where they do not tell all
     if act is None: return dict(act=None, act_args={})
@@ -186,6 +151,7 @@ def _check_range(y_range, targets): # can the model reach the targets, but for o
         raise ValueError(f"y_range is {tuple(y_range)} and {outside} targets, from {low:.6g} to {high:.6g}, lie outside: "
                          "the model could not reach them; give a range that holds them")
 
+# %% ../nbs/06_tabular.ipynb #f0e77f17
 def _column_prep(table, cat_names, cont_names, y_names, y_kind): # columns are chosen where none are named
     if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)
     return ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
@@ -199,6 +165,41 @@ def _same_table(saved, own, file): # a file of another table's columns, classes 
             if saved[what].get(name) != own[what][name]:
                 raise ValueError(f"{file} was trained on another table: column '{name}' has {said} there; "
                                  "open it with load_tabular, which brings its own preparation")
+
+# %% ../nbs/06_tabular.ipynb #66d10c1a
+@delegates(Learner, but=['data', 'model'])
+@delegates(TabularModel, keep=True, but=['emb_szs', 'n_cont', 'out_sz', 'layers'])
+def tabular_learner(
+    table,                  # data frame of pandas, polars or pyarrow, a dict of columns or a list of dicts
+    y_names,                # column to predict, or a list of number columns
+    cat_names=None,         # categories; with `cont_names=None` both are chosen by `cont_cat_split`
+    cont_names=None,        # continuous columns
+    splits:tuple|None=None, # row numbers for training and validation; a random fifth validates when None
+    layers=(200, 100),      # sizes of the hidden layers
+    emb_szs:dict|None=None, # category -> embedding size, where the rule shall not decide
+    y_kind:str|None=None,   # 'number' or 'class'; by the column's type when None
+    batch_size:int=512,     # rows in a training batch
+    loss_func=None,         # mean squared error for numbers, cross-entropy for classes
+    seed:int=0,             # of first weights, shuffles and dropout
+    **kwargs                # of `TabularModel` and of `Learner`
+)->TabularLearner:
+    "Prepare a table, build a `TabularModel` for it and return a learner (claims T3 and T5)"
+    table, y_names = as_frame(table), list(y_names) if isinstance(y_names, (list, tuple)) else [y_names]
+    prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
+    parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
+    net = {k: kwargs.pop(k) for k in list(kwargs) if k in inspect.signature(TabularModel).parameters}
+    if net.get('y_range') and prep.y_kind == 'number': _check_range(net['y_range'], [p[-1] for p in parts if p])
+    if prep.y_kind == 'number' and _by_distance(loss_func) and not net.get('y_range'):
+        net = dict(y_scale=_mean_and_spread(parts[0][-1], y_names)) | net
+    act = net.pop('act_cls', None)
+    if prep.y_kind == 'class' and len(prep.y_classes) < 2: raise ValueError(f"the target {y_names[0]!r} has one class only, {prep.y_classes[0]!r}: there is nothing to tell apart")
+    out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
+    sizes = get_emb_sz(class_counts(prep), emb_szs)
+    config = dict(emb_szs=sizes, n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers), **net)
+    with seeded(seed): model = TabularModel(**config, act_cls=act)
+    loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
+    data, config = Data(*parts, batch_size=batch_size), config | _act_config(act)
+    return TabularLearner(data, model, loss_func, prep, config, seed=seed, **kwargs)
 
 # %% ../nbs/06_tabular.ipynb #a34faeb0
 def _shuffled_column(
@@ -256,7 +257,6 @@ def save_tabular(
     "Save a learner with its preparation; see `load_tabular`"
     return learn.save(path)
 
-# %% ../nbs/06_tabular.ipynb #e0b47351
 def load_tabular(
     path:str|Path,     # file written by `save_tabular`
     table=None,        # raw rows with the target, to train on; not needed to predict

@@ -42,7 +42,7 @@ if __name__ == '__main__':
             if rank == job['who'] and l.recorder.losses is not None and l.plan.first_batch + l.plan.done == job['die_at'] and not os.path.exists(out + '.died'):
                 open(out + '.died', 'w').close(); os.kill(os.getpid(), 9)
         calls = dict(before_batch=die)
-    import ddl_lesson8.train.learner as module, functools
+    import ddl_lesson8.train.one_batch as module, functools
     for name, function in (('cut', 'shard_tables'), ('touched', 'join_layers')): # also small tables
         if job.get(name): setattr(module, function, functools.partial(getattr(module, function), least=1))
     if job.get('timeout'): module.find_team = functools.partial(module.find_team, timeout=job['timeout'])
@@ -63,7 +63,8 @@ if __name__ == '__main__':
             found.append(result(l))
         if rank == 0: open(out, 'w').write(json.dumps(found))
         sys.exit()
-    if job.get('load'): l.load(job['load']); l.resume()
+    if job.get('load_of_rank'): l.load(job['load_of_rank'][rank]); l.resume()
+    elif job.get('load'): l.load(job['load']); l.resume()
     else: l.fit_one_cycle(job.get('epochs', 3), checkpoint=job.get('checkpoint'), go_on=bool(job.get('go_on')), until=job.get('until'))
     if job.get('save'): l.save(job['save'])
     found = result(l)

@@ -3,7 +3,8 @@ import math
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from answers import answer_tests
-from ddl_lesson8.collab import EmbeddingDotBias, EmbeddingNN, score_for
+from ddl_lesson8.collab import EmbeddingDotBias, EmbeddingNN
+from ddl_lesson8.train.newcomer import score_for
 from ddl_lesson8.book import checks_interpret
 from ddl_lesson8.data.ratings import Ratings
 from ddl_lesson8.interpret import Latent, NameTable, centre, explained, extremes, latent, pca, ranks, show_map, spearman

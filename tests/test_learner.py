@@ -607,7 +607,7 @@ def test_a_learner_of_ones_own_is_loaded_on_request_only(tmp_path):
     path = OwnLearner(Data((X, X)), net(), F.mse_loss, device='cpu').save(tmp_path/'own.pt')
     with pytest.raises(ValueError, match='trust='): load_learner(path)
     assert type(load_learner(path, trust=[__name__], device='cpu')) is OwnLearner
-    saved = read_tensors(path); saved['maker'] = 'ddl_lesson8.train.learner:partial'
+    saved = read_tensors(path); saved['maker'] = 'ddl_lesson8.train.learner:load_learner'
     with pytest.raises(ValueError, match='no learner'): load_learner(write_tensors(path, saved))
 
 def test_the_callers_data_stay_where_they_are():

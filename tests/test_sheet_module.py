@@ -755,8 +755,9 @@ def test_the_courses_workbook_has_the_gradient_of_its_model():
 
 def test_the_quick_form_is_shared_only_by_formulas_of_equal_tokens():
     from ddl_lesson8.sheets.formulas import quick_form, relative_tokens
+    from ddl_lesson8.sheets.groups import _below
     texts = {c.formula.removeprefix('{') for c in CASES} | {f.text for cells in many(range(40)).values() for f in cells.values() if isinstance(f, F)}
-    texts |= {'B1:T!B2', 'SUM(3:4)', 'SUM($3:4)', 'A1:A$2', 'LOG10(A1)', 'X1.5+A1', 'A1E2', '1E5+E5', 'T1!A1', 'Sheet1!A1:B2', 'SUM(A1:INDEX(B1:B9,2))', '_A1+A1', 'A1.x', 'A1048577', 'SUM(A1:B2 B2:C3)'}
+    texts |= {'B1:T!B2', 'SUM(3:4)', 'SUM($3:4)', 'A1:A$2', 'LOG10(A1)', 'X1.5+A1', 'A1E2', '1E5+E5', 'T1!A1', 'Sheet1!A1:B2', 'SUM(A1:INDEX(B1:B9,2))', '_A1+A1', 'A1.x', 'A1048577', 'SUM(A1:B2 B2:C3)', 'IF(A1="A1",B1,"A2")', '"a""A1"&A1', 'A5%&"%d"', 'A1&"a', 'A1048576+$A$1'}
     seen, quick = {}, 0
     for text in sorted(texts):
         for row, col in ((3, 4), (7, 2), (20, 8)):
@@ -766,6 +767,9 @@ def test_the_quick_form_is_shared_only_by_formulas_of_equal_tokens():
             try: tokens = relative_tokens(text, row, col)
             except SheetError: tokens = None
             assert seen.setdefault(form, tokens) == tokens, text
+            copies = _below(text, row, 0) # as it reads in other rows
+            assert copies.reads(row) == text
+            assert {quick_form(t, r, col) for r in (1, 9, 1048576) if (t := copies.reads(r))} <= {form}
     assert quick > 300
 
 

@@ -211,7 +211,7 @@ def _fit_numbers(
     return dict(median=median, mean=float(filled.mean()), std=std, flag=bool(gone.any()))
 
 # %% ../../nbs/data/04_columns.ipynb #849c9abb
-class ReadTable:
+class _ReadTable:
     "The columns that a `ColumnPrep` needs, each read once"
     def __init__(self,
         prep:'ColumnPrep', # fitted or not
@@ -248,7 +248,7 @@ class _Learning(_Roles): # from a table that is read
             raise ValueError(f"several targets must all be numbers; {', '.join(self.y_names)} are not")
 
     def learn(self,
-        read:ReadTable, # with the target where that is a class
+        read:_ReadTable, # with the target where that is a class
         rows=None       # row numbers to learn from; all when None
     )->'ColumnPrep': # the same object
         "Learn from a table that is read already"
@@ -269,7 +269,7 @@ class _Learning(_Roles): # from a table that is read
 
 # %% ../../nbs/data/04_columns.ipynb #dfe1af5e
 def _ids(
-    read:ReadTable,
+    read:_ReadTable,
     prep,         # the `ColumnPrep`, for what its classes are made of
     name,         # of the category
     classes:list  # with the unknown first
@@ -303,7 +303,7 @@ def _fitting(x, names, dtype): # numbers (n, columns) as a tensor, none of which
 # %% ../../nbs/data/04_columns.ipynb #1d1af267
 class _Applying(_Learning): # what was learned, to a table that is read
     def apply(self,
-        read:ReadTable,     # with the inputs
+        read:_ReadTable,     # with the inputs
         dtype=torch.float32 # of the continuous columns
     )->tuple: # x_cat int64 (n, categories and flags), x_cont (n, continuous)
         "Prepare a table that is read already"
@@ -323,7 +323,7 @@ class _Applying(_Learning): # what was learned, to a table that is read
         return torch.from_numpy(x_cat), _fitting(x_cont, self.cont_names, dtype)
 
     def apply_target(self,
-        read:ReadTable,     # with the target
+        read:_ReadTable,     # with the target
         dtype=torch.float32 # of number targets
     )->torch.Tensor: # numbers (n, targets), or class ids int64 (n,)
         "The target of a table that is read already"
@@ -372,7 +372,7 @@ class _Cutting(_Applying): # read once, learn, apply, cut
         if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
         rows = _check_rows(rows, len(frame))
         if fit: self.kinds = {}; self.decide_y_kind(frame)
-        read = ReadTable(self, frame, target=True, order=fit)
+        read = _ReadTable(self, frame, target=True, order=fit)
         if fit: self.learn(read, rows[0])
         whole = *self.apply(read), self.apply_target(read)
         _tell_new(read, self, whole[0], np.concatenate([p for p in rows if p is not None]))
@@ -398,6 +398,7 @@ def _check_learned(prep): # from a file: classes and numbers of each column
     for name, kind in prep.kinds.items(): check_kinds(kind, (None, str), f"the kind of column '{name}'")
     if any(told['std'] <= 0 for told in prep.numbers.values()): raise ValueError("this saved ColumnPrep has a column without a spread")
 
+# %% ../../nbs/data/04_columns.ipynb #288e810a
 class _Kept(_Cutting): # in a file
     def to_dict(self)->dict: # plain values
         "All that was learned"
@@ -443,7 +444,7 @@ class ColumnPrep(_Kept):
         check_columns(frame, names, 'fit')
         frame, self.kinds = frame.take(names, rows), {}
         self.decide_y_kind(frame)
-        return self.learn(ReadTable(self, frame, target=self.y_kind == 'class', order=True))
+        return self.learn(_ReadTable(self, frame, target=self.y_kind == 'class', order=True))
 
     def __call__(self,
         table,           # data frame of pandas, polars or pyarrow, a dict of columns or a list of dicts
@@ -452,7 +453,7 @@ class ColumnPrep(_Kept):
         "Prepare rows: the same rules for training rows and new ones"
         frame = as_frame(table)
         check_columns(frame, self.cat_names + self.cont_names, 'prepare')
-        read = ReadTable(self, frame)
+        read = _ReadTable(self, frame)
         prepared = self.apply(read, dtype)
         _tell_new(read, self, prepared[0])
         return prepared
@@ -465,4 +466,4 @@ class ColumnPrep(_Kept):
         frame = as_frame(table)
         if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
         check_columns(frame, self.y_names, 'target')
-        return self.apply_target(ReadTable(self, frame, inputs=False, target=True), dtype)
+        return self.apply_target(_ReadTable(self, frame, inputs=False, target=True), dtype)

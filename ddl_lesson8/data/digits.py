@@ -320,16 +320,6 @@ def make_digits(
     x = _inked(points, radius, edge, sharp, size, device)
     return centre_by_mass(x, most=size * 2 // 28)[:, None], y.to(x.device)  # not beyond the border
 
-# %% ../../nbs/data/02_digits.ipynb #d6044089
-def ink_and_centre(
-    x:torch.Tensor # pictures (n, 1, size, size)
-)->dict: # averages over the pictures
-    "Average ink in pixels and average centre of mass as (x, y)"
-    x, q = x[:, 0], torch.arange(x.shape[-1], dtype=x.dtype, device=x.device)
-    ink = x.sum((1, 2)).clamp_min(1e-6)
-    centre = [round((((x.sum(d) @ q) / ink).mean()).item(), 2) for d in (1, 2)]
-    return dict(ink=round(ink.mean().item(), 1), centre=centre)
-
 # %% ../../nbs/data/02_digits.ipynb #dfb92968
 def read_idx(
     path:str|Path # an idx file of unsigned bytes, plain or gzipped

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/files.html.md"""
 __all__ = []
 
 # %% ../../nbs/data/00_files.ipynb #0e28a492
-import errno, glob, hashlib, io, itertools, json, math, os, re, socket, stat, threading, time, zipfile
+import errno, glob, hashlib, itertools, json, math, os, re, socket, stat, time, zipfile
 from collections import OrderedDict
 from pathlib import Path
 import torch
@@ -188,7 +188,7 @@ def read_tensors(
         except Exception as e:
             raise ValueError(f"{path.name} is not a {what}, or holds objects that could run code: {type(e).__name__}") from e
 
-# %% ../../nbs/data/00_files.ipynb #e0bca8ab
+# %% ../../nbs/data/00_files.ipynb #df964fdd
 def check_kinds(
     value,    # plain values and tensors, from a file
     kind,     # a type; a `torch.dtype` for tensors; a dict of kinds by name; [kind] for lists; a tuple: one of several; None
@@ -224,4 +224,3 @@ def _shown(value)->str: # shortly
     if isinstance(value, torch.Tensor): return f'a tensor {tuple(value.shape)} of {value.dtype}'
     if isinstance(value, int) and abs(value) >> 63: return 'a very large number'
     return f'{value!r:.60}' if isinstance(value, (str, int, float, type(None))) else f'a {type(value).__name__}'
-

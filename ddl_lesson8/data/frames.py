@@ -82,7 +82,7 @@ class Column(_Values):
         return self._coded
 
 # %% ../../nbs/data/03b_frames.ipynb #f074b204
-def is_missing(
+def _is_missing(
     value # anything that may stand in a table
 )->bool:
     "Is nothing there?"
@@ -92,7 +92,7 @@ def is_missing(
 
 # %% ../../nbs/data/03b_frames.ipynb #6819558b
 def _from_list(values, name): # -> Column of a list
-    gone = np.array([is_missing(v) for v in values], dtype=bool)
+    gone = np.array([_is_missing(v) for v in values], dtype=bool)
     there = [v for v, g in zip(values, gone) if not g]
     kinds = {type(v) for v in there}
     def fill(dtype, empty, plain=lambda v: v):

@@ -251,7 +251,7 @@ def _check_manifest(folder, manifest): # does it describe the files of its folde
         if wanted.get(name, size) != size: raise ValueError(f"{folder/name} is damaged: it has {size:,} bytes, not {wanted[name]:,}; delete the folder and scan again")
 
 # %% ../../nbs/data/05_scan.ipynb #09100a8d
-class _Mapped: # a folder of columns: how many rows, who, what, and one column at a time
+class _Mapped: # a folder of columns, one at a time
     def __init__(self,
         folder:str|Path,  # from `scan_ratings`
         verify:bool=True  # compare every column with its checksum first
@@ -280,6 +280,8 @@ class _Mapped: # a folder of columns: how many rows, who, what, and one column a
         if not path.exists(): raise ValueError(f"{self.folder} has no column {name!r}; name it when you scan, for example timestamp='when'")
         return torch.from_file(str(path), shared=False, size=n, dtype=dtype) if n else torch.empty(0, dtype=dtype)
 
+# %% ../../nbs/data/05_scan.ipynb #467ee09e
+class _Known(_Mapped): # users and items
     @property
     def users(self)->list: # ids, in the order of their row numbers
         "All users"
@@ -293,8 +295,14 @@ class _Mapped: # a folder of columns: how many rows, who, what, and one column a
     def _names(self, kind): return self._table(kind).to_series().to_list()
     def _table(self, kind): return _polars().read_parquet(self.folder/f'{kind}.parquet')
 
+    def learned(self,
+        kind:str # 'user' or 'item'
+    )->torch.Tensor: # bool, one for each
+        "Which users or items have a rating to train on"
+        return torch.tensor(self._table(kind + 's')['learned'].to_numpy())
+
 # %% ../../nbs/data/05_scan.ipynb #7bcc6cf7
-class ScannedRatings(_Mapped):
+class ScannedRatings(_Known):
     "Ratings on disk: columns that are mapped into memory, in random order, cut into rows to train and to validate on"
     def tensors(self,
         part:str='train' # or 'valid'
@@ -319,12 +327,6 @@ class ScannedRatings(_Mapped):
         "Some rows of one column"
         dtype = np.dtype(_COLUMNS[name])
         return np.fromfile(self.folder/f'{part}-{name}.bin', dtype, size, offset=first * dtype.itemsize)
-
-    def learned(self,
-        kind:str # 'user' or 'item'
-    )->torch.Tensor: # bool, one for each
-        "Which users or items have a rating to train on"
-        return torch.tensor(self._table(kind + 's')['learned'].to_numpy())
 
 # %% ../../nbs/data/05_scan.ipynb #dfdbc5ca
 def _source(path): # what a folder was made from: names, sizes and times of the files

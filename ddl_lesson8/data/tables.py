@@ -9,7 +9,7 @@ __all__ = ['STATES', 'STATE_CODES', 'to_frame', 'planted_shops', 'planted_auctio
            'nyc_flights']
 
 # %% ../../nbs/data/03_tables.ipynb #436a2c97
-import datetime, importlib, importlib.util, math
+import datetime, importlib, importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/from_model.html.md"""
 __all__ = ['WorkbookModel', 'to_workbook']
 
 # %% ../../nbs/sheets/23_from_model.ipynb #7c03a2b6
-import copy, math
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 import torch

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/trace.html.md"""
 __all__ = ['trace']
 
 # %% ../../nbs/sheets/21_trace.ipynb #682e114a
-import copy, functools, io, math, operator, re, warnings
+import copy, functools, io, operator, re, warnings
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 import torch

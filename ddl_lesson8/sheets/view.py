@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/view.html.md"""
 __all__ = ['sheet_picture', 'view', 'view_gradient']
 
 # %% ../../nbs/sheets/24_view.ipynb #95ccb9be
-import json, math, re, tempfile
+import math, re, tempfile
 from html import escape
 from pathlib import Path
 from .address import Area, SheetError, cell_name, col_name, parse_area
@@ -54,6 +54,10 @@ def _choices(ws): # cells whose value is chosen from a list: range, and the valu
     return [[str(area), values] for r, values in rules if values
             for area in r.sqref.ranges]
 
+def _hints(ws): # cells that say something while they are selected: range, and the sentence
+    return [[str(area), r.prompt] for r in ws.data_validations.dataValidation if r.prompt
+            for area in r.sqref.ranges]
+
 # %% ../../nbs/sheets/24_view.ipynb #04dd2b36
 def _sheet(ws, engine): # one sheet of a document
     styles, cells = [], []
@@ -69,7 +73,8 @@ def _sheet(ws, engine): # one sheet of a document
     return dict(name=ws.title, rows=ws.max_row, cols=ws.max_column, styles=styles,
                 cells=cells, scales=_scales(ws),
                 widths=[round(7 * (width(c) or usual) + 5)
-                        for c in range(1, ws.max_column + 1)], choices=_choices(ws))
+                        for c in range(1, ws.max_column + 1)], choices=_choices(ws),
+                hints=_hints(ws))
 
 # %% ../../nbs/sheets/24_view.ipynb #df2249a2
 def sheet_document(
@@ -91,7 +96,7 @@ def _decimals(part): # digits after the point in a number format
     return len(part.partition('.')[2].rstrip('%'))
 
 # %% ../../nbs/sheets/24_view.ipynb #78c6d687
-def shown_number(
+def _shown_number(
     value:float|bool|str, # what a cell holds
     fmt:str='General'     # number format, such as '0.00' or '0.0;-0.0;0'
 )->str: # what the cell shows
@@ -148,7 +153,7 @@ def _text(x, y, text, kind='', size=11, colour=None): # one text of a picture
 
 def _cell_svg(entry, look, x, y, width, ground): # a cell: its ground, and what it shows
     value = _value(entry)
-    shown = shown_number(value, look.get('fmt', 'General')) if _numeric(value) else str(value or '').removeprefix("'")
+    shown = _shown_number(value, look.get('fmt', 'General')) if _numeric(value) else str(value or '').removeprefix("'")
     fill = ground or look.get('fill') or '#ffffff'
     given, painted = ' class="i"' * _numeric(entry[3]), f' style="fill:{fill}"' * (fill != '#ffffff')
     edge = f'<rect{given} x="{x}" y="{y}" width="{width}" height="{_ROW}"{painted}/>'
@@ -158,7 +163,6 @@ def _cell_svg(entry, look, x, y, width, ground): # a cell: its ground, and what 
                  min(12, (look.get('size') or 10) + 1),
                  look.get('colour')) if shown else ''
     return text if left else edge + text
-
 
 # %% ../../nbs/sheets/24_view.ipynb #529408b4
 def sheet_picture(

@@ -32,8 +32,7 @@ def _as_tensors(
     return part
 
 # %% ../../nbs/train/00d_batches.ipynb #4927ad20
-class Data:
-    "Training and validation tensors, kept whole on one device and sliced into batches there"
+class _Parts: # rows to train on and rows to judge by, on one device
     def __init__(self,
         train:tuple,                    # tensors of equal length: inputs first, target last
         valid:tuple|None=None,          # the same columns for validation; None trains without
@@ -63,6 +62,9 @@ class Data:
         "The same rows on `device`; tensors that are there already are shared"
         return copy.copy(self).to(device)
 
+# %% ../../nbs/train/00d_batches.ipynb #1421011f
+class Data(_Parts):
+    "Training and validation tensors, kept whole on one device and sliced into batches there"
     @property
     def n_batches(self)->int: # as few as `batch_size` allows
         "Batches in an epoch"

@@ -10,7 +10,6 @@ __all__ = ['DiskData']
 # %% ../../nbs/train/04_disk.ipynb #93b223c2
 from collections.abc import Sequence
 import torch
-from fastcore.basics import patch
 from ..data.scan import ScannedRatings
 from .batches import Data
 
@@ -61,8 +60,7 @@ class _Part(Sequence): # some of the batches, in order
     def __getitem__(self, i): return _Part(self.order, self.numbers[i]) if isinstance(i, slice) else self.order[self.numbers[i]]
 
 # %% ../../nbs/train/04_disk.ipynb #ead6267e
-class DiskData(Data):
-    "Training and validation rows that stay on disk; batches go to the device one at a time"
+class _OnDisk(Data): # rows that stay on disk, and the order of an epoch
     def __init__(self,
         scanned:ScannedRatings,    # from `scan_ratings`
         batch_size:int=8192,       # most rows in a training batch
@@ -94,37 +92,35 @@ class DiskData(Data):
         return _BlockOrder(len(self.train[0]), self.n_batches, self.block_rows, seed, epoch)
 
 # %% ../../nbs/train/04_disk.ipynb #52da21c7
-@patch
-def batch(self:DiskData,
-    rows:torch.Tensor # row numbers
-)->tuple: # of tensors on the device: inputs first, target last; ids as int64
-    "Some of the training rows"
-    rows = rows.cpu()
-    first = rows // self.block_rows
-    numbers = first[:1].tolist() if len(rows) and bool((first == first[0]).all()) else first.unique().tolist()
-    if len(numbers) == 1: found = [t[rows - numbers[0] * self.block_rows] for t in self._block(numbers[0])]
-    elif len(numbers) > 8: found = [t[rows] for t in self.train]
-    else:
-        found = [t.new_empty(len(rows)) for t in self.train]
-        for k in numbers:
-            here = (first == k).nonzero()[:, 0]
-            for out, t in zip(found, self._block(k)): out[here] = t[rows[here] - k * self.block_rows]
-    return tuple((t if t.is_floating_point() else t.long()).to(self.device) for t in found)
+class DiskData(_OnDisk):
+    "Training and validation rows that stay on disk; batches go to the device one at a time"
+    def batch(self,
+        rows:torch.Tensor # row numbers
+    )->tuple: # of tensors on the device: inputs first, target last; ids as int64
+        "Some of the training rows"
+        rows = rows.cpu()
+        first = rows // self.block_rows
+        numbers = first[:1].tolist() if len(rows) and bool((first == first[0]).all()) else first.unique().tolist()
+        if len(numbers) == 1: found = [t[rows - numbers[0] * self.block_rows] for t in self._block(numbers[0])]
+        elif len(numbers) > 8: found = [t[rows] for t in self.train]
+        else:
+            found = [t.new_empty(len(rows)) for t in self.train]
+            for k in numbers:
+                here = (first == k).nonzero()[:, 0]
+                for out, t in zip(found, self._block(k)): out[here] = t[rows[here] - k * self.block_rows]
+        return tuple((t if t.is_floating_point() else t.long()).to(self.device) for t in found)
 
-@patch
-def _block(self:DiskData, k): # its columns, in memory
-    if k not in self.blocks:
-        while len(self.blocks) > 1: del self.blocks[next(iter(self.blocks))]
-        columns = [self.scanned.read(c, k * self.block_rows, self.block_rows) for c in ('user', 'item', 'rating')]
-        self.blocks[k] = [torch.from_numpy(c) for c in columns]
-    return self.blocks[k]
+    def _block(self, k): # its columns, in memory
+        if k not in self.blocks:
+            while len(self.blocks) > 1: del self.blocks[next(iter(self.blocks))]
+            columns = [self.scanned.read(c, k * self.block_rows, self.block_rows) for c in ('user', 'item', 'rating')]
+            self.blocks[k] = [torch.from_numpy(c) for c in columns]
+        return self.blocks[k]
 
-@patch
-def valid_pieces(self:DiskData): # tuples of users, items and ratings, in order
-    "The validation rows, a piece at a time"
-    for piece in self.scanned.pieces(('user', 'item', 'rating'), 'valid', 2**18): yield tuple(map(torch.from_numpy, piece))
+    def valid_pieces(self): # tuples of users, items and ratings, in order
+        "The validation rows, a piece at a time"
+        for piece in self.scanned.pieces(('user', 'item', 'rating'), 'valid', 2**18): yield tuple(map(torch.from_numpy, piece))
 
-@patch
-def facts(self:DiskData)->dict: # file -> checksum
-    "What tells these rows from others: the checksums of all columns"
-    return self.scanned.manifest['checksums']
+    def facts(self)->dict: # file -> checksum
+        "What tells these rows from others: the checksums of all columns"
+        return self.scanned.manifest['checksums']

@@ -68,7 +68,7 @@ def plan(
     return Plan(own, own, 2 * own, lookups, n_ratings * 3 * 4, round(sent), math.ceil(n_ratings / batch))
 
 # %% ../../nbs/train/02_distributed.ipynb #dfd4794a
-class DotTables(nn.Module):
+class _DotTables(nn.Module):
     "Factors and biases of two sides in one row each; a dot product plus biases"
     def __init__(self, n_users:int, n_items:int, n_factors:int):
         super().__init__()
@@ -81,31 +81,6 @@ class DotTables(nn.Module):
         "Predict pairs"
         u, i = self.users(user), self.items(item)
         return (u[:, :-1] * i[:, :-1]).sum(1) + u[:, -1] + i[:, -1]
-
-# %% ../../nbs/train/02_distributed.ipynb #89eb5392
-def measure(
-    n_users:int, n_items:int, n_factors:int, n_ratings:int, batch:int, # as for `plan`
-    shard=None # see `Team`
-)->dict: # bytes by which memory grew, bytes sent in a step, steps, seconds of a step, the last losses
-    "Train some steps in this process, or in its part of a team, and say what that took"
-    _train_tables(21_000, 21_000, 50, 200, 100, shard) # brings in what PyTorch loads on first use
-    before, start = _resident(), time.perf_counter()
-    with _counted() as sent: learn, seconds = _train_tables(n_users, n_items, n_factors, n_ratings, batch, shard)
-    return dict(memory=_resident() - before, sent=sum(sent) // learn.data.n_batches, steps=learn.data.n_batches,
-                seconds=seconds, losses=learn.recorder.losses[-2:])
-
-def _train_tables(n_users, n_items, n_factors, n_ratings, batch, shard): # the learner after one epoch, seconds of a usual step
-    g, at = torch.Generator().manual_seed(0), []
-    user, item = (torch.randint(n, (n_ratings,), generator=g) for n in (n_users, n_items))
-    with seeded(0): model = DotTables(n_users, n_items, n_factors)
-    data = Data((user, item, torch.rand(n_ratings, generator=g)), batch_size=batch)
-    learn = Learner(data, model, F.mse_loss, device='cpu', progress=False, shard=shard, calls=dict(before_batch=lambda l: at.append(time.perf_counter())))
-    learn.fit(1)
-    each = [b - a for a, b in zip(at, at[1:])]
-    return learn, statistics.median(each) if each else 0.
-
-def _resident()->int: # bytes of this process in memory
-    with open('/proc/self/statm') as f: return int(f.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
 
 # %% ../../nbs/train/02_distributed.ipynb #7d8b9dd2
 @contextmanager
@@ -128,6 +103,36 @@ def _counted(): # a list that gets the bytes this process sends, in each exchang
     finally:
         for where, name, _ in ways: setattr(where, name, real[name])
 
+# %% ../../nbs/train/02_distributed.ipynb #89eb5392
+def measure(
+    n_users:int, n_items:int, n_factors:int, n_ratings:int, batch:int, # as for `plan`
+    shard=None # see `Team`
+)->dict: # bytes by which memory grew, bytes sent in a step, steps, seconds of a step, the last losses
+    "Train some steps in this process, or in its part of a team, and say what that took"
+    _train_tables(21_000, 21_000, 50, 200, 100, shard) # brings in what PyTorch loads on first use
+    before, start = _resident(), time.perf_counter()
+    with _counted() as sent: learn, seconds = _train_tables(n_users, n_items, n_factors, n_ratings, batch, shard)
+    return dict(memory=_resident() - before, sent=sum(sent) // learn.data.n_batches, steps=learn.data.n_batches,
+                seconds=seconds, losses=learn.recorder.losses[-2:])
+
+def _train_tables(n_users, n_items, n_factors, n_ratings, batch, shard): # the learner after one epoch, seconds of a usual step
+    g, at = torch.Generator().manual_seed(0), []
+    user, item = (torch.randint(n, (n_ratings,), generator=g) for n in (n_users, n_items))
+    with seeded(0): model = _DotTables(n_users, n_items, n_factors)
+    data = Data((user, item, torch.rand(n_ratings, generator=g)), batch_size=batch)
+    learn = Learner(data, model, F.mse_loss, device='cpu', progress=False, shard=shard, calls=dict(before_batch=lambda l: at.append(time.perf_counter())))
+    learn.fit(1)
+    each = [b - a for a, b in zip(at, at[1:])]
+    return learn, statistics.median(each) if each else 0.
+
+def _resident()->int: # bytes of this process in memory
+    with open('/proc/self/statm') as f: return int(f.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+# %% ../../nbs/train/02_distributed.ipynb #b5c09368
+if __name__ == '__main__' and sys.argv[0].endswith('distributed.py'):
+    found = measure(*json.loads(sys.argv[1]))
+    if int(os.environ.get('RANK', 0)) == 0: print(json.dumps(found), flush=True)
+
 # %% ../../nbs/train/02_distributed.ipynb #26b537c3
 def measured_team(
     n:int,       # processes
@@ -141,8 +146,3 @@ def measured_team(
     done = subprocess.run(cmd, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS='1', MALLOC_MMAP_THRESHOLD_='1000000')) # what was freed is given back at once, so that it is not counted
     if done.returncode: raise RuntimeError(done.stderr[-1500:])
     return json.loads(next(l for l in done.stdout.splitlines() if l.startswith('{')))
-
-# %% ../../nbs/train/02_distributed.ipynb #b5c09368
-if __name__ == '__main__' and sys.argv[0].endswith('distributed.py'):
-    found = measure(*json.loads(sys.argv[1]))
-    if int(os.environ.get('RANK', 0)) == 0: print(json.dumps(found), flush=True)

@@ -8,21 +8,18 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/train/learner.html.md"""
 __all__ = ['FORMAT', 'train_plainly', 'Learner', 'load_learner']
 
 # %% ../../nbs/train/01_learner.ipynb #07b1e0de
-import copy, importlib, math, os, sys, time
+import copy, importlib, math, sys, time
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 import torch
 from torch import nn
-from torch.nn import functional as F
-from .. import __version__
 from ..data.files import read_tensors, write_tensors
-from .batches import (Data, _Threads, _as_calls, _as_tensors, _each_tensor, _no_interrupt,
-    _same, _suspect, check_shapes, check_sizes, check_state)
-from .schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, own_random, random_state, seeded
-from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, draw_schedule, longest_fall,
+from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes, check_sizes, check_state
+from .one_batch import _OneBatch, _name, _weight_decay
+from .schedule import Plan, own_random, seeded
+from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, draw_schedule,
     progress_bar, rmse, smooth, someone_watches, suggest)
-from .team import cut_like, find_team, join_layers, shard_tables, whole
+from .team import cut_like, whole
 
 # %% ../../nbs/train/01_learner.ipynb #4aa24efc
 def train_plainly(
@@ -40,7 +37,9 @@ def train_plainly(
     for epoch in range(epochs):
         total = 0.
         for rows in torch.randperm(len(x)).split(batch_size):
-            loss = loss_func(model(x[rows]), y[rows])
+            pred, target = model(x[rows]), y[rows]
+            check_shapes(pred, target, loss_func) # of one shape?
+            loss = loss_func(pred, target)
             opt.zero_grad()
             loss.backward()
             opt.step()
@@ -48,306 +47,8 @@ def train_plainly(
         losses.append(total / len(x))
     return losses
 
-# %% ../../nbs/train/01_learner.ipynb #4c99e872
-FORMAT = 'ddl_lesson8 learner 2' # written into each file
-
-class Learner:
-    "Trains `model` on `data`: calls `model(*inputs)` and steps down the gradient of `loss_func(prediction, target)`"
-    def __init__(self,
-        data:Data|None,         # training and validation tensors; None for a model that only predicts
-        model:nn.Module,        # called with all inputs of a batch
-        loss_func=F.mse_loss,   # function of prediction and target, returns one number, the mean over the rows
-        lr:float=1e-3,          # learning rate when `fit` is not given one
-        wd:float=.01,           # decoupled weight decay
-        metrics=None,           # functions of (predictions, targets) of the whole validation set: list, or dict by name
-        device=None,            # default: the accelerator if there is one
-        seed:int=0,             # of the shuffles and of dropout
-        amp:bool=False,         # mixed precision: most arithmetic in 16 bits
-        compile:bool=False,     # let `torch.compile` rewrite the model first
-        progress:bool|None=None,# progress bar; None: where somebody watches
-        opt_func=adamw,         # called with (model, lr=…, wd=…), returns an optimiser; yours keeps its settings but the rate
-        clip:float|None=None,   # longest gradient, over all parameters; longer ones are shortened to it
-        calls:dict|None=None,   # moment -> function of the learner, or a list of them; see `MOMENTS`
-        shard=None              # under torchrun: cut large tables into parts, 'auto' or a number; see `Team`
-    ):
-        if data is not None and not isinstance(data, Data):
-            raise TypeError(f"data is a {type(data).__name__}: put the tensors into Data(train, valid) first")
-        if clip is not None and not 0 < clip < math.inf: raise ValueError(f"clip is a positive length, not {clip}")
-        self.device = torch.device(device) if device is not None else default_device()
-        self.data, self.model = data and data.on(self.device), model.to(self.device)
-        self.n_inputs = len(data.train) - 1 if data else None
-        self.loss_func, self.progress, self.clip, self.calls = loss_func, progress, clip, _as_calls(calls)
-        self.lr, self.wd, self.seed = float(lr), _weight_decay(wd), int(seed)
-        self.metrics = dict(metrics) if isinstance(metrics, dict) else {_name(m): m for m in metrics or []}
-        self.team = find_team(self.device, shard)
-        if self.team: self._join()
-        self.forward = torch.compile(model) if compile else model
-        half = _half_type(self.device)
-        self.autocast = partial(torch.autocast, self.device.type, dtype=half, enabled=amp)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp and half == torch.float16)
-        self.opt = opt_func(self.model, lr=self.lr, wd=self.wd)
-        top = max(float(g['lr']) for g in self.opt.param_groups) or 1.
-        for g in self.opt.param_groups: g['lr_share'] = float(g['lr']) / top
-        self.recorder, self.plan, self.epoch, self.found = Recorder(), None, 0, None
-        self.threads = _Threads(self.device)
-        with seeded(self.seed): self.random = random_state(self.device)
-        self._late = []         # losses that are still on the device
-        self._undo = None       # what the batch under way has changed: its number, buffers
-        self._moving = None     # names of the buffers that a batch changes; None: not known yet
-        self._stepping = False  # in the middle of an update
-        self._best = None       # weights of the best epoch
-
-    # ---- one batch
-    def loss(self,
-        batch:tuple # inputs and target, on the device
-    )->torch.Tensor: # one number
-        "The loss of one batch"
-        *inputs, target = batch
-        with self.autocast():
-            try: pred = self.forward(*inputs)
-            except ValueError as e:
-                if 'more than 1 value per channel' not in str(e): raise
-                raise ValueError("batch norm cannot learn from a batch of one row, and this batch has one: take another "
-                                 f"batch_size than {self.data.batch_size}, with two or more rows for each batch") from e
-            check_shapes(pred, target, self.loss_func)
-            return self.loss_func(pred, target)
-
-    def _gradients(self, rows)->torch.Tensor: # the loss, without its graph
-        if self.team: rows = self.team.rows(rows)
-        loss = self.loss(self.data.batch(rows))
-        if self.team: loss = loss * self.team.share
-        self.opt.zero_grad()
-        self.scaler.scale(loss).backward()
-        if self.team: self.team.add_gradients(self.model.parameters(), getattr(self.opt, 'lazy', False))
-        if self.clip:
-            self.scaler.unscale_(self.opt)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        return loss.detach()
-
-    def _one_batch(self, rows):
-        "Predict, measure, ask for gradients; then step and count, together"
-        plan, r, started = self.plan, self.recorder, time.thread_time()
-        at = plan.first_batch + plan.done
-        self._call('before_batch')
-        self._set_rates(*plan.rates())
-        self._undo = plan.done, self._changing()
-        with own_random(self.random, self.device):
-            loss = self._gradients(rows)
-            after = random_state(self.device)
-        if self._moving is None: self._moving = {k for k, b, kept, v in self._undo[1] if b._version != v}
-        r.lrs[at:], r.moms[at:] = [max(g['lr'] for g in self.opt.param_groups)], [self._momentum()]
-        self._late[at - len(r.losses):] = [loss]
-        with _no_interrupt(): # in one line, so that whoever interrupts finds both done or neither
-            self._stepping = True; self.scaler.step(self.opt); self.scaler.update(); self.random, plan.done, self._stepping = after, plan.done + 1, False
-        self.threads.note(time.thread_time() - started)
-        self._call('after_batch')
-
-    def _set_rates(self, lr, mom): # groups keep the ratio of their rates, and an optimiser of yours its momentum
-        for g in self.opt.param_groups:
-            g['lr'] = lr * g.get('lr_share', 1.)
-            if 'decay' in g: g['betas'] = (g['mom'] if mom is None else mom, g['betas'][1]) # a group of `adamw`
-
-    def _momentum(self)->float: # that the optimiser really uses
-        g = self.opt.param_groups[0]
-        return float(g['betas'][0] if 'betas' in g else g.get('momentum', 0.))
-
-    def _changing(self)->list: # name, buffer, copy where a batch changes it, version
-        def moves(k, b): return b.numel() < 2**16 or self._moving is None or k in self._moving # batch norm hides its changes
-        def one(k, b): return k, b, b.clone() if moves(k, b) else None, b._version
-        return [one(k, b) for k, b in self.model.named_buffers()]
-
-    def _roll_back(self):
-        "Undo what an unfinished batch has changed"
-        if self._stepping:
-            raise RuntimeError("the training was interrupted in the middle of an update of the weights, so it cannot go on "
-                               "exactly: load a checkpoint, or begin again with fit")
-        if self._undo and self._undo[0] == self.plan.done:
-            for name, b, kept, version in self._undo[1]:
-                if kept is None and b._version != version:
-                    raise RuntimeError(f"the unfinished batch has changed the buffer {name}, so training cannot go on exactly: "
-                                       "load a checkpoint, or begin again with fit")
-                owner, _, last = name.rpartition('.')
-                setattr(self.model.get_submodule(owner), last, b)
-                if kept is not None: b.copy_(kept)
-        self._undo, n = None, self.plan.first_batch + self.plan.done
-        self._take()
-        del self.recorder.lrs[n:], self.recorder.moms[n:]
-
-    def _take(self,
-        check:bool=True # False while another error is on its way
-    ):
-        "Move losses from the device to the recorder; raise `FloatingPointError` when one is not a number"
-        losses = self.recorder.losses
-        n = self.plan.first_batch + self.plan.done - len(losses) if self.plan else 0
-        new = torch.stack(self._late[:n]) if n > 0 and self._late else torch.zeros(0)
-        if new.dtype != torch.float64: new = new.float()
-        if self.team and len(new): new = self.team.sum(new)
-        new = new.tolist()
-        bad = next((i for i, v in enumerate(new) if not math.isfinite(v)), None)
-        losses += new if bad is None else new[:bad]; self._late.clear()
-        if bad is None or not check: return
-        epoch, batch = divmod(self.plan.done - len(new) + bad, self.plan.n_batches)
-        lr, n, self.plan = self.recorder.lrs[bad - len(new)], self.plan.n_batches, None
-        raise FloatingPointError(f"the loss became {new[bad]} in epoch {epoch + 1}, batch {batch + 1} of {n}, at learning "
-                                 f"rate {lr:.3g}. {_suspect(self.data.train, 'training')} "
-                                 "The weights are spoiled: make a new model, or load one")
-
-    def _call(self, moment):
-        said = [f(self) for f in self.calls.get(moment, ())]
-        stop = any(isinstance(s, str) and s == 'stop' for s in said)
-        if said and self.team: stop = self.team.any(stop)
-        if stop and self.plan: self.plan.stopped = True
-
-    # ---- a plan, and training by it
-    def fit(self,
-        n_epochs:int,              # passes over the training data
-        lr:float|None=None,        # learning rate; the learner's when None
-        wd:float|None=None,        # weight decay; the learner's when None
-        until:float|None=None,     # stop early, see `Learner.resume`
-        checkpoint:str|Path|None=None, # save here after each epoch
-        go_on:bool=False,          # if the checkpoint is there already, load it and go on
-        patience:int|None=None,    # stop after so many epochs without a better validation loss
-        keep_best:bool=False       # end with the weights of the epoch with the best validation loss
-    )->Recorder: # displayed as a table of epochs
-        "Train with one learning rate"
-        return self._start('constant', n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)
-
-    def fit_one_cycle(self,
-        n_epochs:int,              # passes over the training data
-        lr_max:float|None=None,    # largest learning rate; the learner's when None
-        wd:float|None=None,        # weight decay; the learner's when None
-        until:float|None=None,     # stop early, see `Learner.resume`
-        checkpoint:str|Path|None=None, # save here after each epoch
-        go_on:bool=False,          # if the checkpoint is there already, load it and go on
-        patience:int|None=None,    # stop after so many epochs without a better validation loss
-        keep_best:bool=False       # end with the weights of the epoch with the best validation loss
-    )->Recorder: # displayed as a table of epochs
-        "Train with the `one_cycle` schedule"
-        return self._start('one_cycle', n_epochs, lr_max, wd, until, checkpoint, go_on, patience, keep_best)
-
-    def _start(self, kind, n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)->Recorder:
-        "Write down the plan and follow it"
-        self._need_data()
-        lr = self.lr if lr is None else lr
-        if isinstance(n_epochs, bool) or not isinstance(n_epochs, (int, float)) or not 1 <= n_epochs < 2**31 or n_epochs != int(n_epochs):
-            raise ValueError(f"train for at least one epoch, and for whole ones, not {n_epochs}; until=1.5 stops in "
-                             "between, and an interrupt stops anywhere")
-        if not 0 < lr < math.inf: raise ValueError(f"a learning rate is a positive number, not {lr}")
-        if (patience is not None or keep_best) and self.data.valid is None:
-            raise ValueError("patience and keep_best need a validation set: give one to Data")
-        if patience is not None and patience < 1: raise ValueError(f"patience is a number of epochs from 1 up, not {patience}")
-        asked, wd = wd is not None, self.wd if wd is None else _weight_decay(wd)
-        self.plan, self._undo, self._stepping, self._best = None, None, False, None
-        self._late.clear()
-        for g in self.opt.param_groups:
-            if g.get('decay', asked): g['weight_decay'] = wd
-        n = len(self.recorder.losses)
-        plan = Plan(kind, int(n_epochs), float(lr), self.data.n_batches, 0, n, self.epoch, patience, bool(keep_best))
-        if go_on and checkpoint and Path(checkpoint).exists():
-            self.load(checkpoint)
-            if self.plan is None or (self.plan.kind, self.plan.n_epochs, self.plan.lr) != (kind, plan.n_epochs, plan.lr):
-                raise ValueError(f"{checkpoint} follows another plan ({self.plan}): give the same epochs and rate, or another file")
-        else: self.plan = plan
-        self._call('before_fit')
-        return self.resume(until, checkpoint)
-
-    def resume(self,
-        until:float|None=None,        # stop after so many epochs of the plan (2.5: in the middle of the third)
-        checkpoint:str|Path|None=None # save here after each epoch
-    )->Recorder: # displayed as a table of epochs
-        "Go on with the plan where it was stopped or interrupted; raise `RuntimeError` when that is not possible"
-        plan = self.plan
-        if plan is None: raise RuntimeError("there is no plan to go on with: call fit or fit_one_cycle first")
-        self._need_data()
-        if plan.n_batches != self.data.n_batches:
-            raise RuntimeError(f"the plan was made for {plan.n_batches} batches an epoch and the data has "
-                               f"{self.data.n_batches}: use the same data and batch size")
-        if until is not None and not until > 0:
-            raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
-        self._roll_back()
-        if self.team: self.team.check_same(self._facts() | dict(plan=str(asdict(self.plan)), epoch=self.epoch))
-        stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
-        on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
-        with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)
-        return self.recorder
-
-    def _follow(self, stop, bar, checkpoint):
-        plan, started = self.plan, time.perf_counter()
-        while True:
-            if plan.done == plan.n_batches * (self.epoch - plan.first_epoch + 1):
-                self._end_epoch(time.perf_counter() - started, bar)
-                started = time.perf_counter()
-                if checkpoint: self.save(checkpoint)
-                self._call('after_epoch')
-            if plan.done >= stop or plan.stopped: break
-            self._train_epoch(stop, bar)
-            self._check_finite("after training: the weights are spoiled. Make a new model, or load a saved one; then "
-                               "try a smaller learning rate")
-        if plan.done < plan.total and not plan.stopped: return
-        if plan.keep_best and self._best: self.model.load_state_dict(self._cut(self._best))
-        self._call('after_fit')
-
-    def _train_epoch(self, stop, bar):
-        "Train to the end of the current epoch, or to `stop`"
-        plan = self.plan
-        self.model.train()
-        try:
-            for rows in self.data.batches(self.seed, self.epoch)[plan.done % plan.n_batches:][:stop - plan.done]:
-                self._one_batch(rows)
-                bar.update()
-                if len(self._late) >= 50: self._take()
-                if plan.stopped: break
-        except BaseException as e:
-            if self.team and isinstance(e, RuntimeError) and any(w in str(e) for w in ('Timed out', 'Connection closed', 'timeout')): raise self.team.blame(e) from e
-            if not self.team: self._take(check=False)
-            raise
-        self._take()
-
-    def _end_epoch(self, seconds, bar):
-        "Validate, remember, show; counts the epoch last, so that an interrupted end is done again"
-        plan, r = self.plan, self.recorder
-        mean = sum(r.losses[-plan.n_batches:]) / plan.n_batches
-        row = dict(epoch=self.epoch + 1, train_loss=mean)
-        if self.data.valid:
-            with own_random(self.random, self.device): row |= {'valid_loss' if k == 'loss' else k: v for k, v in self.validate().items()}
-        r.epochs[:] = [e for e in r.epochs if e['epoch'] <= self.epoch] + [row | dict(seconds=seconds, batches=plan.first_batch + plan.done)]
-        if row.get('valid_loss', math.inf) < plan.best:
-            if plan.keep_best: self._best = {k: whole(v).detach().clone() for k, v in self.model.state_dict().items()}
-            plan.best_epoch = self.epoch + 1
-            plan.best = row['valid_loss']
-        if plan.patience and self.epoch + 1 - plan.best_epoch >= plan.patience: plan.stopped = True
-        self.epoch += 1
-        shown = '  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items())
-        if not bar.disable: bar.write(shown, file=sys.stderr)
-
-    def _check_finite(self, rest):
-        "Raise `FloatingPointError` naming a parameter that is not finite"
-        def local(p): return p.to_local() if hasattr(p, 'to_local') else p
-        named = [(n, local(p.detach())) for n, p in self.model.named_parameters() if not p.is_meta]
-        fine = not named or bool(torch.stack([torch.isfinite(p).all() for _, p in named]).all())
-        if not (self.team.any(not fine) if self.team else not fine): return
-        name, p = next(((n, p) for n, p in named if not torch.isfinite(p).all()), ('of another process', torch.zeros(0)))
-        raise FloatingPointError(f"{int((~torch.isfinite(p)).sum())} of {p.numel()} values of the parameter {name} are not "
-                                 f"finite numbers {rest}")
-
-    def _need_data(self):
-        if self.data is None: raise RuntimeError("this learner has no data to train on: give it some, learn.data = Data(train, valid)")
-        self.data = self.data.on(self.device)
-        self.n_inputs = len(self.data.train) - 1
-
-    def _join(self): # the other processes
-        shapes = {f'shape of {n}': (tuple(t.shape), str(t.dtype)) for n, t in (*self.model.named_parameters(), *self.model.named_buffers())}
-        self.team.check_same(self._facts() | {'number of weights': len(shapes)} | shapes)
-        for t in (*self.model.parameters(), *self.model.buffers()): torch.distributed.broadcast(t.data, 0)
-        if self.team.shards > 1:
-            if self.clip: raise ValueError("clip does not go with cut tables yet: pass shard=None or clip=None")
-            shard_tables(self.model, self.team)
-        join_layers(self.model, self.team)
-
-    def _facts(self)->dict: # what all processes must have alike
-        return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': self.seed, 'training data': self.data and self.data.facts()}
-
-    # ---- predict and validate
+# %% ../../nbs/train/01_learner.ipynb #430ef312
+class _Predicting(_OneBatch): # rows through the model
     @torch.no_grad()
     def outputs(self,
         inputs:tuple # tensors of equal length
@@ -381,6 +82,8 @@ class Learner:
         if not len(inputs[0]): raise ValueError("there are no rows to predict")
         return self.outputs(inputs).to(inputs[0].device)
 
+# %% ../../nbs/train/01_learner.ipynb #2d19b629
+class _Judging(_Predicting): # loss and metrics, and whether the weights are numbers
     @torch.no_grad()
     def validate(self,
         rows:tuple|None=None # inputs and target; the validation set when None
@@ -398,7 +101,212 @@ class Learner:
             raise FloatingPointError(f"the validation loss is {result['loss']}. {_suspect(rows, 'validation')}")
         return result
 
-    # ---- see it
+    def _check_finite(self, rest):
+        "Raise `FloatingPointError` naming a parameter that is not finite"
+        def local(p): return p.to_local() if hasattr(p, 'to_local') else p
+        named = [(n, local(p.detach())) for n, p in self.model.named_parameters() if not p.is_meta]
+        fine = not named or bool(torch.stack([torch.isfinite(p).all() for _, p in named]).all())
+        if not (self.team.any(not fine) if self.team else not fine): return
+        name, p = next(((n, p) for n, p in named if not torch.isfinite(p).all()), ('of another process', torch.zeros(0)))
+        raise FloatingPointError(f"{int((~torch.isfinite(p)).sum())} of {p.numel()} values of the parameter {name} are not "
+                                 f"finite numbers {rest}")
+
+# %% ../../nbs/train/01_learner.ipynb #5d214ae3
+class _Epochs(_Judging): # batches, then validation
+    def _train_epoch(self, stop, bar):
+        "Train to the end of the current epoch, or to `stop`"
+        plan = self.plan
+        self.model.train()
+        try:
+            for rows in self.data.batches(self.seed, self.epoch)[plan.done % plan.n_batches:][:stop - plan.done]:
+                self._one_batch(rows)
+                bar.update()
+                if len(self._late) >= 50: self._take()
+                if plan.stopped: break
+        except BaseException as e:
+            if self.team and isinstance(e, RuntimeError) and any(w in str(e) for w in ('Timed out', 'Connection closed', 'timeout')): raise self.team.blame(e) from e
+            if not self.team: self._take(check=False)
+            raise
+        self._take()
+
+    def _end_epoch(self, seconds, bar):
+        "Validate, remember, show; counts the epoch last, so that an interrupted end is done again"
+        plan, r = self.plan, self.recorder
+        mean = sum(r.losses[-plan.n_batches:]) / plan.n_batches
+        row = dict(epoch=self.epoch + 1, train_loss=mean)
+        if self.data.valid:
+            with own_random(self.random, self.device): row |= {'valid_loss' if k == 'loss' else k: v for k, v in self.validate().items()}
+        r.epochs[:] = [e for e in r.epochs if e['epoch'] <= self.epoch] + [row | dict(seconds=seconds, batches=plan.first_batch + plan.done)]
+        if row.get('valid_loss', math.inf) < plan.best:
+            if plan.keep_best: self._best = {k: whole(v).detach().clone() for k, v in self.model.state_dict().items()}
+            plan.best_epoch = self.epoch + 1
+            plan.best = row['valid_loss']
+        if plan.patience and self.epoch + 1 - plan.best_epoch >= plan.patience: plan.stopped = True
+        self.epoch += 1
+        shown = '  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items())
+        if not bar.disable: bar.write(shown, file=sys.stderr)
+
+# %% ../../nbs/train/01_learner.ipynb #7ba7a85f
+class _States(_Epochs): # all that training depends on
+    def _state(self)->dict: # tensors and plain values, copied
+        "Everything that training depends on"
+        self._take(check=False)
+        found = dict(model=self.model.state_dict(), opt=self.opt.state_dict(), opt_name=_name(self.opt), best=self._best,
+                     scaler=self.scaler.state_dict(), random=self.random, plan=self.plan and asdict(self.plan), undo=self._unfinished(),
+                     recorder=asdict(self.recorder), epoch=self.epoch, seed=self.seed, n_inputs=self.n_inputs, many_threads=self.threads.many)
+        return _each_tensor(found, lambda t: whole(t).detach().clone())
+
+    def _set_state(self, state):
+        "The reverse of `_state`"
+        if state['opt_name'] != _name(self.opt):
+            raise ValueError(f"it was trained by {state['opt_name']}, not {_name(self.opt)}")
+        check_state(state, self.opt)
+        self.model.load_state_dict(self._cut(state['model'] | dict(state['undo'] or [])))
+        params = [p for g in self.opt.param_groups for p in g['params']]
+        slots = {k: {n: cut_like(v, params[k]) for n, v in s.items()} for k, s in state['opt']['state'].items()}
+        self.opt.load_state_dict(dict(state['opt'], state=slots))
+        if state['scaler']: self.scaler.load_state_dict(state['scaler'])
+        self.random = {k: v.cpu() for k, v in state['random'].items()}
+        self.epoch, self.seed, self._best, n_inputs = state['epoch'], state['seed'], state['best'], state['n_inputs']
+        self.n_inputs = self.n_inputs if n_inputs is None else n_inputs
+        self.threads.many = state.get('many_threads', self.threads.many)
+        self.plan = Plan(**state['plan']) if state['plan'] else None
+        self.recorder, self._undo, self._moving, self._stepping = Recorder(**copy.deepcopy(state['recorder'])), None, None, False
+        self._late.clear()
+
+# %% ../../nbs/train/01_learner.ipynb #bccc2123
+class _Described(_States): # what a file needs besides weights
+    def about(self)->dict: # plain values and tensors
+        "What is needed, besides weights, to make this learner again without its data; 'known' may differ when loaded"
+        return {}
+
+    @classmethod
+    def again(cls,
+        about:dict,      # from the file
+        data=None,       # to train on
+        model=None,      # for a plain `Learner`, whose file does not describe the model
+        loss_func=None,  # the usual one when None
+        device=None      # default: the accelerator if there is one
+    ): # a learner, without the weights yet
+        "Make a learner from what `about` kept"
+        if model is None:
+            raise ValueError("this file holds the weights of a model that you wrote: pass it, load_learner(path, model=…)")
+        return cls(data, model, **({} if loss_func is None else dict(loss_func=loss_func)), device=device)
+
+    def recall(self,
+        about:dict # of the file whose weights this learner has taken over
+    ): # nothing
+        "Take over what `about` kept under 'known', which may differ between the file and this learner"
+
+# %% ../../nbs/train/01_learner.ipynb #9cc810a3
+FORMAT = 'ddl_lesson8 learner 2' # written into each file
+
+def _read(path:Path, device)->dict: # the content of a file of a learner
+    saved = read_tensors(path, device, 'saved learner')
+    if not isinstance(saved, dict) or saved.get('format') != FORMAT or not {'maker', 'about', 'state', 'extra'} <= saved.keys():
+        raise ValueError(f"{path.name} was not written by Learner.save")
+    return saved
+
+# %% ../../nbs/train/01_learner.ipynb #baca5587
+class _Files(_Described): # written and read
+    def save(self,
+        path:str|Path,       # file to write; an older one is replaced only when the new one is complete and on the disk
+        extra:dict|None=None # plain values and tensors to keep with it, for example vocabularies
+    )->Path: # the file
+        "Save weights, optimiser, schedule and random state, with a checksum; see `load_learner`"
+        path = Path(path)
+        self._check_finite(f"so {path.name} is not written; an older file of that name stays as it was")
+        maker = f'{type(self).__module__}:{type(self).__qualname__}'
+        content = dict(format=FORMAT, maker=maker, about=self.about(), state=self._state(), extra=extra or {})
+        if self.team: self.team.alone_write(lambda: write_tensors(path, content))
+        else: write_tensors(path, content)
+        return path
+
+    def load(self,
+        path:str|Path # a file written by `save`
+    )->dict: # what was given as `extra`
+        "Load a saved training into a learner of the same kind; raise `ValueError` when the file does not fit"
+        path = Path(path)
+        saved = _read(path, self.device)
+        other = [k for k, v in self.about().items() if k != 'known' and not _same(v, saved['about'].get(k))]
+        if other: raise ValueError(f"{path.name} is about other {' and other '.join(other)}: make the learner from the same "
+                                   "table and with the same settings, or use load_learner")
+        kept = self._state()
+        try: self._set_state(saved['state'])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
+            self._set_state(kept)
+            raise ValueError(f"{path.name} belongs to another model or optimiser: {str(e)[:500]}") from e
+        self.recall(saved['about'])
+        return saved['extra']
+
+# %% ../../nbs/train/01_learner.ipynb #328f1051
+class _Following(_Files): # go on with the plan
+    def _follow(self, stop, bar, checkpoint):
+        plan, started = self.plan, time.perf_counter()
+        while True:
+            if plan.done == plan.n_batches * (self.epoch - plan.first_epoch + 1):
+                self._end_epoch(time.perf_counter() - started, bar)
+                started = time.perf_counter()
+                if checkpoint: self.save(checkpoint)
+                self._call('after_epoch')
+            if plan.done >= stop or plan.stopped: break
+            self._train_epoch(stop, bar)
+            self._check_finite("after training: the weights are spoiled. Make a new model, or load a saved one; then "
+                               "try a smaller learning rate")
+        if plan.done < plan.total and not plan.stopped: return
+        if plan.keep_best and self._best: self.model.load_state_dict(self._cut(self._best))
+        self._call('after_fit')
+
+    def resume(self,
+        until:float|None=None,        # stop after so many epochs of the plan (2.5: in the middle of the third)
+        checkpoint:str|Path|None=None # save here after each epoch
+    )->Recorder: # displayed as a table of epochs
+        "Go on with the plan where it was stopped or interrupted; raise `RuntimeError` when that is not possible"
+        plan = self.plan
+        if plan is None: raise RuntimeError("there is no plan to go on with: call fit or fit_one_cycle first")
+        self._need_data()
+        if plan.n_batches != self.data.n_batches:
+            raise RuntimeError(f"the plan was made for {plan.n_batches} batches an epoch and the data has "
+                               f"{self.data.n_batches}: use the same data and batch size")
+        if until is not None and not until > 0:
+            raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
+        self._roll_back()
+        if self.team: self.team.check_same(self._facts() | dict(plan=str(asdict(self.plan)), epoch=self.epoch, weights=self._sums()))
+        stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
+        on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
+        with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)
+        return self.recorder
+
+# %% ../../nbs/train/01_learner.ipynb #9c48fa2b
+class _Planning(_Following): # write the plan down
+    def _start(self, kind, n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)->Recorder:
+        "Write down the plan and follow it"
+        self._need_data()
+        lr = self.lr if lr is None else lr
+        if isinstance(n_epochs, bool) or not isinstance(n_epochs, (int, float)) or not 1 <= n_epochs < 2**31 or n_epochs != int(n_epochs):
+            raise ValueError(f"train for at least one epoch, and for whole ones, not {n_epochs}; until=1.5 stops in "
+                             "between, and an interrupt stops anywhere")
+        if not 0 < lr < math.inf: raise ValueError(f"a learning rate is a positive number, not {lr}")
+        if (patience is not None or keep_best) and self.data.valid is None:
+            raise ValueError("patience and keep_best need a validation set: give one to Data")
+        if patience is not None and patience < 1: raise ValueError(f"patience is a number of epochs from 1 up, not {patience}")
+        asked, wd = wd is not None, self.wd if wd is None else _weight_decay(wd)
+        self.plan, self._undo, self._stepping, self._best = None, None, False, None
+        self._late.clear()
+        for g in self.opt.param_groups:
+            if g.get('decay', asked): g['weight_decay'] = wd
+        n = len(self.recorder.losses)
+        plan = Plan(kind, int(n_epochs), float(lr), self.data.n_batches, 0, n, self.epoch, patience, bool(keep_best))
+        if go_on and checkpoint and Path(checkpoint).exists():
+            self.load(checkpoint)
+            if self.plan is None or (self.plan.kind, self.plan.n_epochs, self.plan.lr) != (kind, plan.n_epochs, plan.lr):
+                raise ValueError(f"{checkpoint} follows another plan ({self.plan}): give the same epochs and rate, or another file")
+        else: self.plan = plan
+        self._call('before_fit')
+        return self.resume(until, checkpoint)
+
+# %% ../../nbs/train/01_learner.ipynb #a22a8b67
+class _Seen(_Planning): # drawn
     def plot_losses(self,
         skip:int=0, # batches to leave out at the start, where the loss is large
         ax=None,    # matplotlib axes; a new figure when None
@@ -413,12 +321,8 @@ class Learner:
         "Learning rate, as a share of the largest, and momentum of each batch so far"
         return draw_schedule(self.recorder, ax)
 
-    def plot_lr_find(self,
-        ax=None # matplotlib axes; a new figure when None
-    ): # the matplotlib axes
-        "The curve of `lr_find` with its suggestions; runs it first when needed"
-        return draw_lr_find(self.found or self.lr_find(), ax)
-
+# %% ../../nbs/train/01_learner.ipynb #7f7ee639
+class _Trying(_Seen): # find a learning rate
     def lr_find(self,
         start:float=1e-7, # first learning rate
         end:float=10.,    # last
@@ -453,93 +357,40 @@ class Learner:
             yield from self.data.batches(self.seed, epoch)
             epoch += 1
 
-    # ---- files
-    def _state(self)->dict: # tensors and plain values, copied
-        "Everything that training depends on"
-        self._take(check=False)
-        found = dict(model=self.model.state_dict(), opt=self.opt.state_dict(), opt_name=_name(self.opt), best=self._best,
-                     scaler=self.scaler.state_dict(), random=self.random, plan=self.plan and asdict(self.plan), undo=self._unfinished(),
-                     recorder=asdict(self.recorder), epoch=self.epoch, seed=self.seed, n_inputs=self.n_inputs, many_threads=self.threads.many)
-        return _each_tensor(found, lambda t: whole(t).detach().clone())
+    def plot_lr_find(self,
+        ax=None # matplotlib axes; a new figure when None
+    ): # the matplotlib axes
+        "The curve of `lr_find` with its suggestions; runs it first when needed"
+        return draw_lr_find(self.found or self.lr_find(), ax)
 
-    def _unfinished(self)->list|None: # buffers as they were before a batch that was interrupted
-        if self._stepping: raise RuntimeError("not saved: an update of the weights was interrupted half-way")
-        if not (self._undo and self.plan and self._undo[0] == self.plan.done): return None
-        return [(k, b if kept is None else kept) for k, b, kept, _ in self._undo[1]]
+# %% ../../nbs/train/01_learner.ipynb #db9739cc
+class Learner(_Trying):
+    "Trains `model` on `data`: calls `model(*inputs)` and steps down the gradient of `loss_func(prediction, target)`"
+    def fit(self,
+        n_epochs:int,              # passes over the training data
+        lr:float|None=None,        # learning rate; the learner's when None
+        wd:float|None=None,        # weight decay; the learner's when None
+        until:float|None=None,     # stop early, see `Learner.resume`
+        checkpoint:str|Path|None=None, # save here after each epoch
+        go_on:bool=False,          # if the checkpoint is there already, load it and go on
+        patience:int|None=None,    # stop after so many epochs without a better validation loss
+        keep_best:bool=False       # end with the weights of the epoch with the best validation loss
+    )->Recorder: # displayed as a table of epochs
+        "Train with one learning rate"
+        return self._start('constant', n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)
 
-    def _set_state(self, state):
-        "The reverse of `_state`"
-        if state['opt_name'] != _name(self.opt):
-            raise ValueError(f"it was trained by {state['opt_name']}, not {_name(self.opt)}")
-        check_state(state, self.opt)
-        self.model.load_state_dict(self._cut(state['model'] | dict(state['undo'] or [])))
-        params = [p for g in self.opt.param_groups for p in g['params']]
-        slots = {k: {n: cut_like(v, params[k]) for n, v in s.items()} for k, s in state['opt']['state'].items()}
-        self.opt.load_state_dict(dict(state['opt'], state=slots))
-        if state['scaler']: self.scaler.load_state_dict(state['scaler'])
-        self.random = {k: v.cpu() for k, v in state['random'].items()}
-        self.epoch, self.seed, self._best, n_inputs = state['epoch'], state['seed'], state['best'], state['n_inputs']
-        self.n_inputs = self.n_inputs if n_inputs is None else n_inputs
-        self.threads.many = state.get('many_threads', self.threads.many)
-        self.plan = Plan(**state['plan']) if state['plan'] else None
-        self.recorder, self._undo, self._moving, self._stepping = Recorder(**copy.deepcopy(state['recorder'])), None, None, False
-        self._late.clear()
-
-    def _cut(self, state)->dict: # as the model's own tensors are cut
-        own = self.model.state_dict()
-        return {k: cut_like(v, own.get(k)) for k, v in state.items()}
-
-    def about(self)->dict: # plain values and tensors
-        "What is needed, besides weights, to make this learner again without its data; 'known' may differ when loaded"
-        return {}
-
-    @classmethod
-    def again(cls,
-        about:dict,      # from the file
-        data=None,       # to train on
-        model=None,      # for a plain `Learner`, whose file does not describe the model
-        loss_func=None,  # the usual one when None
-        device=None      # default: the accelerator if there is one
-    ): # a learner, without the weights yet
-        "Make a learner from what `about` kept"
-        if model is None:
-            raise ValueError("this file holds the weights of a model that you wrote: pass it, load_learner(path, model=…)")
-        return cls(data, model, **({} if loss_func is None else dict(loss_func=loss_func)), device=device)
-
-    def save(self,
-        path:str|Path,       # file to write; an older one is replaced only when the new one is complete and on the disk
-        extra:dict|None=None # plain values and tensors to keep with it, for example vocabularies
-    )->Path: # the file
-        "Save weights, optimiser, schedule and random state, with a checksum; see `load_learner`"
-        path = Path(path)
-        self._check_finite(f"so {path.name} is not written; an older file of that name stays as it was")
-        maker = f'{type(self).__module__}:{type(self).__qualname__}'
-        content = dict(format=FORMAT, maker=maker, about=self.about(), state=self._state(), extra=extra or {})
-        if self.team: self.team.alone_write(lambda: write_tensors(path, content))
-        else: write_tensors(path, content)
-        return path
-
-    def load(self,
-        path:str|Path # a file written by `save`
-    )->dict: # what was given as `extra`
-        "Load a saved training into a learner of the same kind; raise `ValueError` when the file does not fit"
-        path = Path(path)
-        saved = _read(path, self.device)
-        other = [k for k, v in self.about().items() if k != 'known' and not _same(v, saved['about'].get(k))]
-        if other: raise ValueError(f"{path.name} is about other {' and other '.join(other)}: make the learner from the same "
-                                   "table and with the same settings, or use load_learner")
-        kept = self._state()
-        try: self._set_state(saved['state'])
-        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
-            self._set_state(kept)
-            raise ValueError(f"{path.name} belongs to another model or optimiser: {str(e)[:500]}") from e
-        self.recall(saved['about'])
-        return saved['extra']
-
-    def recall(self,
-        about:dict # of the file whose weights this learner has taken over
-    ): # nothing
-        "Take over what `about` kept under 'known', which may differ between the file and this learner"
+    def fit_one_cycle(self,
+        n_epochs:int,              # passes over the training data
+        lr_max:float|None=None,    # largest learning rate; the learner's when None
+        wd:float|None=None,        # weight decay; the learner's when None
+        until:float|None=None,     # stop early, see `Learner.resume`
+        checkpoint:str|Path|None=None, # save here after each epoch
+        go_on:bool=False,          # if the checkpoint is there already, load it and go on
+        patience:int|None=None,    # stop after so many epochs without a better validation loss
+        keep_best:bool=False       # end with the weights of the epoch with the best validation loss
+    )->Recorder: # displayed as a table of epochs
+        "Train with the `one_cycle` schedule"
+        return self._start('one_cycle', n_epochs, lr_max, wd, until, checkpoint, go_on, patience, keep_best)
 
 # %% ../../nbs/train/01_learner.ipynb #af57d847
 # what comes of contents that a learner does not expect
@@ -579,21 +430,3 @@ def load_learner(
     except _NO_FIT as e:
         raise ValueError(f"{path.name} does not fit the model: {str(e)[:500]}") from e
     return learn
-
-# %% ../../nbs/train/01_learner.ipynb #389f65a4
-def _read(path:Path, device)->dict: # the content of a file of a learner
-    saved = read_tensors(path, device, 'saved learner')
-    if not isinstance(saved, dict) or saved.get('format') != FORMAT or not {'maker', 'about', 'state', 'extra'} <= saved.keys():
-        raise ValueError(f"{path.name} was not written by Learner.save")
-    return saved
-
-def _half_type(device)->torch.dtype:
-    "16-bit numbers that the device computes with; GPUs before Ampere know float16 only"
-    old = device.type == 'cuda' and torch.cuda.get_device_capability(device) < (8, 0)
-    return torch.float16 if old else torch.bfloat16
-
-def _name(f)->str: return getattr(f, '__name__', None) or type(f).__name__
-
-def _weight_decay(wd)->float:
-    if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
-    return float(wd)

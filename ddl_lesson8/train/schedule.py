@@ -10,7 +10,7 @@ __all__ = ['default_device', 'seeded', 'cosine', 'one_cycle', 'decay_groups', 'a
 # %% ../../nbs/train/00_schedule.ipynb #b02dee60
 import math, threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import torch
 from torch import nn
 

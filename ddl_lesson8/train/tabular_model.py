@@ -102,6 +102,13 @@ def no_script(
     raise TypeError(f"torch.jit.script cannot read the source of {type(self).__name__}: use torch.jit.trace or "
                     "torch.export, see save_torchscript and save_program")
 
+# %% ../../nbs/train/05_tabular_model.ipynb #4b642bcf
+def _answer_layers(out_sz, y_range, y_scale)->list: # of modules: what follows the last linear layer
+    if y_range and y_scale: raise ValueError("y_range and y_scale both say how large an answer is: choose one")
+    if y_scale and [len(part) for part in y_scale] != [out_sz] * 2:
+        raise ValueError(f"y_scale is a list of means and one of spreads, {out_sz} each, not {y_scale}")
+    return [SigmoidRange(*y_range)] if y_range else [OutputScale(*y_scale)] if y_scale else []
+
 # %% ../../nbs/train/05_tabular_model.ipynb #f64f24de
 class TabularModel(nn.Module):
     "Embeddings and continuous columns through a few linear layers (claims C11, T3, T4)"
@@ -127,10 +134,7 @@ class TabularModel(nn.Module):
         self.emb_drop = nn.Dropout(embed_p)
         self.n_emb, self.n_cont = sum(size for _, size in emb_szs), n_cont
         self.bn_cont = nn.BatchNorm1d(n_cont) if bn_cont else None
-        if y_range and y_scale: raise ValueError("y_range and y_scale both say how large an answer is: choose one")
-        if y_scale and [len(part) for part in y_scale] != [out_sz] * 2:
-            raise ValueError(f"y_scale is a list of means and one of spreads, {out_sz} each, not {y_scale}")
-        last = [SigmoidRange(*y_range)] if y_range else [OutputScale(*y_scale)] if y_scale else []
+        last = _answer_layers(out_sz, y_range, y_scale)
         n_in = self.n_emb + n_cont
         linear = tabular_layers(n_in, out_sz, list(layers), ps, use_bn, bn_final, act_cls, lin_first)
         self.layers = nn.Sequential(*linear, *last)

@@ -13,11 +13,9 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import nn
-from fastcore.basics import patch
 
 # %% ../../nbs/train/00c_team.ipynb #1ce72e37
-class Team:
-    "The processes of a training: a grid of parts of the batch and of parts of the tables"
+class _Grid: # which process this is, and its part of the batch
     def __init__(self,
         device,         # of the learner
         shard=None,     # None: each process has all tables; 'auto', or a number: large tables are cut into so many parts
@@ -53,143 +51,124 @@ class Team:
     def __repr__(self)->str: return f'process {self.rank} of {self.world}, tables in {self.shards}'
 
 # %% ../../nbs/train/00c_team.ipynb #918d8c16
-@patch
-def sum(self:Team,
-    x:torch.Tensor # one of each process, of one shape
-)->torch.Tensor: # the same in all processes
-    "Sum over the parts of the batch, in place"
-    dist.all_reduce(x)
-    return x
+class _Exchanging(_Grid): # add up, and put together
+    def sum(self,
+        x:torch.Tensor # one of each process, of one shape
+    )->torch.Tensor: # the same in all processes
+        "Sum over the parts of the batch, in place"
+        dist.all_reduce(x)
+        return x
 
-@patch
-def gather(self:Team,
-    x:torch.Tensor, # (rows of mine, …)
-    sizes:list      # rows of each part
-)->torch.Tensor: # (all rows, …)
-    "Put the parts of all processes together"
-    padded = x.new_zeros(max(sizes), *x.shape[1:])
-    padded[:len(x)] = x
-    parts = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(parts, padded.contiguous())
-    return torch.cat([p[:n] for p, n in zip(parts, sizes)])
+    def gather(self,
+        x:torch.Tensor, # (rows of mine, …)
+        sizes:list      # rows of each part
+    )->torch.Tensor: # (all rows, …)
+        "Put the parts of all processes together"
+        padded = x.new_zeros(max(sizes), *x.shape[1:])
+        padded[:len(x)] = x
+        parts = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(parts, padded.contiguous())
+        return torch.cat([p[:n] for p, n in zip(parts, sizes)])
 
 # %% ../../nbs/train/00c_team.ipynb #3e8d9816
-@patch
-def check_same(self:Team,
-    facts:dict # name -> plain value: what all processes must have alike
-): # nothing
-    "Raise `RuntimeError` naming the process and the fact that differ; also when a process is silent"
-    if dist.get_backend() == 'gloo':
-        try: dist.monitored_barrier(timeout=self.timeout, wait_all_ranks=True)
-        except RuntimeError as e:
-            raise RuntimeError(f"a process is silent for {self.timeout.total_seconds():.0f} s; it may have failed, see its own "
-                               f"message: {str(e).splitlines()[0]}") from None
-    all_facts = [None] * self.world
-    dist.all_gather_object(all_facts, facts)
-    for rank, other in enumerate(all_facts):
-        for name, value in all_facts[0].items():
-            if other.get(name) != value:
-                raise RuntimeError(f"process {rank} has another {name} than process 0: {other.get(name)!r} and {value!r}. "
-                                   "All processes need the same script, data and seed")
+class _Comparing(_Exchanging): # what all processes must have alike
+    def check_same(self,
+        facts:dict # name -> plain value: what all processes must have alike
+    ): # nothing
+        "Raise `RuntimeError` naming the process and the fact that differ; also when a process is silent"
+        if dist.get_backend() == 'gloo':
+            try: dist.monitored_barrier(timeout=self.timeout, wait_all_ranks=True)
+            except RuntimeError as e:
+                raise RuntimeError(f"a process is silent for {self.timeout.total_seconds():.0f} s; it may have failed, see its own "
+                                   f"message: {str(e).splitlines()[0]}") from None
+        all_facts = [None] * self.world
+        dist.all_gather_object(all_facts, facts)
+        for rank, other in enumerate(all_facts):
+            for name, value in all_facts[0].items():
+                if other.get(name) != value:
+                    raise RuntimeError(f"process {rank} has another {name} than process 0: {other.get(name)!r} and {value!r}. "
+                                       "All processes need the same script, data and seed")
 
 # %% ../../nbs/train/00c_team.ipynb #454b1c7f
-@patch
-def alone_write(self:Team,
-    write # function without arguments
-): # nothing
-    "Let process 0 write, and tell all whether it worked"
-    said = [None]
-    if self.rank == 0:
-        try: write()
-        except Exception as e: said = [(type(e).__name__, str(e))]
-    dist.broadcast_object_list(said)
-    if said[0]: raise OSError(f"process 0 could not write: {said[0][0]}: {said[0][1]}")
+class _Telling(_Comparing): # one writes, one says stop, and all hear it
+    def alone_write(self,
+        write # function without arguments
+    ): # nothing
+        "Let process 0 write, and tell all whether it worked"
+        said = [None]
+        if self.rank == 0:
+            try: write()
+            except Exception as e: said = [(type(e).__name__, str(e))]
+        dist.broadcast_object_list(said)
+        if said[0]: raise OSError(f"process 0 could not write: {said[0][0]}: {said[0][1]}")
 
-@patch
-def any(self:Team,
-    flag:bool # of this process
-)->bool: # the same in all processes
-    "Is it true for one of the processes?"
-    x = torch.tensor(float(flag))
-    if dist.get_backend() == 'nccl': x = x.cuda()
-    dist.all_reduce(x, op=dist.ReduceOp.MAX)
-    return bool(x)
+    def any(self,
+        flag:bool # of this process
+    )->bool: # the same in all processes
+        "Is it true for one of the processes?"
+        x = torch.tensor(float(flag))
+        if dist.get_backend() == 'nccl': x = x.cuda()
+        dist.all_reduce(x, op=dist.ReduceOp.MAX)
+        return bool(x)
 
 # %% ../../nbs/train/00c_team.ipynb #ddf05a2c
-@patch
-def blame(self:Team,
-    e:RuntimeError # of an exchange that failed
-)->RuntimeError: # that names processes
-    "Say which processes were waited for"
-    silent = []
-    try:
-        store = dist.distributed_c10d._get_default_store()
-        store.set(f'waits {self.rank}', '')
-        time.sleep(2) # the others give up at about the same time
-        silent = [k for k in range(self.world) if not store.check([f'waits {k}'])]
-    except RuntimeError: pass # the notes are gone with process 0
-    names = ' and '.join(map(str, silent)) or 'the others'
-    return RuntimeError(f"process {self.rank} of {self.world} waited in vain for process {names}, see its own message: {str(e).splitlines()[0]}")
-
-# %% ../../nbs/train/00c_team.ipynb #2e961b0b
-@patch
-def add_gradients(self:Team,
-    params,         # parameters with gradients
-    lazy:bool=False # leave gradients sparse? For optimisers that move touched rows only
-): # nothing
-    "Put the gradient of the whole batch into each parameter"
-    params = [p for p in params if p.requires_grad]
-    for p in params:
-        if p.grad is None: p.grad = _no_rows(p) if p in self.sparse else torch.zeros_like(p)
-    added, jobs = self._add_touched([p for p in params if p.grad.is_sparse], lazy), []
-    for p in params:
-        if p in added: continue
-        cut = hasattr(p, 'device_mesh')
-        if cut and self.world == self.shards: continue # its rows are here and nowhere else
-        group = self.mesh['data'].get_group() if cut else None # of those who own the same rows
-        jobs.append(dist.all_reduce(p.grad.to_local() if cut else p.grad, group=group, async_op=True))
-    for job in jobs: job.wait()
-
-def _no_rows(p): return torch.sparse_coo_tensor(torch.empty(1, 0, dtype=torch.int64, device=p.device), p.new_empty(0, *p.shape[1:]), p.shape)
+class _Blaming(_Telling): # who was waited for
+    def blame(self,
+        e:RuntimeError # of an exchange that failed
+    )->RuntimeError: # that names processes
+        "Say which processes were waited for"
+        silent = []
+        try:
+            store = dist.distributed_c10d._get_default_store()
+            store.set(f'waits {self.rank}', '')
+            time.sleep(2) # the others give up at about the same time
+            silent = [k for k in range(self.world) if not store.check([f'waits {k}'])]
+        except RuntimeError: pass # the notes are gone with process 0
+        names = ' and '.join(map(str, silent)) or 'the others'
+        return RuntimeError(f"process {self.rank} of {self.world} waited in vain for process {names}, see its own message: {str(e).splitlines()[0]}")
 
 # %% ../../nbs/train/00c_team.ipynb #0ff4bf66
-@patch
-def _add_touched(self:Team, params, lazy)->set: # parameters with sparse gradients -> those whose rows were exchanged
-    if not params: return set()
-    grads, added = [p.grad.coalesce() for p in params], set()
-    counts = torch.tensor([g.indices().shape[1] for g in grads], device=params[0].device)
-    dist.all_reduce(counts, op=dist.ReduceOp.MAX)
-    for p, g, most in zip(params, grads, counts.tolist()):
-        stays = lazy or p not in self.sparse
-        if most * self.world > len(p) and not stays:
-            p.grad = g.to_dense()
-            continue
-        n, ids, rows = g.indices().shape[1], g.indices().new_full((self.world, most), -1), g.values().new_zeros(self.world, most, *p.shape[1:])
-        ids[self.rank, :n], rows[self.rank, :n] = g.indices()[0], g.values()
-        for x in (ids, rows): dist.all_gather(list(x), x[self.rank].clone())
-        there = ids >= 0
-        if stays: p.grad = torch.sparse_coo_tensor(ids[there][None], rows[there], p.shape).coalesce()
-        else: p.grad = torch.zeros_like(p).index_add_(0, ids[there], rows[there])
-        added.add(p)
-    return added
+class _Adding(_Blaming): # gradients of touched rows
+    def _add_touched(self, params, lazy)->set: # parameters with sparse gradients -> those whose rows were exchanged
+        if not params: return set()
+        grads, added = [p.grad.coalesce() for p in params], set()
+        counts = torch.tensor([g.indices().shape[1] for g in grads], device=params[0].device)
+        dist.all_reduce(counts, op=dist.ReduceOp.MAX)
+        for p, g, most in zip(params, grads, counts.tolist()):
+            stays = lazy or p not in self.sparse
+            if most * self.world > len(p) and not stays:
+                p.grad = g.to_dense()
+                continue
+            n, ids, rows = g.indices().shape[1], g.indices().new_full((self.world, most), -1), g.values().new_zeros(self.world, most, *p.shape[1:])
+            ids[self.rank, :n], rows[self.rank, :n] = g.indices()[0], g.values()
+            for x in (ids, rows): dist.all_gather(list(x), x[self.rank].clone())
+            there = ids >= 0
+            if stays: p.grad = torch.sparse_coo_tensor(ids[there][None], rows[there], p.shape).coalesce()
+            else: p.grad = torch.zeros_like(p).index_add_(0, ids[there], rows[there])
+            added.add(p)
+        return added
 
-# %% ../../nbs/train/00c_team.ipynb #ac529cdd
-_LARGE_TABLE = 2**16 # numbers; smaller ones are not worth the exchange
+# %% ../../nbs/train/00c_team.ipynb #2e961b0b
+def _no_rows(p): return torch.sparse_coo_tensor(torch.empty(1, 0, dtype=torch.int64, device=p.device), p.new_empty(0, *p.shape[1:]), p.shape)
 
-def join_layers(
-    model:nn.Module, # any module
-    team:Team,       # that trains it
-    least:int=_LARGE_TABLE # numbers in the smallest table whose touched rows are exchanged
-): # nothing
-    "Let dropout and batch norm compute as if one process had the whole batch, and large tables tell which rows were touched"
-    for m in model.modules():
-        if isinstance(m, nn.Dropout): m.forward = _joint_dropout(m, team)
-        elif isinstance(m, nn.BatchNorm1d): m.forward = _joint_norm(m, team)
-        elif isinstance(m, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
-            raise NotImplementedError(f"{type(m).__name__} is not shared between processes yet: train this model in one process")
-        elif isinstance(m, nn.Embedding) and m.weight.numel() >= least and not m.sparse and not hasattr(m.weight, 'device_mesh'):
-            m.sparse = True
-            team.sparse.add(m.weight)
+class Team(_Adding):
+    "The processes of a training: a grid of parts of the batch and of parts of the tables"
+    def add_gradients(self,
+        params,         # parameters with gradients
+        lazy:bool=False # leave gradients sparse? For optimisers that move touched rows only
+    ): # nothing
+        "Put the gradient of the whole batch into each parameter"
+        params = [p for p in params if p.requires_grad]
+        for p in params:
+            if p.grad is None: p.grad = _no_rows(p) if p in self.sparse else torch.zeros_like(p)
+        added, jobs = self._add_touched([p for p in params if p.grad.is_sparse], lazy), []
+        for p in params:
+            if p in added: continue
+            cut = hasattr(p, 'device_mesh')
+            if cut and self.world == self.shards: continue # its rows are here and nowhere else
+            group = self.mesh['data'].get_group() if cut else None # of those who own the same rows
+            jobs.append(dist.all_reduce(p.grad.to_local() if cut else p.grad, group=group, async_op=True))
+        for job in jobs: job.wait()
 
 # %% ../../nbs/train/00c_team.ipynb #89299a15
 def _joint_dropout(layer, team):
@@ -228,6 +207,42 @@ def _joint_norm(layer, team):
         return out * layer.weight.view(shape) + layer.bias.view(shape) if layer.affine else out
     return forward
 
+# %% ../../nbs/train/00c_team.ipynb #ac529cdd
+_LARGE_TABLE = 2**16 # numbers; smaller ones are not worth the exchange
+
+def join_layers(
+    model:nn.Module, # any module
+    team:Team,       # that trains it
+    least:int=_LARGE_TABLE # numbers in the smallest table whose touched rows are exchanged
+): # nothing
+    "Let dropout and batch norm compute as if one process had the whole batch, and large tables tell which rows were touched"
+    for m in model.modules():
+        if isinstance(m, nn.Dropout): m.forward = _joint_dropout(m, team)
+        elif isinstance(m, nn.BatchNorm1d): m.forward = _joint_norm(m, team)
+        elif isinstance(m, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
+            raise NotImplementedError(f"{type(m).__name__} is not shared between processes yet: train this model in one process")
+        elif isinstance(m, nn.Embedding) and m.weight.numel() >= least and not m.sparse and not hasattr(m.weight, 'device_mesh'):
+            m.sparse = True
+            team.sparse.add(m.weight)
+
+# %% ../../nbs/train/00c_team.ipynb #0cdbdc7a
+def _looked_up(layer, group, each, first): # forward of a table of which this process owns `each` rows from `first` on
+    from torch.distributed._functional_collectives import all_to_all_single_autograd
+    n = group.size()
+    def forward(ids):
+        mine, back = ids.reshape(-1).long().unique(return_inverse=True)
+        if len(mine) and not 0 <= int(mine[0]) <= int(mine[-1]) < layer.num_embeddings: raise IndexError(f"rows go from 0 to {layer.num_embeddings - 1}, not from {int(mine[0])} to {int(mine[-1])}")
+        ask = (mine // each).bincount(minlength=n)
+        give = torch.empty_like(ask)
+        dist.all_to_all_single(give, ask, group=group)
+        ask, give = ask.tolist(), give.tolist()
+        wanted = mine.new_empty(sum(give))
+        dist.all_to_all_single(wanted, mine, give, ask, group=group)
+        rows = layer.weight.to_local().index_select(0, wanted - first)
+        got = all_to_all_single_autograd(rows, ask, give, group)
+        return nn.functional.embedding(back.view(ids.shape), got)
+    return forward
+
 # %% ../../nbs/train/00c_team.ipynb #e73480ca
 _CUT_TABLE = 2**20 # numbers
 
@@ -248,24 +263,6 @@ def shard_tables(
         m.forward = _looked_up(m, mesh.get_group(), each, first)
         found.append(name)
     return found
-
-# %% ../../nbs/train/00c_team.ipynb #0cdbdc7a
-def _looked_up(layer, group, each, first): # forward of a table of which this process owns `each` rows from `first` on
-    from torch.distributed._functional_collectives import all_to_all_single_autograd
-    n = group.size()
-    def forward(ids):
-        mine, back = ids.reshape(-1).long().unique(return_inverse=True)
-        if len(mine) and not 0 <= int(mine[0]) <= int(mine[-1]) < layer.num_embeddings: raise IndexError(f"rows go from 0 to {layer.num_embeddings - 1}, not from {int(mine[0])} to {int(mine[-1])}")
-        ask = (mine // each).bincount(minlength=n)
-        give = torch.empty_like(ask)
-        dist.all_to_all_single(give, ask, group=group)
-        ask, give = ask.tolist(), give.tolist()
-        wanted = mine.new_empty(sum(give))
-        dist.all_to_all_single(wanted, mine, give, ask, group=group)
-        rows = layer.weight.to_local().index_select(0, wanted - first)
-        got = all_to_all_single_autograd(rows, ask, give, group)
-        return nn.functional.embedding(back.view(ids.shape), got)
-    return forward
 
 # %% ../../nbs/train/00c_team.ipynb #e327e35a
 def whole(
