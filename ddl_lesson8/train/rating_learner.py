@@ -350,7 +350,7 @@ def check_about(
     about:dict # from a file
 ): # nothing
     "Raise `ValueError` naming what in a file cannot be what `about` kept"
-    kinds = dict(users=[(str, int, float)], items=[(str, int, float)], settings=_SETTINGS, tables=(None, [torch.float32]), columns=(None, [dict]), known=dict)
+    kinds = dict(users=[(str, int, float)], items=[(str, int, float)], settings=_SETTINGS, tables=(None, [torch.Tensor]), columns=(None, [dict]), known=dict)
     check_kinds(about, kinds, 'what describes the model')
     y_range = about['settings']['y_range']
     if y_range and (len(y_range) != 2 or not y_range[0] < y_range[1]): raise ValueError(f"its y_range is {tuple(y_range)}")
