@@ -79,6 +79,7 @@ IRONCALC_DIFFERS = {
     'XLOOKUP(1,A1:A3,B1:B3,0,0,3)': 'there are the orders -2, -1, 1 and 2 (the same page)',
     **dict.fromkeys(('XLOOKUP(,A1:A10,B1:B10)', 'XMATCH(C1,A1:A3)'), 'where nothing is looked for, blank cells are found (the same page)'),
     'MATCH(C1,A1:A3,0)': 'a blank is 0 here, as it is in VLOOKUP there too',
+    **dict.fromkeys(('"(5)"+0', '"36:00"+0', '"5-Jan-2024"+0', '"January 5, 2024"+0', '"2024-02-01 18:00"+0'), 'a text is read as a number where a person could type it as one: parentheses, times past a day, named months, a date with a time (' + MS + 'value-function)'),
     **dict.fromkeys(('"1/1/1900"+0', '"1/1/1899"+0'), 'the first day of 1900 is 1, and there are no days before it (' + MS + 'date-systems-in-excel)'),
     'COUNT("3/4/2020",1)': 'a date in the formula counts (' + MS + 'count-function)',
     **dict.fromkeys(('MATCH(4,A1:A8)', 'MATCH(5,A1:A8)', 'MATCH(7,A1:A8)', 'LOOKUP(4,A1:A5)'), 'values that are not in order: Excel halves the range (Apache POI\'s LookupUtils, which follows it)'),

@@ -189,13 +189,14 @@ def best_items(
     with torch.no_grad():
         u_weight, i_weight, u_bias, i_bias = (t.detach() for t in model.tables())
         users = users.to(u_weight.device)
-        score = u_weight[users] @ i_weight.T + u_bias[users, None] + i_bias
-        score[:, ~memory.item.to(score.device)] = -torch.inf
+        none = ~memory.item.to(i_bias.device) # of which nothing was learned
+        score = torch.addmm(i_bias.masked_fill(none, -torch.inf), u_weight[users], i_weight.T) # one block, written once
         if exclude_seen:
             for k, u in enumerate(users.tolist()): score[k, memory.seen(u)] = -torch.inf
-        best = score.topk(min(n, score.shape[1]))
-        value = torch.sigmoid(best.values) * (model.y_range[1] - model.y_range[0]) + model.y_range[0] if model.y_range else best.values
-        return value.masked_fill(best.values.isinf(), -torch.inf).cpu(), best.indices.cpu()
+        best, items = score.topk(min(n, score.shape[1]))
+        best += u_bias[users, None] # the same for all items of a user, so it changes no order
+        value = torch.sigmoid(best) * (model.y_range[1] - model.y_range[0]) + model.y_range[0] if model.y_range else best
+        return value.masked_fill(best.isinf(), -torch.inf).cpu(), items.cpu()
 
 # %% ../../nbs/train/08_command.ipynb #330db02a
 def _recommend_arguments():
