@@ -1,11 +1,11 @@
 """What training past one machine costs, each table in one run: processes, disk, the growth of cost, and others on the same rows.
 
-    OMP_NUM_THREADS=1 python bench/scale.py [--no-write] [processes] [disk] [growth] [others] [memory]
+    OMP_NUM_THREADS=1 python bench/scale.py [--no-write] [processes] [disk] [growth] [others] [memory] [recommend]
 
 processes: rows a second, memory and bytes of 1, 2 and 4 processes with one thread each, beside the plan. disk: an epoch from disk beside the
 same rows as resident tensors. growth: how the cost grows with users, items, ratings, factors. others: an epoch of ours, fastai and implicit on
 the same rows (those that are installed). memory: the peak of a training from disk over the rows; not in the usual run, and `--rows 250000000`
-adds that many. Synthetic ratings, Zipf both ways, made in a temporary folder. Writes bench/results/scale.md, a section for each table.
+adds that many. recommend: `ddl8-recommend` for a million users, the best 10 of 100,000 items; not in the usual run, `--users 100000` asks for fewer. Synthetic ratings, Zipf both ways, made in a temporary folder. Writes bench/results/scale.md, a section for each table.
 """
 import json, os, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
@@ -123,7 +123,7 @@ print(json.dumps(dict(mb=kb // 1024, seconds=time.perf_counter() - start, loss=l
 
 def memory(sizes=(2_500_000, 25_000_000)):
     "The peak of a training from disk, preparing left out"
-    for n in (*sizes, *[int(a) for a in sys.argv if a.isdigit()]):
+    for n in (*sizes, *asked('--rows')):
         with tempfile.TemporaryDirectory(dir=os.environ.get('DDL_LESSON8_BENCH')) as folder:
             source, start = write_ratings(Path(folder)/'r', n), time.perf_counter()
             scanned = scan_ratings(source, duplicates='keep')
@@ -131,9 +131,35 @@ def memory(sizes=(2_500_000, 25_000_000)):
             got = json.loads(subprocess.run([sys.executable, '-c', PEAK, str(scanned.folder)], capture_output=True, text=True, check=True).stdout)
             yield {'rows': f'{n:,}', 'users': f'{scanned.n_users:,}', 'prepared, s': f'{prepared:.0f}', 'an epoch, s': f"{got['seconds']:.0f}", 'peak, MB': got['mb'], 'validation loss': f"{got['loss']:.3f}"}
 
+LISTS = """import json, sys, time
+from ddl_lesson8.train.command import recommend_main
+start = time.perf_counter()
+assert recommend_main(sys.argv[1:]) == 0
+kb = next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM'))
+print(json.dumps(dict(mb=kb // 1024, seconds=time.perf_counter() - start)))"""
+
+def recommend(n=5_000_000):
+    "Lists for all users of a table of ratings, those they rated left out; the model is not trained, which changes no time"
+    import polars as pl
+    from ddl_lesson8.train.command import scanned_learner
+    with tempfile.TemporaryDirectory(dir=os.environ.get('DDL_LESSON8_BENCH')) as folder:
+        folder = Path(folder)
+        scanned = scan_ratings(write_ratings(folder/'r', n), folder/'model'/'columns', duplicates='keep', valid=0)
+        scanned_learner(scanned, 16).save(folder/'model'/'model.pt')
+        few = asked('--users')
+        if few: (folder/'users').write_text('\n'.join(map(str, scanned.users[:few[0]])))
+        order = [str(folder/'model'), '--out', str(folder/'lists.parquet'), *(['--users', str(folder/'users')] if few else [])]
+        got = json.loads(subprocess.run([sys.executable, '-c', LISTS, *order], capture_output=True, text=True, check=True).stdout)
+        users = pl.read_parquet(folder/'lists.parquet', columns=['user'])['user'].n_unique()
+        yield {'users': f'{users:,}', 'items': f'{scanned.n_items:,}', 'seconds': f"{got['seconds']:.0f}", 'users a second': f"{users / got['seconds']:,.0f}", 'peak, MB': got['mb'],
+               'all scores would be, MB': f'{users * scanned.n_items * 4 / 1e6:,.0f}', 'file, MB': f"{(folder/'lists.parquet').stat().st_size / 1e6:.0f}"}
+
+def asked(name): return [int(b) for a, b in zip(sys.argv, sys.argv[1:]) if a == name] # numbers after an argument
+
 TITLES = {'processes': f'Several processes: {SIZES[0]:,} users, {SIZES[1]:,} items, {SIZES[2]} factors, batch {SIZES[4]:,}, AdamW', 'disk': 'An epoch from disk and from memory, 16 factors, batch 32,768',
           'growth': 'What grows: 100,000 users, 20,000 items, 32 factors, 400,000 ratings, batch 20,000, and one of them doubled', 'others': 'One epoch of a million ratings, 50,000 users, 10,000 items, 32 factors',
-          'memory': 'Peak memory of training from disk, 16 factors, batch 262,144'}
+          'memory': 'Peak memory of training from disk, 16 factors, batch 262,144',
+          'recommend': 'Lists of the best 10 items by ddl8-recommend, 16 factors, what each user rated left out, one thread'}
 
 def section(name):
     "A heading, the machine, and a table"

@@ -167,18 +167,22 @@ def main():
                 start = time.process_time()
                 found.setdefault((name, k), []).append(f(t, rows, s))
                 seconds[k] += time.process_time() - start
-        print(name, {k: round(np.mean(found[name, k]), 4) for k in runs}, flush=True)
+        write(found, runs, seconds, args)
+
+
+def write(found, runs, seconds, args):
+    "What is there so far as a table, printed, and kept in the results"
     names = list(dict.fromkeys(n for n, _ in found))
     best = {n: min(np.mean(found[n, k]) for k in runs) for n in names}
     show = lambda v, b: ('**{:.3f}** ± {:.3f}' if np.mean(v) == b else '{:.3f} ± {:.3f}').format(np.mean(v), np.std(v, ddof=1))
     lines = [f'# Tables, {args.splits} random splits, default settings', '',
-             f'torch {torch.__version__}, {torch.get_num_threads()} thread(s), {platform.machine()}. Numbers: error over the spread of the target; '
+             f'torch {torch.__version__}, {torch.get_num_threads()} thread(s), {platform.machine()}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores. Numbers: error over the spread of the target; '
              'wine, breast_cancer and weather: share of wrong answers. Mean ± standard deviation over splits; the best of each table is bold. '
              'The auction is planted, with 300 models of machines; fastai gets the target divided by its spread, our network as it is.', '',
              f"| method | {' | '.join(names)} | processor seconds in all |", '|---' * (len(names) + 2) + '|']
     for k in runs: lines.append(f"| {k} | {' | '.join(show(found[n, k], best[n]) for n in names)} | {seconds[k]:.0f} |")
     text = '\n'.join(lines) + '\n'
-    print(text)
+    print(text, flush=True)
     if args.no_write: return
     out = Path(__file__).parent/'results'/'tables.md'
     part = out.with_suffix('.part')

@@ -53,7 +53,7 @@ def _multiplications(layer, x, y)->int|None: # for one row of the batch; None wh
     if isinstance(layer, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)): return per_row(y)
     return 0 if isinstance(layer, nn.Embedding) or not list(layer.parameters()) else None
 
-class LayerCost(NamedTuple):
+class _LayerCost(NamedTuple):
     "What one layer makes and costs, for one row of the batch"
     name: str            # in the model
     kind: str            # class
@@ -62,9 +62,9 @@ class LayerCost(NamedTuple):
     n_multiplications: int|None # products with its weights; None when we cannot tell
 
 # %% ../nbs/08_trained_cnn.ipynb #1c8d5993
-class Summary:
+class _Summary:
     "Layers with their shapes, parameters and multiplications; shown as a table"
-    def __init__(self, rows:list): self.rows = rows # `LayerCost`s
+    def __init__(self, rows:list): self.rows = rows # `_LayerCost`s
 
     @property
     def n_parameters(self)->int: # numbers that are learned
@@ -95,7 +95,7 @@ class Summary:
 def summary(
     model:nn.Module,      # any model; left as it is
     x:torch.Tensor|tuple  # a batch for it, a tuple for several inputs; one row is enough
-)->Summary: # displayed as a table
+)->_Summary: # displayed as a table
     "Shape, parameters, multiplications of each layer, for one row; `ValueError` names the layer that does not fit"
     n, counted, rows = len(x[0] if isinstance(x, tuple) else x), set(), []
     def new(params): # numbers not counted before: a layer that is used twice learns once
@@ -106,11 +106,11 @@ def summary(
         kind, shape = type(layer).__name__, tuple(out.shape)
         if len(out) != n:
             raise ValueError(f"layer {name} ({kind}) gives {shape} for a batch of {n}; the batch must come first")
-        rows.append(LayerCost(name, kind, shape[1:], new(layer.parameters()), _multiplications(layer, inp, out)))
+        rows.append(_LayerCost(name, kind, shape[1:], new(layer.parameters()), _multiplications(layer, inp, out)))
     for name, m in model.named_modules(): # parameters outside of layers, or in layers that were not used
         left = new(m.parameters(recurse=False))
-        if left: rows.append(LayerCost(name, type(m).__name__, (), left, None))
-    return Summary(rows)
+        if left: rows.append(_LayerCost(name, type(m).__name__, (), left, None))
+    return _Summary(rows)
 
 # %% ../nbs/08_trained_cnn.ipynb #f60cd22b
 def _convolve(n_in, n_out, stride, norm, own)->list: # convolution, batch norm if wanted, ReLU
@@ -139,7 +139,6 @@ def older_cnn(
         size = conv_output_size(size, 2, stride=2)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * size**2, n_out))
 
-# %% ../nbs/08_trained_cnn.ipynb #7ab96788
 def newer_cnn(
     channels:tuple=(32, 64, 64), # outputs of each convolution
     norm:bool=True,      # batch norm after each convolution?

@@ -11,7 +11,6 @@ __all__ = ['solve_side', 'list_metrics', 'ALS', 'RankingReport', 'ranking_report
 import math, warnings
 from dataclasses import dataclass
 import torch
-from fastcore.basics import patch
 from .collab import EmbeddingDotBias, whole_number
 from .embeddings import as_vocab
 from .data.ratings import Ratings
@@ -76,8 +75,38 @@ def _towards(mine, other, rated, alpha, penalty, steps=3)->torch.Tensor: # what 
         step, size = left + now / size.clamp_min(1e-20) * step, now
     return mine
 
+# %% ../nbs/05b_ranking.ipynb #1853ac94
+def _fold_in(als, names, kind): # `kind` is what the names are of
+    vocab, factors = (as_vocab(als.items), als.item_factors) if kind == 'item' else (as_vocab(als.users), als.user_factors)
+    several = isinstance(names, (list, tuple)) and any(isinstance(n, (list, tuple)) for n in names)
+    rows = [row_numbers(vocab, n, kind).unique() for n in (names if several else [names])]
+    if not als.user_factors.any(): raise ValueError("nothing is learned yet: call fit first")
+    if not all(map(len, rows)): raise ValueError(f"no {kind} is named: from no choice nothing can be said")
+    scores = solve_side(factors, rows, als.alpha, als.penalty) @ factors.T
+    return scores if several else scores[0]
+
+class _Scoring:
+    "Scores of rows, and of somebody or something that came after the fit"
+    def scores(self,
+        users:torch.Tensor # rows of users, (n,)
+    )->torch.Tensor: # (n, items)
+        "Scores of all items"
+        return self.user_factors[users] @ self.item_factors.T
+
+    def newcomer(self,
+        chosen # names of items; or a list of such lists, one for each newcomer
+    )->torch.Tensor: # scores of all items, (items,); for a list of lists (newcomers, items)
+        "Score items for somebody who chose these, without training; raises `KeyError` for unknown names"
+        return _fold_in(self, chosen, 'item')
+
+    def new_item(self,
+        choosers # names of users; or a list of such lists, one for each new item
+    )->torch.Tensor: # its scores with all users, (users,); for a list of lists (new items, users)
+        "Score a new item that these people chose, without training; raises `KeyError` for unknown names"
+        return _fold_in(self, choosers, 'user')
+
 # %% ../nbs/05b_ranking.ipynb #413e8390
-class ALS:
+class ALS(_Scoring):
     "Weighted least squares for choices without stars, in turns (Hu, Koren and Volinsky, 2008)"
     def __init__(self,
         ratings,           # `Ratings`, or any table of them; only who has rated what counts, not how
@@ -113,36 +142,6 @@ class ALS:
         self.user_factors, self.item_factors = u, i
         return self
 
-    def scores(self,
-        users:torch.Tensor # rows of users, (n,)
-    )->torch.Tensor: # (n, items)
-        "Scores of all items"
-        return self.user_factors[users] @ self.item_factors.T
-
-# %% ../nbs/05b_ranking.ipynb #1853ac94
-@patch
-def newcomer(self:ALS,
-    chosen # names of items; or a list of such lists, one for each newcomer
-)->torch.Tensor: # scores of all items, (items,); for a list of lists (newcomers, items)
-    "Score items for somebody who chose these, without training; raises `KeyError` for unknown names"
-    return _fold_in(self, chosen, 'item')
-
-@patch
-def new_item(self:ALS,
-    choosers # names of users; or a list of such lists, one for each new item
-)->torch.Tensor: # its scores with all users, (users,); for a list of lists (new items, users)
-    "Score a new item that these people chose, without training; raises `KeyError` for unknown names"
-    return _fold_in(self, choosers, 'user')
-
-def _fold_in(als, names, kind): # `kind` is what the names are of
-    vocab, factors = (as_vocab(als.items), als.item_factors) if kind == 'item' else (as_vocab(als.users), als.user_factors)
-    several = isinstance(names, (list, tuple)) and any(isinstance(n, (list, tuple)) for n in names)
-    rows = [row_numbers(vocab, n, kind).unique() for n in (names if several else [names])]
-    if not als.user_factors.any(): raise ValueError("nothing is learned yet: call fit first")
-    if not all(map(len, rows)): raise ValueError(f"no {kind} is named: from no choice nothing can be said")
-    scores = solve_side(factors, rows, als.alpha, als.penalty) @ factors.T
-    return scores if several else scores[0]
-
 # %% ../nbs/05b_ranking.ipynb #8cbf29e1
 @dataclass
 class RankingReport:
@@ -177,6 +176,25 @@ def _all_scores(
     pairs = torch.cartesian_prod(users, torch.arange(n_items)).T
     return learner.outputs(tuple(pairs)).view(-1, n_items).cpu()
 
+# %% ../nbs/05b_ranking.ipynb #fcbec715
+def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the report
+    n_items, parts, listed = len(popular), [], torch.zeros(len(popular), dtype=torch.bool)
+    rarity = -((popular / memory.user.sum()).clamp_min(1e-12)).log2()
+    for users in people.split(chunk):
+        scores = make(users).clone().float()
+        if scores.isnan().any(): raise ValueError("a score is NaN, so no list can be made: the weights are spoiled")
+        scores[:, ~memory.item] = -torch.inf
+        for at, u in enumerate(users.tolist()): scores[at, memory.seen(u, in_training=True)] = -torch.inf
+        best = scores.topk(k)
+        real = best.values.isfinite()
+        pairs = users[:, None] * n_items + best.indices
+        begin = torch.searchsorted(chosen, torch.stack([users, users + 1]) * n_items)
+        found = list_metrics(torch.isin(pairs, chosen) & real, begin[1] - begin[0])
+        listed[best.indices[real]] = True
+        parts.append(found | {'novelty': (rarity[best.indices] * real).sum(1).double() / real.sum(1).clamp_min(1)})
+    means = {name: torch.cat([p[name] for p in parts]).mean().item() for name in parts[0]}
+    return {**{n: v for n, v in means.items() if n != 'novelty'}, 'coverage': listed.float().mean().item(), 'novelty': means['novelty']}
+
 # %% ../nbs/05b_ranking.ipynb #f9f7d204
 def ranking_report(
     learner,           # a `CollabLearner`, an `ALS`, or anything with `memory` and `scores`
@@ -202,22 +220,3 @@ def ranking_report(
     chosen = (held_out.user * held_out.n_items + held_out.item).unique()
     rows = {name: _judge(make, memory, warm, chosen, popular, k, chunk) for name, make in makers.items()}
     return RankingReport(rows, k, len(warm), len(people) - len(warm))
-
-# %% ../nbs/05b_ranking.ipynb #fcbec715
-def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the report
-    n_items, parts, listed = len(popular), [], torch.zeros(len(popular), dtype=torch.bool)
-    rarity = -((popular / memory.user.sum()).clamp_min(1e-12)).log2()
-    for users in people.split(chunk):
-        scores = make(users).clone().float()
-        if scores.isnan().any(): raise ValueError("a score is NaN, so no list can be made: the weights are spoiled")
-        scores[:, ~memory.item] = -torch.inf
-        for at, u in enumerate(users.tolist()): scores[at, memory.seen(u, in_training=True)] = -torch.inf
-        best = scores.topk(k)
-        real = best.values.isfinite()
-        pairs = users[:, None] * n_items + best.indices
-        begin = torch.searchsorted(chosen, torch.stack([users, users + 1]) * n_items)
-        found = list_metrics(torch.isin(pairs, chosen) & real, begin[1] - begin[0])
-        listed[best.indices[real]] = True
-        parts.append(found | {'novelty': (rarity[best.indices] * real).sum(1).double() / real.sum(1).clamp_min(1)})
-    means = {name: torch.cat([p[name] for p in parts]).mean().item() for name in parts[0]}
-    return {**{n: v for n, v in means.items() if n != 'novelty'}, 'coverage': listed.float().mean().item(), 'novelty': means['novelty']}

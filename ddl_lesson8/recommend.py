@@ -62,6 +62,7 @@ def _evaluating(
         with torch.no_grad(): yield
     finally: model.train(was)
 
+# %% ../nbs/05_recommend.ipynb #53187350
 def item_side(
     model:nn.Module, # `EmbeddingDotBias` or `CombinedModel`
     facts:torch.Tensor|None=None, # encoded facts of what is new, (columns,); those of the average one when None
@@ -194,6 +195,20 @@ def _pick_diverse(
         likeness = torch.maximum(likeness, far @ far[at])
     return torch.tensor(picked, dtype=torch.int64)
 
+# %% ../nbs/05_recommend.ipynb #1f26aa97
+@patch
+def _suggest(self:CollabLearner, user, n, exclude_seen, unknown, allowed, diversity)->Suggestions:
+    rating = self.predict(user, unknown=unknown)
+    if rating[allowed].isnan().any(): raise ValueError("a prediction is NaN, so no list can be made: the weights are spoiled")
+    rating[~allowed] = -torch.inf
+    if exclude_seen: rating[self.seen(user)] = -torch.inf
+    if diversity:
+        dot = getattr(self.model, 'dot', self.model)
+        if not isinstance(dot, EmbeddingDotBias): raise TypeError("diversity compares factors of items: this network has none")
+        best = _pick_diverse(rating, dot.i_weight.weight.detach().cpu(), n, diversity)
+    else: best = rating.topk(min(n, int(rating.isfinite().sum()))).indices
+    return Suggestions((self.items[k], v) for k, v in zip(best.tolist(), rating[best].tolist()))
+
 # %% ../nbs/05_recommend.ipynb #7ba86f5b
 @patch
 def recommend(self:CollabLearner,
@@ -218,17 +233,3 @@ def recommend(self:CollabLearner,
     if not isinstance(user, (list, tuple)):
         raise TypeError(f"recommend for a name, a dict of ratings or a list of these, not {type(user).__name__}")
     return [self._suggest(u, *options) for u in user]
-
-# %% ../nbs/05_recommend.ipynb #1f26aa97
-@patch
-def _suggest(self:CollabLearner, user, n, exclude_seen, unknown, allowed, diversity)->Suggestions:
-    rating = self.predict(user, unknown=unknown)
-    if rating[allowed].isnan().any(): raise ValueError("a prediction is NaN, so no list can be made: the weights are spoiled")
-    rating[~allowed] = -torch.inf
-    if exclude_seen: rating[self.seen(user)] = -torch.inf
-    if diversity:
-        dot = getattr(self.model, 'dot', self.model)
-        if not isinstance(dot, EmbeddingDotBias): raise TypeError("diversity compares factors of items: this network has none")
-        best = _pick_diverse(rating, dot.i_weight.weight.detach().cpu(), n, diversity)
-    else: best = rating.topk(min(n, int(rating.isfinite().sum()))).indices
-    return Suggestions((self.items[k], v) for k, v in zip(best.tolist(), rating[best].tolist()))

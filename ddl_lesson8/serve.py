@@ -82,6 +82,13 @@ def save_program(
     _agree(program.module()(*more), model(*more), 'the program')
     return write_whole(path, lambda f: torch.export.save(program, f))
 
+# %% ../nbs/12b_serve.ipynb #6fdf3492
+def _onnx_packages(): # `onnxruntime`; the others are asked for too, so that the message comes before the work
+    for name in ('onnx', 'onnxscript'): import_extra(name)
+    log = logging.getLogger('torch.onnx._internal.exporter._registration')
+    log.setLevel(logging.ERROR) # it reports that torchvision, which no model here uses, is not installed
+    return import_extra('onnxruntime')
+
 # %% ../nbs/12b_serve.ipynb #1ba982a2
 def save_onnx(
     learn:Learner,          # trained
@@ -103,13 +110,6 @@ def save_onnx(
     found = runtime.InferenceSession(content).run(None, fed)
     _agree(found[0], model(*more), 'onnxruntime')
     return write_whole(path, lambda f: f.write(content))
-
-# %% ../nbs/12b_serve.ipynb #6fdf3492
-def _onnx_packages(): # `onnxruntime`; the others are asked for too, so that the message comes before the work
-    for name in ('onnx', 'onnxscript'): import_extra(name)
-    log = logging.getLogger('torch.onnx._internal.exporter._registration')
-    log.setLevel(logging.ERROR) # it reports that torchvision, which no model here uses, is not installed
-    return import_extra('onnxruntime')
 
 # %% ../nbs/12b_serve.ipynb #ac2fcfae
 def save_names(

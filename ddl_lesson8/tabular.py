@@ -18,6 +18,8 @@ from .collab import get_emb_sz, sigmoid_range
 from .data.columns import ColumnPrep, cont_cat_split, split_rows
 from .data.files import check_kinds
 from .data.frames import as_frame, warn_caller
+from .data.scan_table import ScannedTable
+from .train.disk import DiskData, validate_pieces
 from .train.learner import Data, Learner, _read, load_learner, seeded
 from .train.tabular_model import SigmoidRange, TabularModel
 
@@ -100,6 +102,13 @@ class TabularLearner(_TabularFile):
         out = super().predict(*inputs)
         return out.softmax(1) if self.prep.y_kind == 'class' else out
 
+    def validate(self,
+        rows:tuple|None=None # inputs and target; the validation set when None
+    )->dict: # 'loss' and each metric by name, as floats
+        "Loss and metrics over rows the model was not trained on; rows on disk are read a piece at a time"
+        on_disk = rows is None and isinstance(self.data, DiskData) and self.data.valid
+        return validate_pieces(self) if on_disk else super().validate(rows)
+
     def predict_row(self,
         row:dict # name of a column -> value
     )->dict: # target -> number; or class -> probability, most likely first
@@ -133,21 +142,26 @@ def _by_distance(loss): # does it ask how far numbers are apart?
     return (loss is None or isinstance(loss, (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss))
             or loss in [getattr(nn.functional, n) for n in names])
 
-def _mean_and_spread(y, names): # of each target in training; a spread of 1 where it is always the same
-    y = y.double()
-    spread = y.std(0, correction=0)
+def _mean_and_spread(pieces, names): # of each target in training; a spread of 1 where it is always the same
+    n, mean, squares, most = 0, 0., 0., torch.zeros(len(names), dtype=torch.float64)
+    for y in pieces:
+        y, before, n = y.double(), n, n + len(y)
+        gap = y.mean(0) - mean
+        squares = squares + (y - y.mean(0)).square().sum(0) + gap.square() * (len(y) * before / n)
+        mean, most = mean + gap * (len(y) / n), torch.maximum(most, y.abs().amax(0))
+    spread = (squares / n).sqrt()
     spread = torch.where(spread > 0, spread, 1.).tolist()
-    for name, s, largest in zip(names, spread, y.abs().amax(0).tolist()):
+    for name, s, largest in zip(names, spread, most.tolist()):
         if largest > 1e15: raise ValueError(f"the target '{name}' goes to {largest:.3g}, too large to be squared in float32: divide it")
         if s < .01: warn_caller(f"the target '{name}' varies by {s:.2g} only, too little for the optimiser to see: multiply it by {10**-math.floor(math.log10(s)):g}")
-    return y.mean(0).tolist(), spread
+    return mean.tolist(), spread
 
 def _check_range(y_range, targets): # can the model reach the targets, but for one in a hundred?
     if len(y_range) != 2 or not all(isinstance(v, (int, float)) for v in y_range):
         raise ValueError(f"y_range is a pair of numbers (low, high), not {y_range!r}")
-    low, high = min(t.min().item() for t in targets), max(t.max().item() for t in targets)
-    outside = sum(int(((t < y_range[0]) | (t > y_range[1])).sum()) for t in targets)
-    if outside > sum(t.numel() for t in targets) / 100:
+    found = [(t.min().item(), t.max().item(), int(((t < y_range[0]) | (t > y_range[1])).sum()), t.numel()) for t in targets]
+    low, high, outside = min(f[0] for f in found), max(f[1] for f in found), sum(f[2] for f in found)
+    if outside > sum(f[3] for f in found) / 100:
         raise ValueError(f"y_range is {tuple(y_range)} and {outside} targets, from {low:.6g} to {high:.6g}, lie outside: "
                          "the model could not reach them; give a range that holds them")
 
@@ -155,6 +169,26 @@ def _check_range(y_range, targets): # can the model reach the targets, but for o
 def _column_prep(table, cat_names, cont_names, y_names, y_kind): # columns are chosen where none are named
     if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)
     return ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
+
+def _from_memory(table, y_names, cat_names, cont_names, splits, y_kind, seed, batch_size): # the preparation, and the rows as it makes them
+    if y_names is None: raise ValueError("say which column to predict: y_names='…'")
+    table, y_names = as_frame(table), list(y_names) if isinstance(y_names, (list, tuple)) else [y_names]
+    prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
+    parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
+    return prep, Data(*parts, batch_size=batch_size)
+
+def _from_disk(scanned, y_names, batch_size, **settled): # the same of a table that was scanned
+    own = scanned.prep.y_names
+    settled['y_names'] = None if y_names in (own, *own[:len(own) == 1]) else y_names
+    for name, value in settled.items():
+        if value is not None: raise ValueError(f"{name} was settled when the table was scanned: leave it out, or scan the table again")
+    row = sum(scanned.columns[c].itemsize for c in scanned.wanted)
+    return scanned.prep, DiskData(scanned, batch_size, block_rows=min(10**6, 2**26 // row + 1))
+
+def _targets(data, *parts): # tensors; of rows on disk a piece at a time
+    for part in parts:
+        if isinstance(data, DiskData): yield from (torch.from_numpy(y) for y, in data.scanned.pieces(('target',), part, 2**18))
+        elif getattr(data, part): yield getattr(data, part)[-1]
 
 def _same_table(saved, own, file): # a file of another table's columns, classes or means is refused
     for key in ('cat_names', 'cont_names', 'y_names', 'y_kind', 'y_classes'):
@@ -170,8 +204,8 @@ def _same_table(saved, own, file): # a file of another table's columns, classes 
 @delegates(Learner, but=['data', 'model'])
 @delegates(TabularModel, keep=True, but=['emb_szs', 'n_cont', 'out_sz', 'layers'])
 def tabular_learner(
-    table,                  # data frame of pandas, polars or pyarrow, a dict of columns or a list of dicts
-    y_names,                # column to predict, or a list of number columns
+    table,                  # data frame of pandas, polars or pyarrow, a dict of columns, a list of dicts, or what `scan_table` found on disk
+    y_names=None,           # column to predict, or a list of number columns; a scanned table knows it
     cat_names=None,         # categories; with `cont_names=None` both are chosen by `cont_cat_split`
     cont_names=None,        # continuous columns
     splits:tuple|None=None, # row numbers for training and validation; a random fifth validates when None
@@ -184,22 +218,20 @@ def tabular_learner(
     **kwargs                # of `TabularModel` and of `Learner`
 )->TabularLearner:
     "Prepare a table, build a `TabularModel` for it and return a learner (claims T3 and T5)"
-    table, y_names = as_frame(table), list(y_names) if isinstance(y_names, (list, tuple)) else [y_names]
-    prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
-    parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
+    if isinstance(table, ScannedTable): prep, data = _from_disk(table, y_names, batch_size, cat_names=cat_names, cont_names=cont_names, splits=splits, y_kind=y_kind)
+    else: prep, data = _from_memory(table, y_names, cat_names, cont_names, splits, y_kind, seed, batch_size)
     net = {k: kwargs.pop(k) for k in list(kwargs) if k in inspect.signature(TabularModel).parameters}
-    if net.get('y_range') and prep.y_kind == 'number': _check_range(net['y_range'], [p[-1] for p in parts if p])
+    if net.get('y_range') and prep.y_kind == 'number': _check_range(net['y_range'], _targets(data, 'train', 'valid'))
     if prep.y_kind == 'number' and _by_distance(loss_func) and not net.get('y_range'):
-        net = dict(y_scale=_mean_and_spread(parts[0][-1], y_names)) | net
+        net = dict(y_scale=_mean_and_spread(_targets(data, 'train'), prep.y_names)) | net
     act = net.pop('act_cls', None)
-    if prep.y_kind == 'class' and len(prep.y_classes) < 2: raise ValueError(f"the target {y_names[0]!r} has one class only, {prep.y_classes[0]!r}: there is nothing to tell apart")
-    out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(y_names)
+    if prep.y_kind == 'class' and len(prep.y_classes) < 2: raise ValueError(f"the target {prep.y_names[0]!r} has one class only, {prep.y_classes[0]!r}: there is nothing to tell apart")
+    out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(prep.y_names)
     sizes = get_emb_sz(class_counts(prep), emb_szs)
     config = dict(emb_szs=sizes, n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers), **net)
     with seeded(seed): model = TabularModel(**config, act_cls=act)
     loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
-    data, config = Data(*parts, batch_size=batch_size), config | _act_config(act)
-    return TabularLearner(data, model, loss_func, prep, config, seed=seed, **kwargs)
+    return TabularLearner(data, model, loss_func, prep, config | _act_config(act), seed=seed, **kwargs)
 
 # %% ../nbs/06_tabular.ipynb #a34faeb0
 def _shuffled_column(

@@ -71,37 +71,6 @@ def _all_or_nothing(learn): # an error or an interrupt inside leaves the learner
             learn.opt.state.clear(); learn.opt.state.update(state)
         raise
 
-# %% ../nbs/05c_warm_start.ipynb #0db4d8f6
-@patch
-def extend(self:CollabLearner,
-    more # `Ratings`, or any table of ratings, with new and known names
-)->CollabLearner: # itself; it can be trained further, or used at once
-    "Take in more ratings: old rows stay, new names get rows by the newcomer's estimate; a notice where a loaded learner lacks its old ratings"
-    more = as_ratings(more)
-    _check_extension(self, more)
-    if self.plan: self._roll_back() # a batch that was interrupted
-    if self.ratings is None: warn_caller(_ONLY_NEW.format(len(more)))
-    names = {k: [n for n in getattr(more, f'{k}s') if row_of(getattr(self, f'{k}s'), n) < 0] for k in ('user', 'item')}
-    guesses = {k: _new_rows(self, more, k, names[k]) for k in names}
-    facts = {k: _facts_of(self, more, k) for k in names}
-    with _all_or_nothing(self):
-        for k in names:
-            if names[k]: _grow_side(self, k, names[k], guesses[k], facts[k], more)
-        _join_ratings(self, more)
-        self.plan, self._best, self._undo, self._moving = None, None, None, None
-    return self
-
-_ONLY_NEW = ("this learner was loaded without its ratings: if you train on, it sees the {:,} new ones only and forgets. "
-             "To predict and recommend now, nothing is missing. To train on all, load it with load_learner(path, data=old_ratings)")
-
-def _check_extension(learn, more): # what would go wrong later
-    if learn.team: raise ValueError("extend works in one process: save the learner, extend it alone, and load it again")
-    if learn.data is not None and type(learn.data) is not Data: raise TypeError("this learner reads its ratings from disk: scan the old and the new ones together")
-    if not len(more): raise ValueError("there are no new ratings")
-    low, high = more.rating.min().item(), more.rating.max().item()
-    if learn.model.y_range and not (learn.model.y_range[0] <= low and high <= learn.model.y_range[1]):
-        raise ValueError(f"new ratings go from {low:g} to {high:g}, and the model predicts between {learn.model.y_range[0]:g} and {learn.model.y_range[1]:g}: make a new one with a wider y_range")
-
 # %% ../nbs/05c_warm_start.ipynb #67cd0242
 def _grow_side(learn, kind, names, guess, facts, more): # tables and names of users, or of items
     m, old, first = learn.model, getattr(learn, f'{kind}s'), kind[0]
@@ -154,3 +123,34 @@ def _joined_memory(old, new)->Memory: # of a learner that was loaded, and of wha
     n, m = int(old.trained.sum()), int(new.trained.sum())
     return Memory((old.mean * n + new.mean * m) / (n + m), min(old.low, new.low), max(old.high, new.high), known(old.user, new.user), known(old.item, new.item),
                   starts, (both % n_items).int(), trained, old.noise)
+
+# %% ../nbs/05c_warm_start.ipynb #0db4d8f6
+@patch
+def extend(self:CollabLearner,
+    more # `Ratings`, or any table of ratings, with new and known names
+)->CollabLearner: # itself; it can be trained further, or used at once
+    "Take in more ratings: old rows stay, new names get rows by the newcomer's estimate; a notice where a loaded learner lacks its old ratings"
+    more = as_ratings(more)
+    _check_extension(self, more)
+    if self.plan: self._roll_back() # a batch that was interrupted
+    if self.ratings is None: warn_caller(_ONLY_NEW.format(len(more)))
+    names = {k: [n for n in getattr(more, f'{k}s') if row_of(getattr(self, f'{k}s'), n) < 0] for k in ('user', 'item')}
+    guesses = {k: _new_rows(self, more, k, names[k]) for k in names}
+    facts = {k: _facts_of(self, more, k) for k in names}
+    with _all_or_nothing(self):
+        for k in names:
+            if names[k]: _grow_side(self, k, names[k], guesses[k], facts[k], more)
+        _join_ratings(self, more)
+        self.plan, self._best, self._undo, self._moving = None, None, None, None
+    return self
+
+_ONLY_NEW = ("this learner was loaded without its ratings: if you train on, it sees the {:,} new ones only and forgets. "
+             "To predict and recommend now, nothing is missing. To train on all, load it with load_learner(path, data=old_ratings)")
+
+def _check_extension(learn, more): # what would go wrong later
+    if learn.team: raise ValueError("extend works in one process: save the learner, extend it alone, and load it again")
+    if learn.data is not None and type(learn.data) is not Data: raise TypeError("this learner reads its ratings from disk: scan the old and the new ones together")
+    if not len(more): raise ValueError("there are no new ratings")
+    low, high = more.rating.min().item(), more.rating.max().item()
+    if learn.model.y_range and not (learn.model.y_range[0] <= low and high <= learn.model.y_range[1]):
+        raise ValueError(f"new ratings go from {low:g} to {high:g}, and the model predicts between {learn.model.y_range[0]:g} and {learn.model.y_range[1]:g}: make a new one with a wider y_range")

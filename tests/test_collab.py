@@ -304,6 +304,14 @@ def test_a_split_without_cold_rows_has_one_loss(learn):
     everyone = learn.learned('user').all() and learn.learned('item')[learn.held_out.item].all()
     assert ('cold' in learn.validate()) == (not everyone)
 
+def test_rows_that_are_all_cold_are_called_so():
+    early, late = planted_ratings(seed=0, n_users=80).ratings.split('time')
+    found = collab_learner((early, late), n_factors=4, device='cpu', progress=False)
+    user, item, rating = late.tensors()
+    cold = ~(found.learned('user')[user] & found.learned('item')[item])
+    report = found.validate((user[cold], item[cold], rating[cold]))
+    assert report.keys() == {'loss', 'cold'} and report['cold'] == report['loss']
+
 def test_averages_by_loop(learn):
     rows = torch.tensor([3, 0, 3])
     slow = torch.stack([learn.predict(torch.tensor([u]), learn.learned('item').nonzero()[:, 0]).mean() for u in rows.tolist()])

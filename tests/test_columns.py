@@ -1,5 +1,5 @@
 "Columns are told apart, dates taken to pieces, and rows prepared by rules of the training rows"
-import datetime, math
+import datetime, math, warnings
 import numpy as np, pandas as pd, polars as pl, pyarrow as pa, pytest, torch
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8.data.columns import ColumnPrep, add_datepart, cont_cat_split, date_parts, split_rows
@@ -274,3 +274,32 @@ def test_splits_are_row_numbers_of_the_table():
     assert said[0].filename == __file__
     mask = np.array([True, False, True])
     assert [len(p[0]) for p in parts(mask, ~mask)] == [2, 1]
+
+def told(f):
+    "The warnings of a call, and where they point"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        f()
+    return [str(w.message) for w in said], {w.filename for w in said}
+
+def test_new_values_are_told_once_for_each_column_at_the_callers_line(): # missing ones, and those of numbers, are not new
+    prep = ColumnPrep(['c', 'd'], ['x']).fit(dict(c=['a', 'b'], d=['u', 'v'], x=[1., 2.]))
+    new = dict(c=['a', 'q', None, 'q'], d=['u', 'u', 'v', 'u'], x=[9., 8., 7., 6.])
+    said, where = told(lambda: prep(new))
+    assert said == ["values that training did not have count as missing: 'c' in 2 of 4 rows, such as 'q'"] and where == {__file__}
+    assert told(lambda: prep(new))[0] == [] # said once
+    assert told(lambda: prep(new | dict(d=['w', 'u', 'v', 'u'])))[0] == ["values that training did not have count as missing: 'd' in 1 of 4 rows, such as 'w'"]
+    assert told(lambda: ColumnPrep.from_dict(prep.to_dict())(new))[0] == said # a loaded one says it again
+    with warnings.catch_warnings(): # and can be kept quiet
+        warnings.simplefilter('error')
+        warnings.filterwarnings('ignore', 'values that training')
+        ColumnPrep.from_dict(prep.to_dict())(new)
+
+def test_new_values_of_the_validation_rows_are_told_when_a_learner_is_made():
+    from ddl_lesson8.tabular import tabular_learner
+    t = dict(c=['a', 'b'] * 4 + ['q', 'a'], x=list(map(float, range(10))), y=list(map(float, range(10))))
+    made = []
+    said, where = told(lambda: made.append(tabular_learner(t, 'y', 'c', 'x', (range(8), [8, 9]), device='cpu')))
+    assert said == ["values that training did not have count as missing: 'c' in 1 of 10 rows, such as 'q'"] and where == {__file__}
+    made[0].progress = False
+    assert told(lambda: (made[0].validate(), made[0].predict(t)))[0] == [] # said already

@@ -73,6 +73,18 @@ def test_a_killed_process_is_restarted_from_the_checkpoint(tmp_path, seed):
 def test_a_process_with_something_else_is_named(tmp_path, change, words):
     assert f'process 1 has {words}' in torchrun(tmp_path, 2, ok=False, kind='stars', **change)
 
+def test_checkpoints_of_two_runs_are_not_mixed(tmp_path): # of the same plan and the same epoch
+    learn = make('stars')
+    learn.fit_one_cycle(3, until=1)
+    learn.save(tmp_path/'a')
+    with torch.no_grad(): learn.model.users.weight[0] += 1e-3
+    learn.save(tmp_path/'b')
+    assert 'process 1 has another weights' in torchrun(tmp_path, 2, ok=False, kind='stars', load_of_rank=[str(tmp_path/'a'), str(tmp_path/'b')])
+    whole = (tmp_path/'a').read_bytes()
+    for bad in (whole[:-1], whole[:len(whole) // 2], bytes([whole[0] ^ 1]) + whole[1:]):
+        (tmp_path/'b').write_bytes(bad)
+        assert 'b is damaged' in (said := torchrun(tmp_path, 2, ok=False, kind='stars', load_of_rank=[str(tmp_path/'a'), str(tmp_path/'b')], timeout=8)) or 'b is not a saved learner' in said
+
 def test_a_process_that_fails_before_it_joins_ends_the_team(tmp_path): assert 'no such file' in torchrun(tmp_path, 2, ok=False, kind='stars', crash=True)
 
 def test_a_process_that_falls_silent_is_named(tmp_path):

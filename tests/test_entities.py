@@ -27,3 +27,10 @@ def test_a_target_of_two_columns_is_refused():
     with pytest.raises(ValueError, match='1d array'): EntityEmbedding(epochs=1).fit(t.drop(columns='sales'), two)
     e = EntityEmbedding(cat_names=['shop'], cont_names=['promotion'], epochs=1)
     np.testing.assert_array_equal(e.fit_transform(t, two[:, :1]), e.fit_transform(t, two[:, 0]))
+
+def test_new_categories_are_told_at_the_callers_line(): # not at the line of what wraps it
+    pd = pytest.importorskip('pandas')
+    x = pd.DataFrame(dict(shop=['a', 'b'] * 20, size=np.arange(40.)))
+    made = EntityEmbedding(cat_names=['shop'], epochs=1).fit(x, np.arange(40.))
+    with pytest.warns(UserWarning, match="'shop' in 40 of 40 rows, such as 'c'") as said: made.transform(x.assign(shop='c'))
+    assert said[0].filename == __file__

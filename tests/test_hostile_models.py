@@ -145,3 +145,22 @@ def test_damaged_columns_are_refused_in_words(tmp_path, kind): # their readers p
         for read in (lambda: scan_ratings(path, tmp_path/'scan', duplicates='keep').tensors()[2], *([lambda: ratings_from_table(path).rating] if kind == 'parquet' else [])):
             try: assert read().isfinite().all()
             except ValueError as e: assert str(path) in str(e) or 'column' in str(e) or 'row' in str(e), e
+
+
+def test_half_characters_in_names_travel_whole(tmp_path): # a lone surrogate is a text for Python, and stays that text
+    rows = dict(user=['a\ud800', 'b\udfff', 'a', 'c'] * 3, item=list('abcd') * 2 + list('bcda'), rating=[1., 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2])
+    from ddl_lesson8.data.read_ratings import ratings_from_table
+    learn = collab_learner(ratings_from_table(rows, duplicates='mean'), 3, device='cpu', progress=False)
+    again = load_learner(learn.save(tmp_path/'l'), device='cpu')
+    assert again.users.items == learn.users.items == ['a', 'a\ud800', 'b\udfff', 'c'] and again.recommend('a\ud800', 1) == learn.recommend('a\ud800', 1) != learn.recommend('a', 1)
+    table = tabular_learner(dict(c=['x\ud800', 'y', 'x'] * 4, y=[float(k) for k in range(12)]), 'y', ['c'], [], splits=(torch.arange(9), torch.arange(9, 12)), layers=[4], device='cpu', progress=False)
+    same = load_learner(table.save(tmp_path/'t'), device='cpu')
+    assert torch.equal(same.predict(dict(c=['x\ud800', 'x'])), table.predict(dict(c=['x\ud800', 'x']))) and type(table.prep).load(table.prep.save(tmp_path/'p')).classes == table.prep.classes
+
+
+@pytest.mark.parametrize('loss', [torch.nn.functional.mse_loss, lambda p, t: (p - t).square().mean()])
+def test_the_plain_loop_does_not_stretch_either(loss): # it trained on 20 x 20 pairs, with a warning
+    from ddl_lesson8.train.learner import train_plainly
+    x, model = torch.randn(20, 3), torch.nn.Linear(3, 1)
+    with pytest.raises(ValueError, match='the same shape'): train_plainly(model, x, torch.randn(20), loss, 1)
+    assert len(train_plainly(model, x, torch.randn(20, 1), loss, 2)) == 2

@@ -109,6 +109,16 @@ def test_running_sums_are_sums(make, seed): # right: SUM with a second argument,
             assert read(ours) == read(plain), (inputs, read(ours), read(plain))
 
 
+@pytest.mark.parametrize('f, right', [('MAX', 1008.), ('AVERAGE', 504.1671)])
+def test_what_runs_over_10_000_rows_is_computed_or_refused_in_words(make, f, right): # no group of its own, as a running sum is
+    def rows(n): return ''.join(f'<row r="{i}"><c r="A{i}"><v>{i * 7919 % 1009}</v></c><c r="B{i}"><f>{f}($A$1:A{i})</f><v>1</v></c></row>' for i in range(1, n + 1))
+    path, began = make(rows(10_000)), time.process_time()
+    assert SheetModule.load(path, []).values('B10000') == pytest.approx(right) and time.process_time() - began < 10
+    path, began = make(rows(20_000)), time.process_time()
+    with pytest.raises(SheetError, match='cells; at most 100,000,000'): SheetModule.load(path, [])
+    assert time.process_time() - began < 10
+
+
 @pytest.mark.parametrize('bad', [dict(typ='7'), dict(num='x'), dict(num='1000000000'), dict(adj='data!$A:$XFD'), dict(adj='data!$A$1:$XFD$1000000'), dict(adj='nonsense'), dict(typ='3', val='nan')])
 def test_damaged_settings_of_the_solver_stop_only_fit(make, bad):
     path = make(cells(A1=2, B1='A1*3'), names=solver(**{**dict(opt='data!$B$1', adj='data!$A$1'), **bad}))

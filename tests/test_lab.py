@@ -73,11 +73,12 @@ def test_an_edit_in_jupyterlab_reaches_python_and_torch(tmp_path):
     (tmp_path/'small.ipynb').write_text(notebook(CELLS))
     with lab(tmp_path, sys.executable, '-m', 'jupyterlab', f'--ServerApp.root_dir={tmp_path}', PYTHONPATH=str(root)) as address, chromium() as chrome:
         page = watched(chrome, address, viewport=dict(width=1280, height=1600))
+        page.set_default_timeout(60000)
         page.goto(address + 'lab/tree/small.ipynb?token=secret&reset')
-        page.locator('.jp-Notebook .jp-CodeCell .cm-content').first.click(timeout=40000)
+        page.locator('.jp-Notebook .jp-CodeCell .cm-content').first.click()
         for n in range(5):
             page.keyboard.press('Shift+Enter')
-            page.locator('.jp-CodeCell').nth(n).get_by_text(f'[{n + 1}]:', exact=True).first.wait_for(timeout=40000)
+            page.locator('.jp-CodeCell').nth(n).get_by_text(f'[{n + 1}]:', exact=True).first.wait_for()
         cell = lambda n, column: page.locator('.jp-CodeCell').nth(n).locator(f'live-sheet [aria-rowindex="3"] [aria-colindex="{column}"]')
         shows = lambda n, column, text: cell(n, column).get_by_text(text, exact=True).wait_for()
         for n in LIVE:

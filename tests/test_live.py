@@ -282,6 +282,13 @@ def test_keyboard_alone(page):
     assert page.evaluate(f"() => document.activeElement !== {ELEMENT.format('parameters', 'parameters')}")
 
 
+def test_an_input_says_what_it_is_for(page):
+    "The sentence that a spreadsheet program shows beside a selected cell"
+    sheet = ELEMENT.format('dropout', 'dropout')
+    said = page.evaluate(f"async () => {{ const e = {sheet}; await e.start(); e._select('F4', true); return e.status.textContent }}")
+    assert said.startswith('F4, input, 1, chosen from a list. Only training deletes')
+
+
 def test_zoom_shows_a_whole_network(page):
     "The key w brings the widest sheet into the frame, nothing left to scroll to; ] makes it larger; f fits the width again"
     e = ELEMENT.format('dropout', 'dropout')

@@ -246,3 +246,25 @@ def test_a_result_agrees_relative_to_the_largest_number_of_the_first():
 
 def test_a_tie_is_no_win():
     assert paired([1, 2, 3], [2, 2, 2]).wins == 1
+
+
+def stumbles(nb:Path)->list[str]:
+    "Where a reader stops: a public definition without a sentence before or a check below, more than four code cells in a row, a cell longer than a screen"
+    cells = [(c['cell_type'], ''.join(c['source'])) for c in json.loads(nb.read_text(encoding='utf-8'))['cells']]
+    cells = [(kind == 'code', s) for kind, s in cells if re.search(r'^(?!#\||import |from |\s*$)', s, re.M)]  # imports stop nobody
+    found, in_a_row = [], 0
+    for i, (is_code, source) in enumerate(cells):
+        in_a_row = in_a_row + 1 if is_code else 0
+        begins = f'begins {source[:40]!r}'
+        if in_a_row == 5: found.append(f'the fifth code cell in a row {begins}')
+        if is_code and len(re.findall(r'^(?!#\|)', source, re.M)) > 45: found.append(f'a cell of more than 45 lines {begins}')
+        if not is_code or not (names := re.search(r'^#\| *export', source, re.M) and re.findall(r'^(?:def|class) ([a-zA-Z]\w*)', source, re.M)): continue
+        if in_a_row > 1: found.append(f'no sentence before {", ".join(names)}')
+        below = next((s for is_code, s in cells[i+1:] if is_code), '#| export')
+        if re.search(r'^#\| *export', below, re.M): found.append(f'no check below {", ".join(names)}')
+    return found
+
+
+@pytest.mark.parametrize('nb', NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_reads_from_top_to_bottom(nb):
+    assert not stumbles(nb), '\n'.join(stumbles(nb))

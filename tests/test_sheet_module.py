@@ -79,6 +79,7 @@ IRONCALC_DIFFERS = {
     'XLOOKUP(1,A1:A3,B1:B3,0,0,3)': 'there are the orders -2, -1, 1 and 2 (the same page)',
     **dict.fromkeys(('XLOOKUP(,A1:A10,B1:B10)', 'XMATCH(C1,A1:A3)'), 'where nothing is looked for, blank cells are found (the same page)'),
     'MATCH(C1,A1:A3,0)': 'a blank is 0 here, as it is in VLOOKUP there too',
+    **dict.fromkeys(('"(5)"+0', '"36:00"+0', '"5-Jan-2024"+0', '"January 5, 2024"+0', '"2024-02-01 18:00"+0'), 'a text is read as a number where a person could type it as one: parentheses, times past a day, named months, a date with a time (' + MS + 'value-function)'),
     **dict.fromkeys(('"1/1/1900"+0', '"1/1/1899"+0'), 'the first day of 1900 is 1, and there are no days before it (' + MS + 'date-systems-in-excel)'),
     'COUNT("3/4/2020",1)': 'a date in the formula counts (' + MS + 'count-function)',
     **dict.fromkeys(('MATCH(4,A1:A8)', 'MATCH(5,A1:A8)', 'MATCH(7,A1:A8)', 'LOOKUP(4,A1:A5)'), 'values that are not in order: Excel halves the range (Apache POI\'s LookupUtils, which follows it)'),
@@ -755,8 +756,9 @@ def test_the_courses_workbook_has_the_gradient_of_its_model():
 
 def test_the_quick_form_is_shared_only_by_formulas_of_equal_tokens():
     from ddl_lesson8.sheets.formulas import quick_form, relative_tokens
+    from ddl_lesson8.sheets.groups import _below
     texts = {c.formula.removeprefix('{') for c in CASES} | {f.text for cells in many(range(40)).values() for f in cells.values() if isinstance(f, F)}
-    texts |= {'B1:T!B2', 'SUM(3:4)', 'SUM($3:4)', 'A1:A$2', 'LOG10(A1)', 'X1.5+A1', 'A1E2', '1E5+E5', 'T1!A1', 'Sheet1!A1:B2', 'SUM(A1:INDEX(B1:B9,2))', '_A1+A1', 'A1.x', 'A1048577', 'SUM(A1:B2 B2:C3)'}
+    texts |= {'B1:T!B2', 'SUM(3:4)', 'SUM($3:4)', 'A1:A$2', 'LOG10(A1)', 'X1.5+A1', 'A1E2', '1E5+E5', 'T1!A1', 'Sheet1!A1:B2', 'SUM(A1:INDEX(B1:B9,2))', '_A1+A1', 'A1.x', 'A1048577', 'SUM(A1:B2 B2:C3)', 'IF(A1="A1",B1,"A2")', '"a""A1"&A1', 'A5%&"%d"', 'A1&"a', 'A1048576+$A$1'}
     seen, quick = {}, 0
     for text in sorted(texts):
         for row, col in ((3, 4), (7, 2), (20, 8)):
@@ -766,6 +768,9 @@ def test_the_quick_form_is_shared_only_by_formulas_of_equal_tokens():
             try: tokens = relative_tokens(text, row, col)
             except SheetError: tokens = None
             assert seen.setdefault(form, tokens) == tokens, text
+            copies = _below(text, row, 0) # as it reads in other rows
+            assert copies.reads(row) == text
+            assert {quick_form(t, r, col) for r in (1, 9, 1048576) if (t := copies.reads(r))} <= {form}
     assert quick > 300
 
 

@@ -66,6 +66,7 @@ def _losses_sheet(book):
     scores = sheet.put(x, 'scores', at='A3', fmt='0.00', scale='signed')
     target = sheet.put(y, 'right class', right_of=scores, vertical=True, scale=False)
     sheet.choose(target, ['0', '1', '2', '3'])
+    sheet.hint(target, 'The right class of this row; the first score is class 0.')
     row = lambda block, i: block.area(rows=(i, i + 1), absolute=True)
     top = sheet.formula((3,), lambda i: f'MAX({row(scores, i)})', 'largest',
                         right_of=target, fmt='0.00', vertical=True, scale=False)

@@ -73,7 +73,9 @@ def _kernels_to_choose(s, w1): # the weights that a reader types, and those in u
     typed = s.put(w1, 'kernels', at='AE13', fmt='0', scale='signed', pitch=29,
                   name='conv_w1')
     chosen = [s.put(['as typed'], 'choose', at=at) for at in ('AC13', 'AC42')]
-    for block in chosen: s.choose(block, ['as typed', *_CHOICES])
+    for block in chosen:
+        s.choose(block, ['as typed', *_CHOICES])
+        s.hint(block, 'A kernel with a name, or the nine numbers on the right as typed.')
     # the weight of the kernel that was chosen, else the typed one
     def weight(o, c, i, j):
         text = typed.ref(o, c, i, j)
@@ -88,6 +90,7 @@ def _kernels_to_choose(s, w1): # the weights that a reader types, and those in u
 def _conv_blocks(s, x, w1, w2, dense): # the network's inputs, and its formulas
     signed = dict(scale='signed', fmt='0.00')
     xs = s.put(x, 'picture: 1 is ink', at='A4', name='conv_x')
+    s.hint(xs, 'Ink from 0 to 1: each cell of conv1 reads nine of these.')
     w1s, used = _kernels_to_choose(s, w1)
     c1 = s.conv2d(xs, used, relu=True, label='conv1 + ReLU: edges', at='AJ4', pitch=29,
                   gap=3, name='conv_1')
@@ -107,6 +110,7 @@ def _conv_blocks(s, x, w1, w2, dense): # the network's inputs, and its formulas
 def _conv_stride(s, x, w, conv1): # what a stride leaves of conv1's second map
     step = s.put(2, 'stride', at='AC36', fmt='0', scale=False, name='conv_stride')
     s.choose(step, ['1', '2', '3'])
+    s.hint(step, 'How many cells the window moves at a time.')
     n, k, last = x.shape[-1], w.shape[-1], conv1.shape[-1] - 1
     one = step.ref(absolute=True)
     places = s.formula((), lambda: f'INT(({n}-{k})/{one})+1', 'places', at='AE36',

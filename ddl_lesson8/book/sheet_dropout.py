@@ -27,6 +27,8 @@ def _maps(sheet, x, first, second): # the picture and both layers
     p = sheet.put(0.5, 'rate', at='A4', fmt='0.0', name='dropout_rate', scale=False)
     train = sheet.put(1, 'training? 1 or 0', at='F4', scale=False)
     sheet.choose(train, ['1', '0'])
+    sheet.hint(train, 'Only training deletes: with 0 the library leaves every number alone.')
+    sheet.hint(p, 'The share of numbers to delete, from 0 to 1. F9 draws new random numbers.')
     xs = sheet.put(x, 'picture', at='A36')
     k1 = sheet.put(first, 'edges that lie and edges that stand', right_of=xs,
                    scale='signed')

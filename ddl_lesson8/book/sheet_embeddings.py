@@ -50,6 +50,7 @@ def embeddings_sheet(
                       scale='signed')
     poem = sheet.put(words, 'poem', right_of=table, vertical=True)
     sheet.choose(poem, listed)
+    sheet.hint(poem, 'Choose another word: its id and its row of the matrix follow.')
     def match(i): return f'MATCH({poem.ref(i)},{listed.area(absolute=True)},0)-1'
     found = sheet.formula((len(words),), match, 'id', right_of=poem, fmt='0',
                           scale=False, vertical=True)

@@ -44,6 +44,7 @@ def parameters_sheet(
     sheet = book.sheet('parameters', about=about)
     std = sheet.put(torch.tensor(0.01, dtype=torch.float64), 'std', at='A3', fmt='0.00',
                     scale=False)
+    sheet.hint(std, 'The spread of the numbers on the right: they are multiplied by it.')
     a = sheet.put(u, 'u: even in (0, 1]', at='A6', fmt='0.00')
     b = sheet.put(v, 'v: even in [0, 1)', right_of=a, fmt='0.00')
     def normal(i, j):

@@ -49,6 +49,7 @@ def _ids(s, rows, prep): # states and days as text, their classes, and their ids
         known = s.put(['(missing)', *prep.classes[n][1:]], f'classes of {n}', at=listed,
                       vertical=True)
         s.choose(given, known)
+        s.hint(given, 'Choose another one: its id, its row and the prediction follow.')
         ids.append(s.match(given, known, f'id of {n}', at=found, scale=False))
     return ids
 

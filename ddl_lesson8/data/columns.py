@@ -178,6 +178,7 @@ class _Roles: # which columns are categories, continuous, and the target; what i
         if y_kind not in (None, 'number', 'class'):
             raise ValueError(f"y_kind is {y_kind!r}; choose 'number' or 'class'")
         self.classes, self.numbers, self.kinds, self.y_classes = {}, {}, {}, None # filled by `fit`
+        self.told = set() # columns of which the user heard that they hold new values
 
     @property
     def flags(self)->list: # their names
@@ -262,7 +263,7 @@ class _Learning(_Roles): # from a table that is read
         self.classes = {n: [_UNKNOWN] + read.classes(n, rows) for n in self.cat_names}
         named = [n for n, c in self.classes.items() if _UNKNOWN in c[1:]]
         if named: raise ValueError(f"column '{named[0]}' holds the text {_UNKNOWN!r}, the name of what is unknown; rename it")
-        self.kinds = dict(read.kinds)
+        self.kinds, self.told = dict(read.kinds), set()
         self.numbers = {n: read.numbers(n, rows) for n in self.cont_names}
         taken = [f for f in self.flags if f in self.cat_names + self.cont_names + self.y_names]
         if taken:
@@ -287,6 +288,16 @@ def _ids(
         example = next(v for v in values if v is not None)
         raise ValueError(f"column '{name}' held {was} such as {classes[1]!r} when fitted, now it holds {example!r}, a {now}")
     return np.array([known.get(v, 0) for v in values] + [0], dtype=np.int64)[codes]
+
+def _tell_new(read, prep, ids, rows=None): # once for each column: which of these rows hold values that training did not have; ids (n, categories)
+    found, among = [], np.zeros(read.n, dtype=bool)
+    among[slice(None) if rows is None else rows] = True
+    for name, known in zip(prep.cat_names, ids.numpy().T):
+        codes, values = read.cats[name]
+        new = (codes >= 0) & (known == 0) & among
+        if new.any() and name not in prep.told: found.append(f"'{name}' in {new.sum()} of {among.sum()} rows, such as {values[codes[new][0]]!r}")
+        if new.any(): prep.told.add(name)
+    if found: warn_caller(f"values that training did not have count as missing: {'; '.join(found)}")
 
 # %% ../../nbs/data/04_columns.ipynb #7502545c
 def _fitting(x, names, dtype): # numbers (n, columns) as a tensor, none of which became infinite
@@ -376,6 +387,7 @@ class _Cutting(_Applying): # read once, learn, apply, cut
         read = _ReadTable(self, frame, target=True, order=fit)
         if fit: self.learn(read, rows[0])
         whole = *self.apply(read), self.apply_target(read)
+        _tell_new(read, self, whole[0], np.concatenate([p for p in rows if p is not None]))
         return [None if part is None or not len(part) else tuple(t[torch.from_numpy(part)] for t in whole) for part in rows]
 
     def unknown(self,
@@ -453,7 +465,10 @@ class ColumnPrep(_Kept):
         "Prepare rows: the same rules for training rows and new ones"
         frame = as_frame(table)
         check_columns(frame, self.cat_names + self.cont_names, 'prepare')
-        return self.apply(_ReadTable(self, frame), dtype)
+        read = _ReadTable(self, frame)
+        prepared = self.apply(read, dtype)
+        _tell_new(read, self, prepared[0])
+        return prepared
 
     def target(self,
         table,           # data frame that has the target

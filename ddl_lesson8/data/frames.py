@@ -396,6 +396,6 @@ def warn_caller(
 ):
     "Warn, with the line outside of this library that led here"
     level, frame = 2, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get('__name__', '').startswith('ddl_lesson8.'):
+    while frame.f_back and frame.f_globals.get('__name__', '').startswith(('ddl_lesson8.', 'torch.utils._contextlib', 'sklearn.')): # also what wraps our functions
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)

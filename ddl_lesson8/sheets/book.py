@@ -73,7 +73,7 @@ class Sheet(LayerGrid):
     def __init__(self, book, name, zoom, about, cell, freeze):
         super().__init__(book, name, cell)
         self.zoom, self.about, self.freeze = zoom, about, freeze
-        self.widths, self.lists = {}, []
+        self.widths, self.lists, self.hints = {}, [], {}
         self.charts = [] # (function of openpyxl's worksheet that makes one, address)
 
     def width(self,
@@ -93,11 +93,19 @@ class Sheet(LayerGrid):
         if not isinstance(words, Block): _check_choices(words)
         self.lists.append((block, words))
 
+    def hint(self,
+        block, # a block of inputs
+        text:str # a sentence, at most 255 characters
+    ):
+        "Show a sentence beside each cell of a block while it is selected"
+        check_line(text, 'a hint', 255)
+        self.hints[id(block)] = block, text
+
     def _write(self, ws, styles): # everything but results and column widths
         for at, content in sorted(self.cells.items()):
             _write_cell(ws.cell(*at), *content, ws, styles)
         _frame(self, ws)
-        _write_lists(self.lists, ws)
+        _write_rules(self.lists, dict(self.hints), ws)
         _color(self.scales, ws)
         for make, at in self.charts: ws.add_chart(make(ws), at)
         view, rows = ws.sheet_view, ws.sheet_format
@@ -133,15 +141,20 @@ def _frame(sheet, ws):
     ws.page_setup.orientation, ws.page_setup.fitToHeight = 'landscape', 0
     ws.sheet_properties.pageSetUpPr.fitToPage = True
 
-def _write_lists(lists, ws): # the rules behind `choose`
+def _write_rules(lists, hints, ws): # behind `choose` and `hint`; a cell has one rule
     from openpyxl.worksheet.datavalidation import DataValidation
+    def add(rule, block):
+        _, rule.prompt = hints.pop(id(block), (block, None))
+        rule.showInputMessage = rule.prompt is not None
+        for area in block.areas: rule.add(area.text)
+        ws.add_data_validation(rule)
     for block, words in lists:
         listed = isinstance(words, Block)
         source = '=' + words.area(absolute=True) if listed else f'"{",".join(words)}"'
         rule = DataValidation('list', source, allow_blank=False, showErrorMessage=True)
         rule.error, rule.errorTitle = 'Choose one of the list.', 'Not in the list'
-        for area in block.areas: rule.add(area.text)
-        ws.add_data_validation(rule)
+        add(rule, block)
+    for block, _ in list(hints.values()): add(DataValidation(allow_blank=True), block)
 
 def _color(scales, ws):
     from openpyxl.formatting.rule import ColorScaleRule

@@ -179,8 +179,9 @@ def relative_tokens(
 
 # %% ../../nbs/sheets/03_formulas.ipynb #0fa50001
 _QUICK = re.compile(r'(?<![\w.$?\\])(\$?)([A-Z]{1,3})(\$?)([1-9]\d{0,6})(?![\w.(!\[])')
-_TRICKY = re.compile(
-    r'''["'\[\]\#{}@\\?]|:[A-Za-z_][\w.]*!|(?<!\d):|(?<![A-Za-z$\d])\$?\d+:|[a-z]''')
+_TRICKY = re.compile(r"['\[\]#{}@\\?a-z]")
+# a colon between two cells, and nothing else
+_SPAN = re.compile(r'[A-Z]\$?\d+:(?![A-Za-z_][\w.]*!)')
 
 def quick_form(
     formula:str, # without the equals sign
@@ -188,9 +189,13 @@ def quick_form(
     col:int      # column, counted from 1
 )->tuple|None: # equal only for formulas that have equal tokens; None where only the tokens can tell
     "A form of a formula that its copies share, found without reading it"
-    if _TRICKY.search(formula): return None
-    parts = _QUICK.split(formula)
-    form = parts[0::5]
+    pieces = formula.split('"') # every second one is a text
+    outside = '"'.join(pieces[::2])
+    if _TRICKY.search(outside) or not len(pieces) % 2: return None
+    spans = outside.count(':')
+    if spans and len(_SPAN.findall(outside)) < spans: return None
+    parts = _QUICK.split(outside)
+    form = parts[0::5] + pieces[1::2]
     for fixed_col, letters, fixed_row, digits in zip(parts[1::5], parts[2::5],
                                                      parts[3::5], parts[4::5]):
         c, r = _column_of(letters), int(digits)

@@ -18,6 +18,7 @@ from .formulas import (APPLY, Array, Call, Chain, Empty, Fault,
                                          Name, Number, Param, Ref, TableRef, Text,
                                          Unary, children, parse_formula, parse_tokens,
                                          quick_form, rebuild, relative_tokens, walk)
+from .formulas import _QUICK
 from .evaluate import Context, NeedsCells, Place, is_range, locate
 from .functions import FUNCTIONS
 from .values import REF, as_text
@@ -89,20 +90,52 @@ def _family_key(sheet, row, col, cell): # equal for the formulas of a family
     place = (row, col) if any(map(_means_its_place, tokens)) else None
     return sheet, cell.kind, (bottom - top + 1, right - left + 1), place, tokens
 
+# %% ../../nbs/sheets/10_groups.ipynb #6e7dbc50
+_CELLS = re.compile('"[^"]*"|' + _QUICK.pattern) # a text, or a cell
+
+class _Below(NamedTuple):
+    "How the copies of a formula read in other rows of its column"
+    text: str    # with %d for each row that moves with the formula
+    moves: tuple # by how much each lies below the formula
+    first: int   # rows where such a copy stays inside the sheet
+    last: int
+    number: int  # of its family
+
+    def reads(self, row): # None outside
+        if self.first <= row <= self.last:
+            return self.text % tuple([row + m for m in self.moves])
+
+def _below(formula, row, number): # of a formula that has a quick form
+    found = [m for m in _CELLS.finditer(formula) if m[4] and not m[3]]
+    moves = tuple(int(m[4]) - row for m in found)
+    ends = [0, *(end for m in found for end in m.span(4)), len(formula)]
+    texts = [formula[a:b].replace('%', '%%') for a, b in zip(ends[::2], ends[1::2])]
+    first, last = (f(moves, default=0) for f in (min, max))
+    return _Below('%d'.join(texts), moves, 1 - first, MAX_ROWS - last, number)
+
 # %% ../../nbs/sheets/10_groups.ipynb #f3d125ae
 class _Sorting:
     "Families found so far: the places of each, and its number by what makes it one"
     def __init__(self, path, refuse):
         self.path, self.refuse = path, refuse
         self.places, self.numbers, self.quick, self.signs = [], {}, {}, 0
+        self.newest, self.below = {}, {} # by sheet and column
 
     def add(self, sheet, at, cell): # a formula to its family
-        form = quick_form(cell.formula, *at) if cell.kind == 'normal' else None
-        k = self.quick.get((sheet, form)) if form else None
-        if k is None:
-            k = self._number(sheet, at, cell)
-            if form: self.quick[sheet, form] = k
+        below = self.below.get((sheet, at[1])) if cell.kind == 'normal' else None
+        known = below and below.reads(at[0]) == cell.formula
+        k = below.number if known else self._look(sheet, at, cell)
         self.places[k].append(at)
+
+    def _look(self, sheet, at, cell): # number of its family, by its quick form
+        form = quick_form(cell.formula, *at) if cell.kind == 'normal' else None
+        if not form: return self._number(sheet, at, cell)
+        k, column = self.quick.get((sheet, form)), (sheet, at[1])
+        if k is None: k = self.quick[sheet, form] = self._number(sheet, at, cell)
+        if self.newest.get(column) == k: # the second of a kind: there may be more
+            self.below[column] = _below(cell.formula, at[0], k)
+        self.newest[column] = k
+        return k
 
     def _number(self, sheet, at, cell): # of its family, which may be new
         try:

@@ -30,7 +30,7 @@ from .plan import Plan, Run, compute_steps
 from .results import Sheets, _python
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area
 from .package import stamp
-from .xlsx import read_xlsx
+from .xlsx import garbage_waits, read_xlsx
 from .rewrite import rewrite_xlsx
 
 # %% ../../nbs/sheets/12_module.ipynb #ee12087e
@@ -92,13 +92,12 @@ class _Constants(_Groups):
         # what spills fills cells without formulas
         computed, found = filled(g for g in self.groups if g.size != (1, 1)), {}
         for sheet in self.file.sheets.values():
-            for (row, col), cell in sheet.cells.items():
-                key = sheet.name, row, col
+            for at, cell in sheet.cells.items():
                 # saved results too: each keeps its number
                 if type(cell.value) is str: self.texts.id(cell.value)
-                if key in computed or cell.formula is not None or cell.value is None:
-                    continue
-                found[key] = encode(cell.value, self.texts)
+                if cell.formula is not None or cell.value is None: continue
+                key = (sheet.name, *at)
+                if key not in computed: found[key] = encode(cell.value, self.texts)
         self.constants = {key: k for k, key in enumerate(found)}
         numbers, kinds = zip(*found.values()) if found else ([0.], [BLANK])
         if dtype == torch.float32: _warn_of_long_numbers(self.path, found)
@@ -471,8 +470,9 @@ class SheetModule(_Opened):
         "Read a workbook; `how` and `frozen` say what is not computed here"
         if not isinstance(path, (str, Path)):
             raise SheetError(f"a workbook is named by its path, not by {path!r}")
-        file = read_xlsx(path, outside='refuse' if unknown == 'refuse' else 'keep')
-        return cls(file, parameters, dtype, rand, seed, unknown, max_work)
+        with garbage_waits():
+            file = read_xlsx(path, outside='refuse' if unknown == 'refuse' else 'keep')
+            return cls(file, parameters, dtype, rand, seed, unknown, max_work)
 
     def extra_repr(self)->str: # inside the parentheses of its text
         "Formulas, groups and parameters"

@@ -54,6 +54,10 @@ def _choices(ws): # cells whose value is chosen from a list: range, and the valu
     return [[str(area), values] for r, values in rules if values
             for area in r.sqref.ranges]
 
+def _hints(ws): # cells that say something while they are selected: range, and the sentence
+    return [[str(area), r.prompt] for r in ws.data_validations.dataValidation if r.prompt
+            for area in r.sqref.ranges]
+
 # %% ../../nbs/sheets/24_view.ipynb #04dd2b36
 def _sheet(ws, engine): # one sheet of a document
     styles, cells = [], []
@@ -69,7 +73,8 @@ def _sheet(ws, engine): # one sheet of a document
     return dict(name=ws.title, rows=ws.max_row, cols=ws.max_column, styles=styles,
                 cells=cells, scales=_scales(ws),
                 widths=[round(7 * (width(c) or usual) + 5)
-                        for c in range(1, ws.max_column + 1)], choices=_choices(ws))
+                        for c in range(1, ws.max_column + 1)], choices=_choices(ws),
+                hints=_hints(ws))
 
 # %% ../../nbs/sheets/24_view.ipynb #df2249a2
 def sheet_document(

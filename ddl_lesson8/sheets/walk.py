@@ -41,6 +41,7 @@ class _Raw:
 # %% ../../nbs/sheets/02a_walk.ipynb #35e7375f
 _column = lru_cache(MAX_COLS)(col_number)
 _ADDRESS = re.compile('([A-Za-z]{1,3})([0-9]{1,7})')
+_WHOLE = re.compile('[0-9]{1,9}')
 
 def _address(at): # 'B3' -> (3, 2)
     found = _ADDRESS.fullmatch(at)
@@ -55,8 +56,8 @@ def check_root(tag, wanted): # is this part what its place in the archive says?
     need(tag in known, f'it is no {wanted!r}, but a {tag[-40:]!r}')
 
 def whole(text, what): # a whole number as the format writes one
-    need(re.fullmatch('[0-9]{1,9}', text),
-         f'{what} is {text[:20]!r}, which is no number')
+    if not _WHOLE.fullmatch(text):
+        raise SheetError(f'{what} is {text[:20]!r}, which is no number')
     return int(text)
 
 def edges(text): # 'A1:B2' -> its four edges

@@ -8,7 +8,8 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/xlsx.html.md"""
 __all__ = ['read_xlsx', 'open_workbook']
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #79f4ceff
-import math, re
+import gc, math, re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -203,8 +204,9 @@ def _content(raw, strings, date1904): # the value of a cell
 MAX_NESTING = 128 # parentheses inside each other; Excel allows 64 functions
 
 def _check_formula(text): # raise where no spreadsheet program would take it
-    need(len(text) <= 2 * MAX_FORMULA,
-         f'its formula has {len(text):,} characters; Excel allows {MAX_FORMULA:,}')
+    if len(text) > 2 * MAX_FORMULA:
+        raise SheetError(f'its formula has {len(text):,} characters; Excel allows '
+                         f'{MAX_FORMULA:,}')
     if text.count('(') <= MAX_NESTING: return text
     depth = most = 0
     for sign in re.sub(r'"[^"]*"', '', text):
@@ -539,6 +541,15 @@ def read_package(package): # `XlsxFile` of an open archive
     _find_outside(file, _targets(package, root, links))
     return file
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #cfdac23a
+@contextmanager
+def garbage_waits(): # garbage that refers to itself is not looked for inside
+    was_on = gc.isenabled()
+    gc.disable()
+    try: yield
+    finally:
+        if was_on: gc.enable()
+
 # %% ../../nbs/sheets/02b_xlsx.ipynb #26067420
 def read_xlsx(
     path:str|Path, # a workbook, .xlsx or .xlsm
@@ -546,7 +557,7 @@ def read_xlsx(
     outside:str='refuse'
 )->XlsxFile: # sheets, names, tables and settings of the Solver
     "Read all of a workbook that a computation needs; raises `SheetError` naming the file, the sheet and the cell"
-    with Package(path) as package: file = read_package(package)
+    with garbage_waits(), Package(path) as package: file = read_package(package)
     if outside == 'refuse': _refuse_outside(file)
     return file
 

@@ -211,7 +211,7 @@ def check_state(
             if isinstance(t, torch.Tensor) and t.ndim and t.numel() > 1 and t.shape != params[number].shape:
                 raise ValueError(f"{name} of weight {number} is {tuple(t.shape)}, and the weight is {tuple(params[number].shape)}")
     for own, theirs in zip(opt.param_groups, state['opt']['param_groups']):
-        kinds = {k: bool if isinstance(v, bool) else float if isinstance(v, (int, float)) else [float] for k, v in own.items() if k != 'params' and isinstance(v, (bool, int, float, tuple))}
+        kinds = {k: (None, bool) if isinstance(v, bool) else float if isinstance(v, (int, float)) else [float] for k, v in own.items() if k != 'params' and isinstance(v, (bool, int, float, tuple))}
         check_kinds(theirs, kinds, 'the optimiser')
 
 def check_sizes(

@@ -189,15 +189,16 @@ def best_items(
     with torch.no_grad():
         u_weight, i_weight, u_bias, i_bias = (t.detach() for t in model.tables())
         users = users.to(u_weight.device)
-        score = u_weight[users] @ i_weight.T + u_bias[users, None] + i_bias
-        score[:, ~memory.item.to(score.device)] = -torch.inf
+        none = ~memory.item.to(i_bias.device) # of which nothing was learned
+        score = torch.addmm(i_bias.masked_fill(none, -torch.inf), u_weight[users], i_weight.T) # one block, written once
         if exclude_seen:
             for k, u in enumerate(users.tolist()): score[k, memory.seen(u)] = -torch.inf
-        best = score.topk(min(n, score.shape[1]))
-        value = torch.sigmoid(best.values) * (model.y_range[1] - model.y_range[0]) + model.y_range[0] if model.y_range else best.values
-        return value.masked_fill(best.values.isinf(), -torch.inf).cpu(), best.indices.cpu()
+        best, items = score.topk(min(n, score.shape[1]))
+        best += u_bias[users, None] # the same for all items of a user, so it changes no order
+        value = torch.sigmoid(best) * (model.y_range[1] - model.y_range[0]) + model.y_range[0] if model.y_range else best
+        return value.masked_fill(best.isinf(), -torch.inf).cpu(), items.cpu()
 
-# %% ../../nbs/train/08_command.ipynb #330db02a
+# %% ../../nbs/train/08_command.ipynb #4f92f2db
 def _recommend_arguments():
     p = argparse.ArgumentParser('ddl8-recommend', description='Write the best items for each user')
     p.add_argument('model', type=_text, help='folder that ddl8-train made, or a saved learner')
@@ -213,26 +214,6 @@ def _users_in(path)->list: # names, one a line
     except UnicodeDecodeError: raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8") from None
     if not names: raise ValueError(f"{path} names no user; one stands in each line")
     return names
-
-def recommend_main(
-    argv:list|None=None # arguments; those of the command line when None
-)->int: # 0 when all went well, 2 when the input is not right
-    "The command `ddl8-recommend`: a model folder to the best items of each user"
-    a = _recommend_arguments().parse_args(argv)
-    try:
-        out, path = Path(a.out), Path(a.model)
-        if out.suffix not in _WRITERS: raise ValueError(f"--out ends with .csv, .jsonl or .parquet, not {out.suffix!r}")
-        if out.is_dir() or not out.parent.is_dir(): raise ValueError(f"--out {out} is {'a folder' if out.is_dir() else 'in no folder that is there'}: name a file to write")
-        names = _users_in(Path(a.users)) if a.users else None
-        learn = load_learner(path/'model.pt' if path.is_dir() else path, device='cuda' if torch.cuda.is_available() else 'cpu')
-        if not hasattr(learn, 'memory'): raise ValueError(f"{path} holds no model of ratings")
-        if isinstance(learn.memory, DiskMemory) and not learn.memory.folder.exists(): learn.memory.folder = path/'columns' # the model folder was moved
-        rows = learn.find_rows(names, 'user') if names else learn.memory.user.nonzero()[:, 0]
-        lists = (_lists(learn, part, a) for part in rows.split(a.batch))
-        write_whole(out, lambda f: _WRITERS[out.suffix](f, lists))
-    except (OSError, ValueError, TypeError, KeyError, ModuleNotFoundError) as e: return _sorry('ddl8-recommend', e, 2)
-    print(f'the best {a.top} items of {len(rows):,} users are in {a.out}', file=sys.stderr)
-    return 0
 
 # %% ../../nbs/train/08_command.ipynb #d0ff8234
 def _lists(learn, users, a)->list: # rows of user, rank, item, rating
@@ -261,3 +242,24 @@ def _write_parquet(f, lists):
         for rows in lists: out.write_table(pa.table(dict(zip(HEAD, map(list, zip(*rows)))) if rows else {k: [] for k in HEAD}, schema=schema))
 
 _WRITERS = {'.csv': _write_csv, '.jsonl': _write_lines, '.parquet': _write_parquet}
+
+# %% ../../nbs/train/08_command.ipynb #936adf15
+def recommend_main(
+    argv:list|None=None # arguments; those of the command line when None
+)->int: # 0 when all went well, 2 when the input is not right
+    "The command `ddl8-recommend`: a model folder to the best items of each user"
+    a = _recommend_arguments().parse_args(argv)
+    try:
+        out, path = Path(a.out), Path(a.model)
+        if out.suffix not in _WRITERS: raise ValueError(f"--out ends with .csv, .jsonl or .parquet, not {out.suffix!r}")
+        if out.is_dir() or not out.parent.is_dir(): raise ValueError(f"--out {out} is {'a folder' if out.is_dir() else 'in no folder that is there'}: name a file to write")
+        names = _users_in(Path(a.users)) if a.users else None
+        learn = load_learner(path/'model.pt' if path.is_dir() else path, device='cuda' if torch.cuda.is_available() else 'cpu')
+        if not hasattr(learn, 'memory'): raise ValueError(f"{path} holds no model of ratings")
+        if isinstance(learn.memory, DiskMemory) and not learn.memory.folder.exists(): learn.memory.folder = path/'columns' # the model folder was moved
+        rows = learn.find_rows(names, 'user') if names else learn.memory.user.nonzero()[:, 0]
+        lists = (_lists(learn, part, a) for part in rows.split(a.batch))
+        write_whole(out, lambda f: _WRITERS[out.suffix](f, lists))
+    except (OSError, ValueError, TypeError, KeyError, ModuleNotFoundError) as e: return _sorry('ddl8-recommend', e, 2)
+    print(f'the best {a.top} items of {len(rows):,} users are in {a.out}', file=sys.stderr)
+    return 0

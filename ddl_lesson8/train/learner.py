@@ -37,7 +37,9 @@ def train_plainly(
     for epoch in range(epochs):
         total = 0.
         for rows in torch.randperm(len(x)).split(batch_size):
-            loss = loss_func(model(x[rows]), y[rows])
+            pred, target = model(x[rows]), y[rows]
+            check_shapes(pred, target, loss_func) # of one shape?
+            loss = loss_func(pred, target)
             opt.zero_grad()
             loss.backward()
             opt.step()
@@ -269,7 +271,7 @@ class _Following(_Files): # go on with the plan
         if until is not None and not until > 0:
             raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
         self._roll_back()
-        if self.team: self.team.check_same(self._facts() | dict(plan=str(asdict(self.plan)), epoch=self.epoch))
+        if self.team: self.team.check_same(self._facts() | dict(plan=str(asdict(self.plan)), epoch=self.epoch, weights=self._sums()))
         stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
         on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
         with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)

@@ -70,6 +70,9 @@ class _Joined(_Begun): # data on the device, and other processes
     def _facts(self)->dict: # what all processes must have alike
         return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': self.seed, 'training data': self.data and self.data.facts()}
 
+    def _sums(self)->list: # of each weight that all processes hold whole; another where another file was loaded
+        return [t.detach().double().sum().item() for t in self.model.parameters() if not hasattr(t, 'device_mesh')]
+
     def _cut(self, state)->dict: # as the model's own tensors are cut
         own = self.model.state_dict()
         return {k: cut_like(v, own.get(k)) for k, v in state.items()}

@@ -306,7 +306,7 @@ class _InPieces(_Predicting): # rows on disk
             if self.metrics: kept.append((pred, target))
         found = {'loss': sums['loss'] / counts['loss']}
         if self.metrics: found |= {name: float(m(*map(torch.cat, zip(*kept)))) for name, m in self.metrics.items()}
-        if counts['cold'] and counts['warm']: found |= {k: sums[k] / counts[k] for k in ('warm', 'cold')}
+        if counts['cold']: found |= {k: sums[k] / counts[k] for k in ('warm', 'cold') if counts[k]}
         if not math.isfinite(found['loss']): raise FloatingPointError(f"the validation loss is {found['loss']}: try a smaller learning rate (lr_find suggests one)")
         return found
 
@@ -315,7 +315,7 @@ class _Judging(_InPieces): # warm and cold apart
     @torch.no_grad()
     def validate(self,
         rows:tuple|None=None # users, items and ratings as tensors; the validation set when None
-    )->dict: # 'loss' and each metric by name; 'warm' and 'cold' losses where both kinds are there
+    )->dict: # 'loss' and each metric by name; 'warm' and 'cold' losses where some pairs are cold
         "Loss and metrics; users and items without a training rating are predicted as averages"
         if rows is None and isinstance(self.data, DiskData) and self.data.valid: return self._validate_pieces()
         if rows is None: rows = self.data and self.data.valid
@@ -328,7 +328,7 @@ class _Judging(_InPieces): # warm and cold apart
         pred = self.predict_pairs(u, i)
         found = {'loss': self.loss_func(pred, target)} | {name: m(pred, target) for name, m in self.metrics.items()}
         for name, part in (('warm', known), ('cold', ~known)):
-            if known.any(): found[name] = self.loss_func(pred[part], target[part])
+            if part.any(): found[name] = self.loss_func(pred[part], target[part])
         return {k: float(v) for k, v in found.items()}
 
     def _validate_order(self, user, item): # always against the same random items
@@ -350,7 +350,7 @@ def check_about(
     about:dict # from a file
 ): # nothing
     "Raise `ValueError` naming what in a file cannot be what `about` kept"
-    kinds = dict(users=[(str, int, float)], items=[(str, int, float)], settings=_SETTINGS, tables=(None, [torch.float32]), columns=(None, [dict]), known=dict)
+    kinds = dict(users=[(str, int, float)], items=[(str, int, float)], settings=_SETTINGS, tables=(None, [torch.Tensor]), columns=(None, [dict]), known=dict)
     check_kinds(about, kinds, 'what describes the model')
     y_range = about['settings']['y_range']
     if y_range and (len(y_range) != 2 or not y_range[0] < y_range[1]): raise ValueError(f"its y_range is {tuple(y_range)}")

@@ -24,6 +24,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this.cells = new Map(this.sheet.cells.map(c => [name(c[0], c[1]), c]))
     this.values = new Map(this.sheet.cells.map(c => [name(c[0], c[1]), c.length > 4 ? c[4] : c[3]]))
     this.lists = (this.sheet.choices ?? []).map(([range, words]) => [area(range), words])
+    this.hints = (this.sheet.hints ?? []).map(([range, text]) => [area(range), text])
     this.first = new Map(this._free().map(([at, c]) => [at, c[3]]))
     this.past = []
     this._build()
@@ -161,6 +162,10 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   }
   _content(cell, at) { return !cell ? '' : isFormula(cell) ? cell[3] : String(plain(this.values.get(at))) }
   _spoken(at, cell) {
+    const { top, left } = area(at), hint = this.hints.find(([a]) => inside(a, top, left))?.[1]
+    return this._told(at, cell) + (hint ? `. ${hint}` : '')
+  }
+  _told(at, cell) {
     if (!cell) return `${at}, empty`
     const value = shown(this.values.get(at), this.sheet.styles[cell[2]].fmt)
     if (this._opens(cell)) return `${at}, input, ${value}${this._list(cell) ? ', chosen from a list' : ''}`

@@ -23,12 +23,12 @@ function render({ model, el }) {
   }
   const open = async () => {
     Object.setPrototypeOf(sheet, OpenSheet.prototype)
-    await sheet.load(model.get('document'))
-    sheet.addEventListener('change', ({ detail }) => {
+    sheet.addEventListener('change', ({ detail }) => { // the cells are there before the engine has started, so an edit may be early
       if (fromPython) return
       model.set('inputs', { ...model.get('inputs'), ...detail })
       model.save_changes()
     })
+    await sheet.load(model.get('document'))
     model.on('change:colours', colour)
     model.on('change:inputs', take)
     await take() // what was typed before, or in another view
