@@ -300,6 +300,12 @@ def _tell_new(read, prep, ids, rows=None): # once for each column: which of thes
     if found: warn_caller(f"values that training did not have count as missing: {'; '.join(found)}")
 
 # %% ../../nbs/data/04_columns.ipynb #7502545c
+def _refuse_gaps(read, prep): # rows without a target
+    for n in prep.y_names:
+        gone = read.cats[n][0] < 0 if prep.y_kind == 'class' else np.isnan(read.nums[n])
+        if gone.any():
+            raise ValueError(f"column '{n}', row {int(gone.argmax())}: the target is missing; leave such rows out")
+
 def _fitting(x, names, dtype): # numbers (n, columns) as a tensor, none of which became infinite
     out = torch.from_numpy(x).to(dtype)
     if out.isfinite().all(): return out
@@ -333,7 +339,7 @@ class _Applying(_Learning): # what was learned, to a table that is read
         dtype=torch.float32 # of number targets
     )->torch.Tensor: # numbers (n, targets), or class ids int64 (n,)
         "The target of a table that is read already"
-        self.refuse_gaps(read)
+        _refuse_gaps(read, self)
         if self.y_kind == 'number':
             return _fitting(np.stack([read.nums[n] for n in self.y_names], 1), self.y_names, dtype)
         name = self.y_names[0]
@@ -343,15 +349,6 @@ class _Applying(_Learning): # what was learned, to a table that is read
             codes, values = read.cats[name]
             raise ValueError(f"column '{name}', row {row}: {values[codes[row]]!r} is no class of the training rows")
         return torch.from_numpy(ids)
-
-    def refuse_gaps(self,
-        read:_ReadTable # with the target
-    ): # nothing
-        "Raise `ValueError` naming a row without a target"
-        for n in self.y_names:
-            gone = read.cats[n][0] < 0 if self.y_kind == 'class' else np.isnan(read.nums[n])
-            if gone.any():
-                raise ValueError(f"column '{n}', row {int(gone.argmax())}: the target is missing; leave such rows out")
 
 # %% ../../nbs/data/04_columns.ipynb #4bf71961
 def _check_rows(parts, n): # row numbers of each part as int64 arrays, or None
