@@ -237,7 +237,7 @@ class ScannedTable(_InPieces):
                 for ids, in self.pieces((name,), part, 2**18):
                     if ((ids < 0) | (ids >= below[name])).any(): raise ValueError(f"{self.folder}: its {name} name classes that are not there; delete the folder and scan again")
 
-# %% ../../nbs/data/05d_scan_table.ipynb #5d5ca020
+# %% ../../nbs/data/05d_scan_table.ipynb #5d5ca021
 def scan_table(
     path:str|Path,          # a Parquet, Arrow or CSV file, a folder of them, or an address that polars or fsspec reads (s3://, https://, sftp://)
     target,                 # column to predict, or a list of number columns
