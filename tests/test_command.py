@@ -35,6 +35,16 @@ def test_a_table_with_a_target(tmp_path):
     assert train_main([str(tmp_path/'t.csv'), '--out', str(tmp_path/'m'), '--model', 'table', '--target', 'y', '--epochs', '1']) == 0
     assert load_learner(tmp_path/'m'/'model.pt', device='cpu').predict(dict(c=['a'], x=[3.])).shape == (1, 1)
 
+def test_a_table_on_disk(tmp_path, capsys):
+    (tmp_path/'t').mkdir()
+    for part in range(2): (tmp_path/'t'/f'{part}.csv').write_text('c,x,y,day\n' + ''.join(f'{"ab"[k % 2]},{k},{k % 2 + k / 99},{k}\n' for k in range(part * 50, part * 50 + 50)))
+    base = ['--model', 'table', '--target', 'y', '--epochs', '1', '--json']
+    for source, more in (('t', []), ('t/0.csv', ['--scan', '--split', 'time', '--timestamp', 'day'])):
+        assert train_main([str(tmp_path/source), '--out', str(tmp_path/'m'), *base, *more]) == 0
+        assert json.loads(capsys.readouterr().out)['rows'] == 100 // (1 + bool(more)) and (tmp_path/'m'/'columns'/'manifest.json').exists()
+        assert load_learner(tmp_path/'m'/'model.pt', device='cpu').predict(dict(c=['a'], x=[3.], day=[4])).shape == (1, 1)
+    assert train_main([str(tmp_path/'t'), '--out', str(tmp_path/'m'), '--model', 'table', '--target', 'z']) == 2 and "no column 'z'" in capsys.readouterr().err
+
 def test_a_checkpoint_goes_on(table, tmp_path):
     base = [str(table), '--factors', '3', '--epochs', '3', '--seed', '4']
     assert train_main([*base, '--out', str(tmp_path/'a')]) == 0
@@ -53,7 +63,7 @@ def test_a_checkpoint_goes_on(table, tmp_path):
     (['{t}', '--user', 'item', '--item', 'item'], 'three columns'), (['{t}', '--timestamp', 'when', '--rating', 'when'], 'two roles'), (['{t}', '--model', 'network', '--scan'], '--model dot'),
     (['{t}', '--target', 'rating'], '--target does not go'), (['{t}', '--shard', '2'], 'groups of 2'), (['{t}', '--checkpoint', '.'], 'name a file'), (['{t}', '--checkpoint', 'nowhere/c.pt'], 'name a file'),
     *[(['{t}', '--model', 'table', '--target', 'y', f'--{n}', v], f'--{n} does not go') for n, v in dict(user='a', item='a', rating='a', timestamp='a', factors='3', split='time', duplicates='last').items()],
-    (['{t}', '--model', 'table', '--target', 'y', '--scan'], '--scan does not go')])
+    (['{t}', '--model', 'table', '--target', 'y', '--scan', '--timestamp', 'when'], 'goes with --split time'), (['{t}', '--model', 'table', '--target', 'y', '--scan', '--split', 'time'], 'needs --timestamp')])
 def test_orders_that_make_no_sense_end_with_2_before_anything_is_read(args, words, table, tmp_path, capsys):
     assert train_main([a.format(t=table) for a in args] + ['--out', str(tmp_path/'m')]) == 2
     assert words in capsys.readouterr().err and not (tmp_path/'m').exists()

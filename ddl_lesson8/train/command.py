@@ -15,6 +15,7 @@ import torch
 from ..data.files import write_values, write_whole
 from ..data.read_ratings import ratings_from_table
 from ..data.scan import scan_ratings
+from ..data.scan_table import scan_table
 from .disk import DiskData
 from .learner import load_learner
 from .memory import DiskMemory
@@ -94,9 +95,10 @@ def _train_arguments():
 _COLUMNS = 'user', 'item', 'rating', 'timestamp'
 
 def _check_order(a): # arguments that do not go together
-    other = (*_COLUMNS, 'factors', 'split', 'duplicates', 'scan') if a.model == 'table' else ('target',)
+    other = ('user', 'item', 'rating', 'factors', 'duplicates', *([] if a.scan else ['split', 'timestamp'])) if a.model == 'table' else ('target',)
     for name in other:
-        if getattr(a, name) != _train_arguments().get_default(name): raise ValueError(f"--{name} does not go with --model {a.model}")
+        if getattr(a, name) != _train_arguments().get_default(name): raise ValueError(f"--{name} does not go with --model {a.model}" + " without --scan" * (name in ('split', 'timestamp')))
+    if a.model == 'table' and a.timestamp and a.split != 'time': raise ValueError("--timestamp goes with --split time")
     if a.model == 'table' and not a.target: raise ValueError("--model table needs --target, the column to predict")
     if a.model == 'network' and a.scan: raise ValueError("--scan goes with --model dot only: ratings on disk are trained with it")
     if a.split == 'time' and not a.timestamp: raise ValueError("--split time needs --timestamp, the name of a column")
@@ -111,25 +113,31 @@ def _check_order(a): # arguments that do not go together
     if not Path(a.table).exists(): raise FileNotFoundError(f"there is nothing at {a.table}")
 
 # %% ../../nbs/train/08_command.ipynb #986612ff
+def _on_disk(a, path)->bool: return a.scan or path.is_dir() or path.stat().st_size > _SMALL_FILE
+
 def _learner_for(a, options): # the learner and its number of rows
     path = Path(a.table)
     options |= {k: v for k, v in dict(batch_size=a.batch, lr=a.lr).items() if v is not None}
-    if a.model == 'table': return _table_learner(a, path, options)
+    if a.model == 'table': return (_scanned_table_learner if _on_disk(a, path) else _table_learner)(a, path, options)
     names = {k: getattr(a, k) for k in _COLUMNS[:3] if getattr(a, k)}
-    if a.scan or path.is_dir() or path.stat().st_size > _SMALL_FILE:
+    if _on_disk(a, path):
         if a.model != 'dot': raise ValueError("ratings on disk are trained with --model dot")
-        scanned = _scan_once(path, dict(folder=Path(a.out)/'columns', timestamp=a.timestamp, valid=a.valid, split=a.split, seed=a.seed, duplicates=a.duplicates, **names))
+        scanned = _scan_once(scan_ratings, path, dict(folder=Path(a.out)/'columns', timestamp=a.timestamp, valid=a.valid, split=a.split, seed=a.seed, duplicates=a.duplicates, **names))
         return scanned_learner(scanned, a.factors, **options), len(scanned)
     ratings = ratings_from_table(path, timestamp=a.timestamp, duplicates=a.duplicates, **names)
     data = ratings.split(a.split, valid=a.valid, seed=a.seed) if a.valid else (ratings, None)
     return _chapter('collab').collab_learner(data, a.factors, use_nn=a.model == 'network', **options), len(ratings)
 
 # %% ../../nbs/train/08_command.ipynb #7718a406
-def _scan_once(path, options): # by the first process of a machine; the others wait for it
+def _scan_once(scan, path, options): # by the first process of a machine; the others wait for it
     dist = torch.distributed
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0: scanned = scan_ratings(path, **options)
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0: scan(path, **options)
     if dist.is_available() and dist.is_initialized(): dist.barrier()
-    return scan_ratings(path, **options)
+    return scan(path, **options)
+
+def _scanned_table_learner(a, path, options):
+    scanned = _scan_once(scan_table, path, dict(target=a.target, folder=Path(a.out)/'columns', valid=a.valid, split=a.split, timestamp=a.timestamp, seed=a.seed))
+    return _chapter('tabular').tabular_learner(scanned, **options), len(scanned)
 
 def _table_learner(a, path, options):
     frames, tables = (importlib.import_module(f'ddl_lesson8.data.{m}') for m in ('frames', 'tables'))
