@@ -183,7 +183,7 @@ def _from_disk(scanned, y_names, batch_size, **settled): # the same of a table t
     for name, value in settled.items():
         if value is not None: raise ValueError(f"{name} was settled when the table was scanned: leave it out, or scan the table again")
     row = sum(scanned.columns[c].itemsize for c in scanned.wanted)
-    return scanned.prep, DiskData(scanned, batch_size, block_rows=min(10**6, 2**26 // row + 1))
+    return scanned.prep, DiskData(scanned, batch_size, block_rows=min(10**6, 2**25 // row + 1))
 
 def _targets(data, *parts): # tensors; of rows on disk a piece at a time
     for part in parts:
