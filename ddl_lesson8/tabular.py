@@ -65,7 +65,7 @@ class _TabularFile(Learner): # the part of a `TabularLearner` that is about its 
     @classmethod
     def again(cls,
         about:dict,    # of `about`
-        data=None,     # raw rows with the target, or `Data`, to train on
+        data=None,     # raw rows with the target, what `scan_table` found on disk, or `Data`, to train on
         model=None,    # is made from the file
         loss_func=None,# the usual one when None
         device=None    # the accelerator if there is one
@@ -75,6 +75,9 @@ class _TabularFile(Learner): # the part of a `TabularLearner` that is about its 
         _check_config(prep, config)
         act, args = config.pop('act'), config.pop('act_args', {})
         with seeded(0): model = TabularModel(**config, act_cls=_activation(act)(**args) if act else None)
+        if isinstance(data, ScannedTable):
+            _same_table(prep.to_dict(), data.prep.to_dict(), 'the file')
+            data = _from_disk(data, None, 512)[1]
         if data is not None and not isinstance(data, Data): data = Data(*prep.parts(data, np.arange(len(as_frame(data))), None))
         loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
         return cls(data, model, loss_func, prep, about['config'], device=device)

@@ -116,6 +116,10 @@ def test_settings_that_make_no_sense(tmp_path, settings, words):
     table(100).write_parquet(tmp_path/'t.parquet')
     with pytest.raises(ValueError, match=words): scan_table(tmp_path/'t.parquet', 'price', **settings)
 
+def test_whole_numbers_that_turn_into_fractions_late(tmp_path):
+    (tmp_path/'t.csv').write_text('c,x,y\n' + 'a,1,2\n' * 5000 + 'b,1.5,3\n')
+    assert scan_table(tmp_path/'t.csv', 'y', 'c', 'x', valid=0).prep.numbers['x']['mean'] == pytest.approx(1 + .5 / 5001)
+
 def test_files_that_cannot_be_read(tmp_path):
     (tmp_path/'t.csv').write_text('c,x,y\n' + 'a,1,2\n' * 20_000 + 'b,many,3\n')
     with pytest.raises(ValueError, match='t.csv cannot be read.*many'): scan_table(tmp_path/'t.csv', 'y', 'c', 'x')
@@ -147,6 +151,11 @@ def test_a_learner_trains_and_loads(tmp_path, target):
     learn.save(tmp_path/'l')
     again = load_learner(tmp_path/'l', device='cpu')
     assert torch.equal(again.predict(frame[:9]), learn.predict(frame[:9]))
+    again = load_learner(tmp_path/'l', scanned, device='cpu')
+    assert again.validate()['loss'] == pytest.approx(learn.validate()['loss'])
+    again.fit(1)
+    other = scan_table(tmp_path/'t.parquet', target, seed=1)
+    with pytest.raises(ValueError, match='trained on another table'): load_learner(tmp_path/'l', other, device='cpu')
 
 def test_a_learner_says_what_was_settled(tmp_path):
     table().write_parquet(tmp_path/'t.parquet')

@@ -71,7 +71,8 @@ def _scan(path): # a lazy frame
     files, kind = _files(path)
     if kind not in _READERS: raise ValueError(f"{path}: cannot scan {kind or 'a file without a suffix'}; wanted one of {', '.join(_READERS)}")
     read = getattr(_polars(), _READERS[kind])
-    return read(files, separator='\t') if kind == '.tsv' else read(files)
+    options = dict(separator='\t' if kind == '.tsv' else ',', infer_schema_length=10_000) if kind in ('.csv', '.tsv') else {}
+    return read(files, **options)
 
 # %% ../../nbs/data/05_scan.ipynb #38f7e223
 def _chosen(frame, names): # user, item, rating and perhaps timestamp, with their own types checked
@@ -367,7 +368,7 @@ def _made_already(folder, settings): # is this very thing on disk?
     return isinstance(made, dict) and (made.get('version'), made.get('settings')) == (_VERSION, settings)
 
 # %% ../../nbs/data/05_scan.ipynb #ef2cc19e
-def _n_piles(n, pile_rows)->int: return min(2**15, 1 << max(0, (n // pile_rows).bit_length()))
+def _n_piles(n, pile_rows)->int: return min(2**9, 1 << max(0, (n // pile_rows).bit_length())) # as many files are open at once
 
 def _prepare(frame, part, settings): # fill a folder
     users, items = _ids(frame, 'user'), _ids(frame, 'item')
