@@ -283,6 +283,10 @@ def _stretches(small, shape): # without changing `shape`
     pairs = zip(reversed(small), reversed(shape))
     return len(small) <= len(shape) and all(a in (1, b) for a, b in pairs)
 
+def _check_shares(x, advice): # all from 0 to 1? (on the CPU only: elsewhere the answer would have to be waited for)
+    if x.device.type != 'cpu' or torch.compiler.is_compiling() or ((x >= 0) & (x <= 1)).all(): return
+    raise ValueError(f"shares lie between 0 and 1; {advice}")
+
 @_in_float32
 def binary_cross_entropy_with_logits(
     input:torch.Tensor,               # scores, any shape
@@ -313,10 +317,6 @@ class _BinaryLoss(torch.autograd.Function): # binary cross-entropy of shares wit
         share, target = ctx.saved_tensors
         slope = (share - target) / (share * (1 - share)).clamp(min=1e-12)
         return grad * slope, grad * ((-share).log1p().clamp(min=-100) - share.log().clamp(min=-100))
-
-def _check_shares(x, advice): # all from 0 to 1? (on the CPU only: elsewhere the answer would have to be waited for)
-    if x.device.type != 'cpu' or torch.compiler.is_compiling() or ((x >= 0) & (x <= 1)).all(): return
-    raise ValueError(f"shares lie between 0 and 1; {advice}")
 
 @_in_float32
 def binary_cross_entropy(
