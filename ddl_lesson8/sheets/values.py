@@ -197,9 +197,9 @@ def _parse_day(text): # the number of a day, or None; for Excel, 1900 is a leap 
     except ValueError: return None
     return None if n < 2 else float(n if n > 60 else n - 1)
 
-def _parse_moment(text): # a day, a time of day, or both
-    found = _CLOCK.fullmatch(text.strip(' '))
-    if not found: return _parse_day(text.strip(' '))
+def _parse_moment(text): # a day, a time of day, or both; spaces around it are errors, for Excel
+    found = _CLOCK.fullmatch(text)
+    if not found: return _parse_day(text)
     day, hours, minutes, seconds, half = found.groups()
     hours, day = int(hours), _parse_day(day) if day else 0.
     if day is None or half and hours > 12: return None
