@@ -1,5 +1,5 @@
 "Exercises: how an answer is judged, and that every exercise of the book has its checker and a solution that passes"
-import importlib, json, re
+import ast, importlib, json, re
 from pathlib import Path
 import pytest
 import torch
@@ -26,10 +26,11 @@ def test_every_exercise_of_a_page_has_a_checker(name): assert callable(find_chec
 @pytest.mark.parametrize('nb, code', SOLUTIONS, ids=[f'{nb.stem}-{re.search(r"def (my_[a-z0-9_]+)", code)[1]}' for nb, code in SOLUTIONS])
 def test_the_worked_solutions_pass(nb, code):
     "In the names that the page has imported so far, as a reader would run them"
-    imports = [line for line in source_of(nb, 'code').splitlines() if re.match(r'(import|from) ', line)]
+    page = ast.parse(re.sub(r'^[%!].*$', '', source_of(nb, 'code'), flags=re.M))
+    imports = [node for node in page.body if isinstance(node, (ast.Import, ast.ImportFrom))]
     own = re.search(r'^#\| *default_exp +([\w.]+)', source_of(nb, 'code'), re.M)
     here = {'torch': torch, 'F': F} | (vars(importlib.import_module(f'ddl_lesson8.{own[1]}')) if own else {})
-    for line in imports: exec(line, here)
+    for node in imports: exec(ast.unparse(node), here)
     exec(code, here)
     for name in re.findall(r'^def (my_\w+)', code, re.M): assert check_exercise(here[name]), check_exercise(here[name])
 
