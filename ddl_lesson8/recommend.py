@@ -94,6 +94,9 @@ def average_person(self:CollabLearner,
     weight, bias = (u_weight, u_bias) if kind == 'user' else (i_weight, i_bias)
     z = torch.cat([weight, bias[:, None]], 1).detach()[self.learned(kind).to(self.device)]
     noise = 1. if self.order else self.noise()
+    if noise is None:
+        raise ValueError("nothing says how ratings scatter around their scores, which the "
+                         "estimate of somebody new needs: load with data=, the ratings")
     return prior_of(at_least_float32(z), torch.tensor([noise]).sqrt())
 
 # %% ../nbs/05_recommend.ipynb #be25f83c

@@ -11,6 +11,7 @@ from ddl_lesson8.data.scan import scan_ratings
 from ddl_lesson8.train.disk import DiskData
 from ddl_lesson8.train.learner import load_learner
 from ddl_lesson8.train.memory import DiskMemory, Memory
+from ddl_lesson8.train.newcomer import score_for
 
 PEAK = """
 import sys
@@ -75,3 +76,17 @@ def test_a_scan_of_an_older_kind_is_made_again(scanned, tmp_path):
 def test_nothing_to_train_on_is_said(tmp_path):
     pl.DataFrame(dict(user=[1], item=[1], rating=[3.])).write_parquet(tmp_path/'r.parquet')
     with pytest.raises(ValueError, match='smaller share'): collab_learner(scan_ratings(tmp_path/'r.parquet', valid=.999999), device='cpu')
+
+
+def test_somebody_new_is_estimated_from_ratings_on_disk(scanned, tmp_path):
+    "It ended in PyTorch's words: nobody had measured how ratings scatter around their scores. A loaded file without that number is refused in ours"
+    learn = collab_learner(scanned, n_factors=2, device='cpu', progress=False)
+    learn.fit(1)
+    user, item, rating = (t.long() for t in scanned.tensors())
+    with torch.no_grad(): errors = score_for(rating.float(), learn.model.y_range) - learn.model.score(user, item)
+    assert learn.noise() == pytest.approx(errors.square().mean().item(), rel=1e-4)
+    guess = learn.newcomer({scanned.items[0]: 4.})
+    loaded = load_learner(learn.save(tmp_path/'a.pt'), device='cpu')
+    assert torch.allclose(loaded.newcomer({scanned.items[0]: 4.}), guess, atol=1e-5)
+    loaded.memory.noise = None
+    with pytest.raises(ValueError, match='how ratings scatter'): loaded.newcomer({scanned.items[0]: 4.})

@@ -359,12 +359,18 @@ def check_about(
 @delegates(Learner, but=['data', 'loss_func'])
 class RatingLearner(_Judging):
     "A `Learner` of ratings that knows its users and items by name"
+    def _rows_for_noise(self): # of ratings on disk the first million will do: they lie in random order
+        if self.ratings is not None: return self.ratings.tensors()
+        if self.data is None or self.memory.noise is not None: return None
+        return [t[:2**20] for t in self.data.train]
+
     def noise(self)->float|None: # in squared scores; None for a model without a score
         "Variance of a training rating around its score"
-        if self.ratings is None or self.order or not hasattr(self.model, 'score'): return self.memory.noise
+        rows = self._rows_for_noise()
+        if rows is None or self.order or not hasattr(self.model, 'score'): return self.memory.noise
         was = self.model.training
         self.model.eval()
-        user, item, rating = (t.to(self.device) for t in self.ratings.tensors())
+        user, item, rating = (t.to(self.device) for t in rows)
         try:
             with torch.no_grad():
                 score = torch.cat([self.model.score(*p) for p in zip(user.split(2**16), item.split(2**16))])
