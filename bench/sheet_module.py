@@ -128,8 +128,9 @@ def loading(folder): # (what, seconds) of reading and evaluating a large workboo
 
 
 def memory(path): # most megabytes over those of torch alone, while a large workbook is read and computed
-    code = f'''import resource, torch
-def held(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 # KiB on Linux
+    code = f'''import torch
+def held(): # ru_maxrss would count this bench, which starts the process
+    return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM')) / 1024
 torch.set_num_threads(1)
 before = held()
 from ddl_lesson8.sheets.module import SheetModule
