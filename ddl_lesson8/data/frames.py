@@ -16,10 +16,10 @@ import torch
 from .tables import import_extra
 
 # %% ../../nbs/data/03b_frames.ipynb #3050409b
-def _number_values(values, gone): # -> codes, different values
+def _number_values(values, gone=False): # -> codes, -1 where it is gone; different values
     if values.dtype.kind in 'iu' and len(values):
         low, span = int(values.min()), int(values.max()) - int(values.min())
-        if span < 2 * len(values): # counting is faster than sorting
+        if span < 4 * len(values) + 1000: # counting is faster than sorting
             places = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
             found = np.flatnonzero(np.bincount(places, minlength=span + 1))
             number = np.zeros(span + 1, dtype=np.int64)

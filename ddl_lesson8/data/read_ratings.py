@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 import torch
+from .frames import _number_values
 from .ratings import Ratings
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #819fb050
@@ -152,13 +153,7 @@ def _foreign(column): # of pandas, polars or Arrow; whole numbers beside gaps st
 # %% ../../nbs/data/01b_read_ratings.ipynb #2c7282db
 def _distinct(values)->_Coded: # of an array, or a column that is coded already
     if isinstance(values, _Coded): return values
-    if values.dtype.kind in 'iu' and len(values) and int(values.max()) - int(values.min()) < 4 * len(values) + 1000:
-        low = int(values.min())
-        place = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
-        there = np.bincount(place) > 0
-        return _Coded((np.cumsum(there) - 1)[place], [low + k for k in np.flatnonzero(there).tolist()])
-    found, codes = np.unique(values, return_inverse=True)
-    return _Coded(codes, list(found) if values.dtype.kind == 'M' else found.tolist()) # a list of moments would be of whole numbers
+    return _Coded(*_number_values(values))
 
 def _coded(values:list, kinds:set, name)->_Coded: # `kinds`: the types that occur
     seen = {}

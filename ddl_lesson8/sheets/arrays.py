@@ -17,9 +17,9 @@ from .formulas import Call, Fault
 from .lookup import take
 from .values import (BLANK, FAULT, VALUE, Cells, Functions, align,
                                        cat_cells, numbers_of)
-from .values import _keys
+from .values import _keys, _left_out
 from .logic import _truth
-from .lookup import _left_out, _number
+from .lookup import _number
 from .mathematics import _problem
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0006

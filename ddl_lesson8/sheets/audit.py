@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 import torch
-from .address import Area, SheetError, html_table
+from .address import Area, SheetError, html_table, text_table
 from .engine import Engine
-from .module import SheetModule
-from .results import _python
+from .module import SheetModule, _results
 from .package import BROKEN
 from .xlsx import ErrorValue, open_workbook
 
@@ -112,10 +111,7 @@ class Audit(_Counted):
         return [f'{k} ({n:,}): {ADVICE[k]}' for k, n in self.counts.items()]
 
     def __repr__(self)->str:
-        rows = [_HEAD, *self._table()] if self.findings else []
-        wide = [max(len(r[k]) for r in rows) for k in range(len(_HEAD))] if rows else []
-        lines = ['  '.join(t.ljust(w) for t, w in zip(r, wide, strict=True)).rstrip()
-                 for r in rows]
+        lines = text_table(_HEAD, self._table()) if self.findings else []
         return '\n'.join([self._head(), *lines, *self._advice(), *self.notes])
 
     def _repr_html_(self)->str:
@@ -147,26 +143,16 @@ def _by_engine(file, notes): # value by (sheet, row, column)
 # %% ../../nbs/sheets/25_audit.ipynb #ecffdf47
 # the same by our own module; without the cells that it keeps
 def _by_module(file, notes):
-    found = {}
     try:
-        with torch.no_grad(): sheets = SheetModule(file, [], torch.float64)()
-        for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:],
-                           strict=True):
-            g, (h, w) = step.group, step.group.size
-            if x is None or getattr(g, 'kept', None) is not None: continue
-            pairs = zip(x.num.tolist(), x.full_kind().tolist(), strict=True)
-            places = ((r + i, c + j) for r,
-                      c in zip(g.rows.tolist(), g.cols.tolist(), strict=True)
-                      for i in range(h) for j in range(w))
-            found.update(((g.sheet, *at), _python(*p, x.texts)) for at,
-                         p in zip(places, pairs, strict=True))
+        with torch.no_grad():
+            return _results(SheetModule(file, [], torch.float64)(), kept=False)
     except SheetError as e:
         notes.append("the module cannot compute it: "
                      f"{str(e).removeprefix(f'{file.path}: ')}")
     except (*BROKEN, RecursionError, ArithmeticError, TypeError, AttributeError) as e:
         notes.append(f'the module cannot compute it ({type(e).__name__}: '
                      f'{str(e)[:200]})')
-    return found
+    return {}
 
 # %% ../../nbs/sheets/25_audit.ipynb #a216a067
 # the engine's words for a function that it does not know

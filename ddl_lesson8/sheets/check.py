@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import torch
 from .address import (Area, SheetError, cell_name, html_table, need,
-                                        parse_area, quote_sheet, two)
+                                        parse_area, quote_sheet, text_table, two)
 from .blocks import Block, as_numbers
 from .engine import Engine
 from .xlsx import XlsxFile, open_workbook
@@ -175,11 +175,7 @@ class Report:
                   r.worst) for r in self.rows])
 
     def __repr__(self)->str:
-        rows = [_HEAD, *self._table()]
-        wide = [max(len(r[k]) for r in rows) for k in range(len(_HEAD))]
-        lines = ['  '.join(t.ljust(w) for t, w in zip(r, wide, strict=True)).rstrip()
-                 for r in rows]
-        return '\n'.join(lines + self.problems)
+        return '\n'.join(text_table(_HEAD, self._table()) + self.problems)
 
     def _repr_html_(self)->str: return html_table(_HEAD, self._table(), self.problems)
 

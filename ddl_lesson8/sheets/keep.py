@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from .address import MAX_COLS, MAX_ROWS, SheetError
 from .engine import _Child
-from .formulas import Call, Fault, Ref, unparse, walk
+from .formulas import Fault, Ref, unparse, walk
+from .groups import calls_in
 from .values import BLANK, FAULT, LOST, NUMBER, Cells, decode, encode
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0006
@@ -125,13 +126,9 @@ def _extent(ref, row, col):
 def _engine_of(step, helper): # an `Engine` of the formulas of a step, or None
     g = step.group
     if g.kept is None or g.kept.tree is None: return None
-    if any(isinstance(n, Call) and n.name.upper() in _SEES_MORE
-           for n in walk(g.kept.tree)):
-        return None
-    if any(isinstance(n, Call) and n.name.upper() in _GROWS for n in walk(g.kept.tree)):
-        return None
-    seen = sum(_extent(n, *at) for n in walk(g.kept.tree) if isinstance(n, Ref)
-               for at in zip(g.rows[:1], g.cols[:1]))
+    if {n.upper() for n in calls_in(g.kept.tree)} & (_SEES_MORE | _GROWS): return None
+    seen = sum(_extent(n, g.rows[0], g.cols[0]) for n in walk(g.kept.tree)
+               if isinstance(n, Ref))
     # a whole sheet, for one, is more than the engine can hold
     if seen * len(g.rows) > _MAX_SEEN: return None
     return Engine({(g.sheet, int(r), int(c)): (unparse(g.kept.tree, (int(r), int(c))),

@@ -10,11 +10,12 @@ __all__ = []
 # %% ../../nbs/sheets/06_mathematics.ipynb #2c266ac0
 import math
 import torch
-from .values import (BLANK, DIV0, FAULT, LOGICAL, LOST, NA, NUM,
+from .values import (DIV0, FAULT, LOGICAL, LOST, NA, NUM,
                                        NUMBER, VALUE, Cells, Functions, all_finite,
                                        build, common_shape,
                                        elementwise, numbers_of)
-from .values import (_any, _code, _first, _power, _power_fault, _with_fault)
+from .values import (_any, _code, _first, _left_out, _power,
+                                       _power_fault, _with_fault)
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #43f12973
 MATHEMATICS = Functions() # sums, products, rounding, exponentials, matrices
@@ -312,9 +313,9 @@ def _is_whole(y): return (y - y.round()).abs() <= _slack(y)
 
 _binary('ROUND', _scaled(lambda y: torch.floor(y + 0.5 + _slack(y))))
 _binary('ROUNDUP', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.ceil())))
-_binary('ROUNDDOWN', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())))
-_binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())),
-        default=0)
+_down = _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor()))
+_binary('ROUNDDOWN', _down)
+_binary('TRUNC', _down, default=0)
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #06ce0001
 # step * fn(x / step); a quotient that is whole but for rounding is whole
@@ -334,9 +335,7 @@ _binary('FLOOR', lambda x, s: _multiple(x, s, torch.floor),
 # %% ../../nbs/sheets/06_mathematics.ipynb #00b77900
 @MATHEMATICS('MROUND', 'vv')
 def _mround(*args): # an argument that is left out is #N/A
-    def absent(x):
-        return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
-    if any(map(absent, args)): return _problem(args[0], NA)
+    if any(map(_left_out, args)): return _problem(args[0], NA)
     near = lambda q: torch.floor(q + 0.5 + _slack(q))
     return elementwise(lambda x, s: _multiple(x, s, near), *_without_truths(*args),
                        check=lambda x, s: _code(x * s < 0, NUM))

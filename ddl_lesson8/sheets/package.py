@@ -194,12 +194,14 @@ class _Archive(_Opened):
         try: return self.zip.read(info)
         except BROKEN as e: self._broken(f' inside {part}', e)
 
-    def tree(self, part): # its XML
+    def parsed(self, part, parse): # what a function makes of its bytes
         data = self.read(part)
-        try: return _parse_xml(data)
+        try: return parse(data)
         except SheetError as e: raise SheetError(f"{self.path}: {part}: {e}") from None
         except BROKEN as e:
             raise SheetError(f"{self.path}: is damaged inside {part} ({e})") from None
+
+    def tree(self, part): return self.parsed(part, _parse_xml) # its XML
 
 # %% ../../nbs/sheets/02_package.ipynb #16e6474e
 class Package(_Archive):

@@ -370,6 +370,9 @@ def _faults(*values): # of values that need not be numbers
 def _broken(*ranges): # error numbers of references such as #REF!, which go through
     return _first(*(_faults(x) for x in ranges if not x.ref and x.size[-2:] == (1, 1)))
 
+def _left_out(x): # an argument such as the fourth of XLOOKUP(1,A:A,B:B,,0)
+    return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
+
 # %% ../../nbs/sheets/04_values.ipynb #fc3eb6e5
 def _round15(x): # to 15 significant digits
     scale = 10. ** (14 - torch.floor(torch.log10(torch.where(x == 0, 1., x.abs()))))
