@@ -11,6 +11,7 @@ __all__ = ['read_range', 'Check', 'crosscheck']
 import math, re
 from dataclasses import dataclass
 from pathlib import Path
+import numpy as np
 import torch
 from .address import (Area, SheetError, cell_name, html_table, need,
                                         parse_area, quote_sheet, text_table, two)
@@ -186,22 +187,14 @@ def _compare(got, want):
     diff = ((got - want).abs() / (scale or 1.)).flatten().nan_to_num(nan=math.inf)
     return diff.max().item(), diff.argmax().item()
 
-# index of the flat-th element; torch.unravel_index takes a second to import what it
-# needs
-def _unravel(flat, shape):
-    index = []
-    for n in reversed(shape):
-        flat, i = divmod(flat, n)
-        index.insert(0, i)
-    return index
-
 # %% ../../nbs/sheets/07_check.ipynb #0f28e799
 def _cell_at(areas, where, shape, flat): # address of the flat-th element
     if isinstance(where, Block):
-        return f'{quote_sheet(where.sheet.name)}!{where.ref(*_unravel(flat, shape))}'
-    h, w = areas[0].shape
-    plane, rest = divmod(flat, h * w)
-    return (f'{quote_sheet(areas[plane].sheet)}!{cell_name(areas[plane].top + rest // w, areas[plane].left + rest % w)}')
+        index = np.unravel_index(flat, shape)
+        return f'{quote_sheet(where.sheet.name)}!{where.ref(*index)}'
+    plane, row, col = np.unravel_index(flat, (len(areas), *areas[0].shape))
+    a = areas[plane]
+    return f'{quote_sheet(a.sheet)}!{cell_name(a.top + row, a.left + col)}'
 
 def _new_row(check, areas, rtol): # the line of a check, before it is judged
     cells = (', '.join(a.text for a in areas) if len(areas) < 3
@@ -235,9 +228,8 @@ def _all_formulas(file, areas): # a number that was typed in proves nothing
         filled = [f for f in filled if f.shape != (1, 1) and f.meets(a)]
         for r, c in a.cells():
             cell = cells.get((r, c))
-            if cell and cell.formula is not None or any(f.meets(Area(a.sheet, r, c, r,
-                                                                     c))
-                                                        for f in filled):
+            here = Area(a.sheet, r, c, r, c)
+            if cell and cell.formula is not None or any(map(here.meets, filled)):
                 continue
             what = f'holds {cell.value!r}, not a formula' if cell else 'is empty'
             raise SheetError(f"{file.path}: {quote_sheet(a.sheet)}!{cell_name(r, c)} "

@@ -91,10 +91,9 @@ class Context(View):
         rows=(1,),         # row of each formula
         cols=(1,),         # column of each formula
         functions:dict|None=None, # `Function` by name
-        texts:Texts|None=None,    # the table of texts; a new one when None
-        generator:torch.Generator|None=None # for random numbers
+        texts:Texts|None=None     # the table of texts; a new one when None
     ):
-        self.like, self.generator, self.known = like, generator, {}
+        self.like, self.known = like, {}
         self.functions, self.texts = functions or {}, texts or Texts()
         self.lost = False # is anything LOST?
         self.params = {}  # what the LAMBDAs that are being computed were given
@@ -121,9 +120,7 @@ class Context(View):
         shape:tuple # of the result
     )->torch.Tensor: # numbers from 0 to below 1
         "Draw random numbers"
-        device = self.generator.device if self.generator else self.like.device
-        return torch.rand(shape, generator=self.generator, dtype=self.like.dtype,
-                          device=device).to(self.like.device)
+        return torch.rand(shape, dtype=self.like.dtype, device=self.like.device)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #710c4ba7
 class SmallSheet(Context):
@@ -131,10 +128,10 @@ class SmallSheet(Context):
     def __init__(self,
         rows=((None,),),         # rows of Python values; the first stands in A1
         row:int=2,               # the formula's own row
-        functions:dict|None=None, # `Function` by name
-        dtype=torch.float64      # of the numbers
+        functions:dict|None=None # `Function` by name
     ):
-        super().__init__(torch.zeros((), dtype=dtype), [row], [100], functions)
+        like = torch.zeros((), dtype=torch.float64)
+        super().__init__(like, [row], [100], functions)
         self.cells = from_rows(rows, self.like, texts=self.texts)
     def position(self,
         node:Leaf # a range
@@ -151,8 +148,8 @@ class SmallSheet(Context):
         "The values of a range; blank beyond the sheet"
         (h, w), (rows, cols) = place.sizes(), self.cells.size[-2:]
         if _any(place.bad()): return self.constant(Fault('#REF!'))
-        r, c = (int(place.top) - 1 + torch.arange(h)[:, None],
-                int(place.left) - 1 + torch.arange(w))
+        r = int(place.top) - 1 + torch.arange(h)[:, None]
+        c = int(place.left) - 1 + torch.arange(w)
         inside = (r < rows) & (c < cols)
         pick = lambda t: t.expand(self.cells.size)[..., r.clamp(max=rows - 1),
                                                    c.clamp(max=cols - 1)]
@@ -203,8 +200,8 @@ def locate(
     if not isinstance(node, Chain): return ctx.position(node)
     places = [locate(t, ctx) for t in node.terms]
     op = node.ops[0]
-    low, high = (torch.minimum,
-                 torch.maximum) if op == ':' else (torch.maximum, torch.minimum)
+    low, high = torch.minimum, torch.maximum
+    if op == ' ': low, high = high, low
     top, left, bottom, right = zip(*((p.top, p.left, p.top + p.height, p.left + p.width)
                                      for p in places))
     fold = lambda f, xs: xs[0] if len(xs) == 1 else f(xs[0], fold(f, xs[1:]))
@@ -241,7 +238,7 @@ def _range(node, ctx, whole):
     place = locate(node, ctx)
     single = bool((place.height == 1).all() and (place.width == 1).all())
     if whole or single:
-        if not _any(place.bad()) and isinstance(node, Chain) is False: place.sizes()
+        if not _any(place.bad()) and not isinstance(node, Chain): place.sizes()
         return ctx.read(place)
     return _meet_and_read(ctx, place)
 
@@ -344,8 +341,7 @@ def _whole_number(arg, ctx, default): # an argument for each formula, (..., n)
 
 def _locate_offset(ctx, base, rows, cols, height=None, width=None):
     p = locate(base, ctx)
-    top, left = p.top + _whole_number(rows, ctx,
-                                      0), p.left + _whole_number(cols, ctx, 0)
+    top, left = (a + _whole_number(n, ctx, 0) for a, n in ((p.top, rows), (p.left, cols)))
     h, w = (_whole_number(a, ctx, d) for a, d in ((height, p.height), (width, p.width)))
     top = torch.where(h < 0, top + h + 1, top) # a negative size counts backwards
     left = torch.where(w < 0, left + w + 1, left)
@@ -364,11 +360,9 @@ def _offset(ctx, args, array, whole):
 # %% ../../nbs/sheets/05_evaluate.ipynb #43fbe868
 def _index_numbers(x, row, col): # rows and columns as whole numbers
     rows, cols = x
-    zero = lambda like: torch.zeros_like(like)
-    if row is None: row = zero(col)
+    if row is None: row = torch.zeros_like(col)
     if col is None and rows == 1 and cols > 1: return torch.ones_like(row), row
-    if col is None: col = torch.ones_like(row) if cols == 1 else zero(row)
-    return row, col
+    return row, torch.full_like(row, int(cols == 1)) if col is None else col
 
 def _locate_index(ctx, base, row, col=None, area=None):
     p = locate(base, ctx)

@@ -218,21 +218,13 @@ def r1c1(
 
 # %% ../../nbs/sheets/03_formulas.ipynb #679996e9
 @dataclass(frozen=True)
-class Number:
-    "A number in a formula"
-    value: float
-@dataclass(frozen=True)
-class Text:
-    "A text in a formula"
-    value: str
-@dataclass(frozen=True)
-class Logical:
-    "TRUE or FALSE"
-    value: bool
-@dataclass(frozen=True)
-class Fault:
-    "An error value, such as #N/A"
-    value: str
+class Constant:
+    "What stands for itself; two of different classes are never equal"
+    value: float|str|bool
+class Number(Constant): "A number in a formula"
+class Text(Constant): "A text in a formula"
+class Logical(Constant): "TRUE or FALSE"
+class Fault(Constant): "An error value, such as #N/A"
 @dataclass(frozen=True)
 class Empty:
     "An argument that was left out, as in `IF(A1,,2)`"

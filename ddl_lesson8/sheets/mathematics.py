@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #2c266ac0
 import math
+from functools import reduce
 import torch
 from .values import (DIV0, FAULT, LOGICAL, LOST, NA, NUM,
                                        NUMBER, VALUE, Cells, Functions, all_finite,
@@ -186,10 +187,8 @@ def _misfit(code, *args):
 @MATHEMATICS('SUMPRODUCT', 'a*', 1)
 def _sumproduct(*args):
     if _differ(*args): return _misfit(VALUE, *args)
-    out, faults = None, []
-    for num, fault in map(_numbers_or_zero, args):
-        out = num if out is None else out * num; faults.append(fault)
-    return _finite(_in_order(out.flatten(-2)), _first(*faults))
+    nums, faults = zip(*map(_numbers_or_zero, args))
+    return _finite(_in_order(reduce(torch.mul, nums).flatten(-2)), _first(*faults))
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #bf3a57cc
 def _pairs(a, b): # numbers of both ranges with a common mask; error
@@ -271,9 +270,8 @@ _binary('ATAN2', lambda x, y: torch.atan2(y, x),
 # log10 and log2 give whole numbers where they should, and the quotient of logarithms
 # does not
 def _log(x, base):
-    exact = {2: torch.log2, 10: torch.log10}.get(base.item()
-                                                 if base.numel() == 1
-                                                 and not base.requires_grad else 0)
+    known = base.item() if base.numel() == 1 and not base.requires_grad else 0
+    exact = {2: torch.log2, 10: torch.log10}.get(known)
     return exact(x) if exact else x.log() / base.log()
 
 def _log_fault(x, base):

@@ -174,13 +174,13 @@ STATISTICS('QUARTILE.EXC', 'rv')(_quantile(True, 4));
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07bq0002
 # of n, the sum of squares, cubes and fourth powers around the mean
-def _from_powers(fn, least, flat=True):
+def _from_powers(fn, least):
     def compute(*args):
         pieces = _pieces(args)
         mean, n = _average(pieces)
         total = lambda k: _total(pieces, lambda x: (x - mean[..., None]) ** k)
         s2 = total(2)
-        bad = (n < least) | (s2.detach() <= 0) if flat else n < least
+        bad = (n < least) | (s2.detach() <= 0)
         safe = lambda t, v: torch.where(bad, v, t)
         return _finite(fn(safe(n, 5.), safe(s2, 1.), total(3), total(4)),
                        _first(_error(pieces), _code(bad, DIV0)[..., None]))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from .address import MAX_TEXT, SheetError
 from .formulas import Fault
+from .xlsx import ErrorValue
 
 # %% ../../nbs/sheets/04_values.ipynb #a8355b99
 NUMBER, TEXT, LOGICAL, BLANK, FAULT = range(5) # what a cell can be
@@ -125,7 +126,7 @@ def encode(
     if isinstance(value, bool): return float(value), LOGICAL
     if isinstance(value, (int, float)): return float(value), NUMBER
     if isinstance(value, Fault): return float(FAULTS.index(value.value) + 1), FAULT
-    if type(value).__name__ == 'ErrorValue':
+    if isinstance(value, ErrorValue):
         return (FAULTS.index(value) + 1. if value in FAULTS else float(VALUE)), FAULT
     return float(texts.id(str(value))), TEXT
 
@@ -145,7 +146,6 @@ def decode(
 def from_rows(
     rows,            # list of rows of Python values
     like:torch.Tensor, # gives dtype and device
-    ref:bool=False,  # do they count as read from cells?
     texts:Texts|None=None # the table of texts; a new one when None
 )->Cells: # (1, rows, columns)
     "Values of one small sheet"
@@ -154,7 +154,7 @@ def from_rows(
     num = like.new_tensor([[p[0] for p in row] for row in pairs])[None]
     kind = torch.tensor([[p[1] for p in row] for row in pairs],
                         dtype=torch.int8, device=like.device)[None]
-    return Cells(num, kind, ref, texts).plain()
+    return Cells(num, kind, texts=texts).plain()
 
 # %% ../../nbs/sheets/04_values.ipynb #e6674b98
 _NUMERIC = re.compile(r'\s*(?:[-+]?\s*\$?|\$[-+])\s*'
@@ -233,11 +233,10 @@ def numbers_of(
     fault, text = x.kind == FAULT, x.kind == TEXT
     num, codes = x.num, None
     if _any(text):
-        read = _by_text(num, text, x.texts, lambda t: math.nan
-                        if _parse(t) is None else _parse(t))
-        bad = text & read.isnan()
-        num, codes = torch.where(text, read.nan_to_num(0.),
-                                 num), bad.to(torch.int8) * VALUE
+        number = lambda n: math.nan if n is None else n
+        read = _by_text(num, text, x.texts, lambda t: number(_parse(t)))
+        codes = (text & read.isnan()).to(torch.int8) * VALUE
+        num = torch.where(text, read.nan_to_num(0.), num)
     if _any(fault):
         codes = _first(torch.where(fault, x.num.detach(), 0.).to(torch.int8), codes)
         num = torch.where(fault, 0., num)
