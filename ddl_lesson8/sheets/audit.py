@@ -103,9 +103,8 @@ class Audit(_Counted):
 
     def _table(self, most=5): # the first cells of each kind
         shown = {k: [f for f in self.findings if f.what == k] for k in self.counts}
-        return ([(k, f.cell, _short(f.formula),
-                  *map(_short, (f.saved, f.tensor, f.engine))) for k,
-                 fs in shown.items() for f in fs[:most]])
+        return [(k, f.cell, *map(_short, (f.formula, f.saved, f.tensor, f.engine)))
+                for k, found in shown.items() for f in found[:most]]
 
     def _advice(self):
         return [f'{k} ({n:,}): {ADVICE[k]}' for k, n in self.counts.items()]
@@ -183,16 +182,13 @@ def _judge(saved, tensor, engine):
 
 # %% ../../nbs/sheets/25_audit.ipynb #ee708089
 def _look(audit, where, cell, tensor, engine): # the findings of one cell
-    engine = ([] if engine and engine[0] in _UNKNOWN and cell.value not in _UNKNOWN
-              else engine)
+    if engine and engine[0] in _UNKNOWN and cell.value not in _UNKNOWN: engine = []
     moving = _calls(_MOVING, cell.formula)
     if cell.kind == 'table' or where in audit.outside or moving: tensor = engine = []
     found = [_judge(cell.value, tensor, engine)]
     audit.recalculated += bool(tensor or engine)
-    if isinstance(cell.value, ErrorValue) or any(isinstance(v, ErrorValue)
-                                                 for v
-                                                 in tensor + engine) and not found[0]:
-        found.append('error')
+    errors = [isinstance(v, ErrorValue) for v in (cell.value, *tensor, *engine)]
+    if errors[0] or any(errors) and not found[0]: found.append('error')
     if not tensor and not moving: found.append('engine' if engine else 'frozen')
     if moving or _calls(_SEEKING, cell.formula): found.append('volatile')
     first = lambda v: v[0] if v else None

@@ -110,17 +110,16 @@ class Ref(Leaf):
     )->str: # in A1 notation, with dollar signs
         "The range as it stands in a cell"
         t, l, b, r = self.at(row, col)
-        first, last = (f'${col_name(c)}${r}' for r, c in ((t, l), (b, r)))
-        return (quote_sheet(self.sheet) + '!'
-                if self.sheet else '') + (first if first == last else f'{first}:{last}')
+        return self._between(*(f'${col_name(c)}${r}' for r, c in ((t, l), (b, r))))
     def __str__(self)->str: # in R1C1 notation
         def one(letter, v, rel):
             return f'{letter}[{v}]' if rel and v else letter if rel else f'{letter}{v}'
         t, l, b, r = self.relative
-        first = one('R', self.top, t) + one('C', self.left, l)
-        last = one('R', self.bottom, b) + one('C', self.right, r)
-        return (quote_sheet(self.sheet) + '!'
-                if self.sheet else '') + (first if first == last else f'{first}:{last}')
+        return self._between(one('R', self.top, t) + one('C', self.left, l),
+                             one('R', self.bottom, b) + one('C', self.right, r))
+    def _between(self, first, last): # two corners
+        on = quote_sheet(self.sheet) + '!' if self.sheet else ''
+        return on + (first if first == last else f'{first}:{last}')
 
 # %% ../../nbs/sheets/03_formulas.ipynb #97a30812
 _CORNER = re.compile(r'(\$?)([A-Za-z]{1,3})(\$?)(\d+)')
@@ -332,11 +331,14 @@ def _count(self, signs, op): # each is one level of the tree
 _Parser.signed, _Parser.count = _signed, _count
 
 # %% ../../nbs/sheets/03_formulas.ipynb #a52aefdd
+def _joined(op, terms): # by one operator; a single term stays as it is
+    return (Chain((op,) * (len(terms) - 1), tuple(terms))
+            if len(terms) > 1 else terms[0])
+
 def _union(self): # (A1:B2,C3)
     terms = [self.intersection()]
     while self.take(','): terms.append(self.intersection())
-    return (Chain((',',) * (len(terms) - 1), tuple(terms))
-            if len(terms) > 1 else terms[0])
+    return _joined(',', terms)
 
 def _intersection(self): # A1:C3 B2:D4
     terms = [self.span()]
@@ -348,8 +350,7 @@ def _intersection(self): # A1:C3 B2:D4
             self.at = start
             break
         terms.append(self.span())
-    return (Chain((' ',) * (len(terms) - 1), tuple(terms))
-            if len(terms) > 1 else terms[0])
+    return _joined(' ', terms)
 
 # an operand; LAMBDA(x,x+1)(3) is a call of a function that was made on the spot
 def _called(self):
@@ -367,8 +368,7 @@ def _span(self): # A1:INDEX(...)
         else: self.count(signs, op); terms[-1] = Unary('#', terms[-1])
     # REF!:#REF! is what deleted rows leave behind
     broken = next((t for t in terms if isinstance(t, Fault)), None)
-    return broken or (Chain((':',) * (len(terms) - 1), tuple(terms))
-                      if len(terms) > 1 else terms[0])
+    return broken or _joined(':', terms)
 
 _Parser.union, _Parser.intersection, _Parser.span, _Parser.called = (
     _union, _intersection, _span, _called)

@@ -225,6 +225,16 @@ def _from_engine(step, run, x, able, num, kind):
     return tuple(np.stack(part).reshape(lead + (-1,)) for part in zip(*rows))
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0014
+def _as_arrays(saved): # numbers and kinds of pairs; a blank counts as 0
+    num, kind = zip(*saved)
+    kind = np.array(kind, dtype=np.int8)
+    return np.array(num), np.where(kind == BLANK, NUMBER, kind).astype(np.int8)
+
+def _as_cells(run, num, kind):
+    like = run.like
+    return Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device),
+                 texts=run.texts).plain()
+
 def keep_step(
     step,      # of a plan, whose formulas keep their results
     run,       # of the plan
@@ -236,10 +246,7 @@ def keep_step(
     saved = [[run.saved(*c) for c in own] for own in cells]
     stale = seen.changed(x) | np.array([any(s is None for s in own) for own in saved],
                                        dtype=bool)
-    flat = [s or (float(LOST), FAULT) for own in saved for s in own]
-    num, kind = (np.array([s[0] for s in flat]),
-                 np.array([s[1] for s in flat], dtype=np.int8))
-    kind[kind == BLANK] = NUMBER
+    num, kind = _as_arrays(s or (float(LOST), FAULT) for own in saved for s in own)
     if stale.any():
         able = stale & engine_agrees(step, run)
         for i in np.flatnonzero(stale & ~able):
@@ -248,10 +255,7 @@ def keep_step(
             unsaved = any(s is None for s in saved[i])
             run.failed[cells[i][0]] = message or _why_lost(step, i, unsaved)
         if able.any(): num, kind = _from_engine(step, run, x, able, num, kind)
-    like = run.like
-    out = Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device),
-                texts=run.texts).plain()
-    return _guard(step, run, out, x)
+    return _guard(step, run, _as_cells(run, num, kind), x)
 
 # %% ../../nbs/sheets/10b_keep.ipynb #60cf6ba3
 def saved_step(
@@ -259,9 +263,5 @@ def saved_step(
     run   # of the same plan
 )->Cells: # the step's segment, (..., n)
     "What the file holds in the cells of a step; 0 where it holds nothing"
-    cells = [run.saved(*c) or (0., NUMBER) for own in _own_cells(step.group)
-             for c in own]
-    num, kind = (np.array(t) for t in zip(*cells))
-    kind = torch.from_numpy(np.where(kind == BLANK, NUMBER, kind).astype(np.int8))
-    return Cells(torch.from_numpy(num).to(run.like), kind.to(run.like.device),
-                 texts=run.texts).plain()
+    cells = (c for own in _own_cells(step.group) for c in own)
+    return _as_cells(run, *_as_arrays(run.saved(*c) or (0., NUMBER) for c in cells))
