@@ -134,7 +134,8 @@ def _stack(dim): # VSTACK and HSTACK; what is too short gets #N/A
     def compute(*args):
         other = -1 if dim == -2 else -2
         if len({a.size[other] for a in args}) > 1:
-            raise SheetError('arrays of different sizes in VSTACK or HSTACK')
+            raise SheetError('arrays of different sizes in VSTACK or HSTACK are not '
+                             'supported; make them equal')
         return cat_cells(list(args), dim)
     return compute
 

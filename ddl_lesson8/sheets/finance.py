@@ -62,7 +62,8 @@ FINANCE('EFFECT', 'vv')(lambda *args: elementwise(
 @FINANCE('NPV', 'vr*', 2)
 def _npv(rate, *args):
     num, mask, fault = _pool(args)
-    if rate.size[-2:] != (1, 1): raise SheetError('NPV with several rates at once')
+    if rate.size[-2:] != (1, 1):
+        raise SheetError('NPV with several rates at once is not supported; give it one')
     r, rf = (None if t is None else t.flatten(-2) for t in numbers_of(rate))
     period = mask.cumsum(-1)
     total = torch.where(mask, num / (1 + r) ** period, 0.).sum(-1)

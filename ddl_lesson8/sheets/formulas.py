@@ -206,15 +206,6 @@ def quick_form(
 @lru_cache(maxsize=2**15)
 def _column_of(letters): return col_number(letters)
 
-# %% ../../nbs/sheets/03_formulas.ipynb #0d2deed4
-def r1c1(
-    formula:str, # without the equals sign
-    row:int,     # of the formula's cell, counted from 1
-    col:int      # column, counted from 1
-)->str: # the formula in R1C1 notation
-    "The form of a formula that does not change when it is copied"
-    return ''.join(str(t) for _, t in relative_tokens(formula, row, col))
-
 # %% ../../nbs/sheets/03_formulas.ipynb #679996e9
 @dataclass(frozen=True)
 class Constant:

@@ -40,7 +40,7 @@ class Helper:
         return {**self.__dict__, 'child': None}
 
 # %% ../../nbs/sheets/10b_keep.ipynb #4f0d03a9
-class Engine:
+class KeptFormulas:
     "Some formulas in the memory of ironcalc"
     def __init__(self,
         formulas, # (text in A1 notation, kind, size) by (sheet, row, column)
@@ -123,7 +123,7 @@ def _extent(ref, row, col):
     top, left, bottom, right = ref.at(int(row), int(col))
     return (abs(bottom - top) + 1) * (abs(right - left) + 1)
 
-def _engine_of(step, helper): # an `Engine` of the formulas of a step, or None
+def _engine_of(step, helper): # `KeptFormulas`, the formulas of a step, or None
     g = step.group
     if g.kept is None or g.kept.tree is None: return None
     if {n.upper() for n in calls_in(g.kept.tree)} & (_SEES_MORE | _GROWS): return None
@@ -131,9 +131,9 @@ def _engine_of(step, helper): # an `Engine` of the formulas of a step, or None
                if isinstance(n, Ref))
     # a whole sheet, for one, is more than the engine can hold
     if seen * len(g.rows) > _MAX_SEEN: return None
-    return Engine({(g.sheet, int(r), int(c)): (unparse(g.kept.tree, (int(r), int(c))),
-                                               g.kind, g.size)
-                   for r, c in zip(g.rows, g.cols)}, helper)
+    formulas = {(g.sheet, *at): (unparse(g.kept.tree, at), g.kind, g.size)
+                for at in zip(g.rows.tolist(), g.cols.tolist())}
+    return KeptFormulas(formulas, helper)
 
 # %% ../../nbs/sheets/10b_keep.ipynb #19b54916
 # what the engine says where it cannot

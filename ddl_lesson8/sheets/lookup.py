@@ -189,7 +189,8 @@ def _halve_across(values, x, how, falling):
 # %% ../../nbs/sheets/07_lookup.ipynb #7422fd61
 def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for them
     how, way = _number(mode, 0), _number(search, 1)
-    if how == 3: raise SheetError('a lookup by a regular expression')
+    if how == 3: raise SheetError('a lookup by a regular expression is not '
+                                   'supported; use * and ?')
     if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2) or how == abs(way) == 2:
         raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8,
                                 device=x.num.device))

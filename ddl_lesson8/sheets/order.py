@@ -344,7 +344,9 @@ def _schedule(graph, circles=None): # list of (group, numbers of its formulas), 
     while left.any():
         if not waiting.n_ready.any():
             ring = _ring(graph, waiting.missing > 0)
-            if circles is None: raise SheetError(_circle(graph, ring))
+            if circles is None:
+                raise SheetError(f"{_circle(graph, ring)}; type a number into one of "
+                                 "them, or let Excel iterate")
             formulas = _as_excel_goes(graph, np.flatnonzero(ring[:graph.n]))
             circles.append((len(steps), len(steps) + len(formulas),
                             _circle(graph, ring)))

@@ -275,7 +275,8 @@ def _linest(y, x=None, const=None, stats=None):
     A, t = found
     rank = torch.linalg.matrix_rank(A.detach())
     if bool((rank < A.shape[-1]).any()):
-        raise SheetError('LINEST of columns that depend on each other')
+        raise SheetError('LINEST of columns that depend on each other has no single '
+                         'answer; leave one out')
     b, R = _least_squares(A, t)
     coef = torch.cat([b[..., :A.shape[-1] - const, 0].flip(-1),
                       b[..., -1:, 0] if const else torch.zeros_like(b[..., :1, 0])], -1)
@@ -290,7 +291,7 @@ def _linest_table(A, t, b, R, coef, const):
     spread = (t - t.mean(-2, keepdim=True) * const).square().sum((-2, -1))
     df = n - k
     if df <= 0:
-        raise SheetError('LINEST with statistics of as many points as numbers to fit')
+        raise SheetError('LINEST with statistics needs more points than numbers to fit')
     s2 = rest / df
     inverse = torch.linalg.solve_triangular(R, torch.eye(k).to(R).expand(R.shape),
                                             upper=True)
