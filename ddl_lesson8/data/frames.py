@@ -223,7 +223,8 @@ def categories(
 def _from_series(series, name): # narwhals series -> Column
     nw, dtype = import_extra('narwhals'), series.dtype
     if dtype in (nw.Categorical, nw.Enum): return _from_categories(series, name)
-    if dtype.is_float() or dtype.is_decimal():
+    half = dtype == nw.Unknown and series.to_numpy().dtype == np.float16 # before narwhals 2.24
+    if half or dtype.is_float() or dtype.is_decimal():
         x = series.cast(nw.Float64).to_numpy()
         return Column(name, x, np.isnan(x))
     if dtype in (nw.Int128, nw.UInt128): return _from_list(series.to_list(), name)
