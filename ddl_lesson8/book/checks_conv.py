@@ -110,6 +110,7 @@ def _thin_line(k): # judge a kernel
     line = answers(0, 0, 1, 0, 0)
     assert abs(line[1] - 3) < 1e-9, f'on a thin line it answers {line[1]:g}, not 3'
 
+# %% ../../nbs/book/04_checks_conv.ipynb #14500ab3
 def check_thin_line(my_thin_line):
     "A kernel that finds lines one cell high"
     _thin_line(_kernel(my_thin_line()))

@@ -34,6 +34,7 @@ _FONTS = {'title': dict(sz=14, b=True), 'label': dict(sz=10, b=True),
 _RED, _WHITE, _BLUE = 'FFF8696B', 'FFFCFCFF', 'FF5A8AC6'
 _INPUT = 'FF2563EB', 'FFFFF8D6' # border and ground of cells that a reader may change
 
+# %% ../../nbs/sheets/09_book.ipynb #051fc43b
 # would a list of words hold them, and nothing else?
 def _check_choices(words):
     odd = next((w for w in words if not w.strip() or w != w.strip()
@@ -45,6 +46,7 @@ def _check_choices(words):
          'block')
     check_text(''.join(words), 'a list of words')
 
+# %% ../../nbs/sheets/09_book.ipynb #e81bc5f3
 # a cell style for texts, or for numbers of a format; inputs are marked
 def _styled(ws, style, quoted, given):
     from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
@@ -141,6 +143,7 @@ def _frame(sheet, ws):
     ws.page_setup.orientation, ws.page_setup.fitToHeight = 'landscape', 0
     ws.sheet_properties.pageSetUpPr.fitToPage = True
 
+# %% ../../nbs/sheets/09_book.ipynb #8c186593
 def _write_rules(lists, hints, ws): # behind `choose` and `hint`; a cell has one rule
     from openpyxl.worksheet.datavalidation import DataValidation
     def add(rule, block):
@@ -156,6 +159,7 @@ def _write_rules(lists, hints, ws): # behind `choose` and `hint`; a cell has one
         add(rule, block)
     for block, _ in list(hints.values()): add(DataValidation(allow_blank=True), block)
 
+# %% ../../nbs/sheets/09_book.ipynb #dacec276
 def _color(scales, ws):
     from openpyxl.formatting.rule import ColorScaleRule
     ends = dict(start_type='min', end_type='max', end_color=_RED)
@@ -177,6 +181,7 @@ def _exact(sheet, xml): # all digits of its numbers
         return f'{m[1]}{value!r}{m[4]}' if kind == 'number' else m[0]
     return _NUMBER_CELL.sub(one, xml)
 
+# %% ../../nbs/sheets/09_book.ipynb #57e588bd
 def _filled_in(m, v): # the XML of a formula's cell, with its result
     kind, text = {'number': ('', repr), 'logical': (' t="b"', int),
                   'text': (' t="str"', lambda t: escape(escape_text(t))),
@@ -267,6 +272,7 @@ def _as_xlsx(book): # bytes of the file without results
     wb.save(out)
     return out.getvalue()
 
+# %% ../../nbs/sheets/09_book.ipynb #daec8a1f
 def _computed(book, path): # bytes of the file, with results
     parts = {f'xl/worksheets/sheet{i}.xml': s
              for i, s in enumerate(book.sheets.values(), 1)}

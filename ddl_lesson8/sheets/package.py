@@ -265,6 +265,7 @@ def _writable(path): # raise before any work when the target cannot be written
     need(not locked, f"{path}: is read-only; choose another name or allow writing")
     need(os.access(home, os.W_OK), f"{path}: the folder {home} is read-only")
 
+# %% ../../nbs/sheets/02_package.ipynb #15783020
 def _sweep(folder): # leftovers of saves that were killed
     for p in folder.glob(_PREFIX + '*'):
         try:
