@@ -169,6 +169,7 @@ def check_n_weights(my_n_weights):
         assert got == want, \
             f'{case}: {got} is not it; how many numbers does one filter have?'
 
+# %% ../../nbs/book/04_checks_conv.ipynb #03cda12f
 def check_places(my_places):
     "Places of a window"
     for n, k, p, s in ((28, 3, 0, 1), (28, 3, 1, 1), (28, 3, 1, 2), (28, 5, 0, 3),
@@ -181,6 +182,7 @@ def check_places(my_places):
         assert isinstance(got, int), \
             f'the number of places is a whole number, not {got!r}'
 
+# %% ../../nbs/book/04_checks_conv.ipynb #4cf1fef3
 def check_padding(my_padding):
     "Padding that keeps the size"
     for k in (3, 1, 5, 7):

@@ -185,6 +185,7 @@ def check_paired(my_paired):
         'the spread is that of the differences, not of the losses'
     assert wins == 2, 'the first is lower in two of the three'
 
+# %% ../../nbs/book/04_checks_interpret.ipynb #26f5a070
 def check_common(my_common):
     "Share of neighbours that two lists have in common"
     a, b = (torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]]),
