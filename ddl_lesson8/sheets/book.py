@@ -74,8 +74,7 @@ class Sheet(LayerGrid):
     def __init__(self, book, name, zoom, about, cell, freeze):
         super().__init__(book, name, cell)
         self.zoom, self.about, self.freeze = zoom, about, freeze
-        self.widths, self.lists, self.hints = {}, [], {}
-        self.charts = [] # (function of openpyxl's worksheet that makes one, address)
+        self.widths, self.hints, self.lists, self.charts = {}, {}, [], []
 
     def width(self,
         cols:str, # for example 'A' or 'B:D'
