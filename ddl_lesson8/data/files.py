@@ -8,78 +8,12 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/files.html.md"""
 __all__ = []
 
 # %% ../../nbs/data/00_files.ipynb #0e28a492
-import errno, glob, hashlib, itertools, json, math, os, re, socket, stat, time, zipfile
+import hashlib, json, math, os, zipfile
 from collections import OrderedDict
 from pathlib import Path
 import torch
 from torch import nn
-
-# %% ../../nbs/data/00_files.ipynb #7d648706
-_numbers, _host = itertools.count(), re.sub(r'\W', '', socket.gethostname())[:30]
-
-def _check_target(
-    path:str|Path # of a file to write
-): # nothing
-    "Can a file be written there? Raises an `OSError` that says what to do, before any work is done"
-    path = Path(path)
-    folder = path.resolve().parent
-    if not folder.is_dir(): raise FileNotFoundError(f"there is no folder {folder}: make it first")
-    if not os.access(folder, os.W_OK): raise PermissionError(f"{path}: the folder {folder} is read-only")
-    if not path.exists(): return
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode): raise OSError(f"{path} is no ordinary file: choose another name")
-    if not mode & 0o222 or not os.access(path, os.W_OK):
-        raise PermissionError(f"{path} is read-only: choose another name, or allow writing")
-
-# %% ../../nbs/data/00_files.ipynb #187880b0
-def _sync_folder(folder:Path): # the rename, too, shall survive a power cut
-    try: fd = os.open(folder, os.O_RDONLY)
-    except OSError: return # Windows has no such thing
-    try: os.fsync(fd)
-    except OSError: pass
-    finally: os.close(fd)
-
-def _why(path, e:OSError)->OSError: # in words
-    full = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    hint = 'make room, or write elsewhere' if full else 'choose another place'
-    return OSError(e.errno, f"{path} cannot be written ({e.strerror or e}): {hint}; an older file of that name is as it was")
-
-def _sweep(target:Path, age:float=86_400.): # remove what killed programs left; `age` in seconds for those of other machines
-    for part in target.parent.glob(f'.{glob.escape(target.name)}.*.part'):
-        owner = re.search(rf'\.{_host}-(\d+)-\d+\.part$', part.name)
-        try:
-            if (owner and not _alive(int(owner[1]))) or time.time() - part.stat().st_mtime > age: part.unlink()
-        except OSError: pass # another program was faster
-
-def _alive(pid:int)->bool: # does this process run?
-    if pid == os.getpid(): return True
-    try: os.kill(pid, 0)
-    except ProcessLookupError: return False
-    except OSError: return True
-    return True
-
-# %% ../../nbs/data/00_files.ipynb #5cd81d61
-def write_whole(
-    path:str|Path, # file to write; an older one is replaced only when the new one is complete and on the disk
-    write          # function of an open binary file
-)->Path: # the file
-    "Write a file that is whole or not there; raises an `OSError` that says what to do, and leaves the old file"
-    path = Path(path)
-    _check_target(path)
-    target = path.resolve() # where a link leads
-    _sweep(target)
-    part = target.with_name(f'.{target.name}.{_host}-{os.getpid()}-{next(_numbers)}.part')
-    try:
-        with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), 'w+b') as f:
-            if target.exists(): os.chmod(part, stat.S_IMODE(target.stat().st_mode))
-            write(f)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(part, target)
-        _sync_folder(target.parent)
-    except OSError as e: raise _why(path, e) from None
-    finally: part.unlink(missing_ok=True)
-    return path
+from ..sheets.package import write_whole
 
 # %% ../../nbs/data/00_files.ipynb #f82a46c1
 def write_values(
