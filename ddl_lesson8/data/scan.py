@@ -164,6 +164,7 @@ def _to_piles(pieces, folder, n_piles): # the highest bits of a row's place say 
         for f in files: f.close()
     return [folder/f'pile-{k}' for k in range(n_piles)]
 
+# %% ../../nbs/data/05_scan.ipynb #9cc90340
 def _mixed_pile(file, row): # a pile in its random order
     rows = np.fromfile(file, row)
     file.unlink()
@@ -194,6 +195,7 @@ def _ahead(f, items): # f(item) of each, the next one computed while the last is
             if done: yield done.result()
         if waiting: yield waiting.result()
 
+# %% ../../nbs/data/05_scan.ipynb #125e655b
 def _since(frame, share): # the first of the latest times; the engine counts in floats, which are exact for what is not far from the first of all
     time, whole = _polars().col('timestamp'), frame.collect_schema()['timestamp'].is_integer()
     low, high = frame.select(time.min(), time.max().alias('high')).collect(engine='streaming').row(0) if whole else (0, math.inf)
@@ -238,6 +240,7 @@ class _Facts: # of the rows to train on, gathered while they pass
         self.low, self.high = min(self.low, float(rating.min())), max(self.high, float(rating.max()))
     def plain(self)->dict: return dict(mean=self.sum / self.n, low=self.low, high=self.high) if self.n else {}
 
+# %% ../../nbs/data/05_scan.ipynb #ec8ff147
 def _write_columns(piles, folder, names, split, note): # piles of rows; their number in each part, checksum of each file
     with ExitStack() as stack:
         files = {(part, c): stack.enter_context(open(folder/f'{part}-{c}.bin', 'wb')) for part in ('train', 'valid') for c in names}
@@ -442,7 +445,7 @@ def _place_of(path, folder)->tuple: # the path without 'file:', and the folder f
     if _protocol(path) and not folder: raise ValueError(f"{path} is an address: say in which folder of this machine the columns shall lie, folder=…")
     return path, Path(folder) if folder else Path(str(path).rstrip('/') + '.scan')
 
-# %% ../../nbs/data/05_scan.ipynb #4b8047cb
+# %% ../../nbs/data/05_scan.ipynb #fc7e313c
 _OURS = re.compile(r'(train|valid)-[a-z]+\.bin|(users|items)\.parquet|manifest\.json')
 
 def _check_room(folder): # may it be replaced?
