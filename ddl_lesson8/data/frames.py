@@ -113,6 +113,7 @@ def _from_list(values, name): # -> Column of a list
     array[:] = [v if not g else None for v, g in zip(values, gone)] if values else []
     return Column(name, array, gone)
 
+# %% ../../nbs/data/03b_frames.ipynb #10ce09db
 def _microseconds(values, name): # moments as datetime64[us]; ValueError where they lie too far away for it
     moments = values.astype('datetime64[us]')
     if np.datetime_data(values.dtype)[0] in ('ns', 'ps', 'fs', 'as'): return moments
@@ -163,6 +164,7 @@ def _moment(value): # -> local and UTC datetime64[us]; ValueError where it is no
     utc = local if value.utcoffset() is None else local - value.utcoffset()
     return np.datetime64(local, 'us'), np.datetime64(utc, 'us')
 
+# %% ../../nbs/data/03b_frames.ipynb #9a0a5ea3
 def read_dates(
     column:Column # of dates, moments or text such as 2014-03-01
 )->tuple: # local datetime64[us], UTC datetime64[us]; `NaT` where missing
@@ -200,6 +202,7 @@ def _category(value): # -> one spelling of a category, and its kind
         return local.item().isoformat(), 'date'
     raise TypeError
 
+# %% ../../nbs/data/03b_frames.ipynb #cda735fa
 def categories(
     column:Column,
     as_dates:bool=False # read texts as dates?
@@ -223,7 +226,8 @@ def categories(
 def _from_series(series, name): # narwhals series -> Column
     nw, dtype = import_extra('narwhals'), series.dtype
     if dtype in (nw.Categorical, nw.Enum): return _from_categories(series, name)
-    if dtype.is_float() or dtype.is_decimal():
+    half = dtype == nw.Unknown and series.to_numpy().dtype == np.float16 # before narwhals 2.24
+    if half or dtype.is_float() or dtype.is_decimal():
         x = series.cast(nw.Float64).to_numpy()
         return Column(name, x, np.isnan(x))
     if dtype in (nw.Int128, nw.UInt128): return _from_list(series.to_list(), name)

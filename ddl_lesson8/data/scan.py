@@ -134,6 +134,7 @@ def _to_piles(pieces, folder, n_piles): # the highest bits of a row's place say 
         for f in files: f.close()
     return [folder/f'pile-{k}' for k in range(n_piles)]
 
+# %% ../../nbs/data/05_scan.ipynb #9cc90340
 def _mixed_pile(file, row): # a pile in its random order
     rows = np.fromfile(file, row)
     file.unlink()
@@ -164,6 +165,7 @@ def _ahead(f, items): # f(item) of each, the next one computed while the last is
             if done: yield done.result()
         if waiting: yield waiting.result()
 
+# %% ../../nbs/data/05_scan.ipynb #125e655b
 class _Split:
     "Which rows are for validation"
     def __init__(self, how, share, seed, frame):
@@ -202,6 +204,7 @@ class _Facts: # of the rows to train on, gathered while they pass
         self.low, self.high = min(self.low, float(rating.min())), max(self.high, float(rating.max()))
     def plain(self)->dict: return dict(mean=self.sum / self.n, low=self.low, high=self.high) if self.n else {}
 
+# %% ../../nbs/data/05_scan.ipynb #ec8ff147
 def _write_columns(piles, folder, names, split, note): # piles of rows; their number in each part, checksum of each file
     files = {(part, c): open(folder/f'{part}-{c}.bin', 'wb') for part in ('train', 'valid') for c in names}
     counts, sums = dict(train=0, valid=0), dict.fromkeys(files, 0)
