@@ -103,9 +103,12 @@ class _Judging(_Predicting): # loss and metrics, and whether the weights are num
 
     def _check_finite(self, rest):
         "Raise `FloatingPointError` naming a parameter that is not finite"
-        def local(p): return p.to_local() if hasattr(p, 'to_local') else p
+        def local(p):
+            p = p.to_local() if hasattr(p, 'to_local') else p
+            return torch.view_as_real(p) if p.is_complex() else p
         named = [(n, local(p.detach())) for n, p in self.model.named_parameters() if not p.is_meta]
-        fine = not named or bool(torch.stack([torch.isfinite(p).all() for _, p in named]).all())
+        ends = [torch.stack(torch.aminmax(p)) for _, p in named if p.numel()] # not a number, if one is not; takes no memory, as `isfinite` of all does
+        fine = not ends or bool(torch.stack([e.isfinite().all() for e in ends]).all())
         if not (self.team.any(not fine) if self.team else not fine): return
         name, p = next(((n, p) for n, p in named if not torch.isfinite(p).all()), ('of another process', torch.zeros(0)))
         raise FloatingPointError(f"{int((~torch.isfinite(p)).sum())} of {p.numel()} values of the parameter {name} are not "
@@ -271,7 +274,7 @@ class _Following(_Files): # go on with the plan
         if until is not None and not until > 0:
             raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
         self._roll_back()
-        if self.team: self.team.check_same(self._facts() | dict(plan=str(asdict(self.plan)), epoch=self.epoch, weights=self._sums()))
+        if self.team: self.team.check_same(self._facts() | self._facts_of_steps() | dict(plan=str(asdict(self.plan)), epoch=self.epoch, weights=self._sums()))
         stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
         on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
         with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)

@@ -27,6 +27,19 @@ def _half_type(device)->torch.dtype:
 
 def _name(f)->str: return getattr(f, '__name__', None) or type(f).__name__
 
+def _described(x, depth=4): # a function, layer or setting in plain values: the same in each process that has the same
+    if isinstance(x, (str, int, float, bool, type(None))): return x
+    if isinstance(x, torch.Tensor): return [str(x.dtype), list(x.shape), *([] if x.requires_grad else [x.double().sum().item()])]
+    if not depth: return type(x).__qualname__
+    def each(values): return [_described(v, depth - 1) for v in values]
+    if isinstance(x, dict): return dict(zip(map(str, x), each(x.values())))
+    if isinstance(x, (list, tuple)): return each(x)
+    if isinstance(x, partial): return each([x.func, x.args, x.keywords])
+    if isinstance(x, nn.Module): return [type(x).__qualname__, *each([{k: v for k, v in vars(x).items() if k in ('_buffers', '_modules') or k[0] != '_' and isinstance(v, (str, int, float, tuple))}])]
+    name = f'{x.__module__}.{x.__qualname__}' if hasattr(x, '__qualname__') else type(x).__qualname__
+    inside = [c.cell_contents for c in getattr(x, '__closure__', None) or ()]
+    return [name, *each(inside)] if inside else name
+
 def _weight_decay(wd)->float:
     if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
     return float(wd)
@@ -60,15 +73,24 @@ class _Joined(_Begun): # data on the device, and other processes
 
     def _join(self): # the other processes
         shapes = {f'shape of {n}': (tuple(t.shape), str(t.dtype)) for n, t in (*self.model.named_parameters(), *self.model.named_buffers())}
-        self.team.check_same(self._facts() | {'number of weights': len(shapes)} | shapes)
-        for t in (*self.model.parameters(), *self.model.buffers()): torch.distributed.broadcast(t.data, 0)
+        layers = {f'layer {n or "(the model)"}': f'{type(m).__qualname__}({m.extra_repr()})' for n, m in self.model.named_modules()}
+        self.team.check_same(self._facts() | {'number of weights': len(shapes)} | shapes | layers)
+        parts = {t.device_mesh.size() for t in self.model.parameters() if hasattr(t, 'device_mesh')}
+        if parts - {self.team.shards}: raise ValueError(f"tables of this model are cut into {parts.pop()} parts: give the learner the same shard as cut_tables")
+        self.team.spread(self.model)
         if self.team.shards > 1:
             if self.clip: raise ValueError("clip does not go with cut tables yet: pass shard=None or clip=None")
             shard_tables(self.model, self.team)
         join_layers(self.model, self.team)
 
     def _facts(self)->dict: # what all processes must have alike
-        return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': self.seed, 'training data': self.data and self.data.facts()}
+        return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': self.seed, 'training data': self.data and self.data.facts(),
+                'loss function': _described(self.loss_func), 'clip': self.clip}
+
+    def _facts_of_steps(self)->dict: # likewise
+        groups = self.opt.param_groups
+        told = {f'{k} of the optimiser': [_described(g.get(k)) for g in groups] for k in groups[0] if k != 'params'}
+        return {'optimiser': _described(type(self.opt)), 'mixed precision': self.autocast.keywords['enabled'], 'groups of weights': [len(g['params']) for g in groups]} | told
 
     def _sums(self)->list: # of each weight that all processes hold whole; another where another file was loaded
         return [t.detach().double().sum().item() for t in self.model.parameters() if not hasattr(t, 'device_mesh')]
@@ -109,6 +131,7 @@ class _Settings(_Joined): # what is said at the beginning
         if self.team: self._join()
         self.forward = torch.compile(model) if compile else model
         self._use(amp, opt_func)
+        if self.team: self.team.check_same(self._facts_of_steps())
         self._begin()
 
 # %% ../../nbs/train/00e_one_batch.ipynb #22251047
