@@ -141,6 +141,7 @@ def _check_config(prep, config): # of a file: is the model one of this table?
     if sizes != (list(class_counts(prep).values()), len(prep.cont_names)) or (prep.y_kind == 'class' and config['out_sz'] != len(prep.y_classes or ())):
         raise ValueError("the model is not one of this table")
 
+# %% ../nbs/06_tabular.ipynb #ba74a8e2
 def _by_distance(loss): # does it ask how far numbers are apart?
     names = 'mse_loss l1_loss smooth_l1_loss huber_loss'.split()
     return (loss is None or isinstance(loss, (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss))

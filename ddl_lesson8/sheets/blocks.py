@@ -179,6 +179,8 @@ def _formula_text(text, where, array): # with one equals sign in front, and chec
                 f"{MAX_FORMULA:,}; use several blocks")
     need(n <= MAX_FORMULA, too_long)
     check_text(text, where)
+    need(not re.search('[\x00-\x08\x0b-\x1f]', text),
+         f"{where}: {ascii(text[:60])} holds a control character; use CHAR")
     bare = re.sub(r'"[^"]*"', '""', text)
     clear = array or 'SUMPRODUCT(' in bare or not _LONELY.search(bare)
     unclear = (

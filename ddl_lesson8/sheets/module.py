@@ -389,6 +389,7 @@ def _results(sheets): # value by (sheet, row, column) of all cells with formulas
         out.update((at, _python(*p, x.texts)) for at, p in zip(places, pairs))
     return out
 
+# %% ../../nbs/sheets/12_module.ipynb #448f9e31
 class _Saving(_Ways):
     "Write back what was learned"
     def save(self,
@@ -422,6 +423,7 @@ def _check_options(dtype, rand, unknown):
         raise SheetError(f"dtype={dtype!r} cannot hold a workbook; use "
                          "torch.float32 or torch.float64")
 
+# %% ../../nbs/sheets/12_module.ipynb #a169670e
 class _Opened(Fitting, _Saving):
     "A workbook that is ready to be computed"
     def __init__(self,
