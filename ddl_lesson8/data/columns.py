@@ -250,7 +250,7 @@ class _ReadTable:
 class _Learning(_Roles): # from a table that is read
     def decide_y_kind(self,
         frame # an opened table with the target
-    ):
+    ): # nothing
         "Numbers or classes? By the columns' types where nobody said it"
         if not self.y_names: return
         numbers = all(frame[n].kind in ('whole', 'fraction') for n in self.y_names)
