@@ -9,7 +9,7 @@ from ddl_lesson8.sheets.book import Book
 from ddl_lesson8.sheets.check import read_range
 from ddl_lesson8.sheets.engine import Engine
 from ddl_lesson8.sheets.module import SheetModule
-from ddl_lesson8.sheets.package import replace_file
+from ddl_lesson8.sheets.package import replacing
 from ddl_lesson8.sheets.rewrite import rewrite_xlsx
 from ddl_lesson8.sheets.view import sheet_document
 from ddl_lesson8.sheets.xlsx import open_workbook, read_xlsx
@@ -172,13 +172,12 @@ def test_two_threads_save_to_one_path(tmp_path):
 
 
 def test_leftovers_are_swept_when_they_are_old(tmp_path):
-    for name, age in (('.ddl8-old', 7200), ('.ddl8-new', 10)):
-        (tmp_path/name).mkdir()
-        (tmp_path/name/'x').write_text('half')
+    for name, age in (('.x.bin.elsewhere-1-0.part', 90_000), ('.x.bin.elsewhere-1-1.part', 10)):
+        (tmp_path/name).write_text('half')
         os.utime(tmp_path/name, (time.time() - age,) * 2)
     (tmp_path/'.other').write_text('mine')
-    replace_file(tmp_path/'x.bin', b'1')
-    assert sorted(os.listdir(tmp_path)) == ['.ddl8-new', '.other', 'x.bin']
+    with replacing(tmp_path/'x.bin') as put: put(b'1')
+    assert sorted(os.listdir(tmp_path)) == ['.other', '.x.bin.elsewhere-1-1.part', 'x.bin']
 
 
 @UNIX
@@ -190,7 +189,8 @@ def test_a_full_disk_gives_one_message(tmp_path):
         status = 1
         try:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-            try: replace_file(tmp_path/'x.xlsx', b'x' * 5000)
+            try:
+                with replacing(tmp_path/'x.xlsx') as put: put(b'x' * 5000)
             except SheetError as e: status = 0 if 'the disk is full' in str(e) else 2
         finally: os._exit(status)
     assert os.waitpid(pid, 0)[1] == 0 and (tmp_path/'x.xlsx').read_bytes() == b'old' and os.listdir(tmp_path) == ['x.xlsx']
@@ -202,7 +202,7 @@ def test_devices_pipes_and_new_files(tmp_path):
     with pytest.raises(SheetError, match='no ordinary file'): small().save(tmp_path/'pipe')
     with pytest.raises(SheetError, match='no ordinary file'): small().save('/dev/null')
     (tmp_path/'gone').symlink_to(tmp_path/'none'/'x.xlsx')
-    with pytest.raises(SheetError, match='does not exist'): small().save(tmp_path/'gone')
+    with pytest.raises(SheetError, match='no folder'): small().save(tmp_path/'gone')
     before = os.umask(0o027)
     try: assert small().save(tmp_path/'n.xlsx').stat().st_mode & 0o777 == 0o640
     finally: os.umask(before)

@@ -542,13 +542,13 @@ def test_a_full_disk_leaves_the_old_file_and_one_message(tmp_path):
         except OSError as e: queue.put(str(e))
     queue = multiprocessing.get_context('fork').SimpleQueue()
     p = multiprocessing.get_context('fork').Process(target=child, args=(queue,)); p.start(); p.join()
-    assert 'a.pt cannot be written' in queue.get() and os.listdir(tmp_path) == ['a.pt'] and learner().load(tmp_path/'a.pt') == {}
+    assert 'a.pt: cannot be written' in queue.get() and os.listdir(tmp_path) == ['a.pt'] and learner().load(tmp_path/'a.pt') == {}
 
 def test_what_a_killed_save_left_is_swept(tmp_path):
     dead = os.fork()
     if not dead: os._exit(0)
     os.waitpid(dead, 0)
-    host = [p for p in [None]] and __import__('ddl_lesson8.data.files', fromlist=['x'])._host
+    host = [p for p in [None]] and __import__('ddl_lesson8.sheets.package', fromlist=['x'])._host
     left, others, alive = (tmp_path/f'.a.pt.{h}-{pid}-0.part' for h, pid in ((host, dead), ('elsewhere', dead), (host, os.getppid())))
     for p in (left, others, alive): p.write_bytes(b'x')
     learner().save(tmp_path/'a.pt')

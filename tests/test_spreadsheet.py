@@ -555,3 +555,18 @@ def test_cells_that_an_array_formula_fills_are_computed(tmp_path):
     wb.active['A2'] = ArrayFormula('A2:C2', '=A1:C1*2')
     wb.save(tmp_path/'array.xlsx')
     assert crosscheck(tmp_path/'array.xlsx', [Check('y', 'Sheet!A2:C2', by_hand=torch.tensor([[2., 4., 6.]], dtype=DOUBLE))])
+
+
+def test_a_control_character_in_a_formula_is_refused(sheet):
+    for sign in '\x00\x07\r\x1f':
+        with pytest.raises(SheetError, match=r's!A3: .* holds a control character; use CHAR'):
+            sheet.formula((), lambda: f'LEN("a{sign}b")', 'x', at='A3')
+    assert not sheet.cells
+    there = sheet.formula((), lambda: 'LEN("a\tb\nc")', 'x', at='A3', fmt='General')
+    assert read_range(sheet.book.save(Path(tempfile.mkdtemp())/'a.xlsx'), there) == 5
+
+
+def test_no_column_is_wider_than_excel_allows(sheet, tmp_path):
+    sheet.put(['a word'] + ['x' * 5000], 'words')
+    ws = openpyxl.load_workbook(sheet.book.save(tmp_path/'wide.xlsx')).active
+    assert max(d.width for d in ws.column_dimensions.values()) == 255

@@ -190,7 +190,7 @@ def test_a_training_that_was_interrupted_is_extended_without_its_half_batch(rati
     assert learn.plan is None
     with pytest.raises(RuntimeError, match='no plan'): learn.resume()
     learn.fit(1)
-    learn._stepping, learn.plan = True, trained(ratings, 'network').plan
+    learn.changes.stepping, learn.plan = True, trained(ratings, 'network').plan
     n = len(learn.users)
     with pytest.raises(RuntimeError, match='middle of an update'): learn.extend(rows([('x', 'Heat', 3)]))
     assert len(learn.users) == n

@@ -100,6 +100,7 @@ def _watched(kind, timers, times, late): # a connection that is closed when the 
                 timers[-1].start()
     return Watched
 
+# %% ../../nbs/data/00b_downloads.ipynb #652f479b
 @contextlib.contextmanager
 def _open(url:str, headers:dict, timeout:float, until:float):
     "The answer of a server of the web"
@@ -164,6 +165,7 @@ def _no_room(folder:Path)->DownloadError:
     return DownloadError(f"no room on disk for {folder}: {free}; make room, or set DDL_LESSON8_CACHE to a folder "
                          "on another disk")
 
+# %% ../../nbs/data/00b_downloads.ipynb #4c13b8da
 def _fetch(url:str, part:Path, tries:int, progress:bool|None, limits:dict):
     "Write the bytes of `url` to `part`, continuing after a cut connection"
     from tqdm.auto import tqdm

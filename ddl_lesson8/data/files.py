@@ -8,78 +8,12 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/files.html.md"""
 __all__ = []
 
 # %% ../../nbs/data/00_files.ipynb #0e28a492
-import errno, glob, hashlib, itertools, json, math, os, re, socket, stat, time, zipfile
+import hashlib, json, math, os, zipfile
 from collections import OrderedDict
 from pathlib import Path
 import torch
 from torch import nn
-
-# %% ../../nbs/data/00_files.ipynb #7d648706
-_numbers, _host = itertools.count(), re.sub(r'\W', '', socket.gethostname())[:30]
-
-def _check_target(
-    path:str|Path # of a file to write
-): # nothing
-    "Can a file be written there? Raises an `OSError` that says what to do, before any work is done"
-    path = Path(path)
-    folder = path.resolve().parent
-    if not folder.is_dir(): raise FileNotFoundError(f"there is no folder {folder}: make it first")
-    if not os.access(folder, os.W_OK): raise PermissionError(f"{path}: the folder {folder} is read-only")
-    if not path.exists(): return
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode): raise OSError(f"{path} is no ordinary file: choose another name")
-    if not mode & 0o222 or not os.access(path, os.W_OK):
-        raise PermissionError(f"{path} is read-only: choose another name, or allow writing")
-
-# %% ../../nbs/data/00_files.ipynb #187880b0
-def _sync_folder(folder:Path): # the rename, too, shall survive a power cut
-    try: fd = os.open(folder, os.O_RDONLY)
-    except OSError: return # Windows has no such thing
-    try: os.fsync(fd)
-    except OSError: pass
-    finally: os.close(fd)
-
-def _why(path, e:OSError)->OSError: # in words
-    full = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    hint = 'make room, or write elsewhere' if full else 'choose another place'
-    return OSError(e.errno, f"{path} cannot be written ({e.strerror or e}): {hint}; an older file of that name is as it was")
-
-def _sweep(target:Path, age:float=86_400.): # remove what killed programs left; `age` in seconds for those of other machines
-    for part in target.parent.glob(f'.{glob.escape(target.name)}.*.part'):
-        owner = re.search(rf'\.{_host}-(\d+)-\d+\.part$', part.name)
-        try:
-            if (owner and not _alive(int(owner[1]))) or time.time() - part.stat().st_mtime > age: part.unlink()
-        except OSError: pass # another program was faster
-
-def _alive(pid:int)->bool: # does this process run?
-    if pid == os.getpid(): return True
-    try: os.kill(pid, 0)
-    except ProcessLookupError: return False
-    except OSError: return True
-    return True
-
-# %% ../../nbs/data/00_files.ipynb #5cd81d61
-def write_whole(
-    path:str|Path, # file to write; an older one is replaced only when the new one is complete and on the disk
-    write          # function of an open binary file
-)->Path: # the file
-    "Write a file that is whole or not there; raises an `OSError` that says what to do, and leaves the old file"
-    path = Path(path)
-    _check_target(path)
-    target = path.resolve() # where a link leads
-    _sweep(target)
-    part = target.with_name(f'.{target.name}.{_host}-{os.getpid()}-{next(_numbers)}.part')
-    try:
-        with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), 'w+b') as f:
-            if target.exists(): os.chmod(part, stat.S_IMODE(target.stat().st_mode))
-            write(f)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(part, target)
-        _sync_folder(target.parent)
-    except OSError as e: raise _why(path, e) from None
-    finally: part.unlink(missing_ok=True)
-    return path
+from ..sheets.package import write_whole
 
 # %% ../../nbs/data/00_files.ipynb #f82a46c1
 def write_values(
@@ -166,6 +100,7 @@ def _as_large_as_it_looks(f, size:int)->bool: # an archive that is not packed, a
         with zipfile.ZipFile(f) as z: return sum(i.file_size for i in z.infolist()) <= size
     except (zipfile.BadZipFile, ValueError, NotImplementedError): return True # `torch.load` says what is wrong with it
 
+# %% ../../nbs/data/00_files.ipynb #5414968a
 def read_tensors(
     path:str|Path,  # a file written by `write_tensors`
     device='cpu',   # where the tensors go
@@ -188,7 +123,27 @@ def read_tensors(
         except Exception as e:
             raise ValueError(f"{path.name} is not a {what}, or holds objects that could run code: {type(e).__name__}") from e
 
+# %% ../../nbs/data/00_files.ipynb #d9423206
+def _outside(value, kind)->bool: # does it look right from outside?
+    if isinstance(kind, torch.dtype): return isinstance(value, torch.Tensor) and value.dtype == kind
+    if isinstance(kind, dict): return isinstance(value, dict)
+    if isinstance(kind, list): return isinstance(value, (list, tuple))
+    if kind in (int, float):
+        real = isinstance(value, int if kind is int else (int, float))
+        return real and not isinstance(value, bool) and (math.isfinite(value) if isinstance(value, float) else abs(value) < 1 << 63)
+    return value is None if kind is None else isinstance(value, kind)
+
+def _shown(value)->str: # shortly
+    if isinstance(value, torch.Tensor): return f'a tensor {tuple(value.shape)} of {value.dtype}'
+    if isinstance(value, int) and abs(value) >> 63: return 'a very large number'
+    return f'{value!r:.60}' if isinstance(value, (str, int, float, type(None))) else f'a {type(value).__name__}'
+
 # %% ../../nbs/data/00_files.ipynb #df964fdd
+def _all_plain(values, kind)->bool: # the usual case of a long list, fast
+    types, kinds = set(map(type, values)), kind if isinstance(kind, tuple) else (kind,)
+    if kinds == (float,): return types <= {float, int} and all(map(math.isfinite, values))
+    return all(isinstance(k, type) for k in kinds) and types <= set(kinds) - {float}
+
 def check_kinds(
     value,    # plain values and tensors, from a file
     kind,     # a type; a `torch.dtype` for tensors; a dict of kinds by name; [kind] for lists; a tuple: one of several; None
@@ -205,22 +160,3 @@ def check_kinds(
         for name, sub in kind.items(): check_kinds(value.get(name), sub, f'{where}, {name}')
     if isinstance(kind, list) and not _all_plain(value, kind[0]):
         for k, v in enumerate(value): check_kinds(v, kind[0], f'{where}, number {k + 1}')
-
-def _all_plain(values, kind)->bool: # the usual case of a long list, fast
-    types, kinds = set(map(type, values)), kind if isinstance(kind, tuple) else (kind,)
-    if kinds == (float,): return types <= {float, int} and all(map(math.isfinite, values))
-    return all(isinstance(k, type) for k in kinds) and types <= set(kinds) - {float}
-
-def _outside(value, kind)->bool: # does it look right from outside?
-    if isinstance(kind, torch.dtype): return isinstance(value, torch.Tensor) and value.dtype == kind
-    if isinstance(kind, dict): return isinstance(value, dict)
-    if isinstance(kind, list): return isinstance(value, (list, tuple))
-    if kind in (int, float):
-        real = isinstance(value, int if kind is int else (int, float))
-        return real and not isinstance(value, bool) and abs(value) < 1 << 63 # a NaN is not, either
-    return value is None if kind is None else isinstance(value, kind)
-
-def _shown(value)->str: # shortly
-    if isinstance(value, torch.Tensor): return f'a tensor {tuple(value.shape)} of {value.dtype}'
-    if isinstance(value, int) and abs(value) >> 63: return 'a very large number'
-    return f'{value!r:.60}' if isinstance(value, (str, int, float, type(None))) else f'a {type(value).__name__}'

@@ -34,6 +34,7 @@ def _open_table(table, sep:str=',')->tuple: # names of the columns, function: na
                         f"file, not {type(table).__name__}")
     return list(table.columns if hasattr(table, 'columns') else table.keys()), table.__getitem__
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #a889d84c
 def _open_file(path:Path, sep:str)->tuple: # as `_open_table`
     if not path.is_file(): raise FileNotFoundError(f"no table at {path}")
     with open(path, 'rb') as f: start = f.read(4)
@@ -45,7 +46,7 @@ def _read_parquet(path:Path): # a data frame
     for name, read in (('polars', 'read_parquet'), ('pyarrow.parquet', 'read_table'), ('pandas', 'read_parquet')):
         try: library = __import__(name, fromlist=['x'])
         except ImportError: continue
-        try: return getattr(library, read)(path)
+        try: return getattr(library, read)(path, **{'glob': False} if name == 'polars' else {}) # a file may be called 'a[1].parquet'
         except BaseException as e:
             if not isinstance(e, Exception) and type(e).__name__ != 'PanicException': raise # an interrupt, say
             raise ValueError(f"{path} is no whole Parquet file: {str(e)[:200]}") from None
@@ -99,6 +100,7 @@ def _known(role, names)->str|None: # the column of that role
     at = {_same_name(n): n for n in reversed(names)}
     return next((at[k] for k in KNOWN_NAMES[role].split() if k in at), None)
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #dbce2b88
 def _by_place(names, roles)->dict: # the first three columns
     for place, role in enumerate(roles):
         if len(names) <= place:
@@ -137,6 +139,7 @@ def _column(column, name): # numbers or dates as an array, anything else `_Coded
     if kinds == {int} and max(column) < 2**63 and min(column) >= -2**63: return np.array(column, dtype=np.int64)
     return _coded(list(column), kinds, name)
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #cad682d2
 def _foreign(column): # of pandas, polars or Arrow; whole numbers beside gaps stay whole
     if 'str' in str(getattr(column, 'dtype', '')) and hasattr(column, 'factorize'): # texts of pandas
         codes, found = column.factorize(use_na_sentinel=False)

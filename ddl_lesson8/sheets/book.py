@@ -9,7 +9,6 @@ __all__ = ['Sheet', 'Book', 'Block', 'Check', 'Report', 'SheetError', 'crosschec
 
 # %% ../../nbs/sheets/09_book.ipynb #d577740c
 import io, math, re, tempfile, zipfile
-from functools import partial
 from html import escape
 from types import SimpleNamespace
 from pathlib import Path
@@ -34,6 +33,7 @@ _FONTS = {'title': dict(sz=14, b=True), 'label': dict(sz=10, b=True),
 _RED, _WHITE, _BLUE = 'FFF8696B', 'FFFCFCFF', 'FF5A8AC6'
 _INPUT = 'FF2563EB', 'FFFFF8D6' # border and ground of cells that a reader may change
 
+# %% ../../nbs/sheets/09_book.ipynb #51b3f8aa
 # would a list of words hold them, and nothing else?
 def _check_choices(words):
     odd = next((w for w in words if not w.strip() or w != w.strip()
@@ -45,7 +45,8 @@ def _check_choices(words):
          'block')
     check_text(''.join(words), 'a list of words')
 
-# a cell style for texts, or for numbers of a format; inputs are marked
+# %% ../../nbs/sheets/09_book.ipynb #12f5c992
+# number of a new cell style for texts, or for numbers of a format; inputs are marked
 def _styled(ws, style, quoted, given):
     from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
     from openpyxl.cell import Cell as XCell
@@ -62,7 +63,7 @@ def _styled(ws, style, quoted, given):
                                              Side('thin', color=_INPUT[0])))
         cell.fill = PatternFill('solid', fgColor=_INPUT[1])
     if quoted: cell._style.quotePrefix = 1
-    return cell._style
+    return cell.style_id
 
 def _text_px(text, style): # width that a text needs
     return 6.2 * len(text) + 10 if style in _FONTS else 5.6 * len(text) + 7
@@ -70,11 +71,10 @@ def _text_px(text, style): # width that a text needs
 # %% ../../nbs/sheets/09_book.ipynb #7811480a
 class Sheet(LayerGrid):
     "A sheet in the making; made by `Book.sheet`"
-    def __init__(self, book, name, zoom, about, cell, freeze):
+    def __init__(self, book, name, zoom, about, cell, freeze): # as for `Book.sheet`
         super().__init__(book, name, cell)
         self.zoom, self.about, self.freeze = zoom, about, freeze
-        self.widths, self.lists, self.hints = {}, [], {}
-        self.charts = [] # (function of openpyxl's worksheet that makes one, address)
+        self.widths, self.hints, self.lists, self.charts = {}, {}, [], []
 
     def width(self,
         cols:str, # for example 'A' or 'B:D'
@@ -101,46 +101,47 @@ class Sheet(LayerGrid):
         check_line(text, 'a hint', 255)
         self.hints[id(block)] = block, text
 
-    def _write(self, ws, styles): # everything but results and column widths
-        for at, content in sorted(self.cells.items()):
-            _write_cell(ws.cell(*at), *content, ws, styles)
+    def _write(self, ws, looks): # everything but cells and column widths
+        for look in {_look(*content): 0 for content in self.cells.values()}:
+            if look not in looks: looks[look] = _styled(ws, *look)
         _frame(self, ws)
+        _links(self, ws)
         _write_rules(self.lists, dict(self.hints), ws)
         _color(self.scales, ws)
         for make, at in self.charts: ws.add_chart(make(ws), at)
-        view, rows = ws.sheet_view, ws.sheet_format
-        view.zoomScale, view.showGridLines, ws.freeze_panes = (
-            self.zoom, False, self.freeze)
-        rows.defaultRowHeight, rows.customHeight = self.cell * .75, True
 
 # %% ../../nbs/sheets/09_book.ipynb #df88c4f5
-def _write_cell(cell, kind, value, style, ws, styles):
-    from openpyxl.worksheet.formula import ArrayFormula
+_BLANK = 'text', ' ', None # a cell without a look of its own
+
+def _look(kind, value, style): # (style, quoted, given)
+    if isinstance(style, tuple): style, _ = style # ('link', where it leads)
+    quoted = kind == 'text' and like_a_formula(value)
+    return style, quoted, kind == 'number' or style == 'words'
+
+def _links(sheet, ws): # of cells that lead somewhere
     from openpyxl.worksheet.hyperlink import Hyperlink
-    text, link = kind == 'text', None
-    if isinstance(style, tuple): style, link = style # ('link', where it leads)
-    look = style, text and like_a_formula(value), kind == 'number' or style == 'words'
-    if look not in styles: styles[look] = _styled(ws, *look)
-    at = cell.coordinate
-    if text: # not as `value`, which would cut what is long only by its escapes
-        cell._value, cell.data_type = escape_text(value), 's'
-    else: cell.value = ArrayFormula(at, value) if kind == 'array' else value
-    if link:
-        inside = not link.startswith('https:')
-        place = f'{quote_sheet(link)}!A1'
-        cell.hyperlink = Hyperlink(ref=at, location=place) if inside else link
-    cell._style = styles[look]
+    for at, (*_, style) in sheet.cells.items():
+        if not isinstance(style, tuple): continue
+        where = (dict(target=style[1]) if style[1].startswith('https:')
+                 else dict(location=f'{quote_sheet(style[1])}!A1'))
+        ws.cell(*at).hyperlink = Hyperlink(ref=cell_name(*at), **where)
 
 # %% ../../nbs/sheets/09_book.ipynb #183bc1b3
-def _frame(sheet, ws):
+def _corner(sheet): # (row, column) below and right of all that it shows
     last_row = max((row for row, _ in sheet.cells), default=1)
     last_col = max([1, *(col for _, col in sheet.cells),
                     *(a.right for a, *_ in sheet.taken)])
-    corner = min(last_row + 1, MAX_ROWS), min(last_col + 1, MAX_COLS)
-    if corner not in sheet.cells: ws.cell(*corner).value = ' '
+    return min(last_row + 1, MAX_ROWS), min(last_col + 1, MAX_COLS)
+
+def _frame(sheet, ws): # how it is shown and printed
+    view, rows = ws.sheet_view, ws.sheet_format
+    view.zoomScale, view.showGridLines, ws.freeze_panes = sheet.zoom, False, sheet.freeze
+    rows.defaultRowHeight, rows.customHeight = sheet.cell * .75, True
+    for at in (1, 1), _corner(sheet): ws.cell(*at)
     ws.page_setup.orientation, ws.page_setup.fitToHeight = 'landscape', 0
     ws.sheet_properties.pageSetUpPr.fitToPage = True
 
+# %% ../../nbs/sheets/09_book.ipynb #37c5e916
 def _write_rules(lists, hints, ws): # behind `choose` and `hint`; a cell has one rule
     from openpyxl.worksheet.datavalidation import DataValidation
     def add(rule, block):
@@ -156,6 +157,7 @@ def _write_rules(lists, hints, ws): # behind `choose` and `hint`; a cell has one
         add(rule, block)
     for block, _ in list(hints.values()): add(DataValidation(allow_blank=True), block)
 
+# %% ../../nbs/sheets/09_book.ipynb #e73c5848
 def _color(scales, ws):
     from openpyxl.formatting.rule import ColorScaleRule
     ends = dict(start_type='min', end_type='max', end_color=_RED)
@@ -167,37 +169,40 @@ def _color(scales, ws):
         ws.conditional_formatting.add(where, ColorScaleRule(**ends, **start))
 
 # %% ../../nbs/sheets/09_book.ipynb #5557977b
-_NUMBER_CELL = re.compile(r'(<c r="([A-Z]+)(\d+)"[^>]*><v>)[^<]*(</v></c>)')
-_FORMULA_CELL = re.compile(
-    r'<c r="([A-Z]+)(\d+)"([^>]*?)><f([^>]*)>(.*?)</f><v\s*(?:/>|></v>)</c>', re.S)
+def _result(v): # (type, text) of what a formula gave
+    if v.type == 'logical': return ' t="b"', int(v.value)
+    if v.type == 'number': return '', repr(v.value)
+    return ' t="str"', escape(escape_text(v.value or ''), False)
 
-def _exact(sheet, xml): # all digits of its numbers
-    def one(m):
-        kind, value, _ = sheet.cells[int(m[3]), col_number(m[2])]
-        return f'{m[1]}{value!r}{m[4]}' if kind == 'number' else m[0]
-    return _NUMBER_CELL.sub(one, xml)
+def _cell(at, look, kind, value, result): # its XML
+    start = f'<c r="{at}" s="{look}"'
+    if kind == 'number': return f'{start}><v>{value!r}</v></c>'
+    if kind == 'text':
+        text = escape(escape_text(value), False)
+        return f'{start} t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
+    array = f' t="array" ref="{at}"' if kind == 'array' else ''
+    formula, (of, found) = escape(value[1:], False), result
+    return f'{start}{of}><f{array}>{formula}</f><v>{found}</v></c>'
 
-def _filled_in(m, v): # the XML of a formula's cell, with its result
-    kind, text = {'number': ('', repr), 'logical': (' t="b"', int),
-                  'text': (' t="str"', lambda t: escape(escape_text(t))),
-                  'empty': (' t="str"', lambda _: '')}[v.type] # the empty text
-    start = f'<c r="{m[1]}{m[2]}"{m[3]}{kind}><f{m[4]}>{m[5]}</f>'
-    return f'{start}<v>{text(v.value)}</v></c>'
+# %% ../../nbs/sheets/09_book.ipynb #45cdb980
+def _data(sheet, looks, result): # the <sheetData> element
+    cells, row, parts = {_corner(sheet): _BLANK} | sheet.cells, 0, []
+    for at in sorted(cells):
+        if at[0] != row:
+            row = at[0]
+            parts.append(f'</row><row r="{row}">')
+        kind, value, style = content = cells[at]
+        found = result(at, value) if kind in ('formula', 'array') else None
+        parts.append(_cell(cell_name(*at), looks[_look(*content)], kind, value, found))
+    return f'<sheetData>{"".join(parts).removeprefix("</row>")}</row></sheetData>'
 
-def _with_results(sheet, xml, engine, path): # and column widths
-    def fill(m):
-        v = engine.cell(sheet.name, int(m[2]), col_number(m[1]))
-        where = f'{quote_sheet(sheet.name)}!{m[1]}{m[2]}'
-        need(v.type != 'error',
-             f"{path}: {where}: the formula ={m[5][:60]} gives {v.value}")
-        return _filled_in(m, v)
-    n_formulas = sum(kind in ('formula', 'array') for kind, *_ in sheet.cells.values())
-    xml, n = _FORMULA_CELL.subn(fill, xml)
-    need(n == n_formulas, f"{path}: {n} of {n_formulas} results could be written "
-                          f"into sheet {sheet.name!r}")
-    xml = xml.replace('<sheetData', _cols(sheet, engine) + '<sheetData', 1)
-    width = f'<sheetFormatPr defaultColWidth="{sheet.cell / 7:.4f}" '
-    return xml.replace('<sheetFormatPr ', width, 1)
+def _results(sheet, engine, path): # a function: address and formula -> result
+    def one(at, formula):
+        v = engine.cell(sheet.name, *at)
+        if v.type != 'error': return _result(v)
+        where = f'{quote_sheet(sheet.name)}!{cell_name(*at)}'
+        raise SheetError(f"{path}: {where}: the formula {formula[:61]} gives {v.value}")
+    return one
 
 # %% ../../nbs/sheets/09_book.ipynb #8e9588ae
 def _block_px(sheet, block, engine): # width that the longest number of a block needs
@@ -218,19 +223,19 @@ def _cols(sheet, engine): # the <cols> element
                 wide[c] = max(wide.get(c, sheet.cell), px)
     wide.update(sheet.widths)
     one = '<col min="{0}" max="{0}" width="{1:.4f}" customWidth="1"/>'.format
-    cols = ''.join(one(c, px / 7) for c, px in sorted(wide.items()))
+    cols = ''.join(one(c, min(px / 7, 255)) for c, px in sorted(wide.items()))
     return f'<cols>{cols}</cols>' if wide else ''
 
 # %% ../../nbs/sheets/09_book.ipynb #72f8bcaa
-def _with_parts(data, change):
+def _with_parts(data, change, method=zipfile.ZIP_DEFLATED):
     "An archive with some parts changed; equal contents give equal bytes"
     out, day = io.BytesIO(), (1980, 1, 1, 0, 0, 0)
-    new = zipfile.ZipFile(out, 'w', zipfile.ZIP_DEFLATED)
-    with zipfile.ZipFile(io.BytesIO(data)) as old, new:
+    with (zipfile.ZipFile(io.BytesIO(data)) as old,
+          zipfile.ZipFile(out, 'w', method) as new):
         for item in old.infolist():
             part, name = old.read(item), item.filename
             if name in change: part = change[name](part.decode('utf-8')).encode('utf-8')
-            new.writestr(zipfile.ZipInfo(name, day), part, zipfile.ZIP_DEFLATED)
+            new.writestr(zipfile.ZipInfo(name, day), part, method)
     return out.getvalue()
 
 # %% ../../nbs/sheets/09_book.ipynb #9981887f
@@ -254,32 +259,41 @@ def _fixed(area): # as a defined name has it: 's'!$A$1:$B$2
     return (
         f'{quote_sheet(area.sheet)}!{first}:{cell_name(area.bottom, area.right, True)}')
 
-def _as_xlsx(book): # bytes of the file without results
+def _without_cells(book): # bytes of the file, and the numbers of its looks
     import openpyxl
     from openpyxl.workbook.defined_name import DefinedName
-    wb, styles, out = openpyxl.Workbook(), {}, io.BytesIO()
+    wb, looks, out = openpyxl.Workbook(), {_look(*_BLANK): 0}, io.BytesIO()
     wb.remove(wb.active)
-    for s in book.sheets.values(): s._write(wb.create_sheet(s.name), styles)
+    for s in book.sheets.values(): s._write(wb.create_sheet(s.name), looks)
     for name, b in book.names.items():
         where = ','.join(map(_fixed, b.areas))
         wb.defined_names[name] = DefinedName(name, attr_text=where)
     wb.calculation.fullCalcOnLoad = True
     wb.save(out)
-    return out.getvalue()
+    return out.getvalue(), looks
 
+def _filled(xml, sheet, cols, data): # the part of a sheet, with its cells
+    head, _, rest = xml.partition('<sheetData>')
+    width = f'<sheetFormatPr defaultColWidth="{sheet.cell / 7:.4f}" '
+    head = head.replace('<sheetFormatPr ', width, 1)
+    return head + cols + data + rest.partition('</sheetData>')[2]
+
+# %% ../../nbs/sheets/09_book.ipynb #8cf82d9d
 def _computed(book, path): # bytes of the file, with results
-    parts = {f'xl/worksheets/sheet{i}.xml': s
-             for i, s in enumerate(book.sheets.values(), 1)}
-    raw = _with_parts(_as_xlsx(book), {p: partial(_exact, s) for p, s in parts.items()})
+    (empty, looks), sheets = _without_cells(book), book.sheets.values()
+    def made(of, *method): # with the widths and the cells that `of(sheet)` gives
+        parts = {f'xl/worksheets/sheet{i}.xml': lambda xml, s=s: _filled(xml, s, *of(s))
+                 for i, s in enumerate(sheets, 1)}
+        return _with_parts(empty, parts, *method)
     with tempfile.TemporaryDirectory() as folder:
-        passing = Path(folder)/path.name
-        passing.write_bytes(raw)
+        passing, blank = Path(folder)/path.name, lambda *_: ('', '')
+        passing.write_bytes(made(lambda s: ('', _data(s, looks, blank)),
+                                 zipfile.ZIP_STORED))
         try: engine = Engine(_Written(passing, book.sheets))
         except SheetError as e:
             raise SheetError(str(e).replace(str(passing), str(path))) from None
-        fill = {p: partial(_with_results, s, engine=engine, path=path)
-                for p, s in parts.items()}
-        return _with_parts(raw, fill)
+        return made(lambda s: (_cols(s, engine),
+                               _data(s, looks, _results(s, engine, path))))
 
 # %% ../../nbs/sheets/09_book.ipynb #3333a915
 def _check_title(name): # can it name a sheet?
@@ -331,7 +345,10 @@ class Book:
         with replacing(path) as put: put(_computed(self, path))
         return path
 
-    def check_name(self, name): # by which formulas and `read_range` find a block
+    def check_name(self,
+        name:str # by which formulas and `read_range` find a block
+    ): # nothing
+        "Raise `SheetError` for what cannot be a defined name, or is one already"
         good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name)
         good = good and not name.lower().startswith('_xlnm.') # names of Excel's own
         need(good and not like_a_cell(name), f"{name!r} cannot be a defined name: "

@@ -151,7 +151,7 @@ _HEAD = ('', 'check', 'sheet', 'range', 'cells', 'compared with', 'largest diffe
 
 class Report:
     "A table of comparisons; false when one of them failed"
-    def __init__(self, path, rows): self.path, self.rows = path, rows
+    def __init__(self, path, rows): self.path, self.rows = path, rows # of the workbook; a `Row` for each comparison
     def __bool__(self)->bool: return bool(self.rows) and all(r.ok for r in self.rows)
     def __len__(self)->int: return len(self.rows)
 
@@ -234,16 +234,14 @@ def _check_row(check, file, read, rtol):
 def _all_formulas(file, areas): # a number that was typed in proves nothing
     for a in areas:
         cells = file.cells(a.sheet)
-        filled = [Area(a.sheet, *c.ref) for c in cells.values()
+        typed = [at for at in a.cells() if at not in cells or cells[at].formula is None]
+        filled = [Area(a.sheet, *c.ref) for c in (cells.values() if typed else ())
                   if c.ref and c.kind in ('array', 'dynamic')]
         filled = [f for f in filled if f.shape != (1, 1) and f.meets(a)]
-        for r, c in a.cells():
-            cell = cells.get((r, c))
-            if cell and cell.formula is not None or any(f.meets(Area(a.sheet, r, c, r,
-                                                                     c))
-                                                        for f in filled):
-                continue
-            what = f'holds {cell.value!r}, not a formula' if cell else 'is empty'
+        for r, c in typed:
+            if any(f.meets(Area(a.sheet, r, c, r, c)) for f in filled): continue
+            what = (f'holds {cells[r, c].value!r}, not a formula' if (r, c) in cells
+                    else 'is empty')
             raise SheetError(f"{file.path}: {quote_sheet(a.sheet)}!{cell_name(r, c)} "
                              f"{what}: nothing computes it")
 

@@ -234,6 +234,7 @@ def _unary(node, ctx, array):
     if node.op == '%': return elementwise(lambda a: a / 100, x)
     return x.map(lambda t: t[..., :1, :1]) if node.op == '@' else x
 
+# %% ../../nbs/sheets/05_evaluate.ipynb #d9e441c8
 # the values of a range, or of its one cell in the formula's row or column
 def _range(node, ctx, whole):
     if isinstance(node, Leaf) and (whole or getattr(node, 'bound', False)):
@@ -272,6 +273,7 @@ def _call(node, ctx, array, whole):
     # INDEX with an array gives several values
     except NeedsCells: return out.map(lambda t: t[..., :1, :1])
 
+# %% ../../nbs/sheets/05_evaluate.ipynb #93c970b8
 def _apply(f, args, ctx, array, whole):
     if f.raw: return f.fn(ctx, args, array, whole)
     values = [_argument(a, letter_of(f.letters, i), ctx, array, whole)

@@ -359,6 +359,7 @@ def _intersection(self): # A1:C3 B2:D4
     return (Chain((' ',) * (len(terms) - 1), tuple(terms))
             if len(terms) > 1 else terms[0])
 
+# %% ../../nbs/sheets/03_formulas.ipynb #860d7b90
 # an operand; LAMBDA(x,x+1)(3) is a call of a function that was made on the spot
 def _called(self):
     term = self.operand()
@@ -405,6 +406,7 @@ def _operand(self): # a leaf, a call or parentheses
         return tree
     raise SheetError(f"{text!r} stands where a number, a cell or a function should")
 
+# %% ../../nbs/sheets/03_formulas.ipynb #6180a433
 def _on_sheet(self, sheet): # what stands behind an exclamation mark
     sheet = sheet[1:-1].replace("''", "'") if sheet.startswith("'") else sheet
     kind, text = self.next() if self.at < len(self.tokens) else ('end', '')

@@ -117,7 +117,10 @@ _MAX_PLANS = 32 # kept for later, of different choices of inputs
 
 class _Plans(_Constants):
     "Orders of computation"
-    def plan(self, given): # the order of computation when these areas are given
+    def plan(self,
+        given:tuple # areas
+    )->Plan:
+        "The order of computation when these areas are given"
         given = (*self.areas.values(), *given)
         if given not in self.plans:
             if len(self.plans) == _MAX_PLANS: self.plans.pop(next(iter(self.plans)))
@@ -389,6 +392,7 @@ def _results(sheets): # value by (sheet, row, column) of all cells with formulas
         out.update((at, _python(*p, x.texts)) for at, p in zip(places, pairs))
     return out
 
+# %% ../../nbs/sheets/12_module.ipynb #448f9e31
 class _Saving(_Ways):
     "Write back what was learned"
     def save(self,
@@ -422,6 +426,7 @@ def _check_options(dtype, rand, unknown):
         raise SheetError(f"dtype={dtype!r} cannot hold a workbook; use "
                          "torch.float32 or torch.float64")
 
+# %% ../../nbs/sheets/12_module.ipynb #a169670e
 class _Opened(Fitting, _Saving):
     "A workbook that is ready to be computed"
     def __init__(self,

@@ -367,6 +367,7 @@ def _schedule(graph, circles=None): # list of (group, numbers of its formulas), 
                                         "before")
     return steps
 
+# %% ../../nbs/sheets/10c_order.ipynb #b77bd3d3
 # names the cells of a circle: go back from node to node until one is met again
 def _circle(graph, stuck):
     back, seen = _Links(graph.target, graph.source, graph.nodes), {}

@@ -8,7 +8,8 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/package.html.md"""
 __all__ = []
 
 # %% ../../nbs/sheets/02_package.ipynb #658c6059
-import errno, io, os, posixpath, re, shutil, stat, struct, tempfile, time, zipfile, zlib
+import errno, glob, io, itertools, os, posixpath, re, socket, stat, struct, time
+import zipfile, zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -243,85 +244,91 @@ class Package(_Archive):
         return out.getvalue()
 
 # %% ../../nbs/sheets/02_package.ipynb #58295ead
-# how our unfinished files are called; seconds after which one is a leftover
-_PREFIX, _OLD = '.ddl8-', 3600
+_numbers, _host = itertools.count(), re.sub(r'\W', '', socket.gethostname())[:30]
 
-def _writable(path): # raise before any work when the target cannot be written
+def check_target(path): # can a file be written there? An `OSError` says what to do
     path = Path(path)
-    folder = path.parent
-    try:
-        need(folder.is_dir(), f"{path}: there is no folder {folder}")
-        need(not path.is_dir(), f"{path}: is a folder; give the name of a file")
-        need(not path.exists() or path.is_file(), f"{path}: is no ordinary file")
-        locked = path.exists() and not (path.stat().st_mode & 0o222
-                                        and os.access(path, os.W_OK))
-        home = path.resolve().parent
-        need(home.is_dir(),
-             f"{path}: is a link into a folder that does not exist, {home}")
-    except (OSError, ValueError, RuntimeError) as e:
-        if isinstance(e, SheetError): raise
-        raise SheetError(f"{path}: cannot be written "
-                         f"({getattr(e, 'strerror', None) or e})") from None
-    need(not locked, f"{path}: is read-only; choose another name or allow writing")
-    need(os.access(home, os.W_OK), f"{path}: the folder {home} is read-only")
-
-def _sweep(folder): # leftovers of saves that were killed
-    for p in folder.glob(_PREFIX + '*'):
-        try:
-            if time.time() - p.lstat().st_mtime < _OLD: continue
-            shutil.rmtree(p) if p.is_dir() and not p.is_symlink() else p.unlink()
-        except OSError: pass # another program was faster, or it is not ours
-
-def _sync(folder): # make the rename last; Windows has no such thing
-    if os.name == 'nt': return
-    handle = os.open(folder, os.O_RDONLY)
-    try: os.fsync(handle)
-    except OSError: pass # some network disks cannot
-    finally: os.close(handle)
+    try: target, there = path.resolve(), path.exists()
+    except (ValueError, RuntimeError) as e:
+        raise OSError(f"{path}: cannot be written ({e})") from None
+    folder = target.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {folder}: make it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
+    if there and not path.is_file():
+        raise OSError(f"{path}: is no ordinary file; choose another name")
+    if there and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK)):
+        raise PermissionError(f"{path}: is read-only; choose another name, or allow "
+                              "writing")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{path}: the folder {folder} is read-only")
 
 # %% ../../nbs/sheets/02_package.ipynb #5ea51ca1
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 
-def _umask(): # what a new file may not allow
-    # the way to ask without changing it for other threads
-    probe = Path('/proc/self/status')
-    try: return int(re.search(r'^Umask:\s*(\d+)', probe.read_text(), re.M)[1], 8)
-    except (OSError, TypeError): return 0o022
+def _in_words(path, e): # an `OSError` that says what to do
+    why = ('the disk is full: make room, or write elsewhere' if e.errno in _FULL
+           else f'{e.strerror or e}; is it open in another program?')
+    return OSError(e.errno, f"{path}: cannot be written ({why}); nothing was replaced")
+
+def _sync(folder): # make the rename last
+    try: handle = os.open(folder, os.O_RDONLY)
+    except OSError: return # Windows has no such thing
+    try: os.fsync(handle)
+    except OSError: pass # some network disks cannot
+    finally: os.close(handle)
+
+# %% ../../nbs/sheets/02_package.ipynb #906392ba
+def _alive(pid): # does this process run?
+    try: os.kill(pid, 0)
+    except ProcessLookupError: return False
+    except OSError: pass # it is somebody else's
+    return True
+
+def _sweep(target, age=86_400): # leftovers of saves that were killed; age in seconds
+    for part in target.parent.glob(f'.{glob.escape(target.name[:40])}.*.part'):
+        owner = re.search(rf'\.{_host}-(\d+)-\d+\.part$', part.name)
+        dead = owner and not _alive(int(owner[1]))
+        try:
+            if dead or time.time() - part.stat().st_mtime > age: part.unlink()
+        except OSError: pass # another program was faster
+
+# %% ../../nbs/sheets/02_package.ipynb #dde97350
+def write_whole(
+    path:str|Path, # file to write; replaced only when the new one is on the disk
+    write          # function of an open binary file
+)->Path: # the file
+    "Write a file that is whole or not there; an `OSError` says what to do, and leaves the old file"
+    path = Path(path)
+    check_target(path)
+    target = path.resolve() # where a link leads
+    _sweep(target)
+    name = f'.{target.name[:40]}.{_host}-{os.getpid()}-{next(_numbers)}.part'
+    part = target.with_name(name)
+    try:
+        with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), 'w+b') as f:
+            if target.exists(): os.chmod(part, stat.S_IMODE(target.stat().st_mode))
+            write(f)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(part, target)
+        _sync(target.parent)
+    except OSError as e: raise _in_words(path, e) from None
+    finally: part.unlink(missing_ok=True)
+    return path
 
 # %% ../../nbs/sheets/02_package.ipynb #b20b9a3c
 @contextmanager
-# gives a function that takes the bytes; the old file stays until they are complete on
-# the disk
-def replacing(path):
+def replacing(path): # gives a function that takes the bytes
     path = Path(path)
-    _writable(path)
-    target, name = path.resolve(), None
     try:
-        _sweep(target.parent)
-        handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=target.parent)
-        with os.fdopen(handle, 'wb') as f:
-            def put(data):
-                f.write(data)
-                f.flush()
-                os.fsync(f.fileno())
-                mode = (stat.S_IMODE(target.stat().st_mode)
-                        if target.exists() else 0o666 & ~_umask())
-                f.close()
-                os.chmod(name, mode)
-                os.replace(name, target)
-                _sync(target.parent)
-            yield put
+        check_target(path)
+        yield lambda data: write_whole(path, lambda f: f.write(data))
     except OSError as e:
-        why = ('the disk is full' if e.errno in _FULL
-               else f'{e.strerror or e}; is it open in another program?')
-        raise SheetError(
-            f"{path}: cannot be written ({why}); nothing was replaced") from None
-    finally:
-        if name and os.path.exists(name): os.unlink(name)
-
-def replace_file(path, data): # write bytes under a name
-    with replacing(path) as put: put(data)
-    return Path(path)
+        said = e.strerror or str(e)
+        if not said.startswith(f'{path}: '): said = _in_words(path, e).strerror
+        raise SheetError(said) from None
 
 # %% ../../nbs/sheets/02_package.ipynb #523880ee
 def stamp(path): # changes when a file does

@@ -44,6 +44,7 @@ class _Layout:
         self.slot[ids[mine]] = (self.end + np.arange(len(ids)))[mine]
         self.end += len(ids)
 
+# %% ../../nbs/sheets/11_plan.ipynb #ce87a199
 class _Step:
     "Formulas that are computed at once, and how they read what they see"
     def __init__(self, group, plan):
@@ -470,6 +471,7 @@ def _pairs(step, node, array):
     made = 0 if product_of_windows(node, array) else places * sum(p[1] for p in parts)
     return places, cells, max(made, *(p[2] for p in parts))
 
+# %% ../../nbs/sheets/11_plan.ipynb #5f33d110
 def _within_limits(step, run): # computed in parts where it is much, and watched
     g, n = step.group, len(step.group.rows)
     if step.pairs is None:

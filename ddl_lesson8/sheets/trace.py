@@ -146,6 +146,7 @@ def _out_of_place(node):
 _MAKES_NEW = {'conv1d', 'conv2d', 'linear', 'batch_norm',
               'layer_norm', 'group_norm', 'relu', 'silu', 'add', 'mul', 'max_pool2d'}
 
+# %% ../../nbs/sheets/21_trace.ipynb #145ca99c
 def _in_place(node):
     return op_name(node).endswith('_') and not op_name(node).endswith('__')
 

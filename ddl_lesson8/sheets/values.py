@@ -38,6 +38,7 @@ def _sort_key(text):
                     if not unicodedata.combining(c))
     return plain.translate(_ALPHABET), folded.translate(_LATE)
 
+# %% ../../nbs/sheets/04_values.ipynb #47540873
 class Texts:
     "A table of texts, in which each has a number; the empty text is number 0"
     def __init__(self,
@@ -187,6 +188,7 @@ def _american(text): # 5-Jan-2024 and Jan 5, 2024 as 1/5/2024
     month = next((k for k, m in enumerate(_MONTHS, 1) if word in (m, m[:3])), None)
     return f'{month}/{day}/{year}' if month else text
 
+# %% ../../nbs/sheets/04_values.ipynb #fbdb176f
 def _parse_day(text): # the number of a day, or None; for Excel, 1900 is a leap year
     found = _DAY.fullmatch(_american(text))
     if not found: return None
@@ -382,6 +384,7 @@ def _snap(a, b): # numbers that are equal to 15 digits become equal
     return (a, torch.where(near & (_round15(a) == _round15(b)),
                            a, b)) if _any(near) else (a, b)
 
+# %% ../../nbs/sheets/04_values.ipynb #b37787c4
 # a last + or - whose terms cancel to 15 digits gives exactly 0, in the formula's own
 # result only
 def _last_sum(op, a, b):
@@ -396,6 +399,7 @@ def _last_sum(op, a, b):
     return Cells(torch.where(zero, out.num - out.num.detach(), out.num),
                  out.kind, out.ref, out.texts)
 
+# %% ../../nbs/sheets/04_values.ipynb #be50a9da
 _COMPARE = {'=': torch.eq, '<>': torch.ne, '<': torch.lt,
             '>': torch.gt, '<=': torch.le, '>=': torch.ge}
 

@@ -365,6 +365,7 @@ def _constraint(names, n): # (left, relation, right)
     if not relation or not left: raise ValueError(f'its constraint {n} is incomplete')
     return left, relation, right if relation in ('<=', '=', '>=') else None
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #691e2df3
 # `SolverSettings` from the names of a sheet, without their 'solver_'
 def _solver(names):
     goal = _GOALS.get(int(_setting(names, 'typ', '2')))
@@ -409,6 +410,7 @@ def _needs(formula, outer):
     plain = re.sub(r'"(?:[^"]|"")*"', '', formula).upper()
     return next((outer[w[0]] for w in _WORD.finditer(plain) if w[0] in outer), None)
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #debf2018
 # the other workbook that a formula needs, by (sheet, row, column)
 def _find_outside(file, targets):
     outer = {name: _needs(text, {}) for (_, name), text in file.names.items()
@@ -441,6 +443,7 @@ def _dynamic(package, parts):
                 and 0 < int(t) <= len(types) and types[int(t) - 1] == 'XLDAPR')
     return {str(n) for n, ts in enumerate(kinds, 1) if any(map(is_array, ts))}
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #a92aa709
 def _read_table(package, part, sheet): # a `Table`
     t = package.tree(part)
     try:

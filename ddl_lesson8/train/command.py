@@ -69,6 +69,7 @@ def _text(text):
     if not text.strip(): raise argparse.ArgumentTypeError("a name, not an empty text")
     return text
 
+# %% ../../nbs/train/08_command.ipynb #bd2b1cf0
 def _train_arguments():
     p = argparse.ArgumentParser('ddl8-train', description="Train a model of ratings, or of a table, and keep it in a folder; also under torchrun, see 'python -m ddl_lesson8.train'")
     p.add_argument('table', type=_text, help='CSV or Parquet file, or a folder of them')
@@ -148,6 +149,16 @@ def _table_learner(a, path, options):
     n = int(len(frame) * a.valid)
     return _chapter('tabular').tabular_learner(frame, a.target, splits=(np.sort(order[n:]), np.sort(order[:n]) if n else None), **options), len(frame)
 
+# %% ../../nbs/train/08_command.ipynb #f28297a3
+def _sorry(command, e, status)->int:
+    print(f"{command}: {e.args[0] if isinstance(e, KeyError) and e.args else e}", file=sys.stderr)
+    return status
+
+def _peak_mb()->int|None: # of this process
+    try: import resource
+    except ImportError: return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform != 'darwin' else 2**20)
+
 # %% ../../nbs/train/08_command.ipynb #0930ac26
 def train_main(
     argv:list|None=None # arguments; those of the command line when None
@@ -174,15 +185,6 @@ def train_main(
     say(f"the model is in {out}: validation loss {report['valid_loss']}, {report['seconds']} s, {report['peak_mb']} MB")
     if a.json and first: print(json.dumps(report))
     return 0
-
-def _sorry(command, e, status)->int:
-    print(f"{command}: {e.args[0] if isinstance(e, KeyError) and e.args else e}", file=sys.stderr)
-    return status
-
-def _peak_mb()->int|None: # of this process
-    try: import resource
-    except ImportError: return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform != 'darwin' else 2**20)
 
 # %% ../../nbs/train/08_command.ipynb #aa7643f4
 def best_items(
