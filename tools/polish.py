@@ -2,6 +2,7 @@
 
 Each step takes a page as a BeautifulSoup tree and changes it in place; `polish` runs them all over a folder."""
 import ast, base64, hashlib, io, json, re, shutil
+from html import escape
 from pathlib import Path
 from bs4 import BeautifulSoup
 
@@ -198,6 +199,7 @@ def figures_as_files(soup, name:str, site:Path):
         img['src'] = depth(name) + path.as_posix()
         if not img.get('width'): img['width'], img['height'] = picture.width // 2, picture.height // 2  # two of its points to a pixel: one size of type everywhere
         if broad: img['class'] = [*img.get('class', []), 'broad']  # scrolls on a phone, where it would be too small
+    for img in soup.select('main figure img[src^="images/"]'): img['class'] = [*img.get('class', []), 'broad']  # drawn for the whole column
     for img in soup.select('main img'): img['loading'] = 'lazy'
 
 
@@ -241,6 +243,8 @@ def tidy_tables(soup):
     for text in soup.select_one('main').find_all(string=re.compile(r'\d (±|to) [-\d]')):
         if text.find_parent('td'): text.replace_with(re.sub(r'(?<=\d) (±|to) (?=[-\d])', '\xa0\\1\xa0', text))
     for style in soup.select('main style[scoped]'): style.extract()  # pandas' own, one for each table
+    for text in soup.select_one('main').find_all(string=re.compile(r'(?=\w*_)\w{30}')):  # a long name may break behind its underscores
+        if text.find_parent('td'): text.replace_with(BeautifulSoup(escape(text).replace('_', '_<wbr/>'), 'html.parser'))
     for table in soup.select('main table.dataframe'):
         rows = table.select('thead > tr')
         if len(rows) == 2:

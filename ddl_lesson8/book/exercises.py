@@ -28,7 +28,8 @@ class Outcome:
         return f'{self.name}: {self.state}' + (f' - {self.hint}' if self.hint else '')
     def _repr_html_(self)->str:
         sign = {'open': '○', 'not yet': '✗', 'solved': '✓'}[self.state]
-        hint = f' &ndash; {escape(self.hint)}' if self.hint else ''
+        hint = re.sub('`([^`]+)`', r'<code>\1</code>', escape(self.hint))
+        hint = f' &ndash; {hint}' if hint else ''
         return f'<p>{sign} <code>{escape(self.name)}</code>: {self.state}{hint}</p>'
 
 # %% ../../nbs/book/02_exercises.ipynb #43e1e72a
