@@ -32,7 +32,7 @@ def test_the_last_line_is_json(table, tmp_path, capsys):
 def test_a_table_with_a_target(tmp_path):
     pytest.importorskip('pandas')
     (tmp_path/'t.csv').write_text('c,x,y\n' + ''.join(f'{"ab"[k % 2]},{k},{k % 2 + k / 99}\n' for k in range(99)))
-    assert train_main([str(tmp_path/'t.csv'), '--out', str(tmp_path/'m'), '--model', 'table', '--target', 'y', '--epochs', '1']) == 0
+    assert train_main([str(tmp_path/'t.csv'), '--out', str(tmp_path/'m'), '--target', 'y', '--epochs', '1']) == 0
     assert load_learner(tmp_path/'m'/'model.pt', device='cpu').predict(dict(c=['a'], x=[3.])).shape == (1, 1)
 
 def test_a_table_on_disk(tmp_path, capsys):
@@ -61,7 +61,7 @@ def test_a_checkpoint_goes_on(table, tmp_path):
 @pytest.mark.parametrize('args, words', [
     (['nowhere.csv'], 'nothing at'), (['{t}', '--split', 'time'], '--timestamp'), (['{t}', '--resume'], '--checkpoint'), (['{t}', '--model', 'table'], '--target'),
     (['{t}', '--user', 'item', '--item', 'item'], 'three columns'), (['{t}', '--timestamp', 'when', '--rating', 'when'], 'two roles'), (['{t}', '--model', 'network', '--scan'], '--model dot'),
-    (['{t}', '--target', 'rating'], '--target does not go'), (['{t}', '--shard', '2'], 'groups of 2'), (['{t}', '--checkpoint', '.'], 'name a file'), (['{t}', '--checkpoint', 'nowhere/c.pt'], 'name a file'),
+    (['{t}', '--model', 'dot', '--target', 'rating'], '--target does not go'), (['{t}', '--shard', '2'], 'groups of 2'), (['{t}', '--checkpoint', '.'], 'name a file'), (['{t}', '--checkpoint', 'nowhere/c.pt'], 'name a file'),
     *[(['{t}', '--model', 'table', '--target', 'y', f'--{n}', v], f'--{n} does not go') for n, v in dict(user='a', item='a', rating='a', timestamp='a', factors='3', split='time', duplicates='last').items()],
     (['{t}', '--model', 'table', '--target', 'y', '--scan', '--timestamp', 'when'], 'goes with --split time'), (['{t}', '--model', 'table', '--target', 'y', '--scan', '--split', 'time'], 'needs --timestamp')])
 def test_orders_that_make_no_sense_end_with_2_before_anything_is_read(args, words, table, tmp_path, capsys):

@@ -20,6 +20,7 @@ from .disk import DiskData
 from .learner import load_learner
 from .memory import DiskMemory
 from .rating_learner import range_for
+from .team import cut_tables
 
 # %% ../../nbs/train/08_command.ipynb #7ec5e2e8
 _SMALL_FILE = 200_000_000 # bytes; larger files are scanned
@@ -44,7 +45,7 @@ def scanned_learner(
     config = dict(kind='dot', n_factors=int(n_factors), p=None, order=None, negatives=None, emb_szs=None, layers=[],
                   y_range=(memory.low - step / 2, memory.high + step / 2) if y_range is None else range_for(y_range, torch.tensor([memory.low, memory.high])))
     users, items = Vocab(list(map(str, scanned.users))), Vocab(list(map(str, scanned.items)))
-    with collab.seeded(seed): model = collab.collab_model(users, items, config)
+    with collab.seeded(seed), cut_tables(kwargs.get('shard'), kwargs.get('device')): model = collab.collab_model(users, items, config)
     none = collab.TableEncoder.again({})
     learn = collab.CollabLearner(None, None, model, (none, none), config, memory, lr=lr, wd=wd, seed=seed, **kwargs)
     learn.data = DiskData(scanned, batch_size)
@@ -74,8 +75,8 @@ def _train_arguments():
     p = argparse.ArgumentParser('ddl8-train', description="Train a model of ratings, or of a table, and keep it in a folder; also under torchrun, see 'python -m ddl_lesson8.train'")
     p.add_argument('table', type=_text, help='CSV or Parquet file, or a folder of them')
     p.add_argument('--out', type=_text, required=True, help='folder of the model; made when it is not there')
-    p.add_argument('--model', choices=['dot', 'network', 'table'], default='dot', help='dot product, network over embeddings, or a table with a target')
-    p.add_argument('--target', type=_text, help='column to predict, for --model table')
+    p.add_argument('--model', choices=['dot', 'network', 'table'], help='dot product, network over embeddings, or a table with a target; dot, or table with --target')
+    p.add_argument('--target', type=_text, help='column of a table to predict')
     for name in ('user', 'item', 'rating', 'timestamp'): p.add_argument(f'--{name}', type=_text, help=f'column of {name}s')
     p.add_argument('--factors', type=_whole, default=50)
     p.add_argument('--epochs', type=_whole, default=5)
@@ -95,7 +96,8 @@ def _train_arguments():
 # %% ../../nbs/train/08_command.ipynb #c3728510
 _COLUMNS = 'user', 'item', 'rating', 'timestamp'
 
-def _check_order(a): # arguments that do not go together
+def _check_order(a): # what does not go together is refused, what follows is filled in
+    a.model = a.model or ('table' if a.target else 'dot')
     other = ('user', 'item', 'rating', 'factors', 'duplicates', *([] if a.scan else ['split', 'timestamp'])) if a.model == 'table' else ('target',)
     for name in other:
         if getattr(a, name) != _train_arguments().get_default(name): raise ValueError(f"--{name} does not go with --model {a.model}" + " without --scan" * (name in ('split', 'timestamp')))
@@ -174,7 +176,7 @@ def train_main(
         out = Path(a.out)
         if first: out.mkdir(parents=True, exist_ok=True)
         learn, rows = _learner_for(a, dict(seed=a.seed, shard=a.shard, progress=None if sys.stderr.isatty() else False))
-        say(f'{rows:,} rows, {sum(p.numel() for p in learn.model.parameters()):,} parameters, {a.epochs} epochs')
+        say(f'{rows:,} rows, {sum(p.numel() for p in learn.model.parameters()):,} parameters, {a.epochs} epoch{"s" * (a.epochs > 1)}')
         learn.calls['after_epoch'] = [lambda l: say('  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in l.recorder.epochs[-1].items()))]
         learn.fit_one_cycle(a.epochs, checkpoint=a.checkpoint, go_on=a.resume)
         learn.save(out/'model.pt')
