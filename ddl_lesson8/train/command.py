@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from ..data.files import write_values, write_whole
 from ..data.read_ratings import ratings_from_table
-from ..data.scan import scan_ratings
+from ..data.scan import _refuse_twice, scan_ratings
 from ..data.scan_table import scan_table
 from .disk import DiskData
 from .learner import load_learner
@@ -142,10 +142,18 @@ def _scanned_table_learner(a, path, options):
     scanned = _scan_once(scan_table, path, dict(target=a.target, folder=Path(a.out)/'columns', valid=a.valid, split=a.split, timestamp=a.timestamp, seed=a.seed))
     return _chapter('tabular').tabular_learner(scanned, **options), len(scanned)
 
+def _frame_of(path): # of pandas
+    pd, ending = importlib.import_module('ddl_lesson8.data.tables').import_extra('pandas'), path.suffix.lower()
+    sep = '\t' if ending == '.tsv' else ','
+    if ending in ('.tsv', '.csv'): _refuse_twice([path], sep)
+    try:
+        if ending in ('.parquet', '.pq'): return pd.read_parquet(path)
+        if ending in ('.arrow', '.feather', '.ipc'): return pd.read_feather(path)
+        return pd.read_csv(path, sep=sep)
+    except (OSError, ValueError) as e: raise ValueError(f"{path.name} cannot be read as a table: {e}") from None
+
 def _table_learner(a, path, options):
-    frames, tables = (importlib.import_module(f'ddl_lesson8.data.{m}') for m in ('frames', 'tables'))
-    pd = tables.import_extra('pandas')
-    frame = pd.read_parquet(path) if path.suffix == '.parquet' else pd.read_csv(path)
+    frame = _frame_of(path)
     if a.target not in frame.columns: raise ValueError(f"no column {a.target!r} in {path.name}; it has {list(frame.columns)}")
     order = np.random.default_rng(a.seed).permutation(len(frame))
     n = int(len(frame) * a.valid)
@@ -222,7 +230,7 @@ def _recommend_arguments():
     return p
 
 def _users_in(path)->list: # names, one a line
-    try: names = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    try: names = [line.strip() for line in path.read_text(encoding='utf-8-sig').split('\n') if line.strip()] # other ends of lines may stand in a name
     except UnicodeDecodeError: raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8") from None
     if not names: raise ValueError(f"{path} names no user; one stands in each line")
     return names
