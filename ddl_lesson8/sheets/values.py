@@ -214,6 +214,7 @@ def _without(text): # (year, month, day) of a text with two of them
     if 1 <= int(last) <= monthrange(year, month)[1]: return year, month, int(last)
     return (_full_year(last), month, 1) if found[3] else None
 
+# %% ../../nbs/sheets/04_values.ipynb #a7d1c00b
 def _year_month_day(text): # or None
     found = _DAY.fullmatch(text)
     if found: year, month, day = found.group(1, 2, 3) if found[1] else found.group(6, 4, 5)

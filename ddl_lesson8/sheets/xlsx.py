@@ -365,6 +365,7 @@ def _constraint(names, n): # (left, relation, right)
     if not relation or not left: raise ValueError(f'its constraint {n} is incomplete')
     return left, relation, right if relation in ('<=', '=', '>=') else None
 
+# %% ../../nbs/sheets/02b_xlsx.ipynb #c7d150d0
 def _relaxed(constraints): # 'Ignore integer constraints' is ticked: only limits are left
     for left, relation, right in constraints:
         if right is not None: yield left, relation, right
