@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help lesson test docs readme notebooks lab bench fuzz clean
+.PHONY: help lesson test docs readme notebooks lab bench fuzz nightly lowest mutants clean
 help:
 	@echo "make lesson     run the notebooks, write lesson8.xlsx, cross-check it, build the site"
 	@echo "make test       run every check and test"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench      measure speed against other libraries, as ratios"
 	@echo "make fuzz       break workbooks at random and watch, for as long as you like: make fuzz HOURS=8"
 	@echo "make nightly    run what the tests leave out: the oracle, LibreOffice, the long searches, where they are installed"
+	@echo "make lowest     run the tests with the lowest versions that settings.ini allows (TORCH=torch==2.13.0 TESTS=tests/test_serve.py: only those)"
 	@echo "make mutants    change the library in a fixed list of places and see whether the tests notice (hours)"
 	@echo "make clean      remove what the other commands made"
 
@@ -50,8 +51,16 @@ fuzz: $(VENV)/.ready
 nightly: $(VENV)/.ready
 	@python tools/nightly.py
 
+LOW := .lowest/bin
+TORCH ?= torch
+TESTS ?= tests
+lowest:
+	@$(PYTHON) -m venv .lowest && $(LOW)/pip install -q uv
+	@$(LOW)/uv pip install -q -p $(LOW)/python --resolution lowest-direct -e '.[dev]' '$(TORCH)'
+	@PATH=$(CURDIR)/$(LOW):$$PATH python -m pytest -q -n 2 $(TESTS)
+
 mutants: $(VENV)/.ready
 	@nice python tools/mutants.py
 
 clean:
-	rm -rf $(VENV) _docs _proc _lesson build *.egg-info lesson8.xlsx .pytest_cache .hypothesis
+	rm -rf $(VENV) .lowest _docs _proc _lesson build *.egg-info lesson8.xlsx .pytest_cache .hypothesis

@@ -22,6 +22,7 @@ from .train.learner import Learner, seeded
 from .train.memory import memory_again
 from .train.rating_learner import RatingLearner, check_about, range_for, row_numbers, split_ratings
 from .train.tabular_model import TabularModel, no_script, tabular_layers
+from .train.team import cut_tables
 
 # %% ../nbs/03_collab.ipynb #8e140eaf
 class DotProduct(nn.Module):
@@ -218,12 +219,7 @@ class CombinedModel(_Network):
         known = self.u_embed(user), self.i_embed(item), self.user_meta[user], self.item_meta[item]
         return self.dot.score(user, item) + self.extra(*known)
 
-    def forward(self,
-        user:torch.Tensor, # row numbers of users, (batch,)
-        item:torch.Tensor  # row numbers of items, (batch,)
-    )->torch.Tensor: # predicted ratings, (batch,)
-        "Predict a rating for each pair"
-        return in_range(self.score(user, item), self.y_range)
+    forward = EmbeddingDotBias.forward # the score, in the range
 
 # %% ../nbs/03_collab.ipynb #36c28bca
 def collab_model(
@@ -274,7 +270,11 @@ class CollabLearner(RatingLearner):
 _USUAL = dict(dot=(1024, .008, .4), network=(1024, .008, 1.5), combined=(1024, .008, .8),
               bpr=(1024, .01, .5), softmax=(8192, .03, .2)) # batch size, learning rate, weight decay
 
-def whole_number(n, name): # refuse what is none, or less than 1
+def whole_number(
+    n,       # to be checked
+    name:str # of the argument, for the message
+): # nothing
+    "Raise `ValueError` for what is no whole number, or less than 1"
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 1: raise ValueError(f"{name}={n!r}: a whole number, 1 at least")
 
 # %% ../nbs/03_collab.ipynb #dbf50f92
@@ -343,7 +343,7 @@ def collab_learner(
                   emb_szs=emb_szs and [tuple(map(int, s)) for s in emb_szs],
                   layers=[int(n) for n in ([n_factors] if layers is None else layers)],
                   y_range=None if order else range_for(y_range, train.rating))
-    with seeded(seed): model = collab_model(users, items, config, _facts(train, encoders) if metadata else ())
+    with seeded(seed), cut_tables(kwargs.get('shard'), kwargs.get('device')): model = collab_model(users, items, config, _facts(train, encoders) if metadata else ())
     size, rate, decay = (u if given is None else given for given, u in zip((batch_size, lr, wd), _USUAL[order or kind]))
     return CollabLearner(train, held, model, encoders, config, batch_size=size, loss_func=loss_func,
                          lr=rate, wd=decay, seed=seed, **kwargs)

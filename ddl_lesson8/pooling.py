@@ -134,6 +134,7 @@ class MaxPool2d(nn.Module):
         "Window and step"
         return f'{self.kernel_size}, {self.stride}'
 
+# %% ../nbs/07b_channels.ipynb #2ec3af10
 class AvgPool2d(nn.Module):
     "Average pooling as a layer"
     def __init__(self,

@@ -10,6 +10,7 @@ __all__ = ['solve_side', 'list_metrics', 'ALS', 'RankingReport', 'ranking_report
 # %% ../nbs/05b_ranking.ipynb #6d393295
 import math, warnings
 from dataclasses import dataclass
+from numbers import Real
 import torch
 from .collab import EmbeddingDotBias, whole_number
 from .embeddings import as_vocab
@@ -17,7 +18,7 @@ from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .sheets.address import html_table
 from .train.memory import Memory
-from .train.rating_learner import row_numbers
+from .train.rating_learner import row_numbers, rows_by_name
 
 # %% ../nbs/05b_ranking.ipynb #9dd6a97e
 def solve_side(
@@ -83,6 +84,7 @@ def _fold_in(als, names, kind): # `kind` is what the names are of
     if not als.user_factors.any(): raise ValueError("nothing is learned yet: call fit first")
     if not all(map(len, rows)): raise ValueError(f"no {kind} is named: from no choice nothing can be said")
     scores = solve_side(factors, rows, als.alpha, als.penalty) @ factors.T
+    if not scores.isfinite().all(): raise FloatingPointError("scores that are no numbers came out: try a smaller alpha, or a larger penalty")
     return scores if several else scores[0]
 
 class _Scoring:
@@ -118,7 +120,7 @@ class ALS(_Scoring):
         ratings = as_ratings(ratings)
         if not len(ratings): raise ValueError("there are no ratings to learn from")
         whole_number(n_factors, 'n_factors')
-        if not (0 <= alpha < math.inf and 0 < penalty < math.inf): raise ValueError(f"alpha={alpha}, penalty={penalty}: alpha from 0 up, penalty above 0")
+        if not (isinstance(alpha, Real) and isinstance(penalty, Real) and 0 <= alpha < math.inf and 0 < penalty < math.inf): raise ValueError(f"alpha={alpha}, penalty={penalty}: alpha from 0 up, penalty above 0")
         self.ratings, self.alpha, self.penalty = ratings, alpha, penalty
         self.users, self.items, self.memory = ratings.users, ratings.items, Memory.of(ratings, None)
         g = torch.Generator().manual_seed(seed)
@@ -139,6 +141,8 @@ class ALS(_Scoring):
         for _ in range(n_turns):
             u = _towards(u, i, self.rated, self.alpha, self.penalty)
             i = _towards(i, u, self.raters, self.alpha, self.penalty)
+        if not (u.isfinite().all() and i.isfinite().all()):
+            raise FloatingPointError(f"alpha={self.alpha:g} with penalty={self.penalty:g} gives numbers that float32 cannot hold: try a smaller alpha, or a larger penalty")
         self.user_factors, self.item_factors = u, i
         return self
 
@@ -169,8 +173,12 @@ def _all_scores(
     users:torch.Tensor # rows of users, (n,)
 )->torch.Tensor: # (n, items), on the CPU; ordered as the predictions are
     "Scores of all items for some users"
-    if hasattr(learner, 'scores'): return learner.scores(users).cpu()
-    model, n_items = learner.model, len(learner.items)
+    n_items = len(learner.items)
+    if hasattr(learner, 'scores'):
+        scores = torch.as_tensor(learner.scores(users)).cpu()
+        if scores.shape != (len(users), n_items): raise ValueError(f"scores of {len(users)} users have the shape {tuple(scores.shape)}, not {(len(users), n_items)}")
+        return scores
+    model = learner.model
     if isinstance(model, EmbeddingDotBias):
         with torch.no_grad(): return (model.weight(None, False)[users] @ model.weight().T + model.bias()).float()
     pairs = torch.cartesian_prod(users, torch.arange(n_items)).T
@@ -178,17 +186,17 @@ def _all_scores(
 
 # %% ../nbs/05b_ranking.ipynb #fcbec715
 def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the report
-    n_items, parts, listed = len(popular), [], torch.zeros(len(popular), dtype=torch.bool)
+    (chosen, names), parts, listed = chosen, [], torch.zeros(len(popular), dtype=torch.bool)
     rarity = -((popular / memory.user.sum()).clamp_min(1e-12)).log2()
     for users in people.split(chunk):
         scores = make(users).clone().float()
-        if scores.isnan().any(): raise ValueError("a score is NaN, so no list can be made: the weights are spoiled")
+        if (scores.isnan() | scores.isposinf()).any(): raise ValueError("a score is NaN or infinite, so no list can be made: the weights are spoiled")
         scores[:, ~memory.item] = -torch.inf
         for at, u in enumerate(users.tolist()): scores[at, memory.seen(u, in_training=True)] = -torch.inf
         best = scores.topk(k)
         real = best.values.isfinite()
-        pairs = users[:, None] * n_items + best.indices
-        begin = torch.searchsorted(chosen, torch.stack([users, users + 1]) * n_items)
+        pairs = users[:, None] * names + best.indices
+        begin = torch.searchsorted(chosen, torch.stack([users, users + 1]) * names)
         found = list_metrics(torch.isin(pairs, chosen) & real, begin[1] - begin[0])
         listed[best.indices[real]] = True
         parts.append(found | {'novelty': (rarity[best.indices] * real).sum(1).double() / real.sum(1).clamp_min(1)})
@@ -196,27 +204,36 @@ def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the re
     return {**{n: v for n, v in means.items() if n != 'novelty'}, 'coverage': listed.float().mean().item(), 'novelty': means['novelty']}
 
 # %% ../nbs/05b_ranking.ipynb #f9f7d204
+def _refuse_trained(chosen, names, memory): # pairs that no list of unseen items can hold; a few, such as films under two ids, count as missed
+    user = torch.arange(len(memory.user)).repeat_interleave(memory.starts.diff())
+    again = int(torch.isin((user * names + memory.items)[memory.trained], chosen).sum())
+    if again > len(chosen) / 100:
+        raise ValueError(f"{again:,} of the {len(chosen):,} pairs held out were trained on: lists are of unseen items, so "
+                         "leave them out, or split the ratings before training")
+
 def ranking_report(
     learner,           # a `CollabLearner`, an `ALS`, or anything with `memory` and `scores`
-    held_out:Ratings,  # what people chose afterwards
+    held_out,          # what people chose afterwards: `Ratings`, or any table of them
     k:int=10,          # length of the lists
     chunk:int=1024,    # people at a time
     seed:int=0         # of the random lists
 )->RankingReport:
     "Lists of unseen items against what people chose: the model, popularity and chance"
-    memory = learner.memory
-    if not isinstance(held_out, Ratings): raise TypeError(f"held_out is `Ratings`, from the same split as the training ratings, not {type(held_out).__name__}")
+    memory, held_out = learner.memory, as_ratings(held_out)
     whole_number(k, 'k')
-    if list(held_out.items) != list(learner.items) or list(held_out.users) != list(learner.users):
-        raise ValueError("held_out lists other users or items than the learner: split one `Ratings` with its method `split`")
+    whole_number(chunk, 'chunk')
     if not len(held_out): raise ValueError("nothing is held out, so no list can be judged")
     if k > len(learner.items): raise ValueError(f"lists of k={k} of {len(learner.items)} items: choose 1 to {len(learner.items)}")
-    people = held_out.user.unique()
+    user, item, _ = rows_by_name(held_out, learner.users, learner.items)
+    people = user[user >= 0].unique()
     warm, g = people[memory.user[people]], torch.Generator().manual_seed(seed)
     if not len(warm): raise ValueError("nobody with something held out has a training rating")
     popular = memory.items[memory.trained].long().bincount(minlength=len(learner.items)).float()
     makers = {'model': lambda u: _all_scores(learner, u), 'popularity': lambda u: popular.expand(len(u), -1),
               'random': lambda u: torch.rand(len(u), len(popular), generator=g)}
-    chosen = (held_out.user * held_out.n_items + held_out.item).unique()
-    rows = {name: _judge(make, memory, warm, chosen, popular, k, chunk) for name, make in makers.items()}
-    return RankingReport(rows, k, len(warm), len(people) - len(warm))
+    n_items = len(popular)
+    names = n_items + held_out.n_items # an item that the learner does not know gets a number beyond its own: no list can hold it
+    chosen = (user * names + torch.where(item < 0, n_items + held_out.item, item))[user >= 0].unique()
+    _refuse_trained(chosen, names, memory)
+    rows = {name: _judge(make, memory, warm, (chosen, names), popular, k, chunk) for name, make in makers.items()}
+    return RankingReport(rows, k, len(warm), len(held_out.user.unique()) - len(warm))

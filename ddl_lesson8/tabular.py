@@ -22,6 +22,7 @@ from .data.scan_table import ScannedTable
 from .train.disk import DiskData, validate_pieces
 from .train.learner import Data, Learner, _read, load_learner, seeded
 from .train.tabular_model import SigmoidRange, TabularModel
+from .train.team import cut_tables
 
 # %% ../nbs/06_tabular.ipynb #b87acea0
 def tabular_forward(
@@ -106,11 +107,12 @@ class TabularLearner(_TabularFile):
         return out.softmax(1) if self.prep.y_kind == 'class' else out
 
     def validate(self,
-        rows:tuple|None=None # inputs and target; the validation set when None
+        rows=None # a raw table with the target, or prepared tensors, the target last; the validation set when None
     )->dict: # 'loss' and each metric by name, as floats
         "Loss and metrics over rows the model was not trained on; rows on disk are read a piece at a time"
-        on_disk = rows is None and isinstance(self.data, DiskData) and self.data.valid
-        return validate_pieces(self) if on_disk else super().validate(rows)
+        if rows is None and isinstance(self.data, DiskData) and self.data.valid: return validate_pieces(self)
+        prepared = rows is None or isinstance(rows, (tuple, list)) and all(isinstance(t, torch.Tensor) for t in rows)
+        return super().validate(rows if prepared else (*self.prep(rows), self.prep.target(rows)))
 
     def predict_row(self,
         row:dict # name of a column -> value
@@ -140,6 +142,7 @@ def _check_config(prep, config): # of a file: is the model one of this table?
     if sizes != (list(class_counts(prep).values()), len(prep.cont_names)) or (prep.y_kind == 'class' and config['out_sz'] != len(prep.y_classes or ())):
         raise ValueError("the model is not one of this table")
 
+# %% ../nbs/06_tabular.ipynb #ba74a8e2
 def _by_distance(loss): # does it ask how far numbers are apart?
     names = 'mse_loss l1_loss smooth_l1_loss huber_loss'.split()
     return (loss is None or isinstance(loss, (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss))
@@ -173,11 +176,19 @@ def _column_prep(table, cat_names, cont_names, y_names, y_kind): # columns are c
     if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)
     return ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
 
+def _tell_unrepeated(prep, n_rows): # categories that say nothing of a new row
+    for name in prep.cat_names:
+        n = len(prep.classes[name]) - 1
+        if n_rows >= 100 and n > n_rows / 2:
+            warn_caller(f"the category '{name}' has {n:,} values in {n_rows:,} training rows, so a new row mostly brings a new "
+                        "one: of a date, `add_datepart` makes columns that repeat; leave out ids")
+
 def _from_memory(table, y_names, cat_names, cont_names, splits, y_kind, seed, batch_size): # the preparation, and the rows as it makes them
     if y_names is None: raise ValueError("say which column to predict: y_names='…'")
     table, y_names = as_frame(table), list(y_names) if isinstance(y_names, (list, tuple)) else [y_names]
     prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
     parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
+    _tell_unrepeated(prep, len(parts[0][-1]))
     return prep, Data(*parts, batch_size=batch_size)
 
 def _from_disk(scanned, y_names, batch_size, **settled): # the same of a table that was scanned
@@ -232,7 +243,7 @@ def tabular_learner(
     out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(prep.y_names)
     sizes = get_emb_sz(class_counts(prep), emb_szs)
     config = dict(emb_szs=sizes, n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers), **net)
-    with seeded(seed): model = TabularModel(**config, act_cls=act)
+    with seeded(seed), cut_tables(kwargs.get('shard'), kwargs.get('device')): model = TabularModel(**config, act_cls=act)
     loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
     return TabularLearner(data, model, loss_func, prep, config | _act_config(act), seed=seed, **kwargs)
 

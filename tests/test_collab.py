@@ -304,6 +304,18 @@ def test_a_split_without_cold_rows_has_one_loss(learn):
     everyone = learn.learned('user').all() and learn.learned('item')[learn.held_out.item].all()
     assert ('cold' in learn.validate()) == (not everyone)
 
+def test_a_table_is_validated_by_name(learn, ratings):
+    "A frame that lists other people than the learner: its names lead, whatever their place; unknown ones are cold"
+    few = ratings.select(torch.arange(8))
+    frame = [dict(user=few.users[u], item=few.items[i], rating=float(r)) for u, i, r in zip(*few.tensors())]
+    assert learn.validate(frame) == pytest.approx(learn.validate(few.tensors()))
+    pd = pytest.importorskip('pandas')
+    assert learn.validate(pd.DataFrame(frame)) == learn.validate(frame)
+    cold = learn.validate([*frame, dict(user='nobody knows', item=few.items[0], rating=1)])
+    assert cold['warm'] == pytest.approx(learn.validate(frame)['loss']) and cold['cold'] > 0
+    with pytest.raises(TypeError, match='no share between 0 and 1'): collab_learner(ratings, valid='time')
+
+
 def test_rows_that_are_all_cold_are_called_so():
     early, late = planted_ratings(seed=0, n_users=80).ratings.split('time')
     found = collab_learner((early, late), n_factors=4, device='cpu', progress=False)

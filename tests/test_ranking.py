@@ -119,10 +119,19 @@ def test_cold_people_are_left_out_and_counted():
     report = ranking_report(model, r.select(torch.tensor([1, 4])), k=2)
     assert (report.n_users, report.left_out) == (1, 1) and 'left out' in repr(report) and '<table>' in report._repr_html_()
 
+def test_unknown_items_are_missed_and_unknown_people_counted():
+    "Of x and two unknown items only x can be listed: recall 1/3 by hand, precision 1/2 in lists of 2"
+    train = Ratings(torch.tensor([0, 1, 1]), torch.tensor([1, 1, 0]), torch.ones(3), ['a', 'b'], ['x', 'y'])
+    held = dict(user=['a', 'a', 'a', 'z'], item=['x', 'new', 'newer', 'x'], rating=[1, 1, 1, 1])
+    report = ranking_report(ALS(train, n_factors=2).fit(2), held, k=2)
+    assert (report.n_users, report.left_out) == (1, 1)
+    assert report.rows['model']['recall'] == pytest.approx(1/3) and report.rows['model']['precision'] == .5
+
 def test_reports_that_are_refused(split, als):
     train, last = split
-    other = planted_ratings(seed=0, n_users=20).ratings
-    with pytest.raises(ValueError, match='other users or items'): ranking_report(als, other)
+    with pytest.raises(ValueError, match=f'{len(train):,} of the {len(train):,} pairs held out were trained on'): ranking_report(als, train)
+    with pytest.raises(TypeError, match='not a pair'): ranking_report(als, (train, last))
+    with pytest.raises(ValueError, match='nobody with something held out'): ranking_report(als, dict(user=['?'], item=[als.items[0]], rating=[5]))
     with pytest.raises(ValueError, match='choose 1 to'): ranking_report(als, last, k=10**6)
     with pytest.raises(ValueError, match='nothing is held out'): ranking_report(als, last.select(torch.zeros(0, dtype=torch.int64)))
     with pytest.raises(ValueError, match='no ratings'): ALS(last.select(torch.zeros(0, dtype=torch.int64)))
@@ -131,7 +140,9 @@ def test_large_reports_need_no_full_matrix():
     "20,000 people and 2,000 items in chunks: the scores alone would be 160 MB"
     n, m, g = 20_000, 2_000, torch.Generator().manual_seed(0)
     user = torch.arange(n).repeat(2)
-    r = Ratings(user, torch.randint(m, (2 * n,), generator=g), torch.ones(2 * n), list(map(str, range(n))), list(map(str, range(m))))
+    first = torch.randint(m, (n,), generator=g)
+    other = (first + torch.randint(1, m, (n,), generator=g)) % m # held out is what was not trained on
+    r = Ratings(user, torch.cat([first, other]), torch.ones(2 * n), list(map(str, range(n))), list(map(str, range(m))))
     train, held = r.select(torch.arange(n)), r.select(torch.arange(n, 2 * n))
     class Flat:
         users, items = r.users, r.items
@@ -145,3 +156,29 @@ def test_large_reports_need_no_full_matrix():
 @pytest.mark.parametrize('answer, hint', [(lambda r, s: float(r[0] in s), '1 / log2'), (lambda r, s: sum(1 / math.log2(k + 2) for k, x in enumerate(r) if x in s), 'best order'),
                                           (lambda r, s: sum(1 / math.log2(k + 2) for k, x in enumerate(r) if x in s) / sum(1 / math.log2(k + 2) for k in range(len(s))), 'one place')])
 def test_hints_about_ndcg(answer, hint): assert hint in check_exercise(answer, checks_collab.check_ndcg).hint
+
+
+# scores that are none
+
+class Other: # somebody's own model
+    def __init__(self, als, scores): self.memory, self.users, self.items, self.scores = als.memory, als.users, als.items, scores
+
+@pytest.mark.parametrize('scores, words', [
+    (lambda u: torch.full((len(u), 3), 1.), r'shape \(\d+, 3\), not'), (lambda u: torch.full((len(u), 100, 1), 1.), 'shape'), (lambda u: torch.full((len(u), 100), torch.inf), 'NaN or infinite'),
+    (lambda u: torch.full((len(u), 100), torch.nan), 'NaN or infinite')])
+def test_scores_of_another_model_that_make_no_list(split, als, scores, words): # infinite ones were left out of the lists without a word
+    n = len(als.items)
+    with pytest.raises(ValueError, match=words): ranking_report(Other(als, lambda u: scores(u).repeat(1, -(-n // 100))[:, :n] if scores(u).shape[1:] == (100,) else scores(u)), split[1], 3)
+
+def test_scores_of_numpy_count(split, als):
+    numpy = Other(als, lambda users: als.scores(users).numpy())
+    assert ranking_report(numpy, split[1], 3).rows == ranking_report(als, split[1], 3).rows
+
+def test_people_at_a_time(split, als):
+    with pytest.raises(ValueError, match='chunk=0'): ranking_report(als, split[1], 3, chunk=0)
+
+@pytest.mark.parametrize('settings', [dict(alpha=1e30), dict(penalty=1e-38, n_factors=4)])
+def test_settings_that_float32_cannot_follow(settings): # a newcomer's scores were NaN
+    table = dict(user=[u for u in 'abcdefghi' for _ in range(9)], item=list('rstuvwxyz') * 9, rating=[1.] * 81)
+    with pytest.raises(FloatingPointError, match='smaller alpha, or a larger penalty'): ALS(table, **settings).fit()
+    with pytest.raises(ValueError, match="alpha='3'|alpha=3,"): ALS(table, alpha='3')

@@ -47,6 +47,7 @@ def check_leaky(my_leaky):
             f'right for slope 0.1, wrong for slope {slope}'
     my_leaky(x.as_subclass(_NoWhere), 0.1)
 
+# %% ../../nbs/book/04_checks_activations.ipynb #c0753e14
 def check_good_slope(my_good_slope):
     "The slopes at which that is right"
     x = torch.linspace(-2, 2, 9)

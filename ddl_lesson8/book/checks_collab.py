@@ -49,6 +49,7 @@ def check_dot_bias(
     assert like(dot + both), \
         'right shape, other numbers: compute one pair by hand and compare'
 
+# %% ../../nbs/book/04_checks_collab.ipynb #d07dfdd9
 def check_count(
     f # called with (n_users, n_items, n_factors)
 ):

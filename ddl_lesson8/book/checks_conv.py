@@ -110,6 +110,7 @@ def _thin_line(k): # judge a kernel
     line = answers(0, 0, 1, 0, 0)
     assert abs(line[1] - 3) < 1e-9, f'on a thin line it answers {line[1]:g}, not 3'
 
+# %% ../../nbs/book/04_checks_conv.ipynb #14500ab3
 def check_thin_line(my_thin_line):
     "A kernel that finds lines one cell high"
     _thin_line(_kernel(my_thin_line()))
@@ -168,6 +169,7 @@ def check_n_weights(my_n_weights):
         assert got == want, \
             f'{case}: {got} is not it; how many numbers does one filter have?'
 
+# %% ../../nbs/book/04_checks_conv.ipynb #03cda12f
 def check_places(my_places):
     "Places of a window"
     for n, k, p, s in ((28, 3, 0, 1), (28, 3, 1, 1), (28, 3, 1, 2), (28, 5, 0, 3),
@@ -180,6 +182,7 @@ def check_places(my_places):
         assert isinstance(got, int), \
             f'the number of places is a whole number, not {got!r}'
 
+# %% ../../nbs/book/04_checks_conv.ipynb #4cf1fef3
 def check_padding(my_padding):
     "Padding that keeps the size"
     for k in (3, 1, 5, 7):

@@ -32,6 +32,7 @@ def check_course_dropout(my_course_dropout):
     assert my_course_dropout(torch.ones(1), torch.tensor([0.3]), 0.2) == 1, \
         'right for a rate of 0.5; what about 0.2?'
 
+# %% ../../nbs/book/04_checks_dropout.ipynb #b8eeae2e
 def check_gap(my_gap):
     "The random numbers that the two sheets treat differently"
     found = my_gap(0.5)
@@ -61,6 +62,7 @@ def check_one_rate(my_one_rate):
         close = abs(my_one_rate(p, q) - dropped) < 0.01
         assert close, f'rates {p} and {q}: {dropped:.1%} of 200,000 cells were dropped'
 
+# %% ../../nbs/book/04_checks_dropout.ipynb #509c40de
 def check_repair(my_repair):
     "Activations after unscaled dropout"
     g = torch.Generator().manual_seed(0)

@@ -81,6 +81,7 @@ def check_table_gradient(my_table_gradient):
     assert torch.equal(grad, torch.tensor([[1., 2], [3, 4], [5, 6]])), \
         'leave the given gradients as they are'
 
+# %% ../../nbs/book/04_checks_embeddings.ipynb #d9819896
 def check_sentence(my_sentence):
     "The mean of the rows of a sentence"
     table = torch.tensor([[1., 2, 6], [3, 4, 8], [5, 0, 1]])
@@ -116,6 +117,7 @@ def check_word_bias(my_word_bias):
         f'softmax makes {[round(v, 3) for v in got.tolist()]} of your biases; the '
         f'shares are {share.tolist()}')
 
+# %% ../../nbs/book/04_checks_embeddings.ipynb #2537fe8a
 def check_neighbours(my_neighbours):
     "The words whose factors point the same way"
     vocab, model = (Vocab(['king', 'queen', 'palace', 'prince', 'bread']),

@@ -170,21 +170,22 @@ def check_questions(my_questions):
 # %% ../../nbs/book/04_checks_interpret.ipynb #0912ceee
 def check_paired(my_paired):
     "Mean, spread and wins of paired differences"
-    first, second = [1., 2, 4], [2., 2.5, 3.5]
+    first, second = [1., 2, 4], [2., 2.5, 3]
     answer = my_paired(first, second)
     assert answer is not None and len(answer) == 3, \
         'return three numbers: mean, spread, wins'
     mean, spread, wins = map(float, answer)
-    assert abs(mean - 1 / 3) > 1e-6, \
+    assert abs(mean - 1 / 6) > 1e-6, \
         'the sign is turned: a negative mean says that the first is lower'
-    assert abs(mean + 1 / 3) < 1e-6, \
-        'the differences are -1, -0.5 and 0.5; their mean is -0.33'
-    assert abs(spread - .6236) > 1e-3, \
+    assert abs(mean + 1 / 6) < 1e-6, \
+        'the differences are -1, -0.5 and 1; their mean is -0.17'
+    assert abs(spread - .8498) > 1e-3, \
         'that divides by 3; a sample of 3 leaves 2 to judge the spread by'
-    assert abs(spread - .7638) < 1e-3, \
+    assert abs(spread - 1.0408) < 1e-3, \
         'the spread is that of the differences, not of the losses'
     assert wins == 2, 'the first is lower in two of the three'
 
+# %% ../../nbs/book/04_checks_interpret.ipynb #26f5a070
 def check_common(my_common):
     "Share of neighbours that two lists have in common"
     a, b = (torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]]),

@@ -35,6 +35,7 @@ def check_trained_numbers(my_trained_numbers):
     assert my_trained_numbers(nn.BatchNorm1d(2)) == 4, \
         'buffers are saved, but not trained'
 
+# %% ../../nbs/book/04_checks_parameters.ipynb #eaa34fdd
 def check_freeze(my_freeze):
     "A module that asks for no gradient"
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1)))
@@ -68,6 +69,7 @@ def check_changed(my_changed):
     assert list(my_changed(before, both)) == ['0.bias', '1.weight'], \
         'in the order of the state'
 
+# %% ../../nbs/book/04_checks_parameters.ipynb #bab9519f
 def check_names(my_names):
     "Names of all parameters, with dots"
     found = my_names(nn.Linear(2, 1))
@@ -104,6 +106,7 @@ def check_normal(my_normal):
         'for u = 0.5, v = 0 and a standard deviation of 2 the sheet has '
         f'{right[1]:.3f}; yours is {found[1]:.3f}')
 
+# %% ../../nbs/book/04_checks_parameters.ipynb #9394e7be
 def check_truncated_params(my_truncated_params):
     "A parameter drawn as fastai does"
     def gen(): return torch.Generator().manual_seed(0)

@@ -156,6 +156,7 @@ def check_map_likeness(my_map_likeness):
         f'for two maps that differ it is {right:.3f}, not {found:.3f}: distances, of '
         'pairs, correlated?')
 
+# %% ../../nbs/book/04_checks_tabular.ipynb #5fea39fb
 def check_sheet_same_state(file):
     "On the sheet 'tabular', give Hamburg both numbers of Bayern"
     names = {file.cell('tabular', r, 1).value: r for r in range(16, 40)}
@@ -183,6 +184,7 @@ def check_known_rows(my_known_rows):
         "'a' owns row 1 and 'b' row 2"
     assert torch.equal(found[2], table[0]), "'c' is no class: it gets row 0"
 
+# %% ../../nbs/book/04_checks_tabular.ipynb #f0b0a135
 def check_target_mean(my_target_mean):
     "Target encoding: the mean of the training targets of each category"
     train, y = ['a', 'a', 'b', 'b', 'b'], [1., 3, 4, 6, 8]

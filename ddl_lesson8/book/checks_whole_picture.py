@@ -69,6 +69,7 @@ def check_score_range(my_score_range):
     assert torch.allclose(my_score_range(x, 0., 5.5), 5.5 * x.sigmoid()), \
         'right for 1 to 5; what about 0 to 5.5?'
 
+# %% ../../nbs/book/04_checks_whole_picture.ipynb #a70fc0ed
 def check_best_constant(my_best_constant):
     "The mean squared error of the mean"
     y = torch.tensor([1., 2., 6.])

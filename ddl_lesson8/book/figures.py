@@ -13,6 +13,22 @@ import torch
 import matplotlib.pyplot as plt
 from .plots import COLORS
 
+# %% ../../nbs/book/03c_figures.ipynb #e8827c2d
+def _json_safe(
+    x,       # numbers, texts, lists and dicts
+    where='' # named in the message
+)->None:
+    "Nothing, if a browser can read it; `ValueError` or `TypeError` where it cannot"
+    if isinstance(x, dict):
+        for k, v in x.items(): _json_safe(v, f'{where}.{k}')
+    elif isinstance(x, list):
+        for k, v in enumerate(x): _json_safe(v, f'{where}[{k}]')
+    elif isinstance(x, float) and not math.isfinite(x):
+        raise ValueError(f"{where} is {x}: a figure needs numbers")
+    elif not isinstance(x, (str, int, float, bool, type(None))):
+        raise TypeError(f"{where} is a {type(x).__name__}: turn it into numbers, "
+                        "texts, lists and dicts")
+
 # %% ../../nbs/book/03c_figures.ipynb #fig06
 MIME = 'application/vnd.live-figure' # under which a notebook keeps the description
 
@@ -37,21 +53,6 @@ class LiveFigure:
                 MIME: json.dumps(dict(name=self.name, spec=self.spec),
                                  separators=(',', ':')),
                 'text/plain': f'a figure: {self.name}'}
-
-def _json_safe(
-    x,       # numbers, texts, lists and dicts
-    where='' # named in the message
-)->None:
-    "Nothing, if a browser can read it; `ValueError` or `TypeError` where it cannot"
-    if isinstance(x, dict):
-        for k, v in x.items(): _json_safe(v, f'{where}.{k}')
-    elif isinstance(x, list):
-        for k, v in enumerate(x): _json_safe(v, f'{where}[{k}]')
-    elif isinstance(x, float) and not math.isfinite(x):
-        raise ValueError(f"{where} is {x}: a figure needs numbers")
-    elif not isinstance(x, (str, int, float, bool, type(None))):
-        raise TypeError(f"{where} is a {type(x).__name__}: turn it into numbers, "
-                        "texts, lists and dicts")
 
 # %% ../../nbs/book/03c_figures.ipynb #fig09
 MARK = '#d55e00' # what is chosen
@@ -111,6 +112,7 @@ def _frame(x, y, width, height, shown='true'): # what is chosen
                 fill=dict(value='transparent'), opacity=_signal(f'{shown} ? 1 : 0'))
     return dict(type='rect', interactive=False, encode=dict(update=at | look))
 
+# %% ../../nbs/book/03c_figures.ipynb #caf4a92e
 def _text(data, text, x, y, size=11, **look): # one line for each datum
     at = (dict(x=_signal(x), y=_signal(y), text=_signal(text), fontSize=dict(
         value=size), baseline=dict(value='middle'), fill=_signal('ink')) | look)
@@ -134,6 +136,7 @@ def _nine(weights, cells, width, row, col): # the sum of nine products, as a for
                       f'+ {j}]'
                       for i in range(3) for j in range(3))
 
+# %% ../../nbs/book/03c_figures.ipynb #d71ad72c
 # what a hand can move, and what follows
 def _window_signals(image, kernels, weights, total):
     h, w = image.shape
@@ -149,6 +152,7 @@ def _window_signals(image, kernels, weights, total):
             _is('weights', 'kernels[kernel]'), _is('top', 'tops[kernel]'),
             _is('total', total('row', 'column'))]
 
+# %% ../../nbs/book/03c_figures.ipynb #1250f0c1
 def _window_panels(h, w, side): # image, the nine products, all answers
     middle = dict(align=dict(value='center'),
                   fill=_signal("abs(datum.v) > .6 * top ? '#000' : ink"))
@@ -209,6 +213,7 @@ def _behind(layers, last):
                         for end, far in (('low', low), ('high', high))]
     return signals
 
+# %% ../../nbs/book/03c_figures.ipynb #c717d516
 # layer, row and column to choose, and what follows
 def _receptive_signals(maps, layers):
     last, sizes = len(layers), [tuple(m.shape) for m in maps]
@@ -362,6 +367,7 @@ def _neighbour_data(names, points): # all things, the chosen one, and its neighb
             dict(name='others', source='things',
                  transform=[kept('datum.rank >= 0'), alike])]
 
+# %% ../../nbs/book/03c_figures.ipynb #0f41ae19
 def _neighbour_map(): # dots, lines from the chosen one, numbers and its name
     at = dict(x=dict(scale='x', field='x'), y=dict(scale='y', field='y'))
     look = dict(size=_signal('datum.i === chosen ? 160 : datum.rank >= 0 ? 90 : 28'),
@@ -381,6 +387,7 @@ def _neighbour_map(): # dots, lines from the chosen one, numbers and its name
             _text('others', 'datum.rank + 1', *place, fontWeight=bold),
             _text('one', 'datum.name', *place, 13, align=side, fontWeight=bold)]
 
+# %% ../../nbs/book/03c_figures.ipynb #2dceae7e
 def _neighbour_bars(): # names of the neighbours, with a bar as long as they are alike
     said = "(datum.rank + 1) + '  ' + datum.name + '  ' + format(datum.alike, '.2f')"
     bar = dict(x=dict(value=0), width=_signal('max(0, datum.alike) * 200'),
@@ -461,6 +468,7 @@ def _place_marks(): # lines to the ground and to neighbours, dots, names
             _text('places', 'datum.name', "scale('x', datum.nowx) + 9",
                   "scale('y', datum.nowy) - 8", fontWeight=weight)]
 
+# %% ../../nbs/book/03c_figures.ipynb #d2d16861
 def _place_scales(km, drawn): # both maps fit, with a little air around
     ends = torch.cat([km, drawn])
     low, high = ends.min(0)[0], ends.max(0)[0]

@@ -24,6 +24,7 @@ def _layers(x, w1, w2, conv, pool): # the two layers and the pool
     c2 = conv(F.pad(c1, (0, 1)), w2).relu()
     return c1, c2, pool(c2, 2, ceil_mode=True)
 
+# %% ../../nbs/book/05_sheet_conv.ipynb #3da244e7
 # ten outputs that read drawn digits, (10, 2, 12, 13), by ridge regression
 def _trained_dense(w1, w2):
     x, y = make_digits(1200, seed=5)
@@ -37,6 +38,7 @@ def _trained_dense(w1, w2):
     return torch.linalg.solve(square, features.T @ wanted).T.reshape(
         10, 2, 12, 13).round(decimals=3)
 
+# %% ../../nbs/book/05_sheet_conv.ipynb #d7cd1f66
 def _net(): # the sheet's tensors in float64: inputs, then own code, then PyTorch
     g = torch.Generator().manual_seed(8)
     x, w1 = draw_seven(dtype=torch.float64)[None], edge_kernels(torch.float64)

@@ -60,6 +60,7 @@ def _counts(sheet, mask, maps, product, scaled):
                           right_of=rate, fmt='0.00', scale=False)
     return n, survive, rate, means
 
+# %% ../../nbs/book/05_sheet_dropout.ipynb #44d64b41
 def _blocks(sheet, x, first, second):
     p, train, u, maps = _maps(sheet, x, first, second)
     labels = u.label, 'mask: 1 where the random number exceeds the rate', 'map x mask'

@@ -11,6 +11,7 @@ __all__ = ['DownloadError', 'download']
 import contextlib, errno, hashlib, http.client, os, re, shutil, socket, tempfile, threading, time, urllib.error, urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
+from ..sheets.package import _sweep
 
 # %% ../../nbs/data/00b_downloads.ipynb #78d06611
 def data_folder()->Path|None: # None when the variable is not set
@@ -66,12 +67,6 @@ def _part_of(path:Path, checksum:str|None):
         Path(part).unlink(missing_ok=True)
         if lock: lock.close()
 
-def _sweep(path:Path, age:float=86_400.): # seconds
-    "Remove the parts that killed downloads of `path` have left"
-    for part in path.parent.glob(f'.{path.name}.*.part'):
-        try: time.time() - part.stat().st_mtime > age and part.unlink()
-        except OSError: pass  # another process was faster
-
 # %% ../../nbs/data/00b_downloads.ipynb #d00391c5
 def _check_address(url:str):
     try: parts = urlsplit(url if isinstance(url, str) else '')
@@ -100,6 +95,7 @@ def _watched(kind, timers, times, late): # a connection that is closed when the 
                 timers[-1].start()
     return Watched
 
+# %% ../../nbs/data/00b_downloads.ipynb #652f479b
 @contextlib.contextmanager
 def _open(url:str, headers:dict, timeout:float, until:float):
     "The answer of a server of the web"
@@ -164,6 +160,7 @@ def _no_room(folder:Path)->DownloadError:
     return DownloadError(f"no room on disk for {folder}: {free}; make room, or set DDL_LESSON8_CACHE to a folder "
                          "on another disk")
 
+# %% ../../nbs/data/00b_downloads.ipynb #4c13b8da
 def _fetch(url:str, part:Path, tries:int, progress:bool|None, limits:dict):
     "Write the bytes of `url` to `part`, continuing after a cut connection"
     from tqdm.auto import tqdm

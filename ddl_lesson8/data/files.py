@@ -100,6 +100,7 @@ def _as_large_as_it_looks(f, size:int)->bool: # an archive that is not packed, a
         with zipfile.ZipFile(f) as z: return sum(i.file_size for i in z.infolist()) <= size
     except (zipfile.BadZipFile, ValueError, NotImplementedError): return True # `torch.load` says what is wrong with it
 
+# %% ../../nbs/data/00_files.ipynb #5414968a
 def read_tensors(
     path:str|Path,  # a file written by `write_tensors`
     device='cpu',   # where the tensors go
@@ -122,7 +123,27 @@ def read_tensors(
         except Exception as e:
             raise ValueError(f"{path.name} is not a {what}, or holds objects that could run code: {type(e).__name__}") from e
 
+# %% ../../nbs/data/00_files.ipynb #d9423206
+def _outside(value, kind)->bool: # does it look right from outside?
+    if isinstance(kind, torch.dtype): return isinstance(value, torch.Tensor) and value.dtype == kind
+    if isinstance(kind, dict): return isinstance(value, dict)
+    if isinstance(kind, list): return isinstance(value, (list, tuple))
+    if kind in (int, float):
+        real = isinstance(value, int if kind is int else (int, float))
+        return real and not isinstance(value, bool) and (math.isfinite(value) if isinstance(value, float) else abs(value) < 1 << 63)
+    return value is None if kind is None else isinstance(value, kind)
+
+def _shown(value)->str: # shortly
+    if isinstance(value, torch.Tensor): return f'a tensor {tuple(value.shape)} of {value.dtype}'
+    if isinstance(value, int) and abs(value) >> 63: return 'a very large number'
+    return f'{value!r:.60}' if isinstance(value, (str, int, float, type(None))) else f'a {type(value).__name__}'
+
 # %% ../../nbs/data/00_files.ipynb #df964fdd
+def _all_plain(values, kind)->bool: # the usual case of a long list, fast
+    types, kinds = set(map(type, values)), kind if isinstance(kind, tuple) else (kind,)
+    if kinds == (float,): return types <= {float, int} and all(map(math.isfinite, values))
+    return all(isinstance(k, type) for k in kinds) and types <= set(kinds) - {float}
+
 def check_kinds(
     value,    # plain values and tensors, from a file
     kind,     # a type; a `torch.dtype` for tensors; a dict of kinds by name; [kind] for lists; a tuple: one of several; None
@@ -139,22 +160,3 @@ def check_kinds(
         for name, sub in kind.items(): check_kinds(value.get(name), sub, f'{where}, {name}')
     if isinstance(kind, list) and not _all_plain(value, kind[0]):
         for k, v in enumerate(value): check_kinds(v, kind[0], f'{where}, number {k + 1}')
-
-def _all_plain(values, kind)->bool: # the usual case of a long list, fast
-    types, kinds = set(map(type, values)), kind if isinstance(kind, tuple) else (kind,)
-    if kinds == (float,): return types <= {float, int} and all(map(math.isfinite, values))
-    return all(isinstance(k, type) for k in kinds) and types <= set(kinds) - {float}
-
-def _outside(value, kind)->bool: # does it look right from outside?
-    if isinstance(kind, torch.dtype): return isinstance(value, torch.Tensor) and value.dtype == kind
-    if isinstance(kind, dict): return isinstance(value, dict)
-    if isinstance(kind, list): return isinstance(value, (list, tuple))
-    if kind in (int, float):
-        real = isinstance(value, int if kind is int else (int, float))
-        return real and not isinstance(value, bool) and abs(value) < 1 << 63 # a NaN is not, either
-    return value is None if kind is None else isinstance(value, kind)
-
-def _shown(value)->str: # shortly
-    if isinstance(value, torch.Tensor): return f'a tensor {tuple(value.shape)} of {value.dtype}'
-    if isinstance(value, int) and abs(value) >> 63: return 'a very large number'
-    return f'{value!r:.60}' if isinstance(value, (str, int, float, type(None))) else f'a {type(value).__name__}'

@@ -34,6 +34,7 @@ def _open_table(table, sep:str=',')->tuple: # names of the columns, function: na
                         f"file, not {type(table).__name__}")
     return list(table.columns if hasattr(table, 'columns') else table.keys()), table.__getitem__
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #a889d84c
 def _open_file(path:Path, sep:str)->tuple: # as `_open_table`
     if not path.is_file(): raise FileNotFoundError(f"no table at {path}")
     with open(path, 'rb') as f: start = f.read(4)
@@ -45,7 +46,7 @@ def _read_parquet(path:Path): # a data frame
     for name, read in (('polars', 'read_parquet'), ('pyarrow.parquet', 'read_table'), ('pandas', 'read_parquet')):
         try: library = __import__(name, fromlist=['x'])
         except ImportError: continue
-        try: return getattr(library, read)(path)
+        try: return getattr(library, read)(path, **{'glob': False} if name == 'polars' else {}) # a file may be called 'a[1].parquet'
         except BaseException as e:
             if not isinstance(e, Exception) and type(e).__name__ != 'PanicException': raise # an interrupt, say
             raise ValueError(f"{path} is no whole Parquet file: {str(e)[:200]}") from None
@@ -99,6 +100,7 @@ def _known(role, names)->str|None: # the column of that role
     at = {_same_name(n): n for n in reversed(names)}
     return next((at[k] for k in KNOWN_NAMES[role].split() if k in at), None)
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #dbce2b88
 def _by_place(names, roles)->dict: # the first three columns
     for place, role in enumerate(roles):
         if len(names) <= place:
@@ -137,6 +139,7 @@ def _column(column, name): # numbers or dates as an array, anything else `_Coded
     if kinds == {int} and max(column) < 2**63 and min(column) >= -2**63: return np.array(column, dtype=np.int64)
     return _coded(list(column), kinds, name)
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #cad682d2
 def _foreign(column): # of pandas, polars or Arrow; whole numbers beside gaps stay whole
     if 'str' in str(getattr(column, 'dtype', '')) and hasattr(column, 'factorize'): # texts of pandas
         codes, found = column.factorize(use_na_sentinel=False)
@@ -150,15 +153,25 @@ def _foreign(column): # of pandas, polars or Arrow; whole numbers beside gaps st
     return list(column)
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #2c7282db
+def _number_values(values, gone=False): # -> codes, -1 where it is gone; different values
+    if values.dtype.kind in 'iu' and len(values):
+        low, span = int(values.min()), int(values.max()) - int(values.min())
+        if span < 4 * len(values) + 1000: # counting is faster than sorting
+            places = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
+            found = np.flatnonzero(np.bincount(places, minlength=span + 1))
+            number = np.zeros(span + 1, dtype=np.int64)
+            number[found] = np.arange(len(found))
+            return np.where(gone, -1, number[places]), [low + k for k in found.tolist()]
+    if values.dtype != object:
+        found, codes = np.unique(values, return_inverse=True)
+        return np.where(gone, -1, codes), found.tolist() if values.dtype.kind != 'M' else list(found)
+    known = {}
+    codes = [-1 if g else known.setdefault((type(v) is bool, v), len(known)) for v, g in zip(values.tolist(), gone)]
+    return np.array(codes, dtype=np.int64).reshape(len(values)), [v for _, v in known]
+
 def _distinct(values)->_Coded: # of an array, or a column that is coded already
     if isinstance(values, _Coded): return values
-    if values.dtype.kind in 'iu' and len(values) and int(values.max()) - int(values.min()) < 4 * len(values) + 1000:
-        low = int(values.min())
-        place = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
-        there = np.bincount(place) > 0
-        return _Coded((np.cumsum(there) - 1)[place], [low + k for k in np.flatnonzero(there).tolist()])
-    found, codes = np.unique(values, return_inverse=True)
-    return _Coded(codes, list(found) if values.dtype.kind == 'M' else found.tolist()) # a list of moments would be of whole numbers
+    return _Coded(*_number_values(values))
 
 def _coded(values:list, kinds:set, name)->_Coded: # `kinds`: the types that occur
     seen = {}

@@ -33,6 +33,7 @@ _FONTS = {'title': dict(sz=14, b=True), 'label': dict(sz=10, b=True),
 _RED, _WHITE, _BLUE = 'FFF8696B', 'FFFCFCFF', 'FF5A8AC6'
 _INPUT = 'FF2563EB', 'FFFFF8D6' # border and ground of cells that a reader may change
 
+# %% ../../nbs/sheets/09_book.ipynb #51b3f8aa
 # would a list of words hold them, and nothing else?
 def _check_choices(words):
     odd = next((w for w in words if not w.strip() or w != w.strip()
@@ -44,6 +45,7 @@ def _check_choices(words):
          'block')
     check_text(''.join(words), 'a list of words')
 
+# %% ../../nbs/sheets/09_book.ipynb #12f5c992
 # number of a new cell style for texts, or for numbers of a format; inputs are marked
 def _styled(ws, style, quoted, given):
     from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
@@ -69,11 +71,10 @@ def _text_px(text, style): # width that a text needs
 # %% ../../nbs/sheets/09_book.ipynb #7811480a
 class Sheet(LayerGrid):
     "A sheet in the making; made by `Book.sheet`"
-    def __init__(self, book, name, zoom, about, cell, freeze):
+    def __init__(self, book, name, zoom, about, cell, freeze): # as for `Book.sheet`
         super().__init__(book, name, cell)
         self.zoom, self.about, self.freeze = zoom, about, freeze
-        self.widths, self.lists, self.hints = {}, [], {}
-        self.charts = [] # (function of openpyxl's worksheet that makes one, address)
+        self.widths, self.hints, self.lists, self.charts = {}, {}, [], []
 
     def width(self,
         cols:str, # for example 'A' or 'B:D'
@@ -108,10 +109,6 @@ class Sheet(LayerGrid):
         _write_rules(self.lists, dict(self.hints), ws)
         _color(self.scales, ws)
         for make, at in self.charts: ws.add_chart(make(ws), at)
-        view, rows = ws.sheet_view, ws.sheet_format
-        view.zoomScale, view.showGridLines, ws.freeze_panes = (
-            self.zoom, False, self.freeze)
-        rows.defaultRowHeight, rows.customHeight = self.cell * .75, True
 
 # %% ../../nbs/sheets/09_book.ipynb #df88c4f5
 _BLANK = 'text', ' ', None # a cell without a look of its own
@@ -136,11 +133,15 @@ def _corner(sheet): # (row, column) below and right of all that it shows
                     *(a.right for a, *_ in sheet.taken)])
     return min(last_row + 1, MAX_ROWS), min(last_col + 1, MAX_COLS)
 
-def _frame(sheet, ws):
+def _frame(sheet, ws): # how it is shown and printed
+    view, rows = ws.sheet_view, ws.sheet_format
+    view.zoomScale, view.showGridLines, ws.freeze_panes = sheet.zoom, False, sheet.freeze
+    rows.defaultRowHeight, rows.customHeight = sheet.cell * .75, True
     for at in (1, 1), _corner(sheet): ws.cell(*at)
     ws.page_setup.orientation, ws.page_setup.fitToHeight = 'landscape', 0
     ws.sheet_properties.pageSetUpPr.fitToPage = True
 
+# %% ../../nbs/sheets/09_book.ipynb #37c5e916
 def _write_rules(lists, hints, ws): # behind `choose` and `hint`; a cell has one rule
     from openpyxl.worksheet.datavalidation import DataValidation
     def add(rule, block):
@@ -156,6 +157,7 @@ def _write_rules(lists, hints, ws): # behind `choose` and `hint`; a cell has one
         add(rule, block)
     for block, _ in list(hints.values()): add(DataValidation(allow_blank=True), block)
 
+# %% ../../nbs/sheets/09_book.ipynb #e73c5848
 def _color(scales, ws):
     from openpyxl.formatting.rule import ColorScaleRule
     ends = dict(start_type='min', end_type='max', end_color=_RED)
@@ -182,6 +184,7 @@ def _cell(at, look, kind, value, result): # its XML
     formula, (of, found) = escape(value[1:], False), result
     return f'{start}{of}><f{array}>{formula}</f><v>{found}</v></c>'
 
+# %% ../../nbs/sheets/09_book.ipynb #45cdb980
 def _data(sheet, looks, result): # the <sheetData> element
     cells, row, parts = {_corner(sheet): _BLANK} | sheet.cells, 0, []
     for at in sorted(cells):
@@ -275,6 +278,7 @@ def _filled(xml, sheet, cols, data): # the part of a sheet, with its cells
     head = head.replace('<sheetFormatPr ', width, 1)
     return head + cols + data + rest.partition('</sheetData>')[2]
 
+# %% ../../nbs/sheets/09_book.ipynb #8cf82d9d
 def _computed(book, path): # bytes of the file, with results
     (empty, looks), sheets = _without_cells(book), book.sheets.values()
     def made(of, *method): # with the widths and the cells that `of(sheet)` gives
@@ -341,7 +345,10 @@ class Book:
         with replacing(path) as put: put(_computed(self, path))
         return path
 
-    def check_name(self, name): # by which formulas and `read_range` find a block
+    def check_name(self,
+        name:str # by which formulas and `read_range` find a block
+    ): # nothing
+        "Raise `SheetError` for what cannot be a defined name, or is one already"
         good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name)
         good = good and not name.lower().startswith('_xlnm.') # names of Excel's own
         need(good and not like_a_cell(name), f"{name!r} cannot be a defined name: "

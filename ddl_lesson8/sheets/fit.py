@@ -290,6 +290,7 @@ class _Task(NamedTuple): # what is to be done
     wishes: _Wishes
     nonnegative: bool  # is what has no lower bound to stay at 0 or above?
 
+# %% ../../nbs/sheets/11c_fit.ipynb #e152c776
 class _Tasks(_Constrained):
     "A task from what is asked, or from the Solver's settings"
     def _task(self, objective, parameters, optimizer, goal, target, bounds,

@@ -119,6 +119,7 @@ def _tensor(traced, node):
     number = value.is_floating_point() and bool(value.isfinite().all()) and not mask
     return Act(value, key=key if number else '', name=key.replace('.', ' '))
 
+# %% ../../nbs/sheets/23_from_model.ipynb #cec2d730
 def _run_one(w, traced, node, env): # one node: an `Act`, or several
     label = traced.label(node)
     try:

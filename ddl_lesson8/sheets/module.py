@@ -117,7 +117,10 @@ _MAX_PLANS = 32 # kept for later, of different choices of inputs
 
 class _Plans(_Constants):
     "Orders of computation"
-    def plan(self, given): # the order of computation when these areas are given
+    def plan(self,
+        given:tuple # areas
+    )->Plan:
+        "The order of computation when these areas are given"
         given = (*self.areas.values(), *given)
         if given not in self.plans:
             if len(self.plans) == _MAX_PLANS: self.plans.pop(next(iter(self.plans)))
@@ -377,11 +380,12 @@ class _Ways(_Passes):
         return out
 
 # %% ../../nbs/sheets/12_module.ipynb #aa7b8312
-def _results(sheets): # value by (sheet, row, column) of all cells with formulas
+def _results(sheets, kept=True): # value by (sheet, row, column) of cells with formulas
     out = {}
     for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:]):
-        if sheets.failed: sheets.all_computed(step.group)
         g, (h, w) = step.group, step.group.size
+        if g.kept and not kept: continue
+        if sheets.failed and kept: sheets.all_computed(g)
         pairs = zip(x.num.detach().tolist(), x.full_kind().tolist())
         places = ((g.sheet, r + i, c + j)
                   for r, c in zip(g.rows.tolist(), g.cols.tolist())
@@ -389,6 +393,7 @@ def _results(sheets): # value by (sheet, row, column) of all cells with formulas
         out.update((at, _python(*p, x.texts)) for at, p in zip(places, pairs))
     return out
 
+# %% ../../nbs/sheets/12_module.ipynb #448f9e31
 class _Saving(_Ways):
     "Write back what was learned"
     def save(self,
@@ -422,6 +427,7 @@ def _check_options(dtype, rand, unknown):
         raise SheetError(f"dtype={dtype!r} cannot hold a workbook; use "
                          "torch.float32 or torch.float64")
 
+# %% ../../nbs/sheets/12_module.ipynb #a169670e
 class _Opened(Fitting, _Saving):
     "A workbook that is ready to be computed"
     def __init__(self,

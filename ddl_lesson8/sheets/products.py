@@ -78,6 +78,7 @@ class _Side(NamedTuple):
     lefts: np.ndarray
     which: np.ndarray # range that each formula sees
 
+# %% ../../nbs/sheets/10f_products.ipynb #be4c35c0
 class _Contraction:
     "Products of every kernel with every range of an image, in the formulas' order"
     def __init__(self, plan, image, kernel): # two sides

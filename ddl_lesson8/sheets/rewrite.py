@@ -123,6 +123,7 @@ def _insertions(data, walk, cells, new, quoted):
             else: edits.append((before, before, xml))
     return edits + ([_open_up(data, *walk.data, b''.join(last))] if last else [])
 
+# %% ../../nbs/sheets/02c_rewrite.ipynb #fa57cc1e
 # edits that put cells into a row of the file, between its own
 def _into_row(data, place, own, cells):
     edits, last = [], []
@@ -184,6 +185,7 @@ def _check_copy(old, data, target, by_sheet):
         need(wrong is None, wrong
              and f"{failed} ({quote_sheet(name)}!{cell_name(*wrong)} would be lost)")
 
+# %% ../../nbs/sheets/02c_rewrite.ipynb #676ef6ee
 def _by_sheet(source, values): # new values by sheet and place, checked
     found = {}
     for (sheet, row, col), value in values.items():

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from .address import MAX_TEXT, SheetError
 from .formulas import Fault
+from .xlsx import ErrorValue
 
 # %% ../../nbs/sheets/04_values.ipynb #a8355b99
 NUMBER, TEXT, LOGICAL, BLANK, FAULT = range(5) # what a cell can be
@@ -39,6 +40,7 @@ def _sort_key(text):
                     if not unicodedata.combining(c))
     return plain.translate(_ALPHABET), folded.translate(_LATE)
 
+# %% ../../nbs/sheets/04_values.ipynb #47540873
 class Texts:
     "A table of texts, in which each has a number; the empty text is number 0"
     def __init__(self,
@@ -131,7 +133,7 @@ def encode(
     if isinstance(value, bool): return float(value), LOGICAL
     if isinstance(value, (int, float)): return float(value), NUMBER
     if isinstance(value, Fault): return float(FAULTS.index(value.value) + 1), FAULT
-    if type(value).__name__ == 'ErrorValue':
+    if isinstance(value, ErrorValue):
         return (FAULTS.index(value) + 1. if value in FAULTS else float(VALUE)), FAULT
     return float(texts.id(str(value))), TEXT
 
@@ -151,7 +153,6 @@ def decode(
 def from_rows(
     rows,            # list of rows of Python values
     like:torch.Tensor, # gives dtype and device
-    ref:bool=False,  # do they count as read from cells?
     texts:Texts|None=None # the table of texts; a new one when None
 )->Cells: # (1, rows, columns)
     "Values of one small sheet"
@@ -160,7 +161,7 @@ def from_rows(
     num = like.new_tensor([[p[0] for p in row] for row in pairs])[None]
     kind = torch.tensor([[p[1] for p in row] for row in pairs],
                         dtype=torch.int8, device=like.device)[None]
-    return Cells(num, kind, ref, texts).plain()
+    return Cells(num, kind, texts=texts).plain()
 
 # %% ../../nbs/sheets/04_values.ipynb #e6674b98
 _NUMERIC = re.compile(r'\s*(?:[-+]?\s*\$?|\$[-+])\s*'
@@ -214,7 +215,7 @@ def _without(text): # (year, month, day) of a text with two of them
     if 1 <= int(last) <= monthrange(year, month)[1]: return year, month, int(last)
     return (_full_year(last), month, 1) if found[3] else None
 
-# %% ../../nbs/sheets/04_values.ipynb #a7d1c00b
+# %% ../../nbs/sheets/04_values.ipynb #fbdb176f
 def _year_month_day(text): # or None
     found = _DAY.fullmatch(text)
     if found: year, month, day = found.group(1, 2, 3) if found[1] else found.group(6, 4, 5)
@@ -269,13 +270,10 @@ def numbers_of(
     fault, text = x.kind == FAULT, x.kind == TEXT
     num, codes = x.num, None
     if _any(text):
-        def number(t):
-            value = x.texts.number(t)
-            return math.nan if value is None else value
-        read = _by_text(num, text, x.texts, number)
-        bad = text & read.isnan()
-        num, codes = torch.where(text, read.nan_to_num(0.),
-                                 num), bad.to(torch.int8) * VALUE
+        number = lambda n: math.nan if n is None else n
+        read = _by_text(num, text, x.texts, lambda t: number(x.texts.number(t)))
+        codes = (text & read.isnan()).to(torch.int8) * VALUE
+        num = torch.where(text, read.nan_to_num(0.), num)
     if _any(fault):
         codes = _first(torch.where(fault, x.num.detach(), 0.).to(torch.int8), codes)
         num = torch.where(fault, 0., num)
@@ -408,6 +406,9 @@ def _faults(*values): # of values that need not be numbers
 def _broken(*ranges): # error numbers of references such as #REF!, which go through
     return _first(*(_faults(x) for x in ranges if not x.ref and x.size[-2:] == (1, 1)))
 
+def _left_out(x): # an argument such as the fourth of XLOOKUP(1,A:A,B:B,,0)
+    return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
+
 # %% ../../nbs/sheets/04_values.ipynb #fc3eb6e5
 def _round15(x): # to 15 significant digits
     scale = 10. ** (14 - torch.floor(torch.log10(torch.where(x == 0, 1., x.abs()))))
@@ -420,6 +421,7 @@ def _snap(a, b): # numbers that are equal to 15 digits become equal
     return (a, torch.where(near & (_round15(a) == _round15(b)),
                            a, b)) if _any(near) else (a, b)
 
+# %% ../../nbs/sheets/04_values.ipynb #b37787c4
 # a last + or - whose terms cancel to 15 digits gives exactly 0, in the formula's own
 # result only
 def _last_sum(op, a, b):
@@ -434,6 +436,7 @@ def _last_sum(op, a, b):
     return Cells(torch.where(zero, out.num - out.num.detach(), out.num),
                  out.kind, out.ref, out.texts)
 
+# %% ../../nbs/sheets/04_values.ipynb #be50a9da
 _COMPARE = {'=': torch.eq, '<>': torch.ne, '<': torch.lt,
             '>': torch.gt, '<=': torch.le, '>=': torch.ge}
 

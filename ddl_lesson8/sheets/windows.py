@@ -126,6 +126,7 @@ def _may_cut(call): # whole columns are arguments themselves, not parts of a com
     plain = (is_reference(a) or not any(map(_is_vast, walk(a))) for a in call.args)
     return call.name in _BLIND_TO_BLANKS and all(plain)
 
+# %% ../../nbs/sheets/10a_windows.ipynb #f1b70c10
 def _letter(call, i): # what a function wants of its argument i
     function = FUNCTIONS.get(call.name)
     letters = function.letters if function else 'r*'
@@ -260,6 +261,7 @@ def _same_sizes(binder):
     which = np.unique(sizes, axis=1, return_inverse=True)[1].reshape(-1)
     return [np.flatnonzero(which == k) for k in range(which.max() + 1)]
 
+# %% ../../nbs/sheets/10a_windows.ipynb #f5aaff41
 # of these formulas: windows get their sizes, or become error values
 def _group(binder, tree, which):
     first, kept, f = which[0], {}, binder.family

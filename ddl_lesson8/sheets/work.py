@@ -49,6 +49,14 @@ def _together(func, args): # numbers that tensors become, spread over each other
     try: return math.prod(torch.broadcast_shapes(*shapes))
     except RuntimeError: return 0 # a product of matrices, for one
 
+# %% ../../nbs/sheets/10d_work.ipynb #218c4d17
+def _cost(out, args): # of an operation
+    if isinstance(out, list): return 50 * args[0].numel() # to Python and back
+    if not isinstance(out, torch.Tensor): return 0
+    first = next((a for a in args if isinstance(a, torch.Tensor)), None)
+    return _BEGIN + (0 if first is not None and out._is_view() else out.numel())
+
+# %% ../../nbs/sheets/10d_work.ipynb #044d2d92
 class Watch(TorchFunctionMode):
     "Takes what PyTorch computes from a `Work`; inside another it does nothing"
     def __init__(self,
@@ -72,9 +80,3 @@ class Watch(TorchFunctionMode):
         out = func(*args, **(kwargs or {}))
         if self.on: self.work.spend(_cost(out, args), self.where)
         return out
-
-def _cost(out, args): # of an operation
-    if isinstance(out, list): return 50 * args[0].numel() # to Python and back
-    if not isinstance(out, torch.Tensor): return 0
-    first = next((a for a in args if isinstance(a, torch.Tensor)), None)
-    return _BEGIN + (0 if first is not None and out._is_view() else out.numel())

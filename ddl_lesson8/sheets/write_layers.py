@@ -94,6 +94,7 @@ def _same_padding(padding, kernel, dilation): # zeros before the picture
     return (tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation))
             if padding == 'same' else padding)
 
+# %% ../../nbs/sheets/22b_write_layers.ipynb #7a663846
 @writes('conv1d', 'conv2d')
 def _write_conv(w, op):
     n, args = int(op.name[4]), op.args
@@ -195,6 +196,7 @@ def _write_avg_pool(w, op):
         return f'AVERAGE({area})' if count == seen else f'SUM({area})/{count}'
     return _pooled(w, op, x, _all(rows, cols), cell, n, 'product')
 
+# %% ../../nbs/sheets/22b_write_layers.ipynb #6c920592
 def _bins(size, out):
     return [list(range(i * size // out, -(-(i + 1) * size // out))) for i in range(out)]
 
@@ -226,6 +228,7 @@ def _along(act, cells, shape):
     return None if act is None else Act(act.value.view(shape),
                                         cells.view(shape), key=act.key)
 
+# %% ../../nbs/sheets/22b_write_layers.ipynb #54035cd8
 @writes('batch_norm', '_native_batch_norm_legit_no_training')
 def _write_batch_norm(w, op):
     args, x = op.args, op.args['input']
@@ -258,6 +261,7 @@ def _statistics(w, op, x, groups, shape, upright=False):
     return block('AVERAGE({})', values.mean(1),
                  'mean'), block('VAR.P({})', values.var(1, correction=0), 'variance')
 
+# %% ../../nbs/sheets/22b_write_layers.ipynb #10e3f175
 @writes('layer_norm', 'native_layer_norm')
 def _write_layer_norm(w, op):
     x, own = op.args['input'], op.args['normalized_shape']
@@ -368,6 +372,7 @@ def _write_attention(w, op):
                                     -1, scores.value.softmax(-1), f'{op.label} shares'))
     return write_matmul(w, shares, v, op.value, op.label)
 
+# %% ../../nbs/sheets/22b_write_layers.ipynb #16d555a4
 def _masked(w, op, scores, scale): # what a query must not see
     mask = op.args['attn_mask']
     shape = scores.value.shape

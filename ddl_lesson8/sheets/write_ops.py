@@ -127,6 +127,13 @@ class Op(NamedTuple):
     label: str          # layer and operation
     target: object      # PyTorch's function
 
+# %% ../../nbs/sheets/22_write_ops.ipynb #fa2d08a3
+def _prelu_weight(w, weight, ndim, label): # one slope, or one for each channel
+    w.place(weight, f'{label} slope', vertical=ndim == 2)
+    n = weight.value.numel()
+    shape = (n,) + (1,) * max(ndim - 2, 0) if n > 1 else (1,) * min(ndim, 1)
+    return Act(weight.value.view(shape), w.cells(weight).view(shape), key=weight.key)
+
 # %% ../../nbs/sheets/22_write_ops.ipynb #1f2e914a
 def write_elementwise(w, op): # any operation in `FORMULAS`
     args = dict(op.args)
@@ -157,12 +164,6 @@ def write_elementwise(w, op): # any operation in `FORMULAS`
         out.factors = (args['self'], args['other'])
     return out
 
-def _prelu_weight(w, weight, ndim, label): # one slope, or one for each channel
-    w.place(weight, f'{label} slope', vertical=ndim == 2)
-    n = weight.value.numel()
-    shape = (n,) + (1,) * max(ndim - 2, 0) if n > 1 else (1,) * min(ndim, 1)
-    return Act(weight.value.view(shape), w.cells(weight).view(shape), key=weight.key)
-
 # %% ../../nbs/sheets/22_write_ops.ipynb #b172116b
 VIEWS = set('''view _unsafe_view reshape flatten unflatten permute transpose t movedim
     moveaxis swapaxes squeeze unsqueeze select slice narrow expand expand_as
@@ -185,6 +186,15 @@ def _as_cells(w, value):
         return type(value)(_as_cells(w, v) for v in value)
     return w.cells(value).double() if isinstance(value, Act) else value
 
+def _hint(w, act): # does it lie upright, where the cells alone do not tell?
+    return (dict(vertical=True) if act is not None
+            and w.layout(act).get('vertical') else {})
+
+def _plain(value): # the values of constants
+    if isinstance(value, (list, tuple)): return type(value)(_plain(v) for v in value)
+    return value.value if isinstance(value, Act) else value
+
+# %% ../../nbs/sheets/22_write_ops.ipynb #e529348c
 def write_view(w, op, call): # `call(arguments)` runs PyTorch's function
     args = dict(op.args)
     # a number, or None for 0
@@ -204,14 +214,6 @@ def write_view(w, op, call): # `call(arguments)` runs PyTorch's function
         return Act(value, cells.round().long(), name=op.label, layout=_hint(w, first))
     if isinstance(op.value, torch.Tensor): return one(op.value, cells)
     return [one(v, c) for v, c in zip(op.value, cells)]
-
-def _hint(w, act): # does it lie upright, where the cells alone do not tell?
-    return (dict(vertical=True) if act is not None
-            and w.layout(act).get('vertical') else {})
-
-def _plain(value): # the values of constants
-    if isinstance(value, (list, tuple)): return type(value)(_plain(v) for v in value)
-    return value.value if isinstance(value, Act) else value
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #0caea102
 WRITERS = {} # name of an operation -> function that writes it
@@ -408,6 +410,7 @@ def _write_product(w, op):
                    name=act.name, layout=act.layout)
     return write_matmul(w, two(a, 0), two(b, 1), op.value, op.label)
 
+# %% ../../nbs/sheets/22_write_ops.ipynb #ee031836
 @writes('linear', 'addmm', 'baddbmm')
 def _write_linear(w, op):
     if op.name == 'linear':
@@ -512,6 +515,7 @@ def _write_embedding(w, op):
 def _refuse_max_norm(w, op):
     raise SheetError('max_norm changes the weights while looking up; no formula can')
 
+# %% ../../nbs/sheets/22_write_ops.ipynb #26f11de5
 @writes('index_select')
 def _write_index_select(w, op):
     x = op.args['self']

@@ -15,10 +15,9 @@ import torch
 from torch import nn
 from ..data.files import read_tensors, write_tensors
 from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes, check_sizes, check_state
-from .one_batch import _OneBatch, _name, _weight_decay
+from .one_batch import _Changes, _OneBatch, _call, _facts, _facts_of_steps, _name, _roll_back, _set_rates, _take, _weight_decay
 from .schedule import Plan, own_random, seeded
-from .recorder import (LRFind, Recorder, accuracy, draw_losses, draw_lr_find, draw_schedule,
-    progress_bar, rmse, smooth, someone_watches, suggest)
+from .recorder import LRFind, Recorder, _Pictures, accuracy, progress_bar, rmse, smooth, someone_watches, suggest
 from .team import cut_like, whole
 
 # %% ../../nbs/train/01_learner.ipynb #4aa24efc
@@ -48,7 +47,16 @@ def train_plainly(
     return losses
 
 # %% ../../nbs/train/01_learner.ipynb #430ef312
-class _Predicting(_OneBatch): # rows through the model
+def _rows_for(inputs:tuple, n:int|None)->tuple: # tensors of equal length, as many as the model takes
+    inputs = tuple(torch.as_tensor(t) for t in inputs)
+    if len(inputs) != (len(inputs) if n is None else n) or not inputs: raise ValueError(f"the model was trained on {n} input(s) and is given {len(inputs)}")
+    if not all(t.ndim for t in inputs): raise ValueError("predict takes rows: for a single row, write predict([7]) or x[None]")
+    if len({len(t) for t in inputs}) > 1: raise ValueError(f"the inputs have different numbers of rows: {[len(t) for t in inputs]}")
+    if not len(inputs[0]): raise ValueError("there are no rows to predict")
+    return inputs
+
+# %% ../../nbs/train/01_learner.ipynb #2d19b629
+class _Predicting(_OneBatch): # and judging
     @torch.no_grad()
     def outputs(self,
         inputs:tuple # tensors of equal length
@@ -72,96 +80,101 @@ class _Predicting(_OneBatch): # rows through the model
         *inputs:torch.Tensor # as the model takes them; lists will do
     )->torch.Tensor: # the model's outputs, on the device of the first input
         "Predict rows; raise `ValueError` when the inputs do not fit together"
-        inputs = tuple(torch.as_tensor(t) for t in inputs)
-        n = len(inputs) if self.n_inputs is None else self.n_inputs
-        if len(inputs) != n or not inputs: raise ValueError(f"the model was trained on {n} input(s) and is given {len(inputs)}")
-        if not all(t.ndim for t in inputs):
-            raise ValueError("predict takes rows: for a single row, write predict([7]) or x[None]")
-        if len({len(t) for t in inputs}) > 1:
-            raise ValueError(f"the inputs have different numbers of rows: {[len(t) for t in inputs]}")
-        if not len(inputs[0]): raise ValueError("there are no rows to predict")
+        inputs = _rows_for(inputs, self.n_inputs)
         return self.outputs(inputs).to(inputs[0].device)
 
-# %% ../../nbs/train/01_learner.ipynb #2d19b629
-class _Judging(_Predicting): # loss and metrics, and whether the weights are numbers
     @torch.no_grad()
     def validate(self,
         rows:tuple|None=None # inputs and target; the validation set when None
     )->dict: # 'loss' and each metric by name, as floats
-        "Loss and metrics over rows the model was not trained on"
-        if rows is None and (self.data is None or self.data.valid is None):
-            raise ValueError("there is no validation set: give one to Data, or rows to validate")
+        "Loss and metrics over rows the model was not trained on; `ValueError` without any, `FloatingPointError` where the loss is not finite"
+        if rows is None and (self.data is None or self.data.valid is None): raise ValueError("there is no validation set: give one to Data, or rows to validate")
         rows = self.data.valid if rows is None else _as_tensors(rows, 'rows')
         *inputs, target = rows
         pred, target = self.outputs(tuple(inputs)), target.to(self.device)
         check_shapes(pred, target, self.loss_func)
         result = {'loss': self.loss_func(pred, target)} | {name: m(pred, target) for name, m in self.metrics.items()}
         result = {k: float(v) for k, v in result.items()}
-        if not math.isfinite(result['loss']):
-            raise FloatingPointError(f"the validation loss is {result['loss']}. {_suspect(rows, 'validation')}")
+        if not math.isfinite(result['loss']): raise FloatingPointError(f"the validation loss is {result['loss']}. {_suspect(rows, 'validation')}")
         return result
 
-    def _check_finite(self, rest):
-        "Raise `FloatingPointError` naming a parameter that is not finite"
-        def local(p): return p.to_local() if hasattr(p, 'to_local') else p
-        named = [(n, local(p.detach())) for n, p in self.model.named_parameters() if not p.is_meta]
-        fine = not named or bool(torch.stack([torch.isfinite(p).all() for _, p in named]).all())
-        if not (self.team.any(not fine) if self.team else not fine): return
-        name, p = next(((n, p) for n, p in named if not torch.isfinite(p).all()), ('of another process', torch.zeros(0)))
-        raise FloatingPointError(f"{int((~torch.isfinite(p)).sum())} of {p.numel()} values of the parameter {name} are not "
-                                 f"finite numbers {rest}")
+# %% ../../nbs/train/01_learner.ipynb #4b80916c
+def _check_finite(learn, rest): # raise `FloatingPointError` naming a parameter that is not finite
+    def local(p):
+        p = p.to_local() if hasattr(p, 'to_local') else p
+        return torch.view_as_real(p) if p.is_complex() else p
+    named = [(n, local(p.detach())) for n, p in learn.model.named_parameters() if not p.is_meta]
+    ends = [torch.stack(torch.aminmax(p)) for _, p in named if p.numel()] # takes no memory; `isfinite` of all would
+    fine = not ends or bool(torch.stack([e.isfinite().all() for e in ends]).all())
+    if not (learn.team.any(not fine) if learn.team else not fine): return
+    name, p = next(((n, p) for n, p in named if not torch.isfinite(p).all()), ('of another process', torch.zeros(0)))
+    raise FloatingPointError(f"{int((~torch.isfinite(p)).sum())} of {p.numel()} values of the parameter {name} are not "
+                             f"finite numbers {rest}")
 
 # %% ../../nbs/train/01_learner.ipynb #5d214ae3
-class _Epochs(_Judging): # batches, then validation
-    def _train_epoch(self, stop, bar):
-        "Train to the end of the current epoch, or to `stop`"
+class _Epochs(_Predicting): # the loop
+    def _follow(self, stop, bar, checkpoint): # the plan, epoch by epoch
+        plan, started = self.plan, time.perf_counter()
+        while True:
+            if plan.done == plan.n_batches * (self.epoch - plan.first_epoch + 1):
+                self._end_epoch(time.perf_counter() - started, bar)
+                started = time.perf_counter()
+                if checkpoint: self.save(checkpoint)
+                _call(self, 'after_epoch')
+            if plan.done >= stop or plan.stopped: break
+            self._train_epoch(stop, bar)
+            _check_finite(self, "after training: the weights are spoiled. Make a new model, or load a saved one; then try a smaller learning rate")
+        if plan.done < plan.total and not plan.stopped: return
+        if plan.keep_best and self._best: self.model.load_state_dict(_cut(self.model, self._best))
+        _call(self, 'after_fit')
+
+    def _train_epoch(self, stop, bar): # batch by batch to the end of the epoch, or to `stop`
         plan = self.plan
         self.model.train()
         try:
             for rows in self.data.batches(self.seed, self.epoch)[plan.done % plan.n_batches:][:stop - plan.done]:
                 self._one_batch(rows)
                 bar.update()
-                if len(self._late) >= 50: self._take()
+                if len(self._late) >= 50: _take(self)
                 if plan.stopped: break
         except BaseException as e:
             if self.team and isinstance(e, RuntimeError) and any(w in str(e) for w in ('Timed out', 'Connection closed', 'timeout')): raise self.team.blame(e) from e
-            if not self.team: self._take(check=False)
+            if not self.team: _take(self, check=False)
             raise
-        self._take()
+        _take(self)
 
-    def _end_epoch(self, seconds, bar):
-        "Validate, remember, show; counts the epoch last, so that an interrupted end is done again"
+    def _end_epoch(self, seconds, bar): # validate, remember, show; count last, so that an interrupted end is done again
         plan, r = self.plan, self.recorder
-        mean = sum(r.losses[-plan.n_batches:]) / plan.n_batches
-        row = dict(epoch=self.epoch + 1, train_loss=mean)
+        row = dict(epoch=self.epoch + 1, train_loss=sum(r.losses[-plan.n_batches:]) / plan.n_batches)
         if self.data.valid:
             with own_random(self.random, self.device): row |= {'valid_loss' if k == 'loss' else k: v for k, v in self.validate().items()}
         r.epochs[:] = [e for e in r.epochs if e['epoch'] <= self.epoch] + [row | dict(seconds=seconds, batches=plan.first_batch + plan.done)]
         if row.get('valid_loss', math.inf) < plan.best:
             if plan.keep_best: self._best = {k: whole(v).detach().clone() for k, v in self.model.state_dict().items()}
-            plan.best_epoch = self.epoch + 1
-            plan.best = row['valid_loss']
+            plan.best, plan.best_epoch = row['valid_loss'], self.epoch + 1
         if plan.patience and self.epoch + 1 - plan.best_epoch >= plan.patience: plan.stopped = True
         self.epoch += 1
-        shown = '  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items())
-        if not bar.disable: bar.write(shown, file=sys.stderr)
+        if not bar.disable: bar.write('  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items()), file=sys.stderr)
 
 # %% ../../nbs/train/01_learner.ipynb #7ba7a85f
+def _cut(model, state)->dict: # as the model's own tensors are cut
+    own = model.state_dict()
+    return {k: cut_like(v, own.get(k)) for k, v in state.items()}
+
 class _States(_Epochs): # all that training depends on
     def _state(self)->dict: # tensors and plain values, copied
-        "Everything that training depends on"
-        self._take(check=False)
-        found = dict(model=self.model.state_dict(), opt=self.opt.state_dict(), opt_name=_name(self.opt), best=self._best,
-                     scaler=self.scaler.state_dict(), random=self.random, plan=self.plan and asdict(self.plan), undo=self._unfinished(),
+        _take(self, check=False)
+        changed = self.changes.unfinished(self.plan and self.plan.done)
+        found = dict(model=self.model.state_dict(), opt=self.opt.state_dict(), opt_name=_name(self.opt), best=self._best, scaler=self.scaler.state_dict(),
+                     random=self.random, plan=self.plan and asdict(self.plan), undo=changed and [(k, b if kept is None else kept) for k, b, kept, _ in changed],
                      recorder=asdict(self.recorder), epoch=self.epoch, seed=self.seed, n_inputs=self.n_inputs, many_threads=self.threads.many)
         return _each_tensor(found, lambda t: whole(t).detach().clone())
 
-    def _set_state(self, state):
-        "The reverse of `_state`"
+    def _set_state(self, state): # the reverse
         if state['opt_name'] != _name(self.opt):
             raise ValueError(f"it was trained by {state['opt_name']}, not {_name(self.opt)}")
         check_state(state, self.opt)
-        self.model.load_state_dict(self._cut(state['model'] | dict(state['undo'] or [])))
+        self.model.load_state_dict(_cut(self.model, state['model'] | dict(state['undo'] or [])))
         params = [p for g in self.opt.param_groups for p in g['params']]
         slots = {k: {n: cut_like(v, params[k]) for n, v in s.items()} for k, s in state['opt']['state'].items()}
         self.opt.load_state_dict(dict(state['opt'], state=slots))
@@ -171,7 +184,7 @@ class _States(_Epochs): # all that training depends on
         self.n_inputs = self.n_inputs if n_inputs is None else n_inputs
         self.threads.many = state.get('many_threads', self.threads.many)
         self.plan = Plan(**state['plan']) if state['plan'] else None
-        self.recorder, self._undo, self._moving, self._stepping = Recorder(**copy.deepcopy(state['recorder'])), None, None, False
+        self.recorder, self.changes = Recorder(**copy.deepcopy(state['recorder'])), _Changes(self.model)
         self._late.clear()
 
 # %% ../../nbs/train/01_learner.ipynb #bccc2123
@@ -215,7 +228,7 @@ class _Files(_Described): # written and read
     )->Path: # the file
         "Save weights, optimiser, schedule and random state, with a checksum; see `load_learner`"
         path = Path(path)
-        self._check_finite(f"so {path.name} is not written; an older file of that name stays as it was")
+        _check_finite(self, f"so {path.name} is not written; an older file of that name stays as it was")
         maker = f'{type(self).__module__}:{type(self).__qualname__}'
         content = dict(format=FORMAT, maker=maker, about=self.about(), state=self._state(), extra=extra or {})
         if self.team: self.team.alone_write(lambda: write_tensors(path, content))
@@ -240,22 +253,33 @@ class _Files(_Described): # written and read
         return saved['extra']
 
 # %% ../../nbs/train/01_learner.ipynb #328f1051
-class _Following(_Files): # go on with the plan
-    def _follow(self, stop, bar, checkpoint):
-        plan, started = self.plan, time.perf_counter()
-        while True:
-            if plan.done == plan.n_batches * (self.epoch - plan.first_epoch + 1):
-                self._end_epoch(time.perf_counter() - started, bar)
-                started = time.perf_counter()
-                if checkpoint: self.save(checkpoint)
-                self._call('after_epoch')
-            if plan.done >= stop or plan.stopped: break
-            self._train_epoch(stop, bar)
-            self._check_finite("after training: the weights are spoiled. Make a new model, or load a saved one; then "
-                               "try a smaller learning rate")
-        if plan.done < plan.total and not plan.stopped: return
-        if plan.keep_best and self._best: self.model.load_state_dict(self._cut(self._best))
-        self._call('after_fit')
+def _check_plan(data, n_epochs, lr, patience, keep_best): # raise `ValueError` where it cannot be followed
+    if isinstance(n_epochs, bool) or not isinstance(n_epochs, (int, float)) or not 1 <= n_epochs < 2**31 or n_epochs != int(n_epochs):
+        raise ValueError(f"train for at least one epoch, and for whole ones, not {n_epochs}; until=1.5 stops in "
+                         "between, and an interrupt stops anywhere")
+    if not 0 < lr < math.inf: raise ValueError(f"a learning rate is a positive number, not {lr}")
+    if (patience is not None or keep_best) and data.valid is None: raise ValueError("patience and keep_best need a validation set: give one to Data")
+    if patience is not None and patience < 1: raise ValueError(f"patience is a number of epochs from 1 up, not {patience}")
+
+# %% ../../nbs/train/01_learner.ipynb #9c48fa2b
+class _Planned(_Files):
+    def _start(self, kind, n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)->Recorder: # write the plan down and follow it
+        self._need_data()
+        lr = self.lr if lr is None else lr
+        _check_plan(self.data, n_epochs, lr, patience, keep_best)
+        asked, wd = wd is not None, self.wd if wd is None else _weight_decay(wd)
+        self.plan, self.changes, self._best = None, _Changes(self.model), None
+        self._late.clear()
+        for g in self.opt.param_groups:
+            if g.get('decay', asked): g['weight_decay'] = wd
+        plan = Plan(kind, int(n_epochs), float(lr), self.data.n_batches, 0, len(self.recorder.losses), self.epoch, patience, bool(keep_best))
+        if go_on and checkpoint and Path(checkpoint).exists():
+            self.load(checkpoint)
+            if self.plan is None or (self.plan.kind, self.plan.n_epochs, self.plan.lr) != (kind, plan.n_epochs, plan.lr):
+                raise ValueError(f"{checkpoint} follows another plan ({self.plan}): give the same epochs and rate, or another file")
+        else: self.plan = plan
+        _call(self, 'before_fit')
+        return self.resume(until, checkpoint)
 
     def resume(self,
         until:float|None=None,        # stop after so many epochs of the plan (2.5: in the middle of the third)
@@ -268,103 +292,38 @@ class _Following(_Files): # go on with the plan
         if plan.n_batches != self.data.n_batches:
             raise RuntimeError(f"the plan was made for {plan.n_batches} batches an epoch and the data has "
                                f"{self.data.n_batches}: use the same data and batch size")
-        if until is not None and not until > 0:
-            raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
-        self._roll_back()
-        if self.team: self.team.check_same(self._facts() | dict(plan=str(asdict(self.plan)), epoch=self.epoch, weights=self._sums()))
+        if until is not None and not until > 0: raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
+        _roll_back(self)
+        if self.team: # one sum of each weight that all hold whole: another where another file was loaded
+            sums = [t.detach().double().sum().item() for t in self.model.parameters() if not hasattr(t, 'device_mesh')]
+            self.team.check_same(_facts(self) | _facts_of_steps(self) | dict(plan=str(asdict(plan)), epoch=self.epoch, weights=sums))
         stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
         on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
         with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)
         return self.recorder
 
-# %% ../../nbs/train/01_learner.ipynb #9c48fa2b
-class _Planning(_Following): # write the plan down
-    def _start(self, kind, n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)->Recorder:
-        "Write down the plan and follow it"
-        self._need_data()
-        lr = self.lr if lr is None else lr
-        if isinstance(n_epochs, bool) or not isinstance(n_epochs, (int, float)) or not 1 <= n_epochs < 2**31 or n_epochs != int(n_epochs):
-            raise ValueError(f"train for at least one epoch, and for whole ones, not {n_epochs}; until=1.5 stops in "
-                             "between, and an interrupt stops anywhere")
-        if not 0 < lr < math.inf: raise ValueError(f"a learning rate is a positive number, not {lr}")
-        if (patience is not None or keep_best) and self.data.valid is None:
-            raise ValueError("patience and keep_best need a validation set: give one to Data")
-        if patience is not None and patience < 1: raise ValueError(f"patience is a number of epochs from 1 up, not {patience}")
-        asked, wd = wd is not None, self.wd if wd is None else _weight_decay(wd)
-        self.plan, self._undo, self._stepping, self._best = None, None, False, None
-        self._late.clear()
-        for g in self.opt.param_groups:
-            if g.get('decay', asked): g['weight_decay'] = wd
-        n = len(self.recorder.losses)
-        plan = Plan(kind, int(n_epochs), float(lr), self.data.n_batches, 0, n, self.epoch, patience, bool(keep_best))
-        if go_on and checkpoint and Path(checkpoint).exists():
-            self.load(checkpoint)
-            if self.plan is None or (self.plan.kind, self.plan.n_epochs, self.plan.lr) != (kind, plan.n_epochs, plan.lr):
-                raise ValueError(f"{checkpoint} follows another plan ({self.plan}): give the same epochs and rate, or another file")
-        else: self.plan = plan
-        self._call('before_fit')
-        return self.resume(until, checkpoint)
-
-# %% ../../nbs/train/01_learner.ipynb #a22a8b67
-class _Seen(_Planning): # drawn
-    def plot_losses(self,
-        skip:int=0, # batches to leave out at the start, where the loss is large
-        ax=None,    # matplotlib axes; a new figure when None
-        log:bool=False # logarithmic loss?
-    ): # the matplotlib axes
-        "Training loss of each batch, smoothed, and validation loss of each epoch"
-        return draw_losses(self.recorder, skip, ax, log)
-
-    def plot_schedule(self,
-        ax=None # matplotlib axes; a new figure when None
-    ): # the matplotlib axes
-        "Learning rate, as a share of the largest, and momentum of each batch so far"
-        return draw_schedule(self.recorder, ax)
-
-# %% ../../nbs/train/01_learner.ipynb #7f7ee639
-class _Trying(_Seen): # find a learning rate
-    def lr_find(self,
-        start:float=1e-7, # first learning rate
-        end:float=10.,    # last
-        steps:int=100     # batches
-    )->LRFind: # suggestions; see `Learner.plot_lr_find`
-        "Try rising learning rates and put everything back as it was"
-        if not 0 < start < end: raise ValueError(f"lr_find goes upwards from above 0, not from {start} to {end}")
-        if steps < 20: raise ValueError(f"steps is {steps}: with fewer than 20 the curve is too short to read a rate off it")
-        self._need_data()
-        kept, losses, low = self._state(), [], math.inf
-        lrs = [start * (end / start) ** (i / (steps - 1)) for i in range(steps)]
-        self.model.train()
-        try:
-            with own_random(self.random, self.device), self.threads.chosen():
-                for lr, rows in zip(lrs, self._endless_batches()):
-                    self._set_rates(lr, None)
-                    loss = self._gradients(rows)
-                    losses.append(float(self.team.sum(loss) if self.team else loss))
-                    self.scaler.step(self.opt)
-                    self.scaler.update()
-                    now = smooth(losses)[-1]
-                    low = min(low, now)
-                    if not now < 4 * low: break
-        finally: self._set_state(kept)
-        n = len(losses) - (not math.isfinite(losses[-1]))
-        self.found = suggest(lrs[:n], smooth(losses[:n]))
-        return self.found
-
-    def _endless_batches(self): # of row numbers
-        epoch = 0
-        while True:
-            yield from self.data.batches(self.seed, epoch)
-            epoch += 1
-
-    def plot_lr_find(self,
-        ax=None # matplotlib axes; a new figure when None
-    ): # the matplotlib axes
-        "The curve of `lr_find` with its suggestions; runs it first when needed"
-        return draw_lr_find(self.found or self.lr_find(), ax)
+# %% ../../nbs/train/01_learner.ipynb #9a67b609
+def _losses_at(learn, lrs:list)->list: # of a batch at each rate, until they explode
+    def endless(epoch=0): # row numbers of batches
+        while True: yield from learn.data.batches(learn.seed, epoch); epoch += 1
+    kept, losses, low = learn._state(), [], math.inf
+    learn.model.train()
+    try:
+        with own_random(learn.random, learn.device), learn.threads.chosen():
+            for lr, rows in zip(lrs, endless()):
+                _set_rates(learn.opt, lr, None)
+                loss = learn._gradients(rows)
+                losses.append(float(learn.team.sum(loss) if learn.team else loss))
+                learn.scaler.step(learn.opt)
+                learn.scaler.update()
+                now = smooth(losses)[-1]
+                low = min(low, now)
+                if not now < 4 * low: break
+    finally: learn._set_state(kept)
+    return losses
 
 # %% ../../nbs/train/01_learner.ipynb #db9739cc
-class Learner(_Trying):
+class Learner(_Planned, _Pictures):
     "Trains `model` on `data`: calls `model(*inputs)` and steps down the gradient of `loss_func(prediction, target)`"
     def fit(self,
         n_epochs:int,              # passes over the training data
@@ -391,6 +350,21 @@ class Learner(_Trying):
     )->Recorder: # displayed as a table of epochs
         "Train with the `one_cycle` schedule"
         return self._start('one_cycle', n_epochs, lr_max, wd, until, checkpoint, go_on, patience, keep_best)
+
+    def lr_find(self,
+        start:float=1e-7, # first learning rate
+        end:float=10.,    # last
+        steps:int=100     # batches
+    )->LRFind: # suggestions; see `Learner.plot_lr_find`
+        "Try rising learning rates and put everything back as it was; `ValueError` where the range or the steps do not do"
+        if not 0 < start < end: raise ValueError(f"lr_find goes upwards from above 0, not from {start} to {end}")
+        if steps < 20: raise ValueError(f"steps is {steps}: with fewer than 20 the curve is too short to read a rate off it")
+        self._need_data()
+        lrs = [start * (end / start) ** (i / (steps - 1)) for i in range(steps)]
+        losses = _losses_at(self, lrs)
+        n = len(losses) - (not math.isfinite(losses[-1]))
+        self.found = suggest(lrs[:n], smooth(losses[:n]))
+        return self.found
 
 # %% ../../nbs/train/01_learner.ipynb #af57d847
 # what comes of contents that a learner does not expect

@@ -17,7 +17,7 @@ from .. import __version__
 from .batches import Data, _Threads, _as_calls, _no_interrupt, _suspect, check_shapes
 from .recorder import Recorder
 from .schedule import adamw, default_device, own_random, random_state, seeded
-from .team import cut_like, find_team, join_layers, shard_tables
+from .team import find_team, join_layers, shard_tables
 
 # %% ../../nbs/train/00e_one_batch.ipynb #8f6793c1
 def _half_type(device)->torch.dtype:
@@ -27,58 +27,98 @@ def _half_type(device)->torch.dtype:
 
 def _name(f)->str: return getattr(f, '__name__', None) or type(f).__name__
 
+def _described(x, depth=4): # a function, layer or setting in plain values: the same in each process that has the same
+    if isinstance(x, (str, int, float, bool, type(None))): return x
+    if isinstance(x, torch.Tensor): return [str(x.dtype), list(x.shape), *([] if x.requires_grad else [x.double().sum().item()])]
+    if not depth: return type(x).__qualname__
+    def each(values): return [_described(v, depth - 1) for v in values]
+    if isinstance(x, dict): return dict(zip(map(str, x), each(x.values())))
+    if isinstance(x, (list, tuple)): return each(x)
+    if isinstance(x, partial): return each([x.func, x.args, x.keywords])
+    if isinstance(x, nn.Module): return [type(x).__qualname__, *each([{k: v for k, v in vars(x).items() if k in ('_buffers', '_modules') or k[0] != '_' and isinstance(v, (str, int, float, tuple))}])]
+    name = f'{x.__module__}.{x.__qualname__}' if hasattr(x, '__qualname__') else type(x).__qualname__
+    inside = [c.cell_contents for c in getattr(x, '__closure__', None) or ()]
+    return [name, *each(inside)] if inside else name
+
 def _weight_decay(wd)->float:
     if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
     return float(wd)
 
 # %% ../../nbs/train/00e_one_batch.ipynb #a754f19c
-class _Begun: # what a training needs and changes while it runs
-    def _use(self, amp, opt_func): # numbers of 16 bits, and the optimiser
-        half = _half_type(self.device)
-        self.autocast = partial(torch.autocast, self.device.type, dtype=half, enabled=amp)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp and half == torch.float16)
-        self.opt = opt_func(self.model, lr=self.lr, wd=self.wd)
-        top = max(float(g['lr']) for g in self.opt.param_groups) or 1.
-        for g in self.opt.param_groups: g['lr_share'] = float(g['lr']) / top
+class _Changes: # what the batch under way has changed, and how to put it back
+    def __init__(self, model):
+        self.model = model
+        self.kept = None      # number of the batch; name, buffer, copy where a batch changes it, version
+        self.moving = None    # names of the buffers that a batch changes; None: not known yet
+        self.stepping = False # in the middle of an update
 
-    def _begin(self): # nothing is trained yet
-        self.recorder, self.plan, self.epoch, self.found = Recorder(), None, 0, None
-        self.threads = _Threads(self.device)
-        with seeded(self.seed): self.random = random_state(self.device)
-        self._late = []         # losses that are still on the device
-        self._undo = None       # what the batch under way has changed: its number, buffers
-        self._moving = None     # names of the buffers that a batch changes; None: not known yet
-        self._stepping = False  # in the middle of an update
-        self._best = None       # weights of the best epoch
+    def keep(self, done): # before a batch
+        def moves(name, b): return b.numel() < 2**16 or self.moving is None or name in self.moving # batch norm hides its changes
+        self.kept = done, [(k, b, b.clone() if moves(k, b) else None, b._version) for k, b in self.model.named_buffers()]
+
+    def note(self): # after its gradients
+        if self.moving is None: self.moving = {name for name, b, kept, version in self.kept[1] if b._version != version}
+
+    def unfinished(self, done)->list|None: # what is kept, where this batch was interrupted
+        if self.stepping: raise RuntimeError("not saved: an update of the weights was interrupted half-way")
+        return self.kept[1] if self.kept and self.kept[0] == done else None
+
+    def undo(self, done): # what that batch has changed
+        if self.stepping:
+            raise RuntimeError("the training was interrupted in the middle of an update of the weights, so it cannot go on "
+                               "exactly: load a checkpoint, or begin again with fit")
+        for name, b, kept, version in self.unfinished(done) or []:
+            if kept is None and b._version != version:
+                raise RuntimeError(f"the unfinished batch has changed the buffer {name}, so training cannot go on exactly: "
+                                   "load a checkpoint, or begin again with fit")
+            owner, _, last = name.rpartition('.')
+            setattr(self.model.get_submodule(owner), last, b)
+            if kept is not None: b.copy_(kept)
+        self.kept = None
 
 # %% ../../nbs/train/00e_one_batch.ipynb #b4ecde39
-class _Joined(_Begun): # data on the device, and other processes
-    def _need_data(self):
-        if self.data is None: raise RuntimeError("this learner has no data to train on: give it some, learn.data = Data(train, valid)")
-        self.data = self.data.on(self.device)
-        self.n_inputs = len(self.data.train) - 1
+def _facts(learn)->dict: # what all processes must have alike
+    return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': learn.seed,
+            'training data': learn.data and learn.data.facts(), 'loss function': _described(learn.loss_func),
+            'clip': learn.clip, 'settings': getattr(learn, 'config', None)}
 
-    def _join(self): # the other processes
-        shapes = {f'shape of {n}': (tuple(t.shape), str(t.dtype)) for n, t in (*self.model.named_parameters(), *self.model.named_buffers())}
-        self.team.check_same(self._facts() | {'number of weights': len(shapes)} | shapes)
-        for t in (*self.model.parameters(), *self.model.buffers()): torch.distributed.broadcast(t.data, 0)
-        if self.team.shards > 1:
-            if self.clip: raise ValueError("clip does not go with cut tables yet: pass shard=None or clip=None")
-            shard_tables(self.model, self.team)
-        join_layers(self.model, self.team)
+def _facts_of_steps(learn)->dict: # likewise
+    groups = learn.opt.param_groups
+    told = {f'{k} of the optimiser': [_described(g.get(k)) for g in groups] for k in groups[0] if k != 'params'}
+    return {'optimiser': _described(type(learn.opt)), 'mixed precision': learn.autocast.keywords['enabled'],
+            'groups of weights': [len(g['params']) for g in groups]} | told
 
-    def _facts(self)->dict: # what all processes must have alike
-        return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': self.seed, 'training data': self.data and self.data.facts()}
+def _join(learn): # the other processes
+    model, team = learn.model, learn.team
+    shapes = {f'shape of {n}': (tuple(t.shape), str(t.dtype)) for n, t in (*model.named_parameters(), *model.named_buffers())}
+    layers = {f'layer {n or "(the model)"}': f'{type(m).__qualname__}({m.extra_repr()})' for n, m in model.named_modules()}
+    team.check_same(_facts(learn) | {'number of weights': len(shapes)} | shapes | layers)
+    parts = {t.device_mesh.size() for t in model.parameters() if hasattr(t, 'device_mesh')}
+    if parts - {team.shards}: raise ValueError(f"tables of this model are cut into {parts.pop()} parts: give the learner the same shard as cut_tables")
+    team.spread(model)
+    if team.shards > 1:
+        if learn.clip: raise ValueError("clip does not go with cut tables yet: pass shard=None or clip=None")
+        shard_tables(model, team)
+    join_layers(model, team)
 
-    def _sums(self)->list: # of each weight that all processes hold whole; another where another file was loaded
-        return [t.detach().double().sum().item() for t in self.model.parameters() if not hasattr(t, 'device_mesh')]
+# %% ../../nbs/train/00e_one_batch.ipynb #b5fd06bf
+def _optimiser(opt_func, model, lr, wd): # that remembers how the rates of its groups compare
+    opt = opt_func(model, lr=lr, wd=wd)
+    top = max(float(g['lr']) for g in opt.param_groups) or 1.
+    for g in opt.param_groups: g['lr_share'] = float(g['lr']) / top
+    return opt
 
-    def _cut(self, state)->dict: # as the model's own tensors are cut
-        own = self.model.state_dict()
-        return {k: cut_like(v, own.get(k)) for k, v in state.items()}
+def _set_rates(opt, lr, mom):
+    for g in opt.param_groups:
+        g['lr'] = lr * g.get('lr_share', 1.)
+        if 'decay' in g: g['betas'] = (g['mom'] if mom is None else mom, g['betas'][1]) # a group of `adamw`
+
+def _momentum(opt)->float: # that the optimiser really uses
+    g = opt.param_groups[0]
+    return float(g['betas'][0] if 'betas' in g else g.get('momentum', 0.))
 
 # %% ../../nbs/train/00e_one_batch.ipynb #9d5e0dde
-class _Settings(_Joined): # what is said at the beginning
+class _Settings: # what is said at the beginning
     def __init__(self,
         data:Data|None,         # training and validation tensors; None for a model that only predicts
         model:nn.Module,        # called with all inputs of a batch
@@ -106,13 +146,54 @@ class _Settings(_Joined): # what is said at the beginning
         self.lr, self.wd, self.seed = float(lr), _weight_decay(wd), int(seed)
         self.metrics = dict(metrics) if isinstance(metrics, dict) else {_name(m): m for m in metrics or []}
         self.team = find_team(self.device, shard)
-        if self.team: self._join()
+        if self.team: _join(self)
         self.forward = torch.compile(model) if compile else model
-        self._use(amp, opt_func)
-        self._begin()
+        half = _half_type(self.device)
+        self.autocast = partial(torch.autocast, self.device.type, dtype=half, enabled=amp)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp and half == torch.float16)
+        self.opt = _optimiser(opt_func, self.model, self.lr, self.wd)
+        if self.team: self.team.check_same(_facts_of_steps(self))
+        self.threads, self.changes = _Threads(self.device), _Changes(self.model)
+        with seeded(self.seed): self.random = random_state(self.device)
+        self.recorder, self.plan, self.epoch, self.found = Recorder(), None, 0, None
+        self._late, self._best = [], None # losses that are still on the device; weights of the best epoch
 
-# %% ../../nbs/train/00e_one_batch.ipynb #22251047
-class _Gradients(_Settings): # predict, measure, ask for gradients
+    def _need_data(self):
+        if self.data is None: raise RuntimeError("this learner has no data to train on: give it some, learn.data = Data(train, valid)")
+        self.data = self.data.on(self.device)
+        self.n_inputs = len(self.data.train) - 1
+
+# %% ../../nbs/train/00e_one_batch.ipynb #88b5bf65
+def _take(learn, check=True): # move losses from the device to the recorder; `check` is False while another error is on its way
+    plan, losses = learn.plan, learn.recorder.losses
+    n = plan.first_batch + plan.done - len(losses) if plan else 0
+    new = torch.stack(learn._late[:n]) if n > 0 and learn._late else torch.zeros(0)
+    if new.dtype != torch.float64: new = new.float()
+    if learn.team and len(new): new = learn.team.sum(new)
+    new = new.tolist()
+    bad = next((i for i, v in enumerate(new) if not math.isfinite(v)), None)
+    losses += new if bad is None else new[:bad]; learn._late.clear()
+    if bad is None or not check: return
+    epoch, batch = divmod(plan.done - len(new) + bad, plan.n_batches)
+    lr, learn.plan = learn.recorder.lrs[bad - len(new)], None
+    raise FloatingPointError(f"the loss became {new[bad]} in epoch {epoch + 1}, batch {batch + 1} of {plan.n_batches}, at learning "
+                             f"rate {lr:.3g}. {_suspect(learn.data.train, 'training')} "
+                             "The weights are spoiled: make a new model, or load one")
+
+def _roll_back(learn): # to the last batch that is complete
+    learn.changes.undo(learn.plan.done)
+    _take(learn)
+    n = learn.plan.first_batch + learn.plan.done
+    del learn.recorder.lrs[n:], learn.recorder.moms[n:]
+
+def _call(learn, moment): # functions of the caller
+    said = [f(learn) for f in learn.calls.get(moment, ())]
+    stop = any(isinstance(s, str) and s == 'stop' for s in said)
+    if said and learn.team: stop = learn.team.any(stop)
+    if stop and learn.plan: learn.plan.stopped = True
+
+# %% ../../nbs/train/00e_one_batch.ipynb #831d13fb
+class _OneBatch(_Settings): # the five lines, and what keeps them whole
     def loss(self,
         batch:tuple # inputs and target, on the device
     )->torch.Tensor: # one number
@@ -139,89 +220,19 @@ class _Gradients(_Settings): # predict, measure, ask for gradients
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         return loss.detach()
 
-# %% ../../nbs/train/00e_one_batch.ipynb #95750a78
-class _Rates(_Gradients): # of the optimiser, for the next step
-    def _set_rates(self, lr, mom): # groups keep the ratio of their rates, and an optimiser of yours its momentum
-        for g in self.opt.param_groups:
-            g['lr'] = lr * g.get('lr_share', 1.)
-            if 'decay' in g: g['betas'] = (g['mom'] if mom is None else mom, g['betas'][1]) # a group of `adamw`
-
-    def _momentum(self)->float: # that the optimiser really uses
-        g = self.opt.param_groups[0]
-        return float(g['betas'][0] if 'betas' in g else g.get('momentum', 0.))
-
-# %% ../../nbs/train/00e_one_batch.ipynb #88b5bf65
-class _Losses(_Rates): # fetched late
-    def _take(self,
-        check:bool=True # False while another error is on its way
-    ):
-        "Move losses from the device to the recorder; raise `FloatingPointError` when one is not a number"
-        losses = self.recorder.losses
-        n = self.plan.first_batch + self.plan.done - len(losses) if self.plan else 0
-        new = torch.stack(self._late[:n]) if n > 0 and self._late else torch.zeros(0)
-        if new.dtype != torch.float64: new = new.float()
-        if self.team and len(new): new = self.team.sum(new)
-        new = new.tolist()
-        bad = next((i for i, v in enumerate(new) if not math.isfinite(v)), None)
-        losses += new if bad is None else new[:bad]; self._late.clear()
-        if bad is None or not check: return
-        epoch, batch = divmod(self.plan.done - len(new) + bad, self.plan.n_batches)
-        lr, n, self.plan = self.recorder.lrs[bad - len(new)], self.plan.n_batches, None
-        raise FloatingPointError(f"the loss became {new[bad]} in epoch {epoch + 1}, batch {batch + 1} of {n}, at learning "
-                                 f"rate {lr:.3g}. {_suspect(self.data.train, 'training')} "
-                                 "The weights are spoiled: make a new model, or load one")
-
-# %% ../../nbs/train/00e_one_batch.ipynb #917c4298
-class _Undoing(_Losses): # what a batch changes, and how to put it back
-    def _changing(self)->list: # name, buffer, copy where a batch changes it, version
-        def moves(k, b): return b.numel() < 2**16 or self._moving is None or k in self._moving # batch norm hides its changes
-        def one(k, b): return k, b, b.clone() if moves(k, b) else None, b._version
-        return [one(k, b) for k, b in self.model.named_buffers()]
-
-    def _roll_back(self):
-        "Undo what an unfinished batch has changed"
-        if self._stepping:
-            raise RuntimeError("the training was interrupted in the middle of an update of the weights, so it cannot go on "
-                               "exactly: load a checkpoint, or begin again with fit")
-        if self._undo and self._undo[0] == self.plan.done:
-            for name, b, kept, version in self._undo[1]:
-                if kept is None and b._version != version:
-                    raise RuntimeError(f"the unfinished batch has changed the buffer {name}, so training cannot go on exactly: "
-                                       "load a checkpoint, or begin again with fit")
-                owner, _, last = name.rpartition('.')
-                setattr(self.model.get_submodule(owner), last, b)
-                if kept is not None: b.copy_(kept)
-        self._undo, n = None, self.plan.first_batch + self.plan.done
-        self._take()
-        del self.recorder.lrs[n:], self.recorder.moms[n:]
-
-    def _unfinished(self)->list|None: # buffers as they were before a batch that was interrupted
-        if self._stepping: raise RuntimeError("not saved: an update of the weights was interrupted half-way")
-        if not (self._undo and self.plan and self._undo[0] == self.plan.done): return None
-        return [(k, b if kept is None else kept) for k, b, kept, _ in self._undo[1]]
-
-# %% ../../nbs/train/00e_one_batch.ipynb #831d13fb
-class _OneBatch(_Undoing): # the five lines, and what keeps them whole
-    def _call(self, moment):
-        said = [f(self) for f in self.calls.get(moment, ())]
-        stop = any(isinstance(s, str) and s == 'stop' for s in said)
-        if said and self.team: stop = self.team.any(stop)
-        if stop and self.plan: self.plan.stopped = True
-
-    def _one_batch(self, rows):
-        "Predict, measure, ask for gradients; then step and count, together"
+    def _one_batch(self, rows): # predict, measure, ask for gradients; then step and count, together
         plan, r, started = self.plan, self.recorder, time.thread_time()
         at = plan.first_batch + plan.done
-        self._call('before_batch')
-        self._set_rates(*plan.rates())
-        self._undo = plan.done, self._changing()
+        _call(self, 'before_batch')
+        _set_rates(self.opt, *plan.rates())
+        self.changes.keep(plan.done)
         with own_random(self.random, self.device):
             loss = self._gradients(rows)
             after = random_state(self.device)
-        if self._moving is None: self._moving = {k for k, b, kept, v in self._undo[1] if b._version != v}
-        r.lrs[at:], r.moms[at:] = [max(g['lr'] for g in self.opt.param_groups)], [self._momentum()]
+        self.changes.note()
+        r.lrs[at:], r.moms[at:] = [max(g['lr'] for g in self.opt.param_groups)], [_momentum(self.opt)]
         self._late[at - len(r.losses):] = [loss]
         with _no_interrupt(): # in one line, so that whoever interrupts finds both done or neither
-            self._stepping = True; self.scaler.step(self.opt); self.scaler.update(); self.random, plan.done, self._stepping = after, plan.done + 1, False
+            self.changes.stepping = True; self.scaler.step(self.opt); self.scaler.update(); self.random, plan.done, self.changes.stepping = after, plan.done + 1, False
         self.threads.note(time.thread_time() - started)
-        self._call('after_batch')
+        _call(self, 'after_batch')

@@ -28,6 +28,7 @@ def split_ratings(
     seed:int   # of the split
 )->tuple: # training ratings, validation ratings
     "Make sure that ratings are split and that both parts have the same users and items"
+    if isinstance(valid, bool) or not isinstance(valid, Real): raise TypeError(f"valid={valid!r} is no share between 0 and 1; for another split pass a pair, as `Ratings.split` makes it")
     data = as_ratings(data)
     if isinstance(data, Ratings): return data.split(valid=valid, seed=seed) if valid else (data, None)
     train, held = data
@@ -67,7 +68,7 @@ def as_names(
     names # one name, or several
 )->list: # of them
     "Names as a list; raises `TypeError` for an array of whole numbers, which could be names or rows"
-    if isinstance(names, (str, Integral)): return [names if isinstance(names, str) else int(names)]
+    if isinstance(names, (str, Integral)): return [names if isinstance(names, (str, bool)) else int(names)] # True is not 1
     if hasattr(names, 'dtype') and 'int' in str(names.dtype):
         raise TypeError("an array of whole numbers could be names or row numbers: pass a list of names, "
                         "or a tensor of rows")
@@ -112,6 +113,20 @@ def _pairs_of(
                          "predict(list(frame['who']), list(frame['what']))")
     def values(c): return next(getattr(c, way)() for way in ('to_pylist', 'to_list', 'tolist') if hasattr(c, way))
     return tuple(values(frame[n]) for n in found)
+
+# %% ../../nbs/train/07_rating_learner.ipynb #a91c2f02
+def rows_by_name(
+    table, # of ratings, anything that `as_ratings` reads
+    users, # names of the rows of users
+    items  # names of the rows of items
+)->tuple: # rows of users and of items, -1 for an unknown name, and ratings, each (n,)
+    "The rows that names in a table of ratings have elsewhere"
+    r = as_ratings(table)
+    if not isinstance(r, Ratings): raise TypeError("one table of ratings, not a pair of them")
+    def places(names, found):
+        at = {id_name(n): row for row, n in enumerate(names)}
+        return torch.tensor([at.get(id_name(n), -1) for n in found], dtype=torch.int64)
+    return places(users, r.users)[r.user], places(items, r.items)[r.item], r.rating
 
 # %% ../../nbs/train/07_rating_learner.ipynb #866a001d
 def _check_pairs(user, item): # one item for each user
@@ -182,8 +197,9 @@ class _Named(Learner): # users and items by name, and what is kept of the rating
         **kwargs         # to `Learner`
     ):
         data = None if train is None else Data(train.tensors(), None if valid is None else valid.tensors(), batch_size)
+        self.config = config # a team compares it
         super().__init__(data, model, loss_func, **kwargs)
-        self.ratings, self.held_out, self.encoders, self.config, self.n_inputs = train, valid, encoders, config, 2
+        self.ratings, self.held_out, self.encoders, self.n_inputs = train, valid, encoders, 2
         self.users, self.items, self.order = model.users, model.items, config.get('order')
         self.memory, self._pairs = Memory.of(train, valid) if memory is None else memory, None
 
@@ -314,17 +330,19 @@ class _InPieces(_Predicting): # rows on disk
 class _Judging(_InPieces): # warm and cold apart
     @torch.no_grad()
     def validate(self,
-        rows:tuple|None=None # users, items and ratings as tensors; the validation set when None
+        rows=None # users, items and ratings as tensors, or a table of them; the validation set when None
     )->dict: # 'loss' and each metric by name; 'warm' and 'cold' losses where some pairs are cold
         "Loss and metrics; users and items without a training rating are predicted as averages"
         if rows is None and isinstance(self.data, DiskData) and self.data.valid: return self._validate_pieces()
-        if rows is None: rows = self.data and self.data.valid
-        if not rows: return super().validate()
+        if rows is None: rows = self.data and self.data.valid or ()
+        if isinstance(rows, tuple) and not rows: return super().validate()
+        tensors = isinstance(rows, (tuple, list)) and all(isinstance(t, torch.Tensor) for t in rows)
+        if not tensors: rows = rows_by_name(rows, self.users, self.items)
         user, item, target = (t.cpu() if t.is_floating_point() else t.cpu().long() for t in rows)
-        known = self.learned('user')[user] & self.learned('item')[item]
+        u, i = (t.masked_fill((t < 0) | ~self.learned(kind)[t], -1) for t, kind in ((user, 'user'), (item, 'item')))
+        known = (u >= 0) & (i >= 0)
         if self.order: return self._validate_order(user[known], item[known])
         if known.all(): return super().validate(tuple(rows))
-        u, i = (t.masked_fill(~self.learned(kind)[t], -1) for t, kind in ((user, 'user'), (item, 'item')))
         pred = self.predict_pairs(u, i)
         found = {'loss': self.loss_func(pred, target)} | {name: m(pred, target) for name, m in self.metrics.items()}
         for name, part in (('warm', known), ('cold', ~known)):

@@ -94,34 +94,39 @@ def smooth(
     return out
 
 # %% ../../nbs/train/00b_recorder.ipynb #20a03f56
-def draw_losses(
-    recorder:Recorder, # of a training
-    skip:int=0, # batches to leave out at the start, where the loss is large
-    ax=None,    # matplotlib axes; a new figure when None
-    log:bool=False # logarithmic loss?
-): # the matplotlib axes
-    "Training loss of each batch, smoothed, and validation loss of each epoch"
-    from ddl_lesson8.book.plots import show_lines, COLORS
-    losses = recorder.losses
-    if not losses: raise RuntimeError("nothing is trained yet, so there are no losses to plot")
-    at = list(range(1, len(losses) + 1))
-    lines = {'training (smoothed)': smooth(losses, .9)[skip:]}
-    ax = show_lines(at[skip:], lines, 'batches', 'loss', ax=ax, log='y' if log else '')
-    ends = [(e['batches'], e['valid_loss']) for e in recorder.epochs if 'valid_loss' in e and e['batches'] > skip]
-    if ends: ax.plot(*zip(*ends), 'o--', color=COLORS[1], label='validation')
-    ax.legend(frameon=False)
-    return ax
+class _Pictures: # of a learner with a `recorder` and an `lr_find`
+    def plot_losses(self,
+        skip:int=0, # batches to leave out at the start, where the loss is large
+        ax=None,    # matplotlib axes; a new figure when None
+        log:bool=False # logarithmic loss?
+    ): # the matplotlib axes
+        "Training loss of each batch, smoothed, and validation loss of each epoch; `RuntimeError` before any training"
+        from ddl_lesson8.book.plots import show_lines, COLORS
+        losses = self.recorder.losses
+        if not losses: raise RuntimeError("nothing is trained yet, so there are no losses to plot: call fit first")
+        at = list(range(1, len(losses) + 1))
+        lines = {'training (smoothed)': smooth(losses, .9)[skip:]}
+        ax = show_lines(at[skip:], lines, 'batches', 'loss', ax=ax, log='y' if log else '')
+        ends = [(e['batches'], e['valid_loss']) for e in self.recorder.epochs if 'valid_loss' in e and e['batches'] > skip]
+        if ends: ax.plot(*zip(*ends), 'o--', color=COLORS[1], label='validation')
+        ax.legend(frameon=False)
+        return ax
 
-def draw_schedule(
-    recorder:Recorder, # of a training
-    ax=None # matplotlib axes; a new figure when None
-): # the matplotlib axes
-    "Learning rate, as a share of the largest, and momentum of each batch so far"
-    from ddl_lesson8.book.plots import show_lines
-    lrs, top = recorder.lrs, max(recorder.lrs, default=0)
-    if not lrs: raise RuntimeError("nothing is trained yet, so there is no schedule to plot")
-    lines = {f'learning rate / {top:.3g}': [v / top for v in lrs], 'momentum': recorder.moms}
-    return show_lines(range(1, len(lrs) + 1), lines, 'batches', 'value', ax=ax)
+    def plot_schedule(self,
+        ax=None # matplotlib axes; a new figure when None
+    ): # the matplotlib axes
+        "Learning rate, as a share of the largest, and momentum of each batch so far; `RuntimeError` before any training"
+        from ddl_lesson8.book.plots import show_lines
+        lrs, top = self.recorder.lrs, max(self.recorder.lrs, default=0)
+        if not lrs: raise RuntimeError("nothing is trained yet, so there is no schedule to plot: call fit first")
+        lines = {f'learning rate / {top:.3g}': [v / top for v in lrs], 'momentum': self.recorder.moms}
+        return show_lines(range(1, len(lrs) + 1), lines, 'batches', 'value', ax=ax)
+
+    def plot_lr_find(self,
+        ax=None # matplotlib axes; a new figure when None
+    ): # the matplotlib axes
+        "The curve of `lr_find` with its suggestions; runs it first when needed"
+        return draw_lr_find(self.found or self.lr_find(), ax)
 
 # %% ../../nbs/train/00b_recorder.ipynb #d06467f7
 def longest_fall(
