@@ -218,12 +218,7 @@ class CombinedModel(_Network):
         known = self.u_embed(user), self.i_embed(item), self.user_meta[user], self.item_meta[item]
         return self.dot.score(user, item) + self.extra(*known)
 
-    def forward(self,
-        user:torch.Tensor, # row numbers of users, (batch,)
-        item:torch.Tensor  # row numbers of items, (batch,)
-    )->torch.Tensor: # predicted ratings, (batch,)
-        "Predict a rating for each pair"
-        return in_range(self.score(user, item), self.y_range)
+    forward = EmbeddingDotBias.forward # the score, in the range
 
 # %% ../nbs/03_collab.ipynb #36c28bca
 def collab_model(
@@ -274,7 +269,11 @@ class CollabLearner(RatingLearner):
 _USUAL = dict(dot=(1024, .008, .4), network=(1024, .008, 1.5), combined=(1024, .008, .8),
               bpr=(1024, .01, .5), softmax=(8192, .03, .2)) # batch size, learning rate, weight decay
 
-def whole_number(n, name): # refuse what is none, or less than 1
+def whole_number(
+    n,       # to be checked
+    name:str # of the argument, for the message
+): # nothing
+    "Raise `ValueError` for what is no whole number, or less than 1"
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 1: raise ValueError(f"{name}={n!r}: a whole number, 1 at least")
 
 # %% ../nbs/03_collab.ipynb #dbf50f92

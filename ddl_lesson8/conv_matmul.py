@@ -20,7 +20,8 @@ from .conv import _check_alike, _check_conv, _pair, conv_output_size
 # %% ../nbs/09_conv_matmul.ipynb #cbc2e2d4
 class Polynomial:
     "A sum of products of letters: all the algebra we need (claims M1, M2)"
-    def __init__(self, terms): self.terms = {k: n for k, n in terms.items() if n}
+    def __init__(self, terms): # letters, as a tuple -> how often
+        self.terms = {k: n for k, n in terms.items() if n}
     def __add__(self, other):
         return Polynomial(Counter(self.terms) + Counter(as_polynomial(other).terms))
     def __mul__(self, other):
@@ -117,8 +118,7 @@ def conv_entries(
 
 # %% ../nbs/09_conv_matmul.ipynb #12d45b25
 def conv_sources(
-    *args, # as for `conv_entries`
-    **kwargs
+    *args, **kwargs # as for `conv_entries`
 )->torch.Tensor: # (n_outputs, n_inputs), int64: the index of the weight that stands in the cell, -1 for a fixed zero
     "A map of the convolution's matrix, to count or draw"
     rows, cols, weights, shape, _ = conv_entries(*args, **kwargs)
@@ -205,8 +205,7 @@ def conv2d_matmul(
 
 # %% ../nbs/09_conv_matmul.ipynb #58ed47f1
 def matrix_counts(
-    *args, # as for `conv_entries`
-    **kwargs
+    *args, **kwargs # as for `conv_entries`
 )->dict: # numbers of cells
     "Count the fixed zeros, the distinct weights and their copies (claim M3)"
     rows, _, source, (n_out, n_in), _ = conv_entries(*args, **kwargs)

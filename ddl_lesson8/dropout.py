@@ -64,17 +64,18 @@ class Dropout(nn.Module):
         _check_rate(p)
         self.p, self.scale, self.generator = p, scale, generator
 
-    def mask_shape(self, x): return x.shape # one random number for each activation
+    def _mask_shape(self, x): return x.shape # one random number for each activation
 
     def forward(self,
         x:torch.Tensor # activations, any shape
     )->torch.Tensor: # the same shape
         "Delete activations while training; return `x` itself otherwise"
         if not self.training: return x
-        mask = dropout_mask(self.mask_shape(x), self.p, self.generator, x.device)
+        mask = dropout_mask(self._mask_shape(x), self.p, self.generator, x.device)
         return dropout(x, self.p, scale=self.scale, mask=mask)
 
     def extra_repr(self)->str: # what `print(layer)` shows in brackets
+        "The rate"
         return f'p={self.p}' + ('' if self.scale else ', scale=False')
 
 # %% ../nbs/10_dropout.ipynb #a55959be
@@ -114,7 +115,7 @@ def mean_and_doubt(
 # %% ../nbs/10_dropout.ipynb #f4022841
 class Dropout2d(Dropout):
     "Dropout of whole channels; PyTorch has it as `nn.Dropout2d` (Tompson and others 2015, arXiv:1411.4280)"
-    def mask_shape(self,
+    def _mask_shape(self,
         x:torch.Tensor # pictures, (batch, channels, height, width)
     )->tuple: # (batch, channels, 1, 1)
         "One number for each channel; raises `ValueError` for what is no batch of pictures"

@@ -176,7 +176,7 @@ def explained(
     points:torch.Tensor  # coordinates, (n, k)
 )->torch.Tensor: # 0 to 1 for each target
     "Share of a target's variance that a linear function of the points explains (R²)"
-    x = torch.cat([points, torch.ones(len(points), 1)], 1).double()
+    x = torch.cat([points, points.new_ones(len(points), 1)], 1).double()
     y = target.double().reshape(len(points), -1)
     error = y - x @ torch.linalg.lstsq(x, y).solution
     return 1 - error.square().sum(0) / (y - y.mean(0)).square().sum(0)

@@ -33,9 +33,9 @@ def nearest(
     if metric not in ('cosine', 'euclidean'):
         raise ValueError(f"metric {metric!r}: choose 'cosine' or 'euclidean'")
     models = vectors if vectors.ndim == 3 else vectors[None]
-    allowed = (torch.ones(models.shape[1], dtype=torch.bool) if allowed is None
-               else allowed)
-    others = int((allowed.sum() - allowed[rows].long()).min()) if len(rows) else n
+    others = models.shape[1] - 1
+    if allowed is not None and len(rows):
+        others = int((allowed.sum() - allowed[rows].long()).min())
     if others < n:
         raise ValueError(f"{n} neighbours among {others} allowed items: ask for fewer "
                          "ratings or fewer neighbours")
@@ -43,8 +43,8 @@ def nearest(
         return (cosine_similarity(m[rows], m) if metric == 'cosine'
                 else -torch.cdist(m[rows], m))
     near = sum(map(likeness, models)) / len(models)
-    near = near.masked_fill(~allowed, -math.inf)
-    near[torch.arange(len(rows)), rows] = -math.inf
+    if allowed is not None: near = near.masked_fill(~allowed, -math.inf)
+    near = near.scatter(1, rows[:, None], -math.inf) # nobody is a neighbour of itself
     best = near.topk(n, dim=1)
     return best.indices, best.values if metric == 'cosine' else -best.values
 

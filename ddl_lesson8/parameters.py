@@ -109,7 +109,7 @@ class _Noting:
         name:str,                  # attribute name
         tensor:torch.Tensor|None,  # saved and moved with the module, not trained
         persistent:bool=True       # is it part of `state_dict`?
-    ):
+    ): # nothing
         "Add a tensor that belongs to the module but is no parameter"
         if '.' in name or not name: raise KeyError(f"a buffer needs a name without a dot, not '{name}'")
         if hasattr(self, name) and name not in self._buffers: raise KeyError(f"attribute '{name}' already exists")
@@ -215,7 +215,7 @@ class _Moving(_Stored):
 
     def zero_grad(self,
         set_to_none:bool=True # forget gradients (True) or fill them with zeros (False)?
-    ):
+    ): # nothing
         "Clear the gradients of all parameters"
         for p in self.parameters():
             if p.grad is not None: p.grad = None if set_to_none else torch.zeros_like(p.grad)
@@ -223,7 +223,7 @@ class _Moving(_Stored):
 # %% ../nbs/01_parameters.ipynb #b94155e3
 class Module(_Moving):
     "A module in plain Python: it notes parameters and modules as you assign them (claim P9)"
-    def forward(self, *args, **kwargs):
+    def forward(self, *args, **kwargs): # its inputs; returns what it computes
         "What the module computes; each class has its own, and `NotImplementedError` says where it is missing"
         raise NotImplementedError(f"{type(self).__name__} needs a method `forward`")
 

@@ -106,11 +106,12 @@ class TabularLearner(_TabularFile):
         return out.softmax(1) if self.prep.y_kind == 'class' else out
 
     def validate(self,
-        rows:tuple|None=None # inputs and target; the validation set when None
+        rows=None # a raw table with the target, or prepared tensors, the target last; the validation set when None
     )->dict: # 'loss' and each metric by name, as floats
         "Loss and metrics over rows the model was not trained on; rows on disk are read a piece at a time"
-        on_disk = rows is None and isinstance(self.data, DiskData) and self.data.valid
-        return validate_pieces(self) if on_disk else super().validate(rows)
+        if rows is None and isinstance(self.data, DiskData) and self.data.valid: return validate_pieces(self)
+        prepared = rows is None or isinstance(rows, (tuple, list)) and all(isinstance(t, torch.Tensor) for t in rows)
+        return super().validate(rows if prepared else (*self.prep(rows), self.prep.target(rows)))
 
     def predict_row(self,
         row:dict # name of a column -> value

@@ -309,6 +309,8 @@ def test_a_table_is_validated_by_name(learn, ratings):
     few = ratings.select(torch.arange(8))
     frame = [dict(user=few.users[u], item=few.items[i], rating=float(r)) for u, i, r in zip(*few.tensors())]
     assert learn.validate(frame) == pytest.approx(learn.validate(few.tensors()))
+    pd = pytest.importorskip('pandas')
+    assert learn.validate(pd.DataFrame(frame)) == learn.validate(frame)
     cold = learn.validate([*frame, dict(user='nobody knows', item=few.items[0], rating=1)])
     assert cold['warm'] == pytest.approx(learn.validate(frame)['loss']) and cold['cold'] > 0
     with pytest.raises(TypeError, match='no share between 0 and 1'): collab_learner(ratings, valid='time')

@@ -3,7 +3,7 @@ import datetime, math, warnings
 import numpy as np, pandas as pd, polars as pl, pyarrow as pa, pytest, torch
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8.data.columns import ColumnPrep, add_datepart, cont_cat_split, date_parts, split_rows
-from ddl_lesson8.data.frames import as_frame
+from ddl_lesson8.data.frames import as_frame, read_dates
 
 FRAMES = {'pandas': pd.DataFrame, 'polars': lambda d: pl.DataFrame(d, strict=False), 'pyarrow': pa.table}
 TABLE = dict(name=['b', 'a', None, 'b', 'c'], n=[1, 2, 3, 2, 1], x=[.5, None, 2., 4., 1.], ok=[True, False, True, True, False], y=[1., 2., 3., 4., 5.])
@@ -303,3 +303,37 @@ def test_new_values_of_the_validation_rows_are_told_when_a_learner_is_made():
     assert said == ["values that training did not have count as missing: 'c' in 1 of 10 rows, such as 'q'"] and where == {__file__}
     made[0].progress = False
     assert told(lambda: (made[0].validate(), made[0].predict(t)))[0] == [] # said already
+
+
+# dates far away, columns of lists, gaps written as words
+
+FAR = { # polars panics where it shows or shifts a date that no calendar has; numpy wraps around without a word
+    'polars days': lambda: pl.Series([2**31 - 1, 0], dtype=pl.Int32).cast(pl.Date), 'polars ms': lambda: pl.Series([2**62, 0]).cast(pl.Datetime('ms')),
+    'polars zone': lambda: pl.Series([2**63 - 1, 0]).cast(pl.Datetime('us')).dt.replace_time_zone('UTC').dt.convert_time_zone('Asia/Tokyo'),
+    'arrow days': lambda: pa.array([2**31 - 1], pa.int32()).cast(pa.date32()), 'arrow chunks': lambda: pa.chunked_array([pa.array([2**31 - 1], pa.int32()).cast(pa.date32())]),
+    'arrow s': lambda: pa.array([2**62], pa.timestamp('s')), 'numpy years': lambda: np.array([400000], 'datetime64[Y]'), 'one by one': lambda: [np.datetime64(400000, 'Y')]}
+@pytest.mark.parametrize('kind', FAR)
+def test_dates_that_no_calendar_has_are_refused(kind, capfd):
+    for table in (dict(d=FAR[kind]()), *([pl.DataFrame(dict(d=FAR[kind]()))] if 'polars' in kind else [pa.table(dict(d=FAR[kind]()))] if 'arrow' in kind else [])):
+        with pytest.raises(ValueError, match="column 'da?t?e?'.*(far away|years 1 to 9998)"): read_dates(as_frame(table)['d'])
+    assert 'panicked' not in capfd.readouterr().err
+
+def test_the_first_and_the_last_day_in_other_zones(): # datetime cannot subtract the offset there; an hour before the year 1 it is still the year before
+    local, utc = read_dates(as_frame(dict(d=['0001-01-01T00:00+01:00', '9999-12-31T23:59:59-01:00']))['d'])
+    assert local.astype('datetime64[D]').astype(str).tolist() == ['0001-01-01', '9999-12-31']
+    assert (local - utc).astype('timedelta64[h]').astype(int).tolist() == [1, -1]
+
+@pytest.mark.parametrize('values', [[[1], [2]], [dict(a=1)] * 2, [{1}, {2}]])
+def test_a_column_of_lists_is_named_when_columns_are_chosen(values): # Python said "unhashable type"
+    with pytest.raises(ValueError, match="column 'c', row 0: .* a category is text"): cont_cat_split(dict(c=values, y=[1, 2]))
+
+@pytest.mark.parametrize('word', ['NA', 'n/a', '-', '', 'None'])
+def test_numbers_with_gaps_in_words_are_told(word): # R writes NA; read as text, each number is a name of its own
+    with pytest.warns(UserWarning, match=f"'x' holds numbers as text, such as '0.000' beside {word!r}"): cont_cat_split(dict(x=[f'{k / 7:.3f}' for k in range(50)] + [word], y=range(51)))
+    with warnings.catch_warnings(): # names, however few are words
+        warnings.simplefilter('error')
+        cont_cat_split(dict(x=[f'{k / 7:.3f}' for k in range(50)] + ['north'], y=range(51)))
+
+def test_large_numbers_are_kept_and_read_again(tmp_path): # a file with a median above 2**63 was written, and refused when it was read
+    prep = ColumnPrep([], ['x']).fit(dict(x=[1e20, 3e20, 2.**63]))
+    assert ColumnPrep.load(prep.save(tmp_path/'p.json')).numbers == prep.numbers

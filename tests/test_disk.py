@@ -90,3 +90,62 @@ def test_somebody_new_is_estimated_from_ratings_on_disk(scanned, tmp_path):
     assert torch.allclose(loaded.newcomer({scanned.items[0]: 4.}), guess, atol=1e-5)
     loaded.memory.noise = None
     with pytest.raises(ValueError, match='how ratings scatter'): loaded.newcomer({scanned.items[0]: 4.})
+
+# ids and times as the file has them
+
+def scan_of(folder, text='user,item,rating\n', **settings):
+    (folder/'t.csv').write_text(text)
+    return scan_ratings(folder/'t.csv', valid=0, **settings)
+
+def test_leading_zeros_tell_ids_apart(tmp_path): # as in memory; polars read 007 as 7
+    scanned = scan_of(tmp_path, 'user,item,rating\n007,1,5\n7,2,3\n12,1,1\n')
+    assert scanned.users == ['007', '12', '7'] and scanned.items == [1, 2]
+    assert scan_of(tmp_path, 'user,item,rating\n0,1,5\n7,10,3\n').users == [0, 7] # a zero alone is a number
+
+@pytest.mark.parametrize('ids, users', [(['café', 'cafe\u0301', 'x'], ['café', 'x']), ([' a', 'a ', 'b'], ['a', 'b'])])
+def test_one_name_in_two_spellings(tmp_path, ids, users): # as in memory
+    pl.DataFrame(dict(user=ids, item=[1, 2, 3], rating=[1., 2., 3.])).write_parquet(tmp_path/'t.parquet')
+    scanned = scan_ratings(tmp_path/'t.parquet', valid=0)
+    assert scanned.users == users and scanned.column('user').bincount().tolist() == [2, 1]
+
+def test_the_same_pair_in_two_spellings_is_found(tmp_path):
+    pl.DataFrame(dict(user=['café', 'cafe\u0301'], item=[1, 1], rating=[1., 2.])).write_parquet(tmp_path/'t.parquet')
+    with pytest.raises(ValueError, match="user 'café' rated item 1 more than once"): scan_ratings(tmp_path/'t.parquet')
+
+@pytest.mark.parametrize('when, words', [([.1, .9], 'row 1: the time 0.1 is no whole number'), ([1, None], 'row 2 is incomplete'), ([1., float('nan')], 'row 2: the time nan'), ([1., 1e300], 'row 2: the time 1e.300')])
+def test_times_that_are_no_whole_numbers(tmp_path, when, words): # .1 and .9 became 0 and 0, so the earlier one was the last
+    pl.DataFrame(dict(user=[1, 1], item=[1, 2], rating=[1., 2.], when=when)).write_parquet(tmp_path/'t.parquet')
+    with pytest.raises(ValueError, match=words): scan_ratings(tmp_path/'t.parquet', split='last', timestamp='when')
+
+def test_whole_times_in_a_column_of_fractions(tmp_path):
+    pl.DataFrame(dict(user=[1] * 3, item=[1, 2, 3], rating=[1., 2., 3.], when=[1., 9., 5.])).write_parquet(tmp_path/'t.parquet')
+    scanned = scan_ratings(tmp_path/'t.parquet', split='last', timestamp='when')
+    assert [scanned.items[k] for k in scanned.column('item', 'valid')] == [2]
+
+def test_a_split_by_time_of_nanoseconds(tmp_path): # the engine's quantile is a float: every row was held back, and none left to train on
+    pl.DataFrame(dict(user=range(12), item=range(12), rating=[1.] * 12, when=1_600_000_000_000_000_000 + np.arange(12))).write_parquet(tmp_path/'t.parquet')
+    scanned = scan_ratings(tmp_path/'t.parquet', split='time', timestamp='when', valid=.25)
+    assert sorted(scanned.users[k] for k in scanned.column('user', 'valid')) == [9, 10, 11]
+
+def test_a_split_of_ratings_that_leaves_nothing(tmp_path):
+    pl.DataFrame(dict(user=[1, 2], item=[1, 2], rating=[1., 2.], when=[5, 5])).write_parquet(tmp_path/'t.parquet')
+    with pytest.raises(ValueError, match='no row to train on'): scan_ratings(tmp_path/'t.parquet', split='time', timestamp='when')
+
+@pytest.mark.parametrize('settings, words', [(dict(seed=-1), 'seed=-1'), (dict(pile_rows=0), 'pile_rows=0'), (dict(valid='.1'), "valid='.1'"), (dict(rating=['rating']), 'the name of one column'), (dict(user=None), 'the name of one column')])
+def test_settings_of_another_kind(tmp_path, settings, words):
+    pl.DataFrame(dict(user=[1, 2], item=[1, 2], rating=[1., 2.])).write_parquet(tmp_path/'t.parquet')
+    with pytest.raises(ValueError, match=words): scan_ratings(tmp_path/'t.parquet', **settings)
+
+def test_a_file_of_ratings_whose_name_is_a_pattern(tmp_path):
+    from ddl_lesson8.data.read_ratings import ratings_from_table
+    (tmp_path/'a[1]').mkdir()
+    for name, user in (('t[1]', 1), ('t1', 2)): pl.DataFrame(dict(user=[user, 3], item=[1, 2], rating=[1., 2.])).write_parquet(tmp_path/'a[1]'/f'{name}.parquet')
+    scanned = scan_ratings(tmp_path/'a[1]'/'t[1].parquet', valid=0)
+    assert scanned.users == [1, 3] and ratings_from_table(tmp_path/'a[1]'/'t[1].parquet').users == ['1', '3']
+
+def test_two_processes_scan_at_once(tmp_path): # the slower one found a folder in its place
+    rows(30_000).write_parquet(tmp_path/'t.parquet')
+    code = f"from ddl_lesson8.data.scan import scan_ratings; print(len(scan_ratings({str(tmp_path/'t.parquet')!r}, duplicates='keep')))"
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get('PYTHONPATH', '')]))
+    both = [subprocess.Popen([sys.executable, '-c', code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [p.communicate() for p in both] == [('30000\n', '')] * 2

@@ -5,6 +5,7 @@ import pytest, torch
 pl, np = pytest.importorskip('polars'), pytest.importorskip('numpy')
 from ddl_lesson8.data.columns import ColumnPrep, cont_cat_split
 from ddl_lesson8.data.files import read_values, write_values
+from ddl_lesson8.data.scan import scan_ratings
 from ddl_lesson8.data.scan_table import ScannedTable, _kth, _median, scan_table
 from ddl_lesson8.tabular import tabular_learner
 from ddl_lesson8.train.learner import load_learner
@@ -179,6 +180,7 @@ def test_two_processes_train_as_one(tmp_path):
 
 PEAK = """
 import sys, torch
+from ddl_lesson8.data.scan import scan_ratings
 from ddl_lesson8.data.scan_table import scan_table
 from ddl_lesson8.tabular import tabular_learner
 def peak(): return next(int(line.split()[1]) // 1024 for line in open('/proc/self/status') if line.startswith('VmHWM'))
@@ -198,3 +200,70 @@ def test_more_rows_take_no_more_memory(tmp_path):
         assert not done.returncode, done.stderr
         peaks[n] = [int(v) for v in done.stdout.split()]
     assert all(b - a < 100 for a, b in zip(*peaks.values())), peaks
+
+# what belongs to somebody else, and names that are patterns
+
+def small(path, **columns): pl.DataFrame(dict(c=['a', 'b'] * 6, x=np.arange(12) * .5, y=np.arange(12) * 2.) | columns).write_parquet(path)
+
+@pytest.mark.parametrize('file, said', [('manifest.json', '{"name": "my app"}'), ('notes.txt', 'mine'), ('manifest.json', '')])
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path, file, said): # a folder with a manifest.json was deleted whole
+    small(tmp_path/'t.parquet')
+    (tmp_path/'app').mkdir()
+    (tmp_path/'app'/file).write_text(said)
+    for scan in (lambda: scan_table(tmp_path/'t.parquet', 'y', folder=tmp_path/'app'), lambda: scan_ratings(tmp_path/'t.parquet', tmp_path/'app', 'c', 'x', 'y')):
+        with pytest.raises(ValueError, match=f'app holds {file}, which is no part of a scan'): scan()
+    assert (tmp_path/'app'/file).read_text() == said
+    with pytest.raises(ValueError, match='is a file'): scan_table(tmp_path/'t.parquet', 'y', folder=tmp_path/'app'/file)
+
+def test_a_note_beside_columns_is_left_alone(tmp_path):
+    small(tmp_path/'t.parquet')
+    folder = scan_table(tmp_path/'t.parquet', 'y').folder
+    (folder/'notes.txt').write_text('mine')
+    with pytest.raises(ValueError, match='holds notes.txt'): scan_table(tmp_path/'t.parquet', 'y', seed=1)
+    assert (folder/'notes.txt').read_text() == 'mine' and len(scan_table(tmp_path/'t.parquet', 'y')) == 12
+
+def test_a_link_to_the_folder_stays_one(tmp_path):
+    small(tmp_path/'t.parquet')
+    (tmp_path/'far').mkdir()
+    (tmp_path/'near').symlink_to(tmp_path/'far')
+    for seed in (0, 1): assert len(scan_table(tmp_path/'t.parquet', 'y', folder=tmp_path/'near', seed=seed)) == 12
+    assert (tmp_path/'near').is_symlink() and (tmp_path/'far'/'manifest.json').exists()
+
+@pytest.mark.parametrize('kind', ['parquet', 'csv', 'arrow'])
+@pytest.mark.parametrize('name, other', [('t[1]', 't1'), ('t*', 'tt'), ('t?', 'tt')])
+def test_a_name_is_no_pattern(tmp_path, name, other, kind): # t1.csv was read in place of t[1].csv
+    write = dict(parquet='write_parquet', csv='write_csv', arrow='write_ipc')[kind]
+    for n, c in ((name, 'right'), (other, 'wrong')): getattr(pl.DataFrame(dict(c=[c, c], x=[1., 2.], y=[1., 2.])), write)(tmp_path/f'{n}.{kind}')
+    assert scan_table(tmp_path/f'{name}.{kind}', 'y', 'c', 'x', valid=0).prep.classes['c'] == ['#na#', 'right']
+
+@pytest.mark.parametrize('settings, words', [
+    (dict(seed=-1), 'seed=-1'), (dict(seed=1.5), 'seed=1.5'), (dict(seed=2**64), 'seed=1844'), (dict(seed=True), 'seed=True'), (dict(valid='.2'), "valid='.2'"), (dict(valid=True), 'valid=True'),
+    (dict(pile_rows=0), 'pile_rows=0'), (dict(max_card=None), 'max_card=None'), (dict(cat_names=[0]), r'named by texts, not by \[0\]'), (dict(target=None), 'which column to predict'),
+    (dict(target=[]), 'which column to predict'), (dict(target=3), 'named by texts'), (dict(target=[['y']]), 'named by texts')])
+def test_settings_of_another_kind(tmp_path, settings, words):
+    small(tmp_path/'t.parquet')
+    with pytest.raises(ValueError, match=words): scan_table(tmp_path/'t.parquet', **dict(target='y') | settings)
+    assert [p.name for p in tmp_path.iterdir()] == ['t.parquet']
+
+def test_settings_of_numpy(tmp_path): # JSON has no such numbers
+    small(tmp_path/'t.parquet')
+    assert len(scan_table(tmp_path/'t.parquet', 'y', seed=np.int64(3), valid=np.float32(.25))) == 12
+
+@pytest.mark.parametrize('when', [1_600_000_000_000_000_000 + np.arange(12), (2**63 + np.arange(12, dtype=np.uint64)), np.arange(12) * .5 + .25])
+def test_times_that_a_float_cannot_tell_apart(tmp_path, when): # the engine's quantile is a float: all twelve were held back
+    small(tmp_path/'t.parquet', when=when)
+    assert sorted(scan_table(tmp_path/'t.parquet', 'y', [], 'x', valid=.25, split='time', timestamp='when').column('row', 'valid').tolist()) == [9, 10, 11]
+
+def test_a_split_that_leaves_nothing(tmp_path):
+    small(tmp_path/'t.parquet', when=[1] * 12)
+    with pytest.raises(ValueError, match='no row to train on'): scan_table(tmp_path/'t.parquet', 'y', split='time', timestamp='when')
+
+def test_a_column_that_comes_twice_in_a_file_of_text(tmp_path): # polars calls the second one x_duplicated_0
+    (tmp_path/'t.csv').write_text('x,c,x,y\n1,a,2,3\n')
+    with pytest.raises(ValueError, match='t.csv names a column twice'): scan_table(tmp_path/'t.csv', 'y')
+
+def test_columns_with_lists_and_far_dates_are_named(tmp_path, capfd):
+    for c, words in (([[1]] * 12, "column 'c', row 0: .* a category is text"), (pl.Series([2**31 - 1] * 12, dtype=pl.Int32).cast(pl.Date), "'c', row 0: .* too far away")):
+        small(tmp_path/'t.parquet', c=c)
+        with pytest.raises(ValueError, match=words): scan_table(tmp_path/'t.parquet', 'y')
+    assert 'panicked' not in capfd.readouterr().err

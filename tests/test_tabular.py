@@ -83,6 +83,9 @@ def test_learns_predicts_and_keeps_itself_in_one_file(trained, tmp_path):
     assert other.predict_row(row)['log_price'] == pytest.approx(learn.predict(t.iloc[:1]).item(), abs=1e-5)
     import polars as pl
     torch.testing.assert_close(learn.predict(pl.from_pandas(t)), learn.predict(t), rtol=0, atol=0)
+    rows = t.iloc[split_rows(t, seed=0)[1]]
+    assert learn.validate(rows)['loss'] == pytest.approx(learn.validate()['loss']) == pytest.approx(float(((learn.predict(rows)[:, 0].numpy() - rows['log_price'])**2).mean()))
+    with pytest.raises(ValueError, match="no column 'log_price'"): learn.validate(rows.drop(columns='log_price'))
     with pytest.raises(ValueError, match="no column 'coupler'"): learn.predict(t.drop(columns='coupler'))
     again = load_tabular(tmp_path/'m.pt', t, split_rows(t, seed=0), device='cpu')
     again.fit(1, 1e-3)

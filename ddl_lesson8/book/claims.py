@@ -405,7 +405,7 @@ class Ledger:
 
     def save(self,
         path:str|Path=_SHIPPED # a JSON file
-    ):
+    ): # nothing
         "Write the claims and their pages, for those who have no notebooks"
         rows = [dict(claim=c.to_dict(), page=page._asdict()) for c, page in self.claims]
         Path(path).write_text(json.dumps(rows, indent=1, ensure_ascii=False) + '\n',
@@ -417,7 +417,9 @@ class Ledger:
         return {v: sum(c.verdict == v for c, _ in self.claims) for v in _VERDICTS}
 
     @property
-    def ids(self)->list: return [c.id for c, _ in self.claims] # in their order
+    def ids(self)->list: # of texts, in their order
+        "The permanent IDs"
+        return [c.id for c, _ in self.claims]
 
     def __repr__(self)->str:
         return '\n'.join(f'{c.id:<4}{c.verdict:<18}{c.text}' for c, _ in self.claims)

@@ -13,17 +13,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from .files import check_kinds, read_values, write_values
-from .frames import Column, Frame, as_frame, categories, check_columns, read_dates, warn_caller, with_columns
+from .frames import Column, Frame, as_frame, categories, check_columns, coded, read_dates, warn_caller, with_columns
 
 # %% ../../nbs/data/04_columns.ipynb #ef62e58a
 _WRITTEN = re.compile(r"[€$£]? ?[-+]?\d{1,3}(?:[ .,']?\d{3})*(?:[.,]\d+)? ?[%€$£]?")
 
+_GAPS = {*'na n/a #n/a nan null none - ? .'.split(), ''} # as programs write a missing number
+
 def _say_if_numbers(name, column, max_card, is_target): # that a text column holds numbers, in a notice
     if column.kind != 'other': return
-    texts = [v.strip() if isinstance(v, str) else '' for v in column.codes()[1]]
+    found = [v.strip() if isinstance(v, str) else 'another' for v in coded(column)[1]]
+    texts, gone = [t for t in found if t.lower() not in _GAPS], [t for t in found if t.lower() in _GAPS]
     if len(texts) <= max_card or not all(map(_WRITTEN.fullmatch, texts)): return
-    if is_target or sum(not t.isdigit() for t in texts) > len(texts) / 2:
-        warn_caller(f"column '{name}' holds numbers as text, such as {min(texts)!r}, so each value counts as a name: make numbers of them if that is wrong")
+    if is_target or gone or sum(not t.isdigit() for t in texts) > len(texts) / 2:
+        beside = f" beside {gone[0]!r}" if gone else ''
+        warn_caller(f"column '{name}' holds numbers as text, such as {min(texts)!r}{beside}, so each value counts as a name: make numbers of them if that is wrong")
 
 # %% ../../nbs/data/04_columns.ipynb #c76da0f6
 def cont_cat_split(
@@ -246,7 +250,7 @@ class _ReadTable:
 class _Learning(_Roles): # from a table that is read
     def decide_y_kind(self,
         frame # an opened table with the target
-    ):
+    ): # nothing
         "Numbers or classes? By the columns' types where nobody said it"
         if not self.y_names: return
         numbers = all(frame[n].kind in ('whole', 'fraction') for n in self.y_names)

@@ -130,7 +130,7 @@ def _outside(value, kind)->bool: # does it look right from outside?
     if isinstance(kind, list): return isinstance(value, (list, tuple))
     if kind in (int, float):
         real = isinstance(value, int if kind is int else (int, float))
-        return real and not isinstance(value, bool) and abs(value) < 1 << 63 # a NaN is not, either
+        return real and not isinstance(value, bool) and (math.isfinite(value) if isinstance(value, float) else abs(value) < 1 << 63)
     return value is None if kind is None else isinstance(value, kind)
 
 def _shown(value)->str: # shortly

@@ -153,16 +153,15 @@ _CLOCK = r'([T ]\d\d:\d\d(:\d\d([.]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?'
 _DATE = re.compile(r'(\d{4}-\d\d-\d\d|\d{8})' + _CLOCK)
 
 def _moment(value): # -> local and UTC datetime64[us]; ValueError where it is no date
-    if isinstance(value, np.datetime64): return (value.astype('datetime64[us]'),) * 2
+    if isinstance(value, np.datetime64): return (_microseconds(value[None], 'date')[0],) * 2
     if isinstance(value, str):
         if not _DATE.fullmatch(value.strip()): raise ValueError
         value = datetime.datetime.fromisoformat(value.strip())
     if not isinstance(value, datetime.datetime): # a date; anything else raises ValueError
         if not isinstance(value, datetime.date): raise ValueError
         return (np.datetime64(value, 'us'),) * 2
-    local = value.replace(tzinfo=None)
-    utc = local if value.utcoffset() is None else local - value.utcoffset()
-    return np.datetime64(local, 'us'), np.datetime64(utc, 'us')
+    local = np.datetime64(value.replace(tzinfo=None), 'us')
+    return local, local - np.timedelta64(value.utcoffset() or 0, 'us') # the first day of all may lie a year earlier elsewhere
 
 # %% ../../nbs/data/03b_frames.ipynb #9a0a5ea3
 def read_dates(
@@ -223,6 +222,19 @@ def categories(
     return codes, plain, first and first[0]
 
 # %% ../../nbs/data/03b_frames.ipynb #58beddc6
+def _unpacked(to_list, name): # a column of anything
+    try: return _from_list(to_list(), name)
+    except OverflowError: raise ValueError(f"column '{name}' holds a date that lies too far away") from None
+
+def _as_moments(series, name): # of dates
+    try: return series.cast(import_extra('narwhals').Datetime('us'))
+    except ValueError: raise ValueError(f"column '{name}' holds a day that lies too far away for a date") from None
+
+def _check_moments(counts, unit, name): # since 1970, a series of polars: to read the clock of a zone, polars must know the year
+    first, after = (int(np.datetime64(y, unit).astype(np.int64)) if unit != 'ns' else edge for y, edge in (('0001', -2**63), ('9999', 2**63 - 1)))
+    far = ((counts < first) | (counts > after)).arg_true()
+    if len(far): raise ValueError(f"column '{name}', row {far[0]}: a moment outside of the years 1 to 9998")
+
 def _from_series(series, name): # narwhals series -> Column
     nw, dtype = import_extra('narwhals'), series.dtype
     if dtype in (nw.Categorical, nw.Enum): return _from_categories(series, name)
@@ -236,16 +248,18 @@ def _from_series(series, name): # narwhals series -> Column
         x = (series.fill_null(False if dtype == nw.Boolean else 0) if gone.any() else series).to_numpy()
         return Column(name, x.astype(bool) if dtype == nw.Boolean else x, gone)
     if dtype in (nw.Date, nw.Datetime):
-        local, utc = series.cast(nw.Datetime('us')) if dtype == nw.Date else series, None
+        local, utc = series, None
+        if dtype == nw.Date and not series.implementation.is_polars(): local = _as_moments(series, name) # polars gives days, which can be checked
         if getattr(dtype, 'time_zone', None):
-            utc = local.dt.convert_time_zone('UTC').dt.replace_time_zone(None).to_numpy().astype('datetime64[us]')
+            if series.implementation.is_polars(): _check_moments(series.to_native().to_physical(), dtype.time_unit, name)
+            utc = _microseconds(local.dt.convert_time_zone('UTC').dt.replace_time_zone(None).to_numpy(), name)
             local = local.dt.replace_time_zone(None)
-        local = local.to_numpy().astype('datetime64[us]')
+        local = _microseconds(local.to_numpy(), name)
         return Column(name, local, np.isnat(local), utc)
     if dtype == nw.String: return _from_text(series, name)
     if dtype in (nw.Duration, nw.Binary): # NumPy's types for these say what is wrong
         raise ValueError(f"column '{name}' holds {dtype}; a column holds numbers, text, yes/no or dates")
-    return _from_list(series.to_list(), name)
+    return _unpacked(series.to_list, name)
 
 # %% ../../nbs/data/03b_frames.ipynb #eb77558a
 def _from_text(series, name): # -> Column whose codes are known already
@@ -310,7 +324,7 @@ def _read_column(
     if isinstance(values, np.ndarray): return _from_array(values, name)
     if isinstance(values, (list, tuple, range)): return _from_list(list(values), name)
     owner = type(values).__module__.partition('.')[0]
-    if owner == 'pyarrow' and hasattr(values, 'to_pylist'): return _from_list(values.to_pylist(), name)
+    if owner == 'pyarrow' and hasattr(values, 'to_pylist'): return _unpacked(values.to_pylist, name)
     if owner in ('pandas', 'polars', 'narwhals'):
         if hasattr(values, 'tolist') and not hasattr(values, 'dt'): return _from_list(values.tolist(), name) # an index
         return _from_series(import_extra('narwhals').from_native(values, series_only=True), name)

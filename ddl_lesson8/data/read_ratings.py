@@ -46,7 +46,7 @@ def _read_parquet(path:Path): # a data frame
     for name, read in (('polars', 'read_parquet'), ('pyarrow.parquet', 'read_table'), ('pandas', 'read_parquet')):
         try: library = __import__(name, fromlist=['x'])
         except ImportError: continue
-        try: return getattr(library, read)(path)
+        try: return getattr(library, read)(path, **{'glob': False} if name == 'polars' else {}) # a file may be called 'a[1].parquet'
         except BaseException as e:
             if not isinstance(e, Exception) and type(e).__name__ != 'PanicException': raise # an interrupt, say
             raise ValueError(f"{path} is no whole Parquet file: {str(e)[:200]}") from None

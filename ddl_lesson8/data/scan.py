@@ -8,8 +8,10 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/scan.html.md"""
 __all__ = ['scan_ratings']
 
 # %% ../../nbs/data/05_scan.ipynb #885bcafc
-import importlib.util, json, math, os, shutil, tempfile, time, urllib.parse, urllib.request, zlib
+import csv, importlib.util, json, math, os, re, shutil, tempfile, time, urllib.parse, urllib.request, zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from numbers import Integral, Real
 from pathlib import Path
 import numpy as np
 import torch
@@ -67,12 +69,28 @@ def _files(path): # the files of a path or folder, all of one kind; some address
     if len(kinds) > 1: raise ValueError(f"{path} holds files of several kinds ({', '.join(sorted(kinds))}): keep one kind in a folder")
     return [str(p) for p in found], kinds.pop()
 
-def _scan(path): # a lazy frame
+def _refuse_twice(files, separator): # polars gives the second column of a name another one
+    for file in files:
+        with open(file, encoding='utf-8-sig', errors='replace', newline='') as f: names = next(csv.reader([f.readline(2**17)], delimiter=separator), [])
+        if len(set(names)) < len(names): raise ValueError(f"{file} names a column twice: {names}")
+
+def _with_zeros(frame, names)->list: # columns with numbers such as 007, which is another name than 7
+    def zeros(x): return (x.str.starts_with('0') & (x.str.len_bytes() > 1)) | x.str.starts_with('-0')
+    if not names: return []
+    found = frame.select(zeros(_polars().col(n)).any().alias(n) for n in names).collect(engine='streaming').row(0)
+    return [n for n, there in zip(names, found) if there]
+
+def _scan(path, ids=()): # a lazy frame; ids are columns whose leading zeros count
     files, kind = _files(path)
     if kind not in _READERS: raise ValueError(f"{path}: cannot scan {kind or 'a file without a suffix'}; wanted one of {', '.join(_READERS)}")
-    read = getattr(_polars(), _READERS[kind])
-    options = dict(separator='\t' if kind == '.tsv' else ',', infer_schema_length=10_000) if kind in ('.csv', '.tsv') else {}
-    return read(files, **options)
+    read, near = getattr(_polars(), _READERS[kind]), not _protocol(path)
+    if kind not in ('.csv', '.tsv'): return read(files, glob=not near) # a file here may be called 'a[1].csv'
+    options = dict(separator='\t' if kind == '.tsv' else ',', infer_schema_length=10_000, glob=not near)
+    if near: _refuse_twice(files, options['separator'])
+    frame, text = read(files, **options), _polars().String
+    whole = [n for n, kind in frame.collect_schema().items() if n in ids and kind.is_integer()]
+    zeros = _with_zeros(read(files, **options, schema_overrides=dict.fromkeys(whole, text)), whole)
+    return read(files, **options, schema_overrides=dict.fromkeys(zeros, text)) if zeros else frame
 
 # %% ../../nbs/data/05_scan.ipynb #38f7e223
 def _chosen(frame, names): # user, item, rating and perhaps timestamp, with their own types checked
@@ -89,16 +107,28 @@ def _chosen(frame, names): # user, item, rating and perhaps timestamp, with thei
 
 def _refuse_gaps(frame): # rows without an id or without a finite rating, by number
     pl = _polars()
-    bad = pl.any_horizontal(pl.col('user', 'item', 'rating').is_null(), ~pl.col('rating').cast(pl.Float32, strict=False).is_finite().fill_null(True))
+    bad = pl.any_horizontal(pl.all().is_null(), ~pl.col('rating').cast(pl.Float32, strict=False).is_finite().fill_null(True))
     n = frame.select(bad.sum()).collect(engine='streaming').item()
     if not n: return
     row = frame.with_row_index('row').filter(bad).head(1).collect().row(0, named=True)
     raise ValueError(f"row {row.pop('row') + 1} is incomplete: {row}; {n:,} such row(s). Drop them first, or fill them")
 
-def _ids(frame, column): # all ids of a column, sorted, as a frame with their numbers
+def _refuse_fractions(frame): # of a second, say, in times, which are kept as whole numbers
+    pl, kind = _polars(), frame.collect_schema().get('timestamp')
+    if kind is None or kind.is_integer(): return
+    time = pl.col('timestamp').cast(pl.Float64)
+    bad = frame.with_row_index('row').filter((time != time.floor()) | ~(time.abs() < 2**63)).head(1).collect()
+    if len(bad): raise ValueError(f"row {bad['row'][0] + 1}: the time {bad['timestamp'][0]} is no whole number, and times are kept as such: count in a smaller unit")
+
+def _ids(frame, column)->tuple: # the frame, where each id has one spelling; all ids of a column, sorted, as a frame with their numbers
     pl = _polars()
+    def spelled(x): return x.cast(pl.String).str.strip_chars().str.normalize('NFC') # as in memory
     values = frame.select(pl.col(column).unique()).collect(engine='streaming')[column]
-    return pl.DataFrame({column: values.cast(pl.String).sort() if values.dtype == pl.Categorical else values.sort()}).with_row_index(f'{column}_row')
+    if not values.dtype.is_integer():
+        found, values = values.cast(pl.String), spelled(values)
+        if (values == '').any(): raise ValueError(f"an empty text stands among the {column}s: drop such rows first, or give them a name")
+        if (values != found).any(): frame, values = frame.with_columns(spelled(pl.col(column))), values.unique()
+    return frame, pl.DataFrame({column: values.sort()}).with_row_index(f'{column}_row')
 
 # %% ../../nbs/data/05_scan.ipynb #8d9322f2
 _ROW = [('place', np.uint64), ('user', np.int32), ('item', np.int32), ('rating', np.float32), ('timestamp', np.int64)]
@@ -166,6 +196,12 @@ def _ahead(f, items): # f(item) of each, the next one computed while the last is
         if waiting: yield waiting.result()
 
 # %% ../../nbs/data/05_scan.ipynb #125e655b
+def _since(frame, share): # the first of the latest times; the engine counts in floats, which are exact for what is not far from the first of all
+    time, whole = _polars().col('timestamp'), frame.collect_schema()['timestamp'].is_integer()
+    low, high = frame.select(time.min(), time.max().alias('high')).collect(engine='streaming').row(0) if whole else (0, math.inf)
+    found = frame.select((time - (low or 0)).quantile(1 - share, 'higher')).collect(engine='streaming').item()
+    return min(low + int(found), high) if whole and found is not None else found
+
 class _Split:
     "Which rows are for validation"
     def __init__(self, how, share, seed, frame):
@@ -173,7 +209,7 @@ class _Split:
         if how not in ('random', 'time', 'last'): raise ValueError(f"split={how!r}: choose 'random', 'time' or 'last' (each user's last rating)")
         if how != 'random' and 'timestamp' not in frame.collect_schema(): raise ValueError(f"split={how!r} needs a column of times: name it with timestamp=")
         self.how, self.share, self.seed = how, share, seed
-        if how == 'time': self.since = frame.select(pl.col('timestamp').quantile(1 - share, 'higher')).collect(engine='streaming').item()
+        if how == 'time': self.since = _since(frame, share)
         if how == 'last': self.last = None
     def newest(self, rows, n_users): # remember each user's last time
         if self.last is None: self.last = np.full(n_users, np.iinfo(np.int64).min)
@@ -206,20 +242,21 @@ class _Facts: # of the rows to train on, gathered while they pass
 
 # %% ../../nbs/data/05_scan.ipynb #ec8ff147
 def _write_columns(piles, folder, names, split, note): # piles of rows; their number in each part, checksum of each file
-    files = {(part, c): open(folder/f'{part}-{c}.bin', 'wb') for part in ('train', 'valid') for c in names}
-    counts, sums = dict(train=0, valid=0), dict.fromkeys(files, 0)
-    for rows in piles:
-        held = split(rows)
-        parts = dict(train=_take(rows, ~held), valid=_take(rows, held))
-        note(parts['train'])
-        for part, mine in parts.items():
-            counts[part] += len(mine)
-            for c in names:
-                data = mine[c].tobytes()
-                files[part, c].write(data)
-                sums[part, c] = zlib.crc32(data, sums[part, c])
-    for f in files.values():
-        f.flush(); os.fsync(f.fileno()); f.close()
+    with ExitStack() as stack:
+        files = {(part, c): stack.enter_context(open(folder/f'{part}-{c}.bin', 'wb')) for part in ('train', 'valid') for c in names}
+        counts, sums = dict(train=0, valid=0), dict.fromkeys(files, 0)
+        for rows in piles:
+            held = split(rows)
+            parts = dict(train=_take(rows, ~held), valid=_take(rows, held))
+            note(parts['train'])
+            for part, mine in parts.items():
+                counts[part] += len(mine)
+                for c in names:
+                    data = mine[c].tobytes()
+                    files[part, c].write(data)
+                    sums[part, c] = zlib.crc32(data, sums[part, c])
+        if not counts['train']: raise ValueError("the split leaves no row to train on: hold back a smaller share, or split in another way")
+        for f in files.values(): f.flush(); os.fsync(f.fileno())
     return counts, {f'{part}-{c}.bin': v for (part, c), v in sums.items()}
 
 # %% ../../nbs/data/05_scan.ipynb #5ea63dc8
@@ -327,7 +364,7 @@ class _Known(_InPieces): # users and items
         return self._names('items')
 
     def _names(self, kind): return self._table(kind).to_series().to_list()
-    def _table(self, kind): return _polars().read_parquet(self.folder/f'{kind}.parquet')
+    def _table(self, kind): return _polars().read_parquet(self.folder/f'{kind}.parquet', glob=False)
 
     def learned(self,
         kind:str # 'user' or 'item'
@@ -374,7 +411,8 @@ def _made_already(folder, settings): # is this very thing on disk?
 def _n_piles(n, pile_rows)->int: return min(2**9, 1 << max(0, (n // pile_rows).bit_length())) # as many files are open at once
 
 def _prepare(frame, part, settings): # fill a folder
-    users, items = _ids(frame, 'user'), _ids(frame, 'item')
+    frame, users = _ids(frame, 'user')
+    frame, items = _ids(frame, 'item')
     n = frame.select(_polars().len()).collect(engine='streaming').item()
     if not n: raise ValueError("the table has no row")
     n_piles = _n_piles(n, settings['pile_rows'])
@@ -394,21 +432,49 @@ def _prepare(frame, part, settings): # fill a folder
     return dict(version=_VERSION, settings=settings, rows=counts, n_users=len(users), n_items=len(items), ratings=facts.plain(), checksums=sums, tables=tables)
 
 # %% ../../nbs/data/05_scan.ipynb #7be1d3a2
+def _whole(n, name, least=0)->int: # a setting, plain
+    if isinstance(n, bool) or not isinstance(n, Integral) or not least <= n < 2**63: raise ValueError(f"{name}={n!r}: a whole number from {least} up to, but not including, 2**63")
+    return int(n)
+
+def _share_of(valid)->float: # of the rows
+    if isinstance(valid, bool) or not isinstance(valid, Real) or not 0 <= valid < 1: raise ValueError(f"valid={valid!r}: a share from 0 up to, but not including, 1")
+    return float(valid)
+
 def _place_of(path, folder)->tuple: # the path without 'file:', and the folder for its columns
     if _protocol(path) == 'file': path = urllib.request.url2pathname(urllib.parse.urlsplit(str(path)).path)
     if _protocol(path) and not folder: raise ValueError(f"{path} is an address: say in which folder of this machine the columns shall lie, folder=…")
     return path, Path(folder) if folder else Path(str(path).rstrip('/') + '.scan')
 
-def _scan_into(folder, path, settings, prepare): # fill a folder by `prepare(frame, part)`, which returns its manifest; True if it was there already
+# %% ../../nbs/data/05_scan.ipynb #fc7e313c
+_OURS = re.compile(r'(train|valid)-[a-z]+\.bin|(users|items)\.parquet|manifest\.json')
+
+def _check_room(folder): # may it be replaced?
+    if not folder.exists(): return
+    if not folder.is_dir(): raise ValueError(f"{folder} is a file: name a folder for the columns")
+    names = sorted(os.listdir(folder))
+    other = next((n for n in names if not _OURS.fullmatch(n)), names[0] if names and not any(n.endswith('.bin') for n in names) else None)
+    if other: raise ValueError(f"{folder} holds {other}, which is no part of a scan: name another folder for the columns")
+
+def _put(part, folder, settings): # under its name, in place of an older one
+    if _made_already(folder, settings): return # somebody else was faster
+    _check_room(folder)
+    if folder.exists(): shutil.rmtree(folder)
+    try: os.rename(part, folder)
+    except OSError: # by a moment
+        if not _made_already(folder, settings): raise
+
+# %% ../../nbs/data/05_scan.ipynb #6b1975be
+def _scan_into(folder, path, settings, prepare, ids=()): # fill a folder by `prepare(frame, part)`, which returns its manifest; True if it was there already
     if _made_already(folder, settings): return True
+    folder = folder.resolve() # a link stays one
+    _check_room(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
     try:
-        frame = _scan(path if _protocol(path) in ('', *_POLARS) else _fetched(path, part))
+        frame = _scan(path if _protocol(path) in ('', *_POLARS) else _fetched(path, part), ids)
         write_values(part/'manifest.json', prepare(frame, part))
         shutil.rmtree(part/'source', ignore_errors=True) # copies of what was fetched
-        if (folder/'manifest.json').exists(): shutil.rmtree(folder)
-        os.rename(part, folder)
+        _put(part, folder, settings)
     except (_polars().exceptions.PolarsError, _polars().exceptions.PanicException) as e: raise ValueError(f"{path} cannot be read: {str(e).splitlines()[0]:.300}") from None
     except OSError as e: # of polars, which finds less in the file than it says
         if e.errno is None: raise ValueError(f"{path} cannot be read: {e}") from None
@@ -431,7 +497,8 @@ def scan_ratings(
     pile_rows:int=2_000_000 # rows to sort in memory at a time
 )->ScannedRatings: # ready to train on; found on disk when the same was scanned before
     "Prepare ratings that need not fit in memory; `ValueError` names the column or the row that is not right"
-    if not 0 <= valid < 1: raise ValueError(f"valid={valid}: a share from 0 up to, but not including, 1")
+    valid, seed, pile_rows = _share_of(valid), _whole(seed, 'seed'), _whole(pile_rows, 'pile_rows', 1)
+    if not all(isinstance(n, str) for n in (user, item, rating, timestamp or '')): raise ValueError("user, item, rating and timestamp are each the name of one column, a text")
     if duplicates not in ('error', 'keep', 'last'): raise ValueError(f"duplicates={duplicates!r}: choose 'error', 'keep' or 'last'")
     if len({user, item, rating}) < 3: raise ValueError(f"user, item and rating are three columns, not {user!r}, {item!r} and {rating!r}")
     names = dict(user=user, item=item, rating=rating) | (dict(timestamp=timestamp) if timestamp else {})
@@ -441,5 +508,6 @@ def scan_ratings(
     def prepare(frame, part):
         frame = _chosen(frame, names)
         _refuse_gaps(frame)
+        _refuse_fractions(frame)
         return _prepare(frame, part, settings)
-    return ScannedRatings(folder, verify=_scan_into(folder, path, settings, prepare))
+    return ScannedRatings(folder, verify=_scan_into(folder, path, settings, prepare, (user, item)))

@@ -16,7 +16,7 @@ from .columns import ColumnPrep, cont_cat_split, _ReadTable, _no_number, _refuse
 from .files import check_kinds
 from .frames import as_frame, check_columns, warn_caller
 from .scan import (_InPieces, _Split, _ahead, _check_files, _mixed_pile, _n_piles, _place, _place_of, _polars,
-    _scan_into, _source, _to_piles, _VERSION, _write_columns)
+    _scan_into, _share_of, _source, _to_piles, _VERSION, _whole, _write_columns)
 
 # %% ../../nbs/data/05d_scan_table.ipynb #5d5ca007
 def _in_order(x): # whole numbers (n,) that are in the order of the numbers x
@@ -152,7 +152,7 @@ def _times(column): return _polars().col(column).to_physical().alias('timestamp'
 
 def _check_times(frame, column): # numbers or dates, none missing
     pl, kind = _polars(), frame.collect_schema()[column]
-    if not (kind.is_numeric() or kind == pl.Date or isinstance(kind, pl.Datetime)):
+    if kind.is_decimal() or kind in (pl.Int128, pl.UInt128) or not (kind.is_numeric() or kind == pl.Date or isinstance(kind, pl.Datetime)):
         raise ValueError(f"column '{column}', the timestamp, holds {kind}; to split by time takes numbers or dates")
     gone = pl.col(column).is_null()
     if kind.is_float(): gone |= pl.col(column).is_nan()
@@ -204,7 +204,10 @@ def _prepare(frame, part, settings): # fill a folder; its manifest
     reading = _FirstReading(prep, part, split, s['seed'], time)
     n = frame.select(_polars().len()).collect(engine='streaming').item()
     wanted = frame.select(list(dict.fromkeys([*prep.cat_names, *prep.cont_names, *targets, *[time] * bool(time)])))
-    piles = _to_piles(reading.rows(wanted), part, _n_piles(n, s['pile_rows']))
+    try: piles = _to_piles(reading.rows(wanted), part, _n_piles(n, s['pile_rows']))
+    finally:
+        for column in reading.columns.values(): column.file.close()
+    if not reading.n['train']: raise ValueError("the split leaves no row to train on: hold back a smaller share, or split in another way")
     prep.learn(_WhatWasRead(reading))
     for column in reading.columns.values(): column.path.unlink()
     _tell_new(reading.values, prep.cat_names, n)
@@ -253,10 +256,15 @@ def scan_table(
     pile_rows:int=500_000   # rows to sort in memory at a time
 )->ScannedTable: # ready to train on; found on disk when the same was scanned before
     "Prepare a table that need not fit in memory; `ValueError` names the column and the row that are not right (claim T3)"
-    if not 0 <= valid < 1: raise ValueError(f"valid={valid}: a share from 0 up to, but not including, 1")
+    valid, seed, pile_rows, max_card = _share_of(valid), _whole(seed, 'seed'), _whole(pile_rows, 'pile_rows', 1), _whole(max_card, 'max_card')
     if split not in ('random', 'time'): raise ValueError(f"split={split!r}: choose 'random' or 'time'")
     if (split == 'time') != (timestamp is not None): raise ValueError("split='time' and timestamp='…', the column of times, go together")
-    def names(given): return given if given is None else [given] if isinstance(given, str) else list(given)
+    def names(given):
+        if given is None: return None
+        found = [given] if isinstance(given, str) else list(given) if hasattr(given, '__iter__') else [given]
+        if not all(isinstance(n, str) for n in found): raise ValueError(f"columns are named by texts, not by {found!r:.100}")
+        return found
+    if not names(target): raise ValueError("say which column to predict: target='…'")
     path, folder = _place_of(path, folder)
     settings = dict(source=_source(path), target=names(target), cat_names=names(cat_names), cont_names=names(cont_names), y_kind=y_kind,
                     valid=valid, split=split, timestamp=timestamp, max_card=max_card, seed=seed, pile_rows=pile_rows)

@@ -39,8 +39,12 @@ def _plane(block, lead): # number of the rectangle of the leading indices
 # %% ../../nbs/sheets/06_blocks.ipynb #97972337
 class Rectangles:
     "Which cells a tensor covers: one rectangle for each channel"
-    def __init__(self, sheet, label:str, shape:tuple, row:int, col:int, gap:int=1,
-                 pitch:int|None=None, across:bool=False, vertical:bool=False):
+    def __init__(self,
+        sheet,              # the `Sheet`, or None
+        label:str, shape:tuple, row:int, col:int, # its name, shape and first cell
+        gap:int=1, pitch:int|None=None, # between channels: empty lines, or lines in all
+        across:bool=False, vertical:bool=False # channels side by side? rows as columns?
+    ):
         need(len(shape) <= 4,
              f"{label!r} has {len(shape)} dimensions; a sheet shows at most 4")
         self.sheet, self.label, self.shape = sheet, label, tuple(shape)
@@ -81,8 +85,11 @@ class Rectangles:
 # %% ../../nbs/sheets/06_blocks.ipynb #9d072835
 class _Named(Rectangles):
     "Rectangles that say where they are"
-    def __init__(self, sheet, label:str, shape:tuple, row:int, col:int,
-                 name:str|None=None, **layout):
+    def __init__(self,
+        sheet, label:str, shape:tuple, row:int, col:int, # as for `Rectangles`
+        name:str|None=None, # a defined name of the workbook
+        **layout            # as for `Rectangles`
+    ):
         super().__init__(sheet, label, shape, row, col, **layout)
         self.name = name
 
@@ -378,7 +385,7 @@ class Grid(Formulas):
     def put(self,
         value,        # tensor of 0 to 4 dimensions, number, list of numbers or of words
         label:str='', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # where the numbers stand
         "Write numbers or words as a block of input cells"
         fmt, scale = kwargs.pop('fmt', None), kwargs.pop('scale', True)

@@ -71,7 +71,7 @@ def _text_px(text, style): # width that a text needs
 # %% ../../nbs/sheets/09_book.ipynb #7811480a
 class Sheet(LayerGrid):
     "A sheet in the making; made by `Book.sheet`"
-    def __init__(self, book, name, zoom, about, cell, freeze):
+    def __init__(self, book, name, zoom, about, cell, freeze): # as for `Book.sheet`
         super().__init__(book, name, cell)
         self.zoom, self.about, self.freeze = zoom, about, freeze
         self.widths, self.hints, self.lists, self.charts = {}, {}, [], []
@@ -345,7 +345,10 @@ class Book:
         with replacing(path) as put: put(_computed(self, path))
         return path
 
-    def check_name(self, name): # by which formulas and `read_range` find a block
+    def check_name(self,
+        name:str # by which formulas and `read_range` find a block
+    ): # nothing
+        "Raise `SheetError` for what cannot be a defined name, or is one already"
         good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name)
         good = good and not name.lower().startswith('_xlnm.') # names of Excel's own
         need(good and not like_a_cell(name), f"{name!r} cannot be a defined name: "

@@ -151,7 +151,7 @@ _HEAD = ('', 'check', 'sheet', 'range', 'cells', 'compared with', 'largest diffe
 
 class Report:
     "A table of comparisons; false when one of them failed"
-    def __init__(self, path, rows): self.path, self.rows = path, rows
+    def __init__(self, path, rows): self.path, self.rows = path, rows # of the workbook; a `Row` for each comparison
     def __bool__(self)->bool: return bool(self.rows) and all(r.ok for r in self.rows)
     def __len__(self)->int: return len(self.rows)
 

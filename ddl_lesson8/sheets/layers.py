@@ -70,7 +70,7 @@ class Convolution(Grid):
         padding:int|tuple=0, # zeros around the picture
         relu:bool=False,     # cut off below zero?
         label:str='convolution', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # (out, height, width), or (height, width) for one kernel
         "Write a convolution, as `F.conv2d` computes it"
         n_out, step, pad = _check_conv(x, w, bias, label), two(stride), two(padding)
@@ -113,7 +113,7 @@ class Windows(Convolution):
         padding:int|tuple=0,        # border that never wins
         ceil_mode:bool=False,       # may the last window run off the edge?
         label:str='max pool',       # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # the largest number of each window
         "Write max pooling, as `F.max_pool2d` computes it"
         largest = lambda area, seen, whole: f'MAX({area})'
@@ -128,7 +128,7 @@ class Windows(Convolution):
         padding:int|tuple=0,        # zeros around, counted in the mean
         ceil_mode:bool=False,       # may the last window run off the edge?
         label:str='average pool',   # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # the mean of each window
         "Write average pooling, as `F.avg_pool2d` computes it"
         def mean(area, seen, whole):
@@ -171,7 +171,7 @@ class Products(Grid):
         a:Block, # (n, k)
         b:Block, # (k, m)
         label:str='matrix product', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # (n, m)
         "Write a matrix product `a @ b`"
         fit = len(a.shape) == len(b.shape) == 2 and a.shape[1] == b.shape[0]
@@ -195,7 +195,7 @@ class Linear(Products):
         bias:Block|None=None, # (out,)
         relu:bool=False,      # cut off below zero?
         label:str='linear', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # (out,) or (batch, out)
         "Write a linear layer, as `F.linear` computes it"
         _check_linear(x, w, bias, label)
@@ -221,7 +221,7 @@ class Ratings(Linear):
         vb:Block|None=None,      # biases of items, (m,)
         y_range:tuple|None=None, # (low, high): squeeze into this range with a sigmoid
         label:str='prediction',  # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # (n, m)
         "Write dot products of all users with all items, plus their biases"
         fit = len(u.shape) == len(v.shape) == 2 and u.shape[1] == v.shape[1]
@@ -250,7 +250,7 @@ class Activations(Grid):
     def relu(self,
         x:Block, # any shape
         label:str='ReLU', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # same shape
         "Write zero below zero, the input above"
         return self.formula(x.shape, lambda *i: f'MAX(0,{x.ref(*i, on=self)})',
@@ -260,7 +260,7 @@ class Activations(Grid):
     def softmax(self,
         x:Block, # (n,) or (..., n): softmax over the last dimension
         label:str='softmax', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # same shape, each row sums to 1
         "Write softmax over the last dimension"
         def cell(*i):
@@ -296,7 +296,7 @@ class Distances(Activations):
         y:Block, # targets, same shape
         reduction:str='mean', # 'mean', 'sum' or 'none'
         label:str='squared error', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # one number, or the shape of `x` without reduction
         "Write the squared error, as `F.mse_loss` computes it"
         square = lambda a, b: f'({a}-{b})^2'
@@ -308,7 +308,7 @@ class Distances(Activations):
         y:Block, # targets, same shape
         reduction:str='mean', # 'mean', 'sum' or 'none'
         label:str='absolute error', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # one number, or the shape of `x` without reduction
         "Write the absolute error, as `F.l1_loss` computes it"
         size = lambda a, b: f'ABS({a}-{b})'
@@ -329,7 +329,7 @@ class Losses(Distances):
         target:Block,
         reduction:str='mean', # 'mean', 'sum' or 'none'
         label:str='cross-entropy', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # one number, or (batch,) without reduction
         "Write the cross-entropy loss, as `F.cross_entropy` computes it"
         fit = len(x.shape) in (1, 2) and target.shape in (x.shape, x.shape[:-1])
@@ -362,7 +362,7 @@ class Dropping(Grid):
         u:Block|None=None,
         rescale:bool=True,      # divide what stays by 1 - p, as PyTorch does?
         label:str|tuple='dropout', # of the result; or of numbers, mask and result
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Dropout: # three blocks
         "Write dropout: random numbers, mask, result"
         if isinstance(label, str):
@@ -402,7 +402,7 @@ class Words(Grid):
         words:Block, # (n,) words or numbers to look for
         vocab:Block, # (m,) where to look
         label:str='id', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # (n,) positions, counted from 0
         "Write the position of each word in a list"
         need(len(vocab.shape) == 1,
@@ -427,7 +427,7 @@ class Lookups(Words):
         table:Block, # (m, k), or (m,)
         ids:Block,   # (n,) row numbers, counted from 0
         label:str='rows', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # (n, k), or (n,)
         "Write the rows of a table that `ids` names, as an embedding layer does"
         fit = len(table.shape) in (1, 2) and len(ids.shape) <= 1
@@ -444,7 +444,7 @@ class Lookups(Words):
         ids:Block, # (n,) numbers, counted from 0
         n:int,     # how many classes
         label:str='one-hot', # written above the block
-        **kwargs
+        **kwargs # as for `put` and `formula`
     )->Block: # (n, classes)
         "Write a row of zeros with a single one for each id"
         one = lambda *i: f'IF({_id_of(ids, i[:-1], self)}={i[-1]},1,0)'

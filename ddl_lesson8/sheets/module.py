@@ -117,7 +117,10 @@ _MAX_PLANS = 32 # kept for later, of different choices of inputs
 
 class _Plans(_Constants):
     "Orders of computation"
-    def plan(self, given): # the order of computation when these areas are given
+    def plan(self,
+        given:tuple # areas
+    )->Plan:
+        "The order of computation when these areas are given"
         given = (*self.areas.values(), *given)
         if given not in self.plans:
             if len(self.plans) == _MAX_PLANS: self.plans.pop(next(iter(self.plans)))

@@ -333,8 +333,8 @@ class _Judging(_InPieces): # warm and cold apart
     )->dict: # 'loss' and each metric by name; 'warm' and 'cold' losses where some pairs are cold
         "Loss and metrics; users and items without a training rating are predicted as averages"
         if rows is None and isinstance(self.data, DiskData) and self.data.valid: return self._validate_pieces()
-        if rows is None: rows = self.data and self.data.valid
-        if not rows: return super().validate()
+        if rows is None: rows = self.data and self.data.valid or ()
+        if isinstance(rows, tuple) and not rows: return super().validate()
         tensors = isinstance(rows, (tuple, list)) and all(isinstance(t, torch.Tensor) for t in rows)
         if not tensors: rows = rows_by_name(rows, self.users, self.items)
         user, item, target = (t.cpu() if t.is_floating_point() else t.cpu().long() for t in rows)

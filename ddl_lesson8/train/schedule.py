@@ -26,7 +26,7 @@ _turn = threading.RLock() # PyTorch has one stream of random numbers; whoever us
 @contextmanager
 def seeded(
     seed:int # any whole number
-):
+): # a context
     "Use `seed` for all random numbers inside the `with` block; outside, nothing changes"
     devices = [torch.accelerator.current_device_index()] if default_device().type == 'cuda' else []
     with _turn, torch.random.fork_rng(devices=devices):
