@@ -22,6 +22,7 @@ from .train.learner import Learner, seeded
 from .train.memory import memory_again
 from .train.rating_learner import RatingLearner, check_about, range_for, row_numbers, split_ratings
 from .train.tabular_model import TabularModel, no_script, tabular_layers
+from .train.team import cut_tables
 
 # %% ../nbs/03_collab.ipynb #8e140eaf
 class DotProduct(nn.Module):
@@ -342,7 +343,7 @@ def collab_learner(
                   emb_szs=emb_szs and [tuple(map(int, s)) for s in emb_szs],
                   layers=[int(n) for n in ([n_factors] if layers is None else layers)],
                   y_range=None if order else range_for(y_range, train.rating))
-    with seeded(seed): model = collab_model(users, items, config, _facts(train, encoders) if metadata else ())
+    with seeded(seed), cut_tables(kwargs.get('shard'), kwargs.get('device')): model = collab_model(users, items, config, _facts(train, encoders) if metadata else ())
     size, rate, decay = (u if given is None else given for given, u in zip((batch_size, lr, wd), _USUAL[order or kind]))
     return CollabLearner(train, held, model, encoders, config, batch_size=size, loss_func=loss_func,
                          lr=rate, wd=decay, seed=seed, **kwargs)

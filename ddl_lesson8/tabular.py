@@ -22,6 +22,7 @@ from .data.scan_table import ScannedTable
 from .train.disk import DiskData, validate_pieces
 from .train.learner import Data, Learner, _read, load_learner, seeded
 from .train.tabular_model import SigmoidRange, TabularModel
+from .train.team import cut_tables
 
 # %% ../nbs/06_tabular.ipynb #b87acea0
 def tabular_forward(
@@ -234,7 +235,7 @@ def tabular_learner(
     out_sz = len(prep.y_classes) if prep.y_kind == 'class' else len(prep.y_names)
     sizes = get_emb_sz(class_counts(prep), emb_szs)
     config = dict(emb_szs=sizes, n_cont=len(prep.cont_names), out_sz=out_sz, layers=list(layers), **net)
-    with seeded(seed): model = TabularModel(**config, act_cls=act)
+    with seeded(seed), cut_tables(kwargs.get('shard'), kwargs.get('device')): model = TabularModel(**config, act_cls=act)
     loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
     return TabularLearner(data, model, loss_func, prep, config | _act_config(act), seed=seed, **kwargs)
 

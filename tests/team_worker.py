@@ -5,6 +5,7 @@ from torch import nn
 from ddl_lesson8.train.learner import Data, Learner, load_learner, seeded
 from ddl_lesson8.train.schedule import lazy_adagrad
 from ddl_lesson8.train.tabular_model import TabularModel
+from ddl_lesson8.train.team import cut_tables
 
 class Stars(nn.Module):
     "Two tables, dropout and a dot product"
@@ -15,15 +16,20 @@ class Stars(nn.Module):
 
 SIZES = dict(stars=(31, 17), wide=(3001, 1700, .2)) # a batch of 32 touches most rows, or few; dropout
 
-def make(kind, dtype=torch.float64, seed=0, shard=None, calls=None, lazy=False):
+def sgd(model, lr, wd): return torch.optim.SGD(model.parameters(), lr, weight_decay=wd)
+
+OTHER = dict(shard=dict(shard=2), loss=dict(loss_func=nn.functional.l1_loss), beta=dict(loss_func=nn.SmoothL1Loss(beta=.5)), decay=dict(wd=.5), steps=dict(opt_func=sgd), clip=dict(clip=1.), amp=dict(amp=True))
+
+def make(kind, dtype=torch.float64, seed=0, shard=None, calls=None, lazy=False, drawn=False, **other):
     g = torch.Generator().manual_seed(1)
-    with seeded(0):
+    with seeded(0), cut_tables(shard if drawn else None, least=1):
         if kind in SIZES: model, x = Stars(*SIZES[kind]), tuple(torch.randint(n, (203,), generator=g) for n in SIZES[kind][:2])
         else: model, x = TabularModel([(9, 3)], 2, 1, [8], ps=.3, embed_p=.2), (torch.randint(9, (203, 1), generator=g), torch.randn(203, 2, generator=g, dtype=dtype))
     y = torch.randn(203, generator=g, dtype=dtype)
     if kind not in SIZES: y = y[:, None]
     data = Data((*x, y), (*(t[:51] for t in x), y[:51]), batch_size=32)
-    return Learner(data, model.to(dtype), nn.functional.mse_loss, lr=.05, device='cpu', seed=seed, progress=False, shard=shard, calls=calls, **(dict(opt_func=lazy_adagrad) if lazy else {}))
+    settings = dict(loss_func=nn.functional.mse_loss, lr=.05, device='cpu', seed=seed, progress=False, shard=shard, calls=calls, **(dict(opt_func=lazy_adagrad) if lazy else {}))
+    return Learner(data, model.to(dtype), **settings | other)
 
 def result(l):
     state = l._state()
@@ -53,7 +59,8 @@ if __name__ == '__main__':
         whole = Stars
         Stars = lambda users, *sizes: whole(users + 1, *sizes)
     if job.get('crash') and rank == 1: raise ValueError('no such file')
-    l = make(job['kind'], getattr(torch, job.get('dtype', 'float64')), seed=rank if job.get('other_seed') else 0, shard=job.get('shard'), calls=calls, lazy=job.get('lazy', False))
+    settings = dict(seed=rank if job.get('other_seed') else 0, shard=job.get('shard'), calls=calls, lazy=job.get('lazy', False), drawn=job.get('drawn', False))
+    l = make(job['kind'], getattr(torch, job.get('dtype', 'float64')), **settings | (OTHER[job['other']] if job.get('other') and rank else {}))
     if job.get('other_data') and rank == 1: l.data.train = (*l.data.train[:-1], l.data.train[-1] + 1)
     if job.get('load_each'): # files of others, one after the other
         found = []

@@ -40,6 +40,43 @@ def test_touched_rows_alone_give_the_same(tmp_path, n, dtype, tol, lazy): # with
 def test_tables_in_parts_equal_one_process(tmp_path, kind, n, shard):
     close(torchrun(tmp_path, n, kind=kind, shard=shard, cut=True), alone(kind), 1e-12)
 
+@pytest.mark.parametrize('kind, n, shard', [('stars', 2, 'auto'), ('wide', 3, 'auto'), ('wide', 4, 2)])
+def test_tables_made_in_parts_equal_one_process(tmp_path, kind, n, shard): # no process has ever held them whole
+    close(torchrun(tmp_path, n, kind=kind, shard=shard, cut=True, drawn=True), alone(kind), 1e-12)
+
+DRAWN = """
+import torch
+from torch import nn
+from ddl_lesson8.train.distributed import _forget_peak, _peak
+from ddl_lesson8.train.schedule import seeded
+from ddl_lesson8.train.team import cut_tables
+def mixed(w): nn.init.trunc_normal_(w, std=.1); w.data.mul_(2).add_(nn.init.ones_(torch.empty(1)))
+for init in (nn.init.normal_, nn.init.xavier_uniform_, nn.init.xavier_normal_, nn.init.kaiming_uniform_, nn.init.trunc_normal_, nn.init.zeros_, mixed):
+    found = []
+    for shard in ('auto', None):
+        with seeded(3), cut_tables(shard, 'cpu', least=20):
+            layers = nn.Embedding(7, 5), nn.Embedding(3, 2), nn.Embedding(8, 4, padding_idx=1), nn.Embedding(33, 3, dtype=torch.float64), nn.Linear(4, 4)
+            for l in layers[:2]: init(l.weight)
+            found.append([l.weight.full_tensor() if shard and k in (0, 3) else l.weight for k, l in enumerate(layers)] + [torch.rand(3)])
+    assert all(map(torch.equal, *found)), init
+try:
+    with cut_tables('auto', 'cpu', least=20): nn.Embedding(7, 5).weight.data.bernoulli_(.5)
+except NotImplementedError as e: assert 'does not go with cut tables' in str(e)
+else: assert False
+with cut_tables('auto', 'cpu'): nn.Embedding(2**20, 1) # brings in what PyTorch loads on first use
+_forget_peak()
+before = _peak()
+with seeded(0), cut_tables('auto', 'cpu'): table = nn.Embedding(2_000_000, 50)
+print('grew by', (_peak() - before) // 10**6, flush=True)
+"""
+def test_cut_tables_have_the_numbers_of_whole_ones_and_never_stand_whole(tmp_path): # 400 MB, two parts
+    (tmp_path/'drawn.py').write_text(DRAWN)
+    cmd = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(tmp_path/'drawn.py')]
+    done = subprocess.run(cmd, env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(HERE.parent)), capture_output=True, text=True, timeout=300)
+    assert not done.returncode, done.stderr[-3000:]
+    grew = [int(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith('grew')]
+    assert len(grew) == 2 and max(grew) < 240, grew
+
 def test_lazy_updates_of_cut_tables_are_refused(tmp_path):
     assert 'leave out shard' in torchrun(tmp_path, 2, ok=False, kind='wide', shard=2, cut=True, lazy=True)
 
@@ -69,7 +106,9 @@ def test_a_killed_process_is_restarted_from_the_checkpoint(tmp_path, seed):
     assert (tmp_path/'out.json.died').exists()
 
 @pytest.mark.parametrize('change, words', [(dict(other_seed=True), 'another seed'), (dict(other_data=True), 'another training data'), (dict(other_model=True), 'another shape of users.weight'),
-                                           (dict(version='torch'), 'another version of PyTorch'), (dict(version='ours'), 'another version of ddl_lesson8')])
+                                           (dict(version='torch'), 'another version of PyTorch'), (dict(version='ours'), 'another version of ddl_lesson8'),
+                                           (dict(other='shard'), 'another shard'), (dict(other='loss'), 'another loss function'), (dict(other='beta'), 'another loss function'), (dict(other='steps'), 'another optimiser than'),
+                                           (dict(other='decay'), 'another weight_decay of the optimiser'), (dict(other='clip'), 'another clip'), (dict(other='amp'), 'another mixed precision')])
 def test_a_process_with_something_else_is_named(tmp_path, change, words):
     assert f'process 1 has {words}' in torchrun(tmp_path, 2, ok=False, kind='stars', **change)
 

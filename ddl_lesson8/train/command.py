@@ -20,6 +20,7 @@ from .disk import DiskData
 from .learner import load_learner
 from .memory import DiskMemory
 from .rating_learner import range_for
+from .team import cut_tables
 
 # %% ../../nbs/train/08_command.ipynb #7ec5e2e8
 _SMALL_FILE = 200_000_000 # bytes; larger files are scanned
@@ -44,7 +45,7 @@ def scanned_learner(
     config = dict(kind='dot', n_factors=int(n_factors), p=None, order=None, negatives=None, emb_szs=None, layers=[],
                   y_range=(memory.low - step / 2, memory.high + step / 2) if y_range is None else range_for(y_range, torch.tensor([memory.low, memory.high])))
     users, items = Vocab(list(map(str, scanned.users))), Vocab(list(map(str, scanned.items)))
-    with collab.seeded(seed): model = collab.collab_model(users, items, config)
+    with collab.seeded(seed), cut_tables(kwargs.get('shard'), kwargs.get('device')): model = collab.collab_model(users, items, config)
     none = collab.TableEncoder.again({})
     learn = collab.CollabLearner(None, None, model, (none, none), config, memory, lr=lr, wd=wd, seed=seed, **kwargs)
     learn.data = DiskData(scanned, batch_size)

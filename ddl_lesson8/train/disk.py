@@ -103,13 +103,13 @@ class DiskData(_OnDisk):
         rows = rows.cpu()
         first = rows // self.block_rows
         numbers = first[:1].tolist() if len(rows) and bool((first == first[0]).all()) else first.unique().tolist()
-        if len(numbers) == 1: found = [t[rows - numbers[0] * self.block_rows] for t in self._block(numbers[0])]
-        elif len(numbers) > 8: found = [t[rows] for t in self.train]
+        if len(numbers) == 1: found = [t.index_select(0, rows - numbers[0] * self.block_rows) for t in self._block(numbers[0])]
+        elif len(numbers) > 8: found = [t.index_select(0, rows) for t in self.train]
         else:
             found = [t.new_empty(len(rows), *t.shape[1:]) for t in self.train]
             for k in numbers:
                 here = (first == k).nonzero()[:, 0]
-                for out, t in zip(found, self._block(k)): out[here] = t[rows[here] - k * self.block_rows]
+                for out, t in zip(found, self._block(k)): out.index_copy_(0, here, t.index_select(0, rows[here] - k * self.block_rows))
         return tuple(_wide(t).to(self.device) for t in found)
 
     def _block(self, k): # its columns, in memory

@@ -17,6 +17,7 @@ import torch.distributed._functional_collectives as collectives
 from torch import nn
 from torch.nn import functional as F
 from .learner import Data, Learner, seeded
+from .team import cut_tables
 
 # %% ../../nbs/train/02_distributed.ipynb #972ebccc
 @dataclass
@@ -107,26 +108,34 @@ def _counted(): # a list that gets the bytes this process sends, in each exchang
 def measure(
     n_users:int, n_items:int, n_factors:int, n_ratings:int, batch:int, # as for `plan`
     shard=None # see `Team`
-)->dict: # bytes by which memory grew, bytes sent in a step, steps, seconds of a step, the last losses
-    "Train some steps in this process, or in its part of a team, and say what that took"
-    _train_tables(21_000, 21_000, 50, 200, 100, shard) # brings in what PyTorch loads on first use
-    before, start = _resident(), time.perf_counter()
-    with _counted() as sent: learn, seconds = _train_tables(n_users, n_items, n_factors, n_ratings, batch, shard)
-    return dict(memory=_resident() - before, sent=sum(sent) // learn.data.n_batches, steps=learn.data.n_batches,
+)->dict: # bytes that the training took at most, ratings left out, bytes sent in a step, steps, seconds of a step, the last losses
+    "Train some steps in this process, or in its part of a team, and say what that took; Linux"
+    _train_tables(_some_ratings(21_000, 21_000, 200, 100), 21_000, 21_000, 50, shard) # brings in what PyTorch loads on first use
+    data = _some_ratings(n_users, n_items, n_ratings, batch)
+    _forget_peak()
+    before = _peak()
+    with _counted() as sent: learn, seconds = _train_tables(data, n_users, n_items, n_factors, shard)
+    return dict(memory=_peak() - before, sent=sum(sent) // learn.data.n_batches, steps=learn.data.n_batches,
                 seconds=seconds, losses=learn.recorder.losses[-2:])
 
-def _train_tables(n_users, n_items, n_factors, n_ratings, batch, shard): # the learner after one epoch, seconds of a usual step
-    g, at = torch.Generator().manual_seed(0), []
+def _some_ratings(n_users, n_items, n_ratings, batch)->Data: # random ones
+    g = torch.Generator().manual_seed(0)
     user, item = (torch.randint(n, (n_ratings,), generator=g) for n in (n_users, n_items))
-    with seeded(0): model = _DotTables(n_users, n_items, n_factors)
-    data = Data((user, item, torch.rand(n_ratings, generator=g)), batch_size=batch)
+    return Data((user, item, torch.rand(n_ratings, generator=g)), batch_size=batch)
+
+def _train_tables(data, n_users, n_items, n_factors, shard): # the learner after one epoch, seconds of a usual step
+    at = []
+    with seeded(0), cut_tables(shard, 'cpu'): model = _DotTables(n_users, n_items, n_factors)
     learn = Learner(data, model, F.mse_loss, device='cpu', progress=False, shard=shard, calls=dict(before_batch=lambda l: at.append(time.perf_counter())))
     learn.fit(1)
     each = [b - a for a, b in zip(at, at[1:])]
     return learn, statistics.median(each) if each else 0.
 
-def _resident()->int: # bytes of this process in memory
-    with open('/proc/self/statm') as f: return int(f.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+def _forget_peak(): # from now on the peak is that of what follows
+    with open('/proc/self/clear_refs', 'w') as f: f.write('5')
+
+def _peak()->int: # most bytes that this process had in memory
+    with open('/proc/self/status') as f: return next(int(line.split()[1]) * 1024 for line in f if line.startswith('VmHWM'))
 
 # %% ../../nbs/train/02_distributed.ipynb #b5c09368
 if __name__ == '__main__' and sys.argv[0].endswith('distributed.py'):

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from ..data.files import read_tensors, write_tensors
 from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes, check_sizes, check_state
-from .one_batch import _Changes, _OneBatch, _call, _facts, _name, _roll_back, _set_rates, _take, _weight_decay
+from .one_batch import _Changes, _OneBatch, _call, _facts, _facts_of_steps, _name, _roll_back, _set_rates, _take, _weight_decay
 from .schedule import Plan, own_random, seeded
 from .recorder import LRFind, Recorder, _Pictures, accuracy, progress_bar, rmse, smooth, someone_watches, suggest
 from .team import cut_like, whole
@@ -100,9 +100,12 @@ class _Predicting(_OneBatch): # and judging
 
 # %% ../../nbs/train/01_learner.ipynb #4b80916c
 def _check_finite(learn, rest): # raise `FloatingPointError` naming a parameter that is not finite
-    def local(p): return p.to_local() if hasattr(p, 'to_local') else p
+    def local(p):
+        p = p.to_local() if hasattr(p, 'to_local') else p
+        return torch.view_as_real(p) if p.is_complex() else p
     named = [(n, local(p.detach())) for n, p in learn.model.named_parameters() if not p.is_meta]
-    fine = not named or bool(torch.stack([torch.isfinite(p).all() for _, p in named]).all())
+    ends = [torch.stack(torch.aminmax(p)) for _, p in named if p.numel()] # takes no memory; `isfinite` of all would
+    fine = not ends or bool(torch.stack([e.isfinite().all() for e in ends]).all())
     if not (learn.team.any(not fine) if learn.team else not fine): return
     name, p = next(((n, p) for n, p in named if not torch.isfinite(p).all()), ('of another process', torch.zeros(0)))
     raise FloatingPointError(f"{int((~torch.isfinite(p)).sum())} of {p.numel()} values of the parameter {name} are not "
@@ -293,7 +296,7 @@ class _Planned(_Files):
         _roll_back(self)
         if self.team: # one sum of each weight that all hold whole: another where another file was loaded
             sums = [t.detach().double().sum().item() for t in self.model.parameters() if not hasattr(t, 'device_mesh')]
-            self.team.check_same(_facts(self) | dict(plan=str(asdict(plan)), epoch=self.epoch, weights=sums))
+            self.team.check_same(_facts(self) | _facts_of_steps(self) | dict(plan=str(asdict(plan)), epoch=self.epoch, weights=sums))
         stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
         on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
         with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)

@@ -27,6 +27,19 @@ def _half_type(device)->torch.dtype:
 
 def _name(f)->str: return getattr(f, '__name__', None) or type(f).__name__
 
+def _described(x, depth=4): # a function, layer or setting in plain values: the same in each process that has the same
+    if isinstance(x, (str, int, float, bool, type(None))): return x
+    if isinstance(x, torch.Tensor): return [str(x.dtype), list(x.shape), *([] if x.requires_grad else [x.double().sum().item()])]
+    if not depth: return type(x).__qualname__
+    def each(values): return [_described(v, depth - 1) for v in values]
+    if isinstance(x, dict): return dict(zip(map(str, x), each(x.values())))
+    if isinstance(x, (list, tuple)): return each(x)
+    if isinstance(x, partial): return each([x.func, x.args, x.keywords])
+    if isinstance(x, nn.Module): return [type(x).__qualname__, *each([{k: v for k, v in vars(x).items() if k in ('_buffers', '_modules') or k[0] != '_' and isinstance(v, (str, int, float, tuple))}])]
+    name = f'{x.__module__}.{x.__qualname__}' if hasattr(x, '__qualname__') else type(x).__qualname__
+    inside = [c.cell_contents for c in getattr(x, '__closure__', None) or ()]
+    return [name, *each(inside)] if inside else name
+
 def _weight_decay(wd)->float:
     if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
     return float(wd)
@@ -66,13 +79,23 @@ class _Changes: # what the batch under way has changed, and how to put it back
 # %% ../../nbs/train/00e_one_batch.ipynb #b4ecde39
 def _facts(learn)->dict: # what all processes must have alike
     return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': learn.seed,
-            'training data': learn.data and learn.data.facts()}
+            'training data': learn.data and learn.data.facts(), 'loss function': _described(learn.loss_func),
+            'clip': learn.clip, 'settings': getattr(learn, 'config', None)}
+
+def _facts_of_steps(learn)->dict: # likewise
+    groups = learn.opt.param_groups
+    told = {f'{k} of the optimiser': [_described(g.get(k)) for g in groups] for k in groups[0] if k != 'params'}
+    return {'optimiser': _described(type(learn.opt)), 'mixed precision': learn.autocast.keywords['enabled'],
+            'groups of weights': [len(g['params']) for g in groups]} | told
 
 def _join(learn): # the other processes
     model, team = learn.model, learn.team
     shapes = {f'shape of {n}': (tuple(t.shape), str(t.dtype)) for n, t in (*model.named_parameters(), *model.named_buffers())}
-    team.check_same(_facts(learn) | {'number of weights': len(shapes)} | shapes)
-    for t in (*model.parameters(), *model.buffers()): torch.distributed.broadcast(t.data, 0)
+    layers = {f'layer {n or "(the model)"}': f'{type(m).__qualname__}({m.extra_repr()})' for n, m in model.named_modules()}
+    team.check_same(_facts(learn) | {'number of weights': len(shapes)} | shapes | layers)
+    parts = {t.device_mesh.size() for t in model.parameters() if hasattr(t, 'device_mesh')}
+    if parts - {team.shards}: raise ValueError(f"tables of this model are cut into {parts.pop()} parts: give the learner the same shard as cut_tables")
+    team.spread(model)
     if team.shards > 1:
         if learn.clip: raise ValueError("clip does not go with cut tables yet: pass shard=None or clip=None")
         shard_tables(model, team)
@@ -129,6 +152,7 @@ class _Settings: # what is said at the beginning
         self.autocast = partial(torch.autocast, self.device.type, dtype=half, enabled=amp)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp and half == torch.float16)
         self.opt = _optimiser(opt_func, self.model, self.lr, self.wd)
+        if self.team: self.team.check_same(_facts_of_steps(self))
         self.threads, self.changes = _Threads(self.device), _Changes(self.model)
         with seeded(self.seed): self.random = random_state(self.device)
         self.recorder, self.plan, self.epoch, self.found = Recorder(), None, 0, None

@@ -197,8 +197,9 @@ class _Named(Learner): # users and items by name, and what is kept of the rating
         **kwargs         # to `Learner`
     ):
         data = None if train is None else Data(train.tensors(), None if valid is None else valid.tensors(), batch_size)
+        self.config = config # a team compares it
         super().__init__(data, model, loss_func, **kwargs)
-        self.ratings, self.held_out, self.encoders, self.config, self.n_inputs = train, valid, encoders, config, 2
+        self.ratings, self.held_out, self.encoders, self.n_inputs = train, valid, encoders, 2
         self.users, self.items, self.order = model.users, model.items, config.get('order')
         self.memory, self._pairs = Memory.of(train, valid) if memory is None else memory, None
 
