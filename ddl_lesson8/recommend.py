@@ -8,8 +8,9 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/recommend.html.md"""
 __all__ = []
 
 # %% ../nbs/05_recommend.ipynb #74edb4a0
+import math
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 import torch
 from torch import nn
 from fastcore.basics import patch
@@ -144,14 +145,20 @@ def numbers_of_new(self:CollabLearner,
     return likely_chooser(x, against, rated, prior), x, fixed
 
 # %% ../nbs/05_recommend.ipynb #f1e70936
+def _number(value)->float: # NaN for what is none
+    if isinstance(value, (str, bytes)): return math.nan
+    try: found = float(value)
+    except (TypeError, ValueError, OverflowError): return math.nan
+    return found if math.isfinite(found) else math.nan
+
 def _predict_for(learn, known, kind):
     if isinstance(known, (list, tuple)):
         if not known: raise ValueError(f"there is no new {kind} to predict")
         return torch.stack([_predict_for(learn, k, kind) for k in known])
     ratings, facts = learn.split_facts(known, kind)
-    low, high = learn.memory.low, learn.memory.high
-    bad = {k: v for k, v in ratings.items() if v is None or isinstance(v, (str, bytes, list, tuple, dict)) or not low <= v <= high}
-    if (bad and not learn.order) or None in bad.values(): raise ValueError(f"ratings are between {low:g} and {high:g}, not {bad}")
+    low, high = (-math.inf, math.inf) if learn.order else (learn.memory.low, learn.memory.high)
+    bad = {k: v for k, v in ratings.items() if not low <= _number(v) <= high}
+    if bad: raise ValueError(f"ratings are {'numbers' if learn.order else f'between {low:g} and {high:g}'}, not {bad!r:.200}")
     encoder = learn.encoders[kind == 'item']
     row = encoder({k: [facts.get(k)] for k in encoder.columns})[0] if facts else None
     rated = row_numbers(*((learn.items, list(ratings), 'item') if kind == 'user' else (learn.users, list(ratings), 'user')))
@@ -221,7 +228,7 @@ def recommend(self:CollabLearner,
 )->Suggestions: # pairs of item and predicted rating, the best first; for a list of users, a list of these
     "The items that a person would probably like best"
     if not isinstance(n, Integral) or isinstance(n, bool) or n < 1: raise ValueError(f"recommend at least one item, not {n}")
-    if not 0 <= diversity <= 1: raise ValueError(f"diversity goes from 0 to 1, not {diversity}")
+    if not isinstance(diversity, Real) or not 0 <= diversity <= 1: raise ValueError(f"diversity goes from 0 to 1, not {diversity!r}")
     allowed = self.learned('item').clone()
     if items is not None:
         chosen = torch.zeros_like(allowed)
@@ -230,6 +237,7 @@ def recommend(self:CollabLearner,
     options = int(n), exclude_seen, unknown, allowed, diversity
     if isinstance(user, (str, Integral, dict)): return _suggest(self, user, *options)
     if hasattr(user, 'dtype') or hasattr(user, 'to_pylist'): user = as_names(user)
-    if not isinstance(user, (list, tuple)):
-        raise TypeError(f"recommend for a name, a dict of ratings or a list of these, not {type(user).__name__}")
+    wrong = [u for u in (user if isinstance(user, (list, tuple)) else [[]]) if not isinstance(u, (str, Integral, dict))]
+    if wrong:
+        raise TypeError(f"recommend for a name, a dict of ratings or a list of these, not {type(wrong[0] if isinstance(user, (list, tuple)) else user).__name__}")
     return [_suggest(self, u, *options) for u in user]

@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #627d7d72
 import math, re
+from functools import reduce
 import torch
 from .address import SheetError
 from .evaluate import Place, evaluate, is_range, locate
@@ -29,11 +30,8 @@ def _pattern(text): # a text with * ? ~ as a regular expression
     pieces = ['']
     for part in re.findall(r'~[*?~]|[*?]|[^*?~]+|~', text):
         if part == '*': pieces.append('')
-        else:
-            pieces[-1] += '.' if part == '?' else re.escape(part[1:]
-                                                            if part
-                                                            in ('~*', '~?', '~~')
-                                                            else part)
+        elif part == '?': pieces[-1] += '.'
+        else: pieces[-1] += re.escape(part.removeprefix('~') or part)
     first, *middle = pieces
     end = f'.*{middle.pop()}' if middle else ''
     # (?>…) is never tried again
@@ -127,20 +125,11 @@ def _each(fn, *conditions):
     return cat_cells([cat_cells([one(i, j) for j in range(c)], -1) for i in range(r)],
                      -2)
 
-# %% ../../nbs/sheets/06c_conditions.ipynb #ba671ea9
-@CONDITIONS('COUNTIF', 'rv')
-def _countif(values, condition):
-    n = _each(lambda c: _scalar(_where(values, c).sum(-1).to(values.num.dtype)),
-              condition)
-    return _with_fault(n, _broken(values))
-
 # %% ../../nbs/sheets/06c_conditions.ipynb #178537d8
 def _all_fit(ranges, conditions): # every range has its condition
-    mask = None
-    for values, condition in zip(ranges, conditions):
-        w = _where(values, condition); mask = w if mask is None else mask & w
-    return mask
+    return reduce(torch.logical_and, map(_where, ranges, conditions))
 
+@CONDITIONS('COUNTIF', 'rv')
 @CONDITIONS('COUNTIFS', 'rv**')
 def _countifs(*pairs):
     ranges, fault = pairs[::2], _broken(*pairs[::2])

@@ -380,11 +380,12 @@ class _Ways(_Passes):
         return out
 
 # %% ../../nbs/sheets/12_module.ipynb #aa7b8312
-def _results(sheets): # value by (sheet, row, column) of all cells with formulas
+def _results(sheets, kept=True): # value by (sheet, row, column) of cells with formulas
     out = {}
     for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:]):
-        if sheets.failed: sheets.all_computed(step.group)
         g, (h, w) = step.group, step.group.size
+        if g.kept and not kept: continue
+        if sheets.failed and kept: sheets.all_computed(g)
         pairs = zip(x.num.detach().tolist(), x.full_kind().tolist())
         places = ((g.sheet, r + i, c + j)
                   for r, c in zip(g.rows.tolist(), g.cols.tolist())

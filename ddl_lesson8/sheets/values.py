@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from .address import MAX_TEXT, SheetError
 from .formulas import Fault
+from .xlsx import ErrorValue
 
 # %% ../../nbs/sheets/04_values.ipynb #a8355b99
 NUMBER, TEXT, LOGICAL, BLANK, FAULT = range(5) # what a cell can be
@@ -126,7 +127,7 @@ def encode(
     if isinstance(value, bool): return float(value), LOGICAL
     if isinstance(value, (int, float)): return float(value), NUMBER
     if isinstance(value, Fault): return float(FAULTS.index(value.value) + 1), FAULT
-    if type(value).__name__ == 'ErrorValue':
+    if isinstance(value, ErrorValue):
         return (FAULTS.index(value) + 1. if value in FAULTS else float(VALUE)), FAULT
     return float(texts.id(str(value))), TEXT
 
@@ -146,7 +147,6 @@ def decode(
 def from_rows(
     rows,            # list of rows of Python values
     like:torch.Tensor, # gives dtype and device
-    ref:bool=False,  # do they count as read from cells?
     texts:Texts|None=None # the table of texts; a new one when None
 )->Cells: # (1, rows, columns)
     "Values of one small sheet"
@@ -155,7 +155,7 @@ def from_rows(
     num = like.new_tensor([[p[0] for p in row] for row in pairs])[None]
     kind = torch.tensor([[p[1] for p in row] for row in pairs],
                         dtype=torch.int8, device=like.device)[None]
-    return Cells(num, kind, ref, texts).plain()
+    return Cells(num, kind, texts=texts).plain()
 
 # %% ../../nbs/sheets/04_values.ipynb #e6674b98
 _NUMERIC = re.compile(r'\s*(?:[-+]?\s*\$?|\$[-+])\s*'
@@ -235,11 +235,10 @@ def numbers_of(
     fault, text = x.kind == FAULT, x.kind == TEXT
     num, codes = x.num, None
     if _any(text):
-        read = _by_text(num, text, x.texts, lambda t: math.nan
-                        if _parse(t) is None else _parse(t))
-        bad = text & read.isnan()
-        num, codes = torch.where(text, read.nan_to_num(0.),
-                                 num), bad.to(torch.int8) * VALUE
+        number = lambda n: math.nan if n is None else n
+        read = _by_text(num, text, x.texts, lambda t: number(_parse(t)))
+        codes = (text & read.isnan()).to(torch.int8) * VALUE
+        num = torch.where(text, read.nan_to_num(0.), num)
     if _any(fault):
         codes = _first(torch.where(fault, x.num.detach(), 0.).to(torch.int8), codes)
         num = torch.where(fault, 0., num)
@@ -371,6 +370,9 @@ def _faults(*values): # of values that need not be numbers
 
 def _broken(*ranges): # error numbers of references such as #REF!, which go through
     return _first(*(_faults(x) for x in ranges if not x.ref and x.size[-2:] == (1, 1)))
+
+def _left_out(x): # an argument such as the fourth of XLOOKUP(1,A:A,B:B,,0)
+    return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
 
 # %% ../../nbs/sheets/04_values.ipynb #fc3eb6e5
 def _round15(x): # to 15 significant digits

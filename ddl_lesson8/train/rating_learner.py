@@ -68,7 +68,7 @@ def as_names(
     names # one name, or several
 )->list: # of them
     "Names as a list; raises `TypeError` for an array of whole numbers, which could be names or rows"
-    if isinstance(names, (str, Integral)): return [names if isinstance(names, str) else int(names)]
+    if isinstance(names, (str, Integral)): return [names if isinstance(names, (str, bool)) else int(names)] # True is not 1
     if hasattr(names, 'dtype') and 'int' in str(names.dtype):
         raise TypeError("an array of whole numbers could be names or row numbers: pass a list of names, "
                         "or a tensor of rows")
