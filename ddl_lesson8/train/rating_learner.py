@@ -184,7 +184,7 @@ def _checked(rows, n, kind): # row numbers as int64 on the CPU
     return rows
 
 # %% ../../nbs/train/07_rating_learner.ipynb #2a0f807c
-class _Named(Learner): # users and items by name, and what is kept of the ratings
+class _Named(Learner): # names, what is kept of the ratings, and a loss of its own for order
     def __init__(self,
         train,           # training `Ratings`; None for a learner that only predicts
         valid,           # validation `Ratings`, or None
@@ -209,8 +209,6 @@ class _Named(Learner): # users and items by name, and what is kept of the rating
         "Which users or items have a training rating, so that something was learned of them"
         return getattr(self.memory, kind)
 
-# %% ../../nbs/train/07_rating_learner.ipynb #26055035
-class _Ordered(_Named): # a loss of its own for order
     def loss(self,
         batch:tuple # users, items and ratings, on the device
     )->torch.Tensor: # one number
@@ -228,28 +226,8 @@ class _Ordered(_Named): # a loss of its own for order
             self._pairs = m, (user * len(m.item) + m.items)[m.trained].to(self.device)
         return self._pairs[1]
 
-# %% ../../nbs/train/07_rating_learner.ipynb #73020f7f
-class _Finding(_Ordered): # rows by name
-    def find_rows(self,
-        names,              # one name, several, or a tensor of row numbers; all when None
-        kind:str,           # 'user' or 'item'
-        unknown:str='error' # 'error', or 'average': -1 for an unknown name, or one without a training rating
-    )->torch.Tensor: # int64; of all names, -1 for those without a training rating
-        "Row numbers of users or items; raises `KeyError` for an unknown name, and for one of which nothing was learned"
-        if unknown not in ('error', 'average'): raise ValueError(f"unknown={unknown!r}: choose 'error' or 'average'")
-        vocab = self.users if kind == 'user' else self.items
-        if names is None: rows = torch.arange(len(vocab))
-        elif isinstance(names, torch.Tensor): rows = _checked(names, len(vocab), kind)
-        elif unknown == 'error': rows = row_numbers(vocab, names, kind)
-        else: rows = torch.tensor([row_of(vocab, n) for n in as_names(names)], dtype=torch.int64)
-        new = (rows >= 0) & ~self.learned(kind)[rows]
-        if new.any() and names is not None and unknown == 'error':
-            raise KeyError(f"no training rating of {kind} {vocab[int(rows[new][0])]!r}, so nothing was learned of it; "
-                           "unknown='average' predicts the average")
-        return rows.masked_fill(new, -1)
-
 # %% ../../nbs/train/07_rating_learner.ipynb #3bcfa4c2
-class _Averaging(_Finding): # what the unknown give, or get
+class _Averaging(_Named): # what the unknown give, or get
     def averages(self,
         rows:torch.Tensor, # of users or items, int64 (n,)
         kind:str,          # 'user' or 'item': what these rows are
@@ -284,6 +262,24 @@ class _Averaging(_Finding): # what the unknown give, or get
 
 # %% ../../nbs/train/07_rating_learner.ipynb #e611fd5d
 class _Predicting(_Averaging): # ratings, by name
+    def find_rows(self,
+        names,              # one name, several, or a tensor of row numbers; all when None
+        kind:str,           # 'user' or 'item'
+        unknown:str='error' # 'error', or 'average': -1 for an unknown name, or one without a training rating
+    )->torch.Tensor: # int64; of all names, -1 for those without a training rating
+        "Row numbers of users or items; raises `KeyError` for an unknown name, and for one of which nothing was learned"
+        if unknown not in ('error', 'average'): raise ValueError(f"unknown={unknown!r}: choose 'error' or 'average'")
+        vocab = self.users if kind == 'user' else self.items
+        if names is None: rows = torch.arange(len(vocab))
+        elif isinstance(names, torch.Tensor): rows = _checked(names, len(vocab), kind)
+        elif unknown == 'error': rows = row_numbers(vocab, names, kind)
+        else: rows = torch.tensor([row_of(vocab, n) for n in as_names(names)], dtype=torch.int64)
+        new = (rows >= 0) & ~self.learned(kind)[rows]
+        if new.any() and names is not None and unknown == 'error':
+            raise KeyError(f"no training rating of {kind} {vocab[int(rows[new][0])]!r}, so nothing was learned of it; "
+                           "unknown='average' predicts the average")
+        return rows.masked_fill(new, -1)
+
     def predict(self,
         user,               # a name, several, or rows as a tensor; a data frame of pairs; or a newcomer: {item: rating}
         item=None,          # a name, several, or row numbers; or facts about a new item: {column: value}; all when None
@@ -309,31 +305,30 @@ class _Predicting(_Averaging): # ratings, by name
         return out[0] if isinstance(other, (str, Integral)) else out
 
 # %% ../../nbs/train/07_rating_learner.ipynb #bfa82fad
-class _InPieces(_Predicting): # rows on disk
-    def _validate_pieces(self)->dict: # as `validate`
-        sums, counts, kept = {}, {}, []
-        for user, item, target in self.data.valid_pieces():
-            u, i = (rows.long().masked_fill(~self.learned(kind)[rows], -1) for rows, kind in ((user, 'user'), (item, 'item')))
-            pred, known = self.predict_pairs(u, i), (u >= 0) & (i >= 0)
-            for name, part in (('loss', torch.ones_like(known)), ('warm', known), ('cold', ~known)):
-                n = int(part.sum())
-                if n: sums[name] = sums.get(name, 0.) + float(self.loss_func(pred[part], target[part])) * n
-                counts[name] = counts.get(name, 0) + n
-            if self.metrics: kept.append((pred, target))
-        found = {'loss': sums['loss'] / counts['loss']}
-        if self.metrics: found |= {name: float(m(*map(torch.cat, zip(*kept)))) for name, m in self.metrics.items()}
-        if counts['cold']: found |= {k: sums[k] / counts[k] for k in ('warm', 'cold') if counts[k]}
-        if not math.isfinite(found['loss']): raise FloatingPointError(f"the validation loss is {found['loss']}: try a smaller learning rate (lr_find suggests one)")
-        return found
+def _validate_pieces(learn)->dict: # as `validate`
+    sums, counts, kept = {}, {}, []
+    for user, item, target in learn.data.valid_pieces():
+        u, i = (rows.long().masked_fill(~learn.learned(kind)[rows], -1) for rows, kind in ((user, 'user'), (item, 'item')))
+        pred, known = learn.predict_pairs(u, i), (u >= 0) & (i >= 0)
+        for name, part in (('loss', torch.ones_like(known)), ('warm', known), ('cold', ~known)):
+            n = int(part.sum())
+            if n: sums[name] = sums.get(name, 0.) + float(learn.loss_func(pred[part], target[part])) * n
+            counts[name] = counts.get(name, 0) + n
+        if learn.metrics: kept.append((pred, target))
+    found = {'loss': sums['loss'] / counts['loss']}
+    if learn.metrics: found |= {name: float(m(*map(torch.cat, zip(*kept)))) for name, m in learn.metrics.items()}
+    if counts['cold']: found |= {k: sums[k] / counts[k] for k in ('warm', 'cold') if counts[k]}
+    if not math.isfinite(found['loss']): raise FloatingPointError(f"the validation loss is {found['loss']}: try a smaller learning rate (lr_find suggests one)")
+    return found
 
 # %% ../../nbs/train/07_rating_learner.ipynb #55bafe78
-class _Judging(_InPieces): # warm and cold apart
+class _Judging(_Predicting): # warm and cold apart
     @torch.no_grad()
     def validate(self,
         rows=None # users, items and ratings as tensors, or a table of them; the validation set when None
     )->dict: # 'loss' and each metric by name; 'warm' and 'cold' losses where some pairs are cold
         "Loss and metrics; users and items without a training rating are predicted as averages"
-        if rows is None and isinstance(self.data, DiskData) and self.data.valid: return self._validate_pieces()
+        if rows is None and isinstance(self.data, DiskData) and self.data.valid: return _validate_pieces(self)
         if rows is None: rows = self.data and self.data.valid or ()
         if isinstance(rows, tuple) and not rows: return super().validate()
         tensors = isinstance(rows, (tuple, list)) and all(isinstance(t, torch.Tensor) for t in rows)
