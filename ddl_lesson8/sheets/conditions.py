@@ -19,7 +19,7 @@ from .values import (BLANK, DIV0, FAULT, FAULTS, LOGICAL, NUMBER,
                                        cat_cells,
                                        decode, encode)
 from .values import (_any, _broken, _by_text, _code, _COMPARE, _first,
-                                       _keys, _parse, _snap, _with_fault)
+                                       _keys, _snap, _with_fault)
 from .mathematics import (_differ, _finite, _first_along, _in_order,
                                             _problem, _scalar)
 
@@ -41,8 +41,9 @@ _CONDITION = re.compile(r'(<=|>=|<>|=|<|>)?(.*)', re.S)
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #10c200cf
 # what a condition compares with: number, truth value, error or text
-def _operand_of(text):
-    if _parse(text) is not None: return _parse(text)
+def _operand_of(text, texts):
+    number = texts.number(text)
+    if number is not None: return number
     if text.upper() in ('TRUE', 'FALSE'): return text.upper() == 'TRUE'
     return Fault(text.upper()) if text.upper() in FAULTS else text
 
@@ -64,7 +65,7 @@ def _equal_to(num, kind, texts, value): # cells that hold a value
         is_text = kind == TEXT
         if not _any(is_text): return same
         return same | is_text & (_by_text(num, is_text, texts,
-                                          lambda t: float(_parse(t) == value)) == 1)
+                                          lambda t: float(texts.number(t) == value)) == 1)
     if isinstance(value, bool): return (kind == LOGICAL) & (num == float(value))
     if isinstance(value, Fault):
         return (kind == FAULT) & (num == encode(value, texts)[0])
@@ -77,7 +78,7 @@ def _fits(num, kind, texts, condition): # cells that fit to a condition, a text
     if rest == '' and op is None:
         return (kind == BLANK) | _text_mask(num, kind, texts, '')
     if rest == '': return torch.zeros_like(kind, dtype=torch.bool) # an operator alone
-    value = _operand_of(rest)
+    value = _operand_of(rest, texts)
     # a text "23" stays
     if op == '<>' and isinstance(value, float):
         return ~((kind == NUMBER) & _equal_15(num, value))

@@ -8,6 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/keep.html.md"""
 __all__ = []
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0003
+import re
 import numpy as np
 import torch
 from .address import MAX_COLS, MAX_ROWS, SheetError
@@ -20,8 +21,11 @@ from .values import BLANK, FAULT, LOST, NUMBER, Cells, decode, encode
 class Helper:
     "The process that computes the formulas of one workbook"
     def __init__(self,
-        path='' # of the workbook, for messages
-    ): self.path, self.child, self.stopped = path, None, False
+        path='', # of the workbook, for messages
+        date1904:bool=False # does the workbook count days from 1904? The engine does not
+    ):
+        self.path, self.date1904 = path, date1904
+        self.child, self.stopped = None, False
 
     def ask(self,
         *question # as `_Child` takes it
@@ -111,6 +115,10 @@ def _own_cells(g): # (sheet, row, column) of all cells that each formula fills
 _SEES_MORE = {'SUBTOTAL', 'AGGREGATE', 'CELL', 'FORMULATEXT', 'ISFORMULA', 'SHEET',
               'SHEETS'}
 
+# these know what day a number is
+_CALENDAR = re.compile(r'(DATE|TEXT|VALUE|YEAR|MONTH|DAY|WEEK|ISOWEEK|EDATE|EOMONTH|WORKDAY'
+                       r'|NETWORKDAYS|COUP|PRICE|YIELD|ODD.|ACCR|M?DURATION|TBILL|AMOR)')
+
 # much from little
 _GROWS = {'SEQUENCE', 'EXPAND', 'MAKEARRAY', 'RANDARRAY', 'REPT', 'MMULT', 'MUNIT',
           'TOCOL', 'TOROW', 'WRAPROWS', 'WRAPCOLS', 'VSTACK', 'HSTACK'}
@@ -126,7 +134,9 @@ def _extent(ref, row, col):
 def _engine_of(step, helper): # `KeptFormulas`, the formulas of a step, or None
     g = step.group
     if g.kept is None or g.kept.tree is None: return None
-    if {n.upper() for n in calls_in(g.kept.tree)} & (_SEES_MORE | _GROWS): return None
+    calls = {n.upper() for n in calls_in(g.kept.tree)}
+    if calls & (_SEES_MORE | _GROWS): return None
+    if helper.date1904 and any(map(_CALENDAR.match, calls)): return None
     seen = sum(_extent(n, g.rows[0], g.cols[0]) for n in walk(g.kept.tree)
                if isinstance(n, Ref))
     # a whole sheet, for one, is more than the engine can hold

@@ -444,9 +444,11 @@ class _Opened(Fitting, _Saving):
         self.file, self.path, self.rand, self.seed = file, file.path, rand, int(seed)
         self.source = Path(file.path).absolute()
         self.names, self.stamp = Names(file), stamp(self.source)
-        self.plans, self.areas, self.texts = {}, {}, Texts()
+        self.plans, self.areas = {}, {}
+        self.texts = Texts(date1904=file.date1904)
         self.solver_trouble = dict(file.solver_trouble)
-        self.unknown, self.max_work, self.helper = unknown, max_work, Helper(self.path)
+        self.unknown, self.max_work = unknown, max_work
+        self.helper = Helper(self.path, file.date1904)
         sorted_out = [self._sort_out(f)
                       for f in read_families(file, unknown == 'refuse')]
         if unknown == 'refuse':

@@ -351,6 +351,11 @@ def _constraint(names, n): # (left, relation, right)
     return left, relation, right if relation in ('<=', '=', '>=') else None
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #691e2df3
+def _relaxed(constraints): # 'Ignore integer constraints' is ticked: only limits are left
+    for left, relation, right in constraints:
+        if right is not None: yield left, relation, right
+        elif relation == 'bin': yield from ((left, '>=', '0'), (left, '<=', '1'))
+
 # `SolverSettings` from the names of a sheet, without their 'solver_'
 def _solver(names):
     goal = _GOALS.get(int(_setting(names, 'typ', '2')))
@@ -363,8 +368,9 @@ def _solver(names):
                   for t in _LIST.findall(names.get('adj', '').removeprefix('='))]
     value = _setting(names, 'val', '0') if goal == 'value' else None
     constraints = [_constraint(names, k) for k in range(1, n + 1)]
+    if names.get('rlx') == '1': constraints = list(_relaxed(constraints))
     return SolverSettings(names.get('opt'), adjustable,
-                          goal, value, constraints, names.get('neg', '1') != '2')
+                          goal, value, constraints, names.get('neg', '1') == '1')
 
 def _read_solver(file): # settings of each sheet that has some
     found = {}
