@@ -23,7 +23,7 @@ from .train.one_batch import _Changes, _roll_back
 from .train.learner import Data
 from .train.memory import Memory
 from .train.rating_learner import row_of, rows_by_name
-from .recommend import item_side
+from .recommend import _rivals, item_side
 
 # %% ../nbs/05c_warm_start.ipynb #51d263bb
 def _grow(learn, table, more, at): # rows into an embedding, and zeros of the same kind into the optimiser's memory of it
@@ -46,7 +46,7 @@ def _new_rows(learn, more, kind, names)->torch.Tensor|None: # factors and bias, 
     place = {name: k for k, name in enumerate(getattr(more, f'{kind}s'))}
     parts = mine.argsort(stable=True).split(mine.bincount(minlength=len(place)).tolist())
     prior, facts, rows = learn.average_person(kind), _facts_of(learn, more, kind), []
-    rivals = learn._rivals(item_side(learn.model, kind='item')[0]) if learn.order and kind == 'item' and names else None
+    rivals = _rivals(learn, item_side(learn.model, kind='item')[0]) if learn.order and kind == 'item' and names else None
     for name in names:
         part = parts[place[name]]
         part = part[known[part] >= 0]

@@ -142,7 +142,9 @@ def interrupted(learn, at): # Ctrl-C at that line of `extend` and what it calls;
         sys.settrace(watch)
         learn.extend(rows())
     except KeyboardInterrupt: return True
-    finally: sys.settrace(None)
+    finally:
+        sys.settrace(None)
+        torch.set_grad_enabled(True) # a line trace can interrupt a `with torch.no_grad()` just before it ends
     return False
 
 def test_an_interrupt_leaves_the_learner_as_it_was_or_wholly_extended(learn, ratings):

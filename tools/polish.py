@@ -60,7 +60,7 @@ def entry(soup, h, pre, home):
     name = h.get_text().strip()
     text = clean_signature(pre.get_text(), name)
     source = home.find('a', string='source')
-    said = ' '.join(p.get_text(' ', strip=True) for p in home.find_all('p') if not p.find('a', string='source'))
+    said = ' '.join(' '.join(p.get_text().split()) for p in home.find_all('p') if not p.find('a', string='source'))
     made = element(soup, '<details class="ref-entry"><summary><code></code> <span class="said"></span></summary>'
                          '<div class="sourceCode"><pre class="sourceCode"><code class="sourceCode"></code></pre></div></details>')
     made['id'], made['data-name'] = h.get('id') or h.get('data-anchor-id') or name, name
@@ -76,7 +76,7 @@ def place(soup, h, home):
     "Where links to a function arrive whose source stands open"
     made = element(soup, '<a class="place"></a>')
     made['id'], made['data-name'] = h.get('id') or h.get_text().strip(), h.get_text().strip()
-    made['data-said'] = ' '.join(p.get_text(' ', strip=True) for p in home.find_all('p') if not p.find('a', string='source'))
+    made['data-said'] = ' '.join(' '.join(p.get_text().split()) for p in home.find_all('p') if not p.find('a', string='source'))
     return made
 
 
@@ -258,7 +258,7 @@ def tidy_tables(soup):
         if not body or len({len(cells) for cells in body}) > 1: continue
         for k in range(-len(body[0]), 0):
             column = [cells[k] for cells in body]
-            words = sum(bool(re.search(r'[^\W\d_]{2}', re.sub('NaN|inf|\xa0to\xa0', '', c.get_text()))) for c in column)
+            words = sum(bool(re.search(r'[^\W\d_]{2}|^\D*[^\W\d_]\D*$', re.sub('NaN|inf|\xa0to\xa0', '', c.get_text()))) for c in column)
             if 2 * words < len(column): continue
             for c in column + last[k:][:1]: c['class'] = [*c.get('class', []), 'words']
         for c in last[:max(0, len(last) - len(body[0]))]: c['class'] = [*c.get('class', []), 'words']

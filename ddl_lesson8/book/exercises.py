@@ -14,6 +14,7 @@ from html import escape
 from importlib import import_module, util
 from pathlib import Path
 from types import FunctionType
+import torch
 
 # %% ../../nbs/book/02_exercises.ipynb #73dce442
 class Outcome:
@@ -122,6 +123,21 @@ def check_exercise(
     if is_stub(answer):
         return Outcome(name, 'open', 'write the function, then run this cell again')
     return _judge(name, answer, checker)
+
+# %% ../../nbs/book/02_exercises.ipynb #8b412140
+def refusing(
+    x:torch.Tensor, # handed to an answer
+    forbidden,      # function of an operation's name and its arguments
+    hint:str        # for an answer that does it all the same; {} is the operation
+)->torch.Tensor: # the same numbers
+    "A tensor that notices what is done with it; `AssertionError` for what is forbidden"
+    class Refusing(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            name = getattr(func, '__name__', '').strip('_')
+            assert not forbidden(name, args), hint.format(name)
+            return super().__torch_function__(func, types, args, kwargs or {})
+    return x.as_subclass(Refusing)
 
 # %% ../../nbs/book/02_exercises.ipynb #f6661d45
 def check_sheet_exercise(

@@ -12,7 +12,6 @@ import errno, math, os, re, shutil, tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 import torch
-from fastcore.basics import patch
 from .downloads import DownloadError, _no_room, cache_folder, data_folder, download as fetch, unpack
 from ..sheets.address import html_table
 
@@ -42,9 +41,65 @@ def _check_ids(ids, names, kind:str): # positions in a list of different names
         raise ValueError(f"{kind} holds {int(ids.min())} to {int(ids.max())}, and there are {len(names)} {kind}s, "
                          "counted from 0")
 
+# %% ../../nbs/data/01_ratings.ipynb #b1cdef26
+def _position(name, names:list, kind:str)->int: # in `names`
+    from difflib import get_close_matches
+    name = str(name)
+    if name in names: return names.index(name)
+    near = get_close_matches(name, names, n=3, cutoff=.5) or [n for n in names if name.lower() in n.lower()][:3]
+    offer = f"; did you mean {', '.join(map(repr, near))}?" if near else ''
+    raise KeyError(f"no {kind} {name!r} among {len(names)}{offer}")
+
+# %% ../../nbs/data/01_ratings.ipynb #d89a27b9
+class _Asked: # what one asks of ratings
+    def user_id(self,
+        name:str # as in `users`
+    )->int: # position in `users`
+        "Position of a user; raises `KeyError` naming similar users"
+        return _position(name, self.users, 'user')
+
+    def item_id(self,
+        name:str # as in `items`
+    )->int: # position in `items`
+        "Position of an item; raises `KeyError` naming similar items"
+        return _position(name, self.items, 'item')
+
+    def counts(self,
+        of:str='item' # 'item' or 'user'
+    )->torch.Tensor: # int64, one for each item or user
+        "How many ratings each item has, or each user gave"
+        if of not in ('item', 'user'): raise ValueError(f"counts of {of!r}: choose 'item' or 'user'")
+        return getattr(self, of).bincount(minlength=len(getattr(self, f'{of}s')))
+
+    def averages(self,
+        of:str='item' # 'item' or 'user'
+    )->torch.Tensor: # float32, one for each item or user; NaN without a rating
+        "Average rating of each item, or by each user"
+        n = self.counts(of)
+        total = torch.zeros(len(n), dtype=torch.float64, device=n.device)
+        return total.index_add_(0, getattr(self, of), self.rating.double()).div(n).float()
+
+# %% ../../nbs/data/01_ratings.ipynb #2671e59d
+class _Parts(_Asked): # some of the ratings
+    def select(self,
+        which:torch.Tensor # positions, or a mask, of the ratings to keep
+    )->'Ratings': # with the same users and items
+        "Some of the ratings, with all names kept"
+        at = None if self.timestamp is None else self.timestamp[which]
+        return replace(self, user=self.user[which], item=self.item[which], rating=self.rating[which], timestamp=at)
+
+    def split(self,
+        how:str='random',  # 'random', 'time' or 'leave_last_out'
+        valid:float=.2,    # share to put away; not used by 'leave_last_out'
+        seed:int=0         # of the random split
+    )->tuple: # training and validation `Ratings`
+        "Put some ratings away for validation; raises `ValueError` where times are needed and unknown"
+        away = _away(self, how, valid, seed)
+        return self.select(~away), self.select(away)
+
 # %% ../../nbs/data/01_ratings.ipynb #47a1113a
 @dataclass
-class Ratings:
+class Ratings(_Parts):
     "Ratings as tensors of positions, with the names that the positions stand for"
     user: torch.Tensor              # position in `users`, int64 (n,)
     item: torch.Tensor              # position in `items`, int64 (n,)
@@ -83,57 +138,6 @@ class Ratings:
     def _repr_html_(self, n=5)->str: # the first ratings as a table
         rows = [(self.users[u], self.items[i], f'{r:g}') for u, i, r in zip(*(t[:n].tolist() for t in self.tensors()))]
         return html_table(['user', 'item', 'rating'], rows, caption=repr(self))
-
-# %% ../../nbs/data/01_ratings.ipynb #b1cdef26
-def _position(name, names:list, kind:str)->int: # in `names`
-    from difflib import get_close_matches
-    name = str(name)
-    if name in names: return names.index(name)
-    near = get_close_matches(name, names, n=3, cutoff=.5) or [n for n in names if name.lower() in n.lower()][:3]
-    offer = f"; did you mean {', '.join(map(repr, near))}?" if near else ''
-    raise KeyError(f"no {kind} {name!r} among {len(names)}{offer}")
-
-# %% ../../nbs/data/01_ratings.ipynb #d89a27b9
-@patch
-def user_id(self:Ratings,
-    name:str # as in `users`
-)->int: # position in `users`
-    "Position of a user; raises `KeyError` naming similar users"
-    return _position(name, self.users, 'user')
-
-@patch
-def item_id(self:Ratings,
-    name:str # as in `items`
-)->int: # position in `items`
-    "Position of an item; raises `KeyError` naming similar items"
-    return _position(name, self.items, 'item')
-
-# %% ../../nbs/data/01_ratings.ipynb #53cea7ab
-@patch
-def counts(self:Ratings,
-    of:str='item' # 'item' or 'user'
-)->torch.Tensor: # int64, one for each item or user
-    "How many ratings each item has, or each user gave"
-    if of not in ('item', 'user'): raise ValueError(f"counts of {of!r}: choose 'item' or 'user'")
-    return getattr(self, of).bincount(minlength=len(getattr(self, f'{of}s')))
-
-@patch
-def averages(self:Ratings,
-    of:str='item' # 'item' or 'user'
-)->torch.Tensor: # float32, one for each item or user; NaN without a rating
-    "Average rating of each item, or by each user"
-    n = self.counts(of)
-    total = torch.zeros(len(n), dtype=torch.float64, device=n.device)
-    return total.index_add_(0, getattr(self, of), self.rating.double()).div(n).float()
-
-# %% ../../nbs/data/01_ratings.ipynb #2671e59d
-@patch
-def select(self:Ratings,
-    which:torch.Tensor # positions, or a mask, of the ratings to keep
-)->Ratings: # with the same users and items
-    "Some of the ratings, with all names kept"
-    at = None if self.timestamp is None else self.timestamp[which]
-    return replace(self, user=self.user[which], item=self.item[which], rating=self.rating[which], timestamp=at)
 
 # %% ../../nbs/data/01_ratings.ipynb #3d0df7e5
 _FILMS_1 = """
@@ -405,35 +409,28 @@ def planted_ratings(
     return truth
 
 # %% ../../nbs/data/01_ratings.ipynb #a2d1cfb3
-@patch
-def _last_of_each_user(self:Ratings, order:torch.Tensor)->torch.Tensor: # positions; none of a user with one rating
+def _last_of_each_user(r, order)->torch.Tensor: # positions; none of a user with one rating
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
-    last = torch.zeros(self.n_users, dtype=torch.long, device=order.device)
-    last.scatter_reduce_(0, self.user, rank, 'amax', include_self=False)
-    return order[last[self.counts('user') > 1]]
+    last = torch.zeros(r.n_users, dtype=torch.long, device=order.device)
+    last.scatter_reduce_(0, r.user, rank, 'amax', include_self=False)
+    return order[last[r.counts('user') > 1]]
 
 # %% ../../nbs/data/01_ratings.ipynb #8d91ac0a
-@patch
-def split(self:Ratings,
-    how:str='random',  # 'random', 'time' or 'leave_last_out'
-    valid:float=.2,    # share to put away; not used by 'leave_last_out'
-    seed:int=0         # of the random split
-)->tuple: # training and validation `Ratings`
-    "Put some ratings away for validation; raises `ValueError` where times are needed and unknown"
-    n = len(self)
+def _away(r, how, valid, seed): # which ratings are put away, a mask
+    n = len(r)
     if how not in ('random', 'time', 'leave_last_out'):
         raise ValueError(f"split {how!r}: choose 'random', 'time' or 'leave_last_out'")
     if how != 'leave_last_out' and not 0 < valid < 1: raise ValueError(f"valid={valid} is no share between 0 and 1")
     if n < 2: raise ValueError(f"{n} ratings cannot be split")
-    if how != 'random' and self.timestamp is None:
+    if how != 'random' and r.timestamp is None:
         raise ValueError(f"split {how!r} needs timestamps, and these ratings have none")
-    away = torch.zeros(n, dtype=torch.bool, device=self.user.device)
+    away = torch.zeros(n, dtype=torch.bool, device=r.user.device)
     if how == 'random': order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).flip(0).to(away.device)
-    else: order = self.timestamp.argsort(stable=True)
-    if how == 'leave_last_out': away[self._last_of_each_user(order)] = True
+    else: order = r.timestamp.argsort(stable=True)
+    if how == 'leave_last_out': away[_last_of_each_user(r, order)] = True
     else: away[order[n - max(1, min(n - 1, int(n * valid))):]] = True
-    return self.select(~away), self.select(away)
+    return away
 
 # %% ../../nbs/data/01_ratings.ipynb #abb2de19
 _ML_100K_URL = 'https://files.grouplens.org/datasets/movielens/ml-100k.zip'

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 import torch
 from torch import nn
+from fastcore.meta import delegates
 from ..data.files import read_tensors, write_tensors
 from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _OneBatch, _call, _facts, _facts_of_steps, _name, _roll_back, _set_rates, _take, _weight_decay
@@ -263,7 +264,7 @@ def _check_plan(data, n_epochs, lr, patience, keep_best): # raise `ValueError` w
 
 # %% ../../nbs/train/01_learner.ipynb #9c48fa2b
 class _Planned(_Files):
-    def _start(self, kind, n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)->Recorder: # write the plan down and follow it
+    def _start(self, kind, n_epochs, lr, wd=None, until=None, checkpoint=None, go_on=False, patience=None, keep_best=False)->Recorder: # write the plan down and follow it
         self._need_data()
         lr = self.lr if lr is None else lr
         _check_plan(self.data, n_epochs, lr, patience, keep_best)
@@ -338,18 +339,14 @@ class Learner(_Planned, _Pictures):
         "Train with one learning rate"
         return self._start('constant', n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)
 
+    @delegates(fit, but=['lr'])
     def fit_one_cycle(self,
         n_epochs:int,              # passes over the training data
         lr_max:float|None=None,    # largest learning rate; the learner's when None
-        wd:float|None=None,        # weight decay; the learner's when None
-        until:float|None=None,     # stop early, see `Learner.resume`
-        checkpoint:str|Path|None=None, # save here after each epoch
-        go_on:bool=False,          # if the checkpoint is there already, load it and go on
-        patience:int|None=None,    # stop after so many epochs without a better validation loss
-        keep_best:bool=False       # end with the weights of the epoch with the best validation loss
+        **kwargs                   # as for `fit`
     )->Recorder: # displayed as a table of epochs
         "Train with the `one_cycle` schedule"
-        return self._start('one_cycle', n_epochs, lr_max, wd, until, checkpoint, go_on, patience, keep_best)
+        return self._start('one_cycle', n_epochs, lr_max, **kwargs)
 
     def lr_find(self,
         start:float=1e-7, # first learning rate
