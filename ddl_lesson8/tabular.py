@@ -183,6 +183,7 @@ def _tell_unrepeated(prep, n_rows): # categories that say nothing of a new row
             warn_caller(f"the category '{name}' has {n:,} values in {n_rows:,} training rows, so a new row mostly brings a new "
                         "one: of a date, `add_datepart` makes columns that repeat; leave out ids")
 
+# %% ../nbs/06_tabular.ipynb #d4bf80c2
 def _from_memory(table, y_names, cat_names, cont_names, splits, y_kind, seed, batch_size): # the preparation, and the rows as it makes them
     if y_names is None: raise ValueError("say which column to predict: y_names='…'")
     table, y_names = as_frame(table), list(y_names) if isinstance(y_names, (list, tuple)) else [y_names]
@@ -199,6 +200,7 @@ def _from_disk(scanned, y_names, batch_size, **settled): # the same of a table t
     row = sum(scanned.columns[c].itemsize for c in scanned.wanted)
     return scanned.prep, DiskData(scanned, batch_size, block_rows=min(10**6, 2**25 // row + 1))
 
+# %% ../nbs/06_tabular.ipynb #83d2c3a0
 def _targets(data, *parts): # tensors; of rows on disk a piece at a time
     for part in parts:
         if isinstance(data, DiskData): yield from (torch.from_numpy(y) for y, in data.scanned.pieces(('target',), part, 2**18))

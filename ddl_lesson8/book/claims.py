@@ -383,6 +383,15 @@ def _judged_in(folder, pattern): # claims and pages of executed notebooks
     return [(c, Page(nb.name, _notebook_title(nb)))
             for nb in sorted(Path(folder).glob(pattern)) for c in _read_claims(nb)]
 
+# %% ../../nbs/book/01_claims.ipynb #5be4d1f6
+def _in_order(found): # pairs of a claim and its page
+    place = lambda c: (list(_LECTURE_PARTS).index(c.id[0]), int(c.id[1:]))
+    claims = sorted(found, key=lambda pair: place(pair[0]))
+    twice = [a.id for (a, _), (b, _) in zip(claims, claims[1:]) if a.id == b.id]
+    if twice:
+        raise ValueError(f"judged twice: {', '.join(twice)}; one claim has one verdict")
+    return claims
+
 # %% ../../nbs/book/01_claims.ipynb #acce6bf6
 class Ledger:
     "Every claim that the chapters judged, in the order of the lecture"
@@ -395,13 +404,7 @@ class Ledger:
             raise FileNotFoundError(f"no claim in {Path(folder).absolute()}: name the "
                                     "folder of executed notebooks, or none at all for "
                                     "the library's own ledger")
-        place = lambda c: (list(_LECTURE_PARTS).index(c.id[0]), int(c.id[1:]))
-        self.claims = sorted(found, key=lambda pair: place(pair[0]))
-        twice = [a.id for (a, _), (b, _) in zip(self.claims, self.claims[1:])
-                 if a.id == b.id]
-        if twice:
-            raise ValueError(f"judged twice: {', '.join(twice)}; one claim has one "
-                             "verdict")
+        self.claims = _in_order(found)
 
     def save(self,
         path:str|Path=_SHIPPED # a JSON file

@@ -302,6 +302,12 @@ def _check_title(name): # can it name a sheet?
     need(not bad, f"{name!r} cannot name a sheet: {rule}")
     check_text(name, f'the name of sheet {ascii(name)}')
 
+def _check_word(name): # can it name cells?
+    good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name)
+    good = good and not name.lower().startswith('_xlnm.') # names of Excel's own
+    need(good and not like_a_cell(name), f"{name!r} cannot be a defined name: "
+         "begin with a letter, use letters, digits, _ and .")
+
 def _check_link(link, sheet, at, sheets): # an address of the web, or a sheet of the book
     where = f'{sheet.name}!{cell_name(*at)}: the link'
     check_line(link, where, 2079) # Excel opens no longer ones
@@ -349,9 +355,6 @@ class Book:
         name:str # by which formulas and `read_range` find a block
     ): # nothing
         "Raise `SheetError` for what cannot be a defined name, or is one already"
-        good = re.fullmatch(r'[A-Za-z_][A-Za-z0-9_.]{0,254}', name)
-        good = good and not name.lower().startswith('_xlnm.') # names of Excel's own
-        need(good and not like_a_cell(name), f"{name!r} cannot be a defined name: "
-             "begin with a letter, use letters, digits, _ and .")
+        _check_word(name)
         twice = name.lower() in map(str.lower, self.names)
         need(not twice, f"there is a defined name {name!r} already")
