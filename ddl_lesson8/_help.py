@@ -13,11 +13,11 @@ def _maker(f):
     return next((c for c in f.__mro__ if '__init__' in vars(c) and c.__module__.partition('.')[0] == ours), None)
 
 
-def described(f)->str:
-    "The parameters of a function or class and what it returns, from the comments beside them; '' where no source is at hand"
+def _said(f)->tuple:
+    "({parameter: the comment beside it}, what is returned) of a function or class; empty where no source is at hand"
     if isinstance(f, type): f = _maker(f) or f
     try: source = textwrap.dedent(inspect.getsource(f))
-    except (OSError, TypeError): return ''
+    except (OSError, TypeError): return {}, ''
     node = ast.parse(source).body[0]
     comments = {t.start[0]: t.string.lstrip('# ') for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT}
     if isinstance(node, ast.ClassDef): own = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == '__init__'), None)
@@ -28,9 +28,17 @@ def described(f)->str:
         said = [(a.arg, a.end_lineno) for a in args if a and a.end_lineno != returns]
     else: # the fields of a dataclass or a named tuple
         returns, said = 0, [(n.target.id, n.end_lineno) for n in getattr(node, 'body', ()) if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
-    lines = [f'    {name}: {comments[line]}' for name, line in said if line in comments]
-    if lines: lines = ['', 'Parameters', *lines]
-    return '\n'.join(lines + (['', f'Returns {comments[returns]}'] if returns in comments else []))
+    return {name: comments[line] for name, line in said if line in comments}, comments.get(returns, '')
+
+
+def described(f)->str:
+    "What a function takes and gives, from the comments beside it, and beside that of a function to which it hands its keywords on"
+    said, returns = _said(f)
+    if to := getattr(f, '__delwrap__', None): # by `delegates`
+        said.pop('kwargs', None)
+        said |= {name: what for name, what in _said(to)[0].items() if name in inspect.signature(f).parameters and name not in said}
+    lines = ['', 'Parameters', *(f'    {name}: {what}' for name, what in said.items())] if said else []
+    return '\n'.join(lines + (['', f'Returns {returns}'] if returns else []))
 
 
 class Docstring(str):

@@ -1,4 +1,4 @@
-"""The sliding window in C, where it beats `F.conv2d`, and a rule that never loses
+"""The sliding window in C, where it beats `F.conv2d`, and a rule that tries both
 
 Docs: https://ddl-lesson8.github.io/ddl_lesson8/conv_fast.html.md"""
 

@@ -12,7 +12,6 @@ __all__ = ['POEM', 'WORD_GROUPS', 'Lookup', 'one_hot', 'Vocab', 'split_words', '
 import difflib, re
 import torch
 from torch import nn
-from fastcore.basics import patch
 from .parameters import create_params
 
 # %% ../nbs/02_embeddings.ipynb #b1613b94
@@ -48,9 +47,8 @@ def one_hot(
     _check_ids(ids, n)
     return (ids[..., None] == torch.arange(n, device=ids.device)).to(dtype)
 
-# %% ../nbs/02_embeddings.ipynb #5c5fb21c
-class Vocab:
-    "The unique items in order; an item's id is its position (claim E3)"
+# %% ../nbs/02_embeddings.ipynb #a1b1018f
+class _Unique: # items once each, in order
     def __init__(self,
         items,                  # anything hashable, repeated or not
         unknown=None,           # stands for all others and gets id 0
@@ -75,37 +73,35 @@ class Vocab:
         more = ', …' if len(self) > 6 else ''
         return f"Vocab({len(self)} items: {', '.join(map(str, self.items[:6]))}{more})"
 
-# %% ../nbs/02_embeddings.ipynb #a1b1018f
-@patch
-def id(self:Vocab,
-    item # in the list
-)->int: # its position
-    "The id of one item; raises `KeyError` for an unknown item unless the vocabulary has a place for those"
-    found = self._ids.get(self._key(item), None if self.unknown is None else 0)
-    if found is not None: return found
-    near = difflib.get_close_matches(str(item), [str(i) for i in self.items], n=3)
-    offer = f"; did you mean {', '.join(near)}?" if near else ''
-    raise KeyError(f"{item!r} is not in the vocabulary of {len(self)} items{offer}")
+# %% ../nbs/02_embeddings.ipynb #5c5fb21c
+class Vocab(_Unique):
+    "The unique items in order; an item's id is its position (claim E3)"
+    def id(self,
+        item # in the list
+    )->int: # its position
+        "The id of one item; raises `KeyError` for an unknown item unless the vocabulary has a place for those"
+        found = self._ids.get(self._key(item), None if self.unknown is None else 0)
+        if found is not None: return found
+        near = difflib.get_close_matches(str(item), [str(i) for i in self.items], n=3)
+        offer = f"; did you mean {', '.join(near)}?" if near else ''
+        raise KeyError(f"{item!r} is not in the vocabulary of {len(self)} items{offer}")
 
-@patch
-def ids(self:Vocab,
-    items,      # each in the list
-    device=None # of the result
-)->torch.Tensor: # (len(items),) int64
-    "The ids of several items"
-    return torch.tensor([self.id(item) for item in items], dtype=torch.int64, device=device)
+    def ids(self,
+        items,      # each in the list
+        device=None # of the result
+    )->torch.Tensor: # (len(items),) int64
+        "The ids of several items"
+        return torch.tensor([self.id(item) for item in items], dtype=torch.int64, device=device)
 
-@patch
-def __getitem__(self:Vocab, i:int): # the item
-    if 0 <= i < len(self): return self.items[i] # counting from the end would hide a mistake
-    raise IndexError(f"id {i} is outside 0..{len(self) - 1}")
+    def __getitem__(self, i:int): # the item
+        if 0 <= i < len(self): return self.items[i] # counting from the end would hide a mistake
+        raise IndexError(f"id {i} is outside 0..{len(self) - 1}")
 
-@patch
-def lookup(self:Vocab,
-    ids # positions, a tensor or a list
-)->list: # items
-    "The items with these ids"
-    return [self[i] for i in (ids.tolist() if isinstance(ids, torch.Tensor) else ids)]
+    def lookup(self,
+        ids # positions, a tensor or a list
+    )->list: # items
+        "The items with these ids"
+        return [self[i] for i in (ids.tolist() if isinstance(ids, torch.Tensor) else ids)]
 
 # %% ../nbs/02_embeddings.ipynb #72bac834
 POEM = """I am Daniel

@@ -30,10 +30,15 @@ def _named_table(
     return {f'x{i}': column for i, column in enumerate(np.asarray(x).T)}
 
 # %% ../nbs/06c_entities.ipynb #a7df4107
+def _scaled(y)->np.ndarray: # numbers of mean 0 and spread 1, however large they are
+    y = y / (np.abs(y).max() or 1.)
+    return (y - y.mean()) / (y.std() or 1.)
+
 class _Trained(TransformerMixin, BaseEstimator):
     "Checks its input and trains a network on it"
     def _checked(self, X, y=None, reset=False):
         "Let scikit-learn check shapes and names, then go on with named columns"
+        if hasattr(X, 'column_names') and hasattr(X, 'to_pandas'): X = X.to_pandas() # of pyarrow, which scikit-learn does not read
         frame = hasattr(X, 'columns')
         checked = validate_data(self, X, *(() if y is None else (y,)), reset=reset, skip_check_array=frame,
                                 **({} if frame else dict(dtype=None)))
@@ -50,9 +55,9 @@ class _Trained(TransformerMixin, BaseEstimator):
         cat = list(self.cat_names) if self.cat_names is not None else [c for c in cat if c not in (self.cont_names or [])]
         cont = list(self.cont_names) if self.cont_names is not None else [c for c in table if c not in cat]
         kind = 'number' if type_of_target(y).startswith('continuous') or np.asarray(y).dtype.kind in 'iuf' else 'class'
-        scaled = {'target': (y - y.mean()) / (y.std() or 1.) if kind == 'number' else y}
+        name = 'target' + '_' * sum(n.startswith('target') for n in table) # a name that no column has
         rows = np.arange(len(y)), np.arange(0)
-        self.learner_ = tabular_learner(table | scaled, 'target', cat, cont, rows, layers=self.layers, emb_szs=self.emb_szs,
+        self.learner_ = tabular_learner(table | {name: _scaled(y) if kind == 'number' else y}, name, cat, cont, rows, layers=self.layers, emb_szs=self.emb_szs,
                                         use_bn=False, bn_cont=False, y_kind=kind, batch_size=self.batch_size, device='cpu',
                                         seed=self.seed)
         self.learner_.progress = False

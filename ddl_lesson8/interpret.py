@@ -59,7 +59,8 @@ class NameTable(NamedTuple):
         return html_table(list(self.columns), list(zip(*map(self._texts, self.columns.values()))))
 
     @staticmethod
-    def _texts(values)->list: return [f'{v:.2f}' if isinstance(v, float) else str(v) for v in values]
+    def _texts(values)->list: # a truth as a word, a number with two decimals
+        return [('no', 'yes')[v] if isinstance(v, bool) else f'{v:.2f}' if isinstance(v, float) else str(v) for v in values]
 
 # %% ../nbs/04_interpret.ipynb #adfabc45
 def extremes(

@@ -10,6 +10,7 @@ __all__ = ['solve_side', 'list_metrics', 'ALS', 'RankingReport', 'ranking_report
 # %% ../nbs/05b_ranking.ipynb #6d393295
 import math, warnings
 from dataclasses import dataclass
+from numbers import Real
 import torch
 from .collab import EmbeddingDotBias, whole_number
 from .embeddings import as_vocab
@@ -83,6 +84,7 @@ def _fold_in(als, names, kind): # `kind` is what the names are of
     if not als.user_factors.any(): raise ValueError("nothing is learned yet: call fit first")
     if not all(map(len, rows)): raise ValueError(f"no {kind} is named: from no choice nothing can be said")
     scores = solve_side(factors, rows, als.alpha, als.penalty) @ factors.T
+    if not scores.isfinite().all(): raise FloatingPointError("scores that are no numbers came out: try a smaller alpha, or a larger penalty")
     return scores if several else scores[0]
 
 class _Scoring:
@@ -118,7 +120,7 @@ class ALS(_Scoring):
         ratings = as_ratings(ratings)
         if not len(ratings): raise ValueError("there are no ratings to learn from")
         whole_number(n_factors, 'n_factors')
-        if not (0 <= alpha < math.inf and 0 < penalty < math.inf): raise ValueError(f"alpha={alpha}, penalty={penalty}: alpha from 0 up, penalty above 0")
+        if not (isinstance(alpha, Real) and isinstance(penalty, Real) and 0 <= alpha < math.inf and 0 < penalty < math.inf): raise ValueError(f"alpha={alpha}, penalty={penalty}: alpha from 0 up, penalty above 0")
         self.ratings, self.alpha, self.penalty = ratings, alpha, penalty
         self.users, self.items, self.memory = ratings.users, ratings.items, Memory.of(ratings, None)
         g = torch.Generator().manual_seed(seed)
@@ -139,6 +141,8 @@ class ALS(_Scoring):
         for _ in range(n_turns):
             u = _towards(u, i, self.rated, self.alpha, self.penalty)
             i = _towards(i, u, self.raters, self.alpha, self.penalty)
+        if not (u.isfinite().all() and i.isfinite().all()):
+            raise FloatingPointError(f"alpha={self.alpha:g} with penalty={self.penalty:g} gives numbers that float32 cannot hold: try a smaller alpha, or a larger penalty")
         self.user_factors, self.item_factors = u, i
         return self
 
@@ -169,8 +173,12 @@ def _all_scores(
     users:torch.Tensor # rows of users, (n,)
 )->torch.Tensor: # (n, items), on the CPU; ordered as the predictions are
     "Scores of all items for some users"
-    if hasattr(learner, 'scores'): return learner.scores(users).cpu()
-    model, n_items = learner.model, len(learner.items)
+    n_items = len(learner.items)
+    if hasattr(learner, 'scores'):
+        scores = torch.as_tensor(learner.scores(users)).cpu()
+        if scores.shape != (len(users), n_items): raise ValueError(f"scores of {len(users)} users have the shape {tuple(scores.shape)}, not {(len(users), n_items)}")
+        return scores
+    model = learner.model
     if isinstance(model, EmbeddingDotBias):
         with torch.no_grad(): return (model.weight(None, False)[users] @ model.weight().T + model.bias()).float()
     pairs = torch.cartesian_prod(users, torch.arange(n_items)).T
@@ -182,7 +190,7 @@ def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the re
     rarity = -((popular / memory.user.sum()).clamp_min(1e-12)).log2()
     for users in people.split(chunk):
         scores = make(users).clone().float()
-        if scores.isnan().any(): raise ValueError("a score is NaN, so no list can be made: the weights are spoiled")
+        if (scores.isnan() | scores.isposinf()).any(): raise ValueError("a score is NaN or infinite, so no list can be made: the weights are spoiled")
         scores[:, ~memory.item] = -torch.inf
         for at, u in enumerate(users.tolist()): scores[at, memory.seen(u, in_training=True)] = -torch.inf
         best = scores.topk(k)
@@ -196,10 +204,10 @@ def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the re
     return {**{n: v for n, v in means.items() if n != 'novelty'}, 'coverage': listed.float().mean().item(), 'novelty': means['novelty']}
 
 # %% ../nbs/05b_ranking.ipynb #f9f7d204
-def _refuse_trained(chosen, names, memory): # pairs that no list of unseen items can hold
+def _refuse_trained(chosen, names, memory): # pairs that no list of unseen items can hold; a few, such as films under two ids, count as missed
     user = torch.arange(len(memory.user)).repeat_interleave(memory.starts.diff())
     again = int(torch.isin((user * names + memory.items)[memory.trained], chosen).sum())
-    if again:
+    if again > len(chosen) / 100:
         raise ValueError(f"{again:,} of the {len(chosen):,} pairs held out were trained on: lists are of unseen items, so "
                          "leave them out, or split the ratings before training")
 
@@ -213,6 +221,7 @@ def ranking_report(
     "Lists of unseen items against what people chose: the model, popularity and chance"
     memory, held_out = learner.memory, as_ratings(held_out)
     whole_number(k, 'k')
+    whole_number(chunk, 'chunk')
     if not len(held_out): raise ValueError("nothing is held out, so no list can be judged")
     if k > len(learner.items): raise ValueError(f"lists of k={k} of {len(learner.items)} items: choose 1 to {len(learner.items)}")
     user, item, _ = rows_by_name(held_out, learner.users, learner.items)

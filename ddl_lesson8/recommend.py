@@ -8,8 +8,9 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/recommend.html.md"""
 __all__ = []
 
 # %% ../nbs/05_recommend.ipynb #74edb4a0
+import math
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 import torch
 from torch import nn
 from fastcore.basics import patch
@@ -118,10 +119,9 @@ def likely_chooser(
     return z
 
 # %% ../nbs/05_recommend.ipynb #afa2ce8f
-@patch
-def _rivals(self:CollabLearner, people, part=4096)->torch.Tensor: # how high all items together stand with each, (people,)
-    items, bias = item_side(self.model)
-    known = self.learned('item').to(people.device)
+def _rivals(learn, people, part=4096)->torch.Tensor: # how high all items together stand with each, (people,)
+    items, bias = item_side(learn.model)
+    known = learn.learned('item').to(people.device)
     def together(rows): return (rows[:, :-1] @ items[known, :-1].T + bias[known]).logsumexp(1)
     return torch.cat([together(rows) for rows in people.split(part)])
 
@@ -141,32 +141,37 @@ def numbers_of_new(self:CollabLearner,
     useful = self.learned('item' if kind == 'user' else 'user')[rated]
     rated, given = rated[useful].to(x.device), given[useful].to(x)
     if not self.order: return posterior(x[rated], score_for(given, self.model.y_range) - fixed[rated], prior), x, fixed
-    against = fixed if kind == 'user' else -(self._rivals(x) if rivals is None else rivals)
+    against = fixed if kind == 'user' else -(_rivals(self, x) if rivals is None else rivals)
     return likely_chooser(x, against, rated, prior), x, fixed
 
 # %% ../nbs/05_recommend.ipynb #f1e70936
-@patch
-def _predict_for(self:CollabLearner, known, kind):
+def _number(value)->float: # NaN for what is none
+    if isinstance(value, (str, bytes)): return math.nan
+    try: found = float(value)
+    except (TypeError, ValueError, OverflowError): return math.nan
+    return found if math.isfinite(found) else math.nan
+
+def _predict_for(learn, known, kind):
     if isinstance(known, (list, tuple)):
         if not known: raise ValueError(f"there is no new {kind} to predict")
-        return torch.stack([self._predict_for(k, kind) for k in known])
-    ratings, facts = self.split_facts(known, kind)
-    low, high = self.memory.low, self.memory.high
-    bad = {k: v for k, v in ratings.items() if v is None or isinstance(v, (str, bytes, list, tuple, dict)) or not low <= v <= high}
-    if (bad and not self.order) or None in bad.values(): raise ValueError(f"ratings are between {low:g} and {high:g}, not {bad}")
-    encoder = self.encoders[kind == 'item']
+        return torch.stack([_predict_for(learn, k, kind) for k in known])
+    ratings, facts = learn.split_facts(known, kind)
+    low, high = (-math.inf, math.inf) if learn.order else (learn.memory.low, learn.memory.high)
+    bad = {k: v for k, v in ratings.items() if not low <= _number(v) <= high}
+    if bad: raise ValueError(f"ratings are {'numbers' if learn.order else f'between {low:g} and {high:g}'}, not {bad!r:.200}")
+    encoder = learn.encoders[kind == 'item']
     row = encoder({k: [facts.get(k)] for k in encoder.columns})[0] if facts else None
-    rated = row_numbers(*((self.items, list(ratings), 'item') if kind == 'user' else (self.users, list(ratings), 'user')))
+    rated = row_numbers(*((learn.items, list(ratings), 'item') if kind == 'user' else (learn.users, list(ratings), 'user')))
     given = torch.tensor(list(map(float, ratings.values())), dtype=torch.float64)
-    z, x, fixed = self.numbers_of_new(rated, given, row, kind)
-    return in_range(x @ z + fixed, self.model.y_range).cpu()
+    z, x, fixed = learn.numbers_of_new(rated, given, row, kind)
+    return in_range(x @ z + fixed, learn.model.y_range).cpu()
 
 @patch
 def newcomer(self:CollabLearner,
     known # item -> rating, and column of the user table -> value; may be empty; or a list of such dicts
 )->torch.Tensor: # predicted ratings of all items, on the CPU, (items,); for a list (newcomers, items)
     "Predict for a person who is not in the data, without training; raises `ValueError` for impossible ratings"
-    return self._predict_for(known, 'user')
+    return _predict_for(self, known, 'user')
 
 # %% ../nbs/05_recommend.ipynb #52d2c7b2
 @patch
@@ -174,7 +179,7 @@ def new_item(self:CollabLearner,
     known # user -> rating, and column of the table of items -> value; missing ones count as average; or a list of such dicts
 )->torch.Tensor: # predicted ratings by all users, on the CPU, (users,); for a list (new items, users)
     "Predict an item that is not in the data; raises `TypeError` for facts without metadata, and says which are unknown"
-    return self._predict_for(known, 'item')
+    return _predict_for(self, known, 'item')
 
 # %% ../nbs/05_recommend.ipynb #91457b37
 def _pick_diverse(
@@ -199,18 +204,17 @@ def _pick_diverse(
     return torch.tensor(picked, dtype=torch.int64)
 
 # %% ../nbs/05_recommend.ipynb #1f26aa97
-@patch
-def _suggest(self:CollabLearner, user, n, exclude_seen, unknown, allowed, diversity)->Suggestions:
-    rating = self.predict(user, unknown=unknown)
+def _suggest(learn, user, n, exclude_seen, unknown, allowed, diversity)->Suggestions:
+    rating = learn.predict(user, unknown=unknown)
     if rating[allowed].isnan().any(): raise ValueError("a prediction is NaN, so no list can be made: the weights are spoiled")
     rating[~allowed] = -torch.inf
-    if exclude_seen: rating[self.seen(user)] = -torch.inf
+    if exclude_seen: rating[learn.seen(user)] = -torch.inf
     if diversity:
-        dot = getattr(self.model, 'dot', self.model)
+        dot = getattr(learn.model, 'dot', learn.model)
         if not isinstance(dot, EmbeddingDotBias): raise TypeError("diversity compares factors of items: this network has none")
         best = _pick_diverse(rating, dot.i_weight.weight.detach().cpu(), n, diversity)
     else: best = rating.topk(min(n, int(rating.isfinite().sum()))).indices
-    return Suggestions((self.items[k], v) for k, v in zip(best.tolist(), rating[best].tolist()))
+    return Suggestions((learn.items[k], v) for k, v in zip(best.tolist(), rating[best].tolist()))
 
 # %% ../nbs/05_recommend.ipynb #7ba86f5b
 @patch
@@ -224,15 +228,16 @@ def recommend(self:CollabLearner,
 )->Suggestions: # pairs of item and predicted rating, the best first; for a list of users, a list of these
     "The items that a person would probably like best"
     if not isinstance(n, Integral) or isinstance(n, bool) or n < 1: raise ValueError(f"recommend at least one item, not {n}")
-    if not 0 <= diversity <= 1: raise ValueError(f"diversity goes from 0 to 1, not {diversity}")
+    if not isinstance(diversity, Real) or not 0 <= diversity <= 1: raise ValueError(f"diversity goes from 0 to 1, not {diversity!r}")
     allowed = self.learned('item').clone()
     if items is not None:
         chosen = torch.zeros_like(allowed)
         chosen[row_numbers(self.items, as_names(items), 'item')] = True
         allowed &= chosen
     options = int(n), exclude_seen, unknown, allowed, diversity
-    if isinstance(user, (str, Integral, dict)): return self._suggest(user, *options)
+    if isinstance(user, (str, Integral, dict)): return _suggest(self, user, *options)
     if hasattr(user, 'dtype') or hasattr(user, 'to_pylist'): user = as_names(user)
-    if not isinstance(user, (list, tuple)):
-        raise TypeError(f"recommend for a name, a dict of ratings or a list of these, not {type(user).__name__}")
-    return [self._suggest(u, *options) for u in user]
+    wrong = [u for u in (user if isinstance(user, (list, tuple)) else [[]]) if not isinstance(u, (str, Integral, dict))]
+    if wrong:
+        raise TypeError(f"recommend for a name, a dict of ratings or a list of these, not {type(wrong[0] if isinstance(user, (list, tuple)) else user).__name__}")
+    return [_suggest(self, u, *options) for u in user]

@@ -176,11 +176,19 @@ def _column_prep(table, cat_names, cont_names, y_names, y_kind): # columns are c
     if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)
     return ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
 
+def _tell_unrepeated(prep, n_rows): # categories that say nothing of a new row
+    for name in prep.cat_names:
+        n = len(prep.classes[name]) - 1
+        if n_rows >= 100 and n > n_rows / 2:
+            warn_caller(f"the category '{name}' has {n:,} values in {n_rows:,} training rows, so a new row mostly brings a new "
+                        "one: of a date, `add_datepart` makes columns that repeat; leave out ids")
+
 def _from_memory(table, y_names, cat_names, cont_names, splits, y_kind, seed, batch_size): # the preparation, and the rows as it makes them
     if y_names is None: raise ValueError("say which column to predict: y_names='…'")
     table, y_names = as_frame(table), list(y_names) if isinstance(y_names, (list, tuple)) else [y_names]
     prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
     parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
+    _tell_unrepeated(prep, len(parts[0][-1]))
     return prep, Data(*parts, batch_size=batch_size)
 
 def _from_disk(scanned, y_names, batch_size, **settled): # the same of a table that was scanned

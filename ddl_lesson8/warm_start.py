@@ -22,8 +22,8 @@ from .train.batches import _no_interrupt
 from .train.one_batch import _Changes, _roll_back
 from .train.learner import Data
 from .train.memory import Memory
-from .train.rating_learner import row_of
-from .recommend import item_side
+from .train.rating_learner import row_of, rows_by_name
+from .recommend import _rivals, item_side
 
 # %% ../nbs/05c_warm_start.ipynb #51d263bb
 def _grow(learn, table, more, at): # rows into an embedding, and zeros of the same kind into the optimiser's memory of it
@@ -46,7 +46,7 @@ def _new_rows(learn, more, kind, names)->torch.Tensor|None: # factors and bias, 
     place = {name: k for k, name in enumerate(getattr(more, f'{kind}s'))}
     parts = mine.argsort(stable=True).split(mine.bincount(minlength=len(place)).tolist())
     prior, facts, rows = learn.average_person(kind), _facts_of(learn, more, kind), []
-    rivals = learn._rivals(item_side(learn.model, kind='item')[0]) if learn.order and kind == 'item' and names else None
+    rivals = _rivals(learn, item_side(learn.model, kind='item')[0]) if learn.order and kind == 'item' and names else None
     for name in names:
         part = parts[place[name]]
         part = part[known[part] >= 0]
@@ -135,6 +135,7 @@ def extend(self:CollabLearner,
     _check_extension(self, more)
     if self.plan: _roll_back(self) # a batch that was interrupted
     if self.ratings is None: warn_caller(_ONLY_NEW.format(len(more)))
+    _tell_again(self, more)
     names = {k: [n for n in getattr(more, f'{k}s') if row_of(getattr(self, f'{k}s'), n) < 0] for k in ('user', 'item')}
     guesses = {k: _new_rows(self, more, k, names[k]) for k in names}
     facts = {k: _facts_of(self, more, k) for k in names}
@@ -144,6 +145,12 @@ def extend(self:CollabLearner,
         _join_ratings(self, more)
         self.plan, self._best, self.changes = None, None, _Changes(self.model)
     return self
+
+def _tell_again(learn, more): # pairs that were rated before
+    m, (user, item, _) = learn.memory, rows_by_name(more, learn.users, learn.items)
+    pairs = torch.arange(len(m.user)).repeat_interleave(m.starts.diff()) * len(m.item) + m.items
+    n = int(torch.isin(user * len(m.item) + item, pairs)[(user >= 0) & (item >= 0)].sum())
+    if n: warn_caller(f"{n:,} of the {len(more):,} new ratings are of pairs that were rated before: both count in training, and what was held back looks too good now. Leave them out if that is wrong")
 
 _ONLY_NEW = ("this learner was loaded without its ratings: if you train on, it sees the {:,} new ones only and forgets. "
              "To predict and recommend now, nothing is missing. To train on all, load it with load_learner(path, data=old_ratings)")

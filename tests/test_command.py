@@ -32,7 +32,7 @@ def test_the_last_line_is_json(table, tmp_path, capsys):
 def test_a_table_with_a_target(tmp_path):
     pytest.importorskip('pandas')
     (tmp_path/'t.csv').write_text('c,x,y\n' + ''.join(f'{"ab"[k % 2]},{k},{k % 2 + k / 99}\n' for k in range(99)))
-    assert train_main([str(tmp_path/'t.csv'), '--out', str(tmp_path/'m'), '--model', 'table', '--target', 'y', '--epochs', '1']) == 0
+    assert train_main([str(tmp_path/'t.csv'), '--out', str(tmp_path/'m'), '--target', 'y', '--epochs', '1']) == 0
     assert load_learner(tmp_path/'m'/'model.pt', device='cpu').predict(dict(c=['a'], x=[3.])).shape == (1, 1)
 
 def test_a_table_on_disk(tmp_path, capsys):
@@ -61,7 +61,7 @@ def test_a_checkpoint_goes_on(table, tmp_path):
 @pytest.mark.parametrize('args, words', [
     (['nowhere.csv'], 'nothing at'), (['{t}', '--split', 'time'], '--timestamp'), (['{t}', '--resume'], '--checkpoint'), (['{t}', '--model', 'table'], '--target'),
     (['{t}', '--user', 'item', '--item', 'item'], 'three columns'), (['{t}', '--timestamp', 'when', '--rating', 'when'], 'two roles'), (['{t}', '--model', 'network', '--scan'], '--model dot'),
-    (['{t}', '--target', 'rating'], '--target does not go'), (['{t}', '--shard', '2'], 'groups of 2'), (['{t}', '--checkpoint', '.'], 'name a file'), (['{t}', '--checkpoint', 'nowhere/c.pt'], 'name a file'),
+    (['{t}', '--model', 'dot', '--target', 'rating'], '--target does not go'), (['{t}', '--shard', '2'], 'groups of 2'), (['{t}', '--checkpoint', '.'], 'name a file'), (['{t}', '--checkpoint', 'nowhere/c.pt'], 'name a file'),
     *[(['{t}', '--model', 'table', '--target', 'y', f'--{n}', v], f'--{n} does not go') for n, v in dict(user='a', item='a', rating='a', timestamp='a', factors='3', split='time', duplicates='last').items()],
     (['{t}', '--model', 'table', '--target', 'y', '--scan', '--timestamp', 'when'], 'goes with --split time'), (['{t}', '--model', 'table', '--target', 'y', '--scan', '--split', 'time'], 'needs --timestamp')])
 def test_orders_that_make_no_sense_end_with_2_before_anything_is_read(args, words, table, tmp_path, capsys):
@@ -139,3 +139,38 @@ def test_lists_without_the_columns_say_where_they_were(table, tmp_path, capsys):
     assert recommend_main([str(tmp_path/'a'), '--out', str(tmp_path/'l.csv')]) == 2 and 'what each user has rated lies in' in capsys.readouterr().err
     assert not (tmp_path/'l.csv').exists()
     assert recommend_main([str(tmp_path/'a'), '--out', str(tmp_path/'l.csv'), '--include-seen']) == 0
+
+# a table with a target, in every kind of file
+
+@pytest.mark.parametrize('name', ['t.csv', 't.tsv', 't.parquet', 't.PARQUET', 't.pq', 't.arrow', 't.feather', 't.csv.gz'])
+def test_a_table_of_any_kind_gives_the_same_model(tmp_path, name): # all but two were read as text with commas
+    pd = pytest.importorskip('pandas')
+    frame = pd.DataFrame(dict(c=list('ab') * 40, x=[k * .37 % 1 for k in range(80)], y=[k % 7 * .5 for k in range(80)]))
+    (frame.to_parquet if name.lower()[2:] in ('parquet', 'pq') else frame.to_feather if name[2:] in ('arrow', 'feather') else lambda p: frame.to_csv(p, index=False, sep='\t' if name == 't.tsv' else ','))(tmp_path/name)
+    frame.to_csv(tmp_path/'plain.csv', index=False)
+    losses = []
+    for k, path in enumerate((tmp_path/name, tmp_path/'plain.csv')):
+        assert train_main([str(path), '--out', str(tmp_path/f'm{k}'), '--model', 'table', '--target', 'y', '--epochs', '1']) == 0
+        losses.append(read_values(tmp_path/f'm{k}'/'report.json')['valid_loss'])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+@pytest.mark.parametrize('name, raw, words', [('t.xlsx', b'PK\3\4\xa9\xff', 't.xlsx cannot be read as a table'), ('t.pq', b'PAR1', 't.pq cannot be read as a table'), ('t.csv', b'', 't.csv cannot be read as a table'),
+                                              ('t.csv', b'x,y\n1,2\n1,2,3,4\n', 't.csv cannot be read as a table'), ('t.csv', b'x,y,x\n1,2,3\n', 't.csv names a column twice')])
+def test_a_table_that_cannot_be_read_is_named(tmp_path, capsys, name, raw, words):
+    pytest.importorskip('pandas')
+    (tmp_path/name).write_bytes(raw)
+    assert train_main([str(tmp_path/name), '--out', str(tmp_path/'m'), '--model', 'table', '--target', 'y']) == 2
+    assert words in capsys.readouterr().err
+
+def test_a_folder_of_somebody_else_in_the_model_folder(tmp_path, table, capsys):
+    (tmp_path/'m'/'columns').mkdir(parents=True)
+    (tmp_path/'m'/'columns'/'mine.txt').write_text('mine')
+    assert train_main([str(table), '--out', str(tmp_path/'m'), '--scan', '--duplicates', 'last']) == 2
+    assert 'holds mine.txt' in capsys.readouterr().err and (tmp_path/'m'/'columns'/'mine.txt').read_text() == 'mine'
+
+def test_names_with_other_ends_of_lines(tmp_path): # U+2028 and form feed end a line for Python, and stand in names
+    (tmp_path/'r.csv').write_text('user,item,rating\n' + ''.join(f'a\u2028b{u},i{i},{(u + i) % 5 + 1}\n' for u in range(9) for i in range(9)))
+    (tmp_path/'who.txt').write_text('a\u2028b1\na\u2028b2\r\n')
+    assert train_main([str(tmp_path/'r.csv'), '--out', str(tmp_path/'m'), '--epochs', '1', '--factors', '2']) == 0
+    assert recommend_main([str(tmp_path/'m'), '--out', str(tmp_path/'o.csv'), '--users', str(tmp_path/'who.txt'), '--include-seen', '--top', '1']) == 0
+    assert [r['user'] for r in csv.DictReader(open(tmp_path/'o.csv', encoding='utf-8', newline=''))] == ['a\u2028b1', 'a\u2028b2']

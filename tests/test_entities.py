@@ -34,3 +34,18 @@ def test_new_categories_are_told_at_the_callers_line(): # not at the line of wha
     made = EntityEmbedding(cat_names=['shop'], epochs=1).fit(x, np.arange(40.))
     with pytest.warns(UserWarning, match="'shop' in 40 of 40 rows, such as 'c'") as said: made.transform(x.assign(shop='c'))
     assert said[0].filename == __file__
+
+
+@pytest.mark.parametrize('size', [1e-300, 1e200, 4e306])
+def test_numbers_of_any_size_are_learned(size): # their squares overflowed, or vanished, and the embeddings learned nothing
+    X, y = dict(c=list('ab') * 20, n=np.arange(40) * .5), np.arange(40.)
+    pd = pytest.importorskip('pandas')
+    def features(y): return EntityEmbedding(epochs=2).fit(pd.DataFrame(X), y).transform(pd.DataFrame(X))
+    np.testing.assert_allclose(features(y * size), features(y), rtol=1e-4, atol=1e-5)
+
+
+def test_tables_of_pyarrow_and_a_column_called_target():
+    pd, pa = pytest.importorskip('pandas'), pytest.importorskip('pyarrow')
+    columns, y = dict(target=list('ab') * 20, target_=list('cd') * 20, n=np.arange(40) * .5), np.arange(40.)
+    ours, theirs = (EntityEmbedding(epochs=1).fit(t, y).transform(t) for t in (pa.table(columns), pd.DataFrame(columns)))
+    np.testing.assert_array_equal(ours, theirs)

@@ -4,7 +4,7 @@ from ddl_lesson8.sheets.address import SheetError
 from ddl_lesson8.sheets.evaluate import SmallSheet, calculate, evaluate
 from ddl_lesson8.sheets.formulas import Fault, parse_formula
 from ddl_lesson8.sheets.functions import FUNCTIONS
-from ddl_lesson8.sheets.keep import Engine, Helper
+from ddl_lesson8.sheets.keep import Helper, KeptFormulas
 from ddl_lesson8.sheets.values import Cells
 
 ROWS = [[2., 6.], [3., 5.], [9., 11.], [1., 7.], [8., 5.], [7., 4.], [5., 4.]]
@@ -19,7 +19,7 @@ NPV(0.1,A1:A7) NPV(0.1,-10000,3000,4200,6800) SLN(30000,7500,10) EFFECT(0.0525,4
 @pytest.fixture(scope='module')
 def engine():
     cells = {('s', r, c): v for r, row in enumerate(ROWS, 1) for c, v in enumerate(row, 1)}
-    return Engine({('s', k + 1, 9): (f, 'normal', (1, 1)) for k, f in enumerate(FORMULAS)}, Helper())(cells)
+    return KeptFormulas({('s', k + 1, 9): (f, 'normal', (1, 1)) for k, f in enumerate(FORMULAS)}, Helper())(cells)
 
 
 @pytest.mark.parametrize('k', range(len(FORMULAS)), ids=lambda k: FORMULAS[k])

@@ -1,5 +1,5 @@
 "Workbooks that a stranger could send, accidents while one is saved, and texts that a careless writer would change"
-import os, sys, threading, time, zipfile
+import csv, os, shutil, subprocess, sys, threading, time, zipfile
 from pathlib import Path
 import pytest
 from ddl_lesson8.sheets import package, xlsx
@@ -17,6 +17,7 @@ from ddl_lesson8.sheets.xlsx import open_workbook, read_xlsx
 sys.path.insert(0, str(Path(__file__).resolve().parent/'fuzz'))
 import fuzz
 
+SOFFICE = shutil.which('soffice') or shutil.which('libreoffice')
 UNIX = pytest.mark.skipif(os.name == 'nt', reason='limits and signals as Unix has them')
 
 
@@ -226,9 +227,66 @@ def test_a_text_is_that_text(tmp_path):
     cells = {c.coordinate: c for r in openpyxl.load_workbook(tmp_path/'t.xlsx')['a'] for c in r}
     for i, w in enumerate(WORDS):
         c = cells[there.ref(i)]
-        assert c.data_type == 's' and bool(c.quotePrefix) == (w.lstrip()[:1] in tuple("=+-@'"))
+        assert c.data_type == 's' and bool(c.quotePrefix) == (w.lstrip()[:1] in tuple("=+-@'"))  # those that are numbers or dates: below
     with zipfile.ZipFile(tmp_path/'t.xlsx') as z: whole = b''.join(map(z.read, z.namelist()))
     assert b'_x0001_' in whole and b'_x005F_x0041_' in whole and b'_x000D_=1' in whole
+
+
+FORMULAS = ['=1+1', '+1', '-1+1', '@SUM(1)', "'quoted", "''", "'", '\n=1', '\t=1', ' =1', '\xa0=1', '=', '+', '-', '@', "=cmd|' /C calc'!A0", '=HYPERLINK("http://a","b")', '=-1', '{=1}', '＝1+1', '\u200b=1', '\\=1']
+NUMBERS = ['1', '007', '1e5', ' 1 ', '$5', '€5', '(5)', '.5', ',5', '50%', '%5', '1,000', '1/2', '10:30', '2020-01-01', 'TRUE', 'false ', 'Jan 5', 'May-5', 'december 2020', '#N/A', '#REF!']
+PLAIN = ['a\nb', '<&>"', 'é', '😀', 'x1', 'true love', 'May I', 'north', '  ', 'http://example.org', 'a@b.org']
+
+def texts_by(writer, path, words): # a workbook with the words in the column of A1 of its first sheet
+    book = Book()
+    there = book.sheet('a').put(words if writer == 'put' else [0.] * len(words), 'x', vertical=True)
+    book.save(path)
+    if writer == 'rewrite': rewrite_xlsx(path, path, {('a', *there.at(k)): w for k, w in enumerate(words)})
+    return [there.at(k) for k in range(len(words))]
+
+@pytest.mark.parametrize('writer', ['put', 'rewrite'])
+def test_a_text_that_is_typed_again_stays_that_text(tmp_path, writer):
+    "As a person who goes into the cell and presses Enter; the judges are ironcalc, another program's model of it, and openpyxl"
+    ironcalc, openpyxl = pytest.importorskip('ironcalc'), pytest.importorskip('openpyxl')
+    words = FORMULAS + NUMBERS + PLAIN
+    places = texts_by(writer, tmp_path/'t.xlsx', words)
+    model, sheet = ironcalc.create_user_model_from_xlsx(str(tmp_path/'t.xlsx')), openpyxl.load_workbook(tmp_path/'t.xlsx')['a']
+    for (row, col), word in zip(places, words):
+        model.set_user_input(0, row, col, model.get_cell_content(0, row, col))
+        assert (model.get_cell_value(0, row, col), model.get_cell_formula(0, row, col)) == (word, None)
+        cell = sheet.cell(row, col)
+        assert (cell.value, cell.data_type) == (word, 's')
+        if word not in ('{=1}', '＝1+1', '\u200b=1', '\\=1'): assert bool(cell.quotePrefix) == (word not in PLAIN), word # those four no program reads as more than a text
+
+def test_the_names_of_answers_stay_texts_when_typed_again(tmp_path): # in a model's workbook
+    ironcalc, torch = pytest.importorskip('ironcalc'), pytest.importorskip('torch')
+    from ddl_lesson8.sheets.from_model import to_workbook
+    labels = ['=1+1', '007', '@b']
+    made = to_workbook(torch.nn.Linear(2, 3), torch.ones(1, 2), tmp_path/'t.xlsx', labels=labels)
+    model, found = ironcalc.create_user_model_from_xlsx(str(made.path)), set()
+    for sheet in range(len(model.get_worksheets_properties())):
+        for row in range(1, 40):
+            for col in range(1, 40):
+                if model.get_cell_value(sheet, row, col) in labels and not model.get_cell_formula(sheet, row, col):
+                    before = model.get_cell_value(sheet, row, col)
+                    model.set_user_input(sheet, row, col, model.get_cell_content(sheet, row, col))
+                    assert (model.get_cell_value(sheet, row, col), model.get_cell_formula(sheet, row, col)) == (before, None)
+                    found.add(before)
+    assert found == {*labels}
+
+@pytest.mark.skipif(not SOFFICE, reason='LibreOffice is not installed')
+@pytest.mark.parametrize('writer', ['put', 'rewrite'])
+def test_libreoffice_keeps_a_text_that_text(tmp_path, writer): # saved as xlsx, and as ods and then as xlsx; as csv it is the text itself
+    words = FORMULAS + NUMBERS + PLAIN # what the format escapes, such as _x0041_, LibreOffice reads well and writes without escapes
+    places = texts_by(writer, tmp_path/'t.xlsx', words)
+    def saved(path, kind, folder):
+        subprocess.run([SOFFICE, f'-env:UserInstallation=file://{tmp_path}/profile', '--headless', '--convert-to', kind, '--outdir', str(tmp_path/folder), str(path)], check=True, capture_output=True, timeout=180)
+        return tmp_path/folder/f'{path.stem}.{kind.partition(":")[0]}'
+    hard = 'xlsx:Calc MS Excel 2007 XML'
+    for path, seen in ((saved(tmp_path/'t.xlsx', hard, 'x'), str), (saved(saved(tmp_path/'t.xlsx', 'ods', 'o'), hard, 'ox'), lambda w: ' '.join(w.split()))): # ods has no tabs and no rows of blanks
+        file = open_workbook(path)
+        assert [(seen(file.cell('a', *at).value), file.cell('a', *at).formula) for at in places] == [(seen(w), None) for w in words]
+    rows = list(csv.reader(open(saved(tmp_path/'t.xlsx', 'csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false', 'c'), encoding='utf-8', newline='')))
+    assert [rows[r - 1][c - 1] for r, c in places] == words
 
 
 @pytest.mark.parametrize('word', ['\uffff', '\ufffe', '\ud800', 'x' * 32_768])

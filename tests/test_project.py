@@ -203,7 +203,12 @@ def test_help_shows_the_parameters():
         from ddl_lesson8.train.learner import Learner
         said = inspect.getdoc(conv_output_size)
         assert said.startswith(conv_output_size.__doc__) and 'Parameters' in said and '    stride: ' in said and 'Returns ' in said, said
-        assert 'patience: stop after' in inspect.getdoc(Learner.fit) and '    lr: ' in inspect.getdoc(Learner) and '    verdict: ' in inspect.getdoc(Claim)
+        from ddl_lesson8.collab import collab_learner
+        from ddl_lesson8.sheets.book import Sheet
+        assert 'patience: stop after' in inspect.getdoc(Learner.fit) and 'patience: stop after' in inspect.getdoc(Learner.fit_one_cycle)
+        assert '    amp: ' in inspect.getdoc(collab_learner) and 'kwargs' not in inspect.getdoc(collab_learner)
+        assert '    right_of: ' in inspect.getdoc(Sheet.mse) and '    reduction: ' in inspect.getdoc(Sheet.mae)
+        assert '    lr: ' in inspect.getdoc(Learner) and '    verdict: ' in inspect.getdoc(Claim)
         assert type(pickle.loads(pickle.dumps(conv2d.__doc__))) is str and '\\n' not in conv2d.__doc__
         import nbdev.showdoc
         assert inspect.getdoc(conv2d) == conv2d.__doc__

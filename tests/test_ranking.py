@@ -156,3 +156,29 @@ def test_large_reports_need_no_full_matrix():
 @pytest.mark.parametrize('answer, hint', [(lambda r, s: float(r[0] in s), '1 / log2'), (lambda r, s: sum(1 / math.log2(k + 2) for k, x in enumerate(r) if x in s), 'best order'),
                                           (lambda r, s: sum(1 / math.log2(k + 2) for k, x in enumerate(r) if x in s) / sum(1 / math.log2(k + 2) for k in range(len(s))), 'one place')])
 def test_hints_about_ndcg(answer, hint): assert hint in check_exercise(answer, checks_collab.check_ndcg).hint
+
+
+# scores that are none
+
+class Other: # somebody's own model
+    def __init__(self, als, scores): self.memory, self.users, self.items, self.scores = als.memory, als.users, als.items, scores
+
+@pytest.mark.parametrize('scores, words', [
+    (lambda u: torch.full((len(u), 3), 1.), r'shape \(\d+, 3\), not'), (lambda u: torch.full((len(u), 100, 1), 1.), 'shape'), (lambda u: torch.full((len(u), 100), torch.inf), 'NaN or infinite'),
+    (lambda u: torch.full((len(u), 100), torch.nan), 'NaN or infinite')])
+def test_scores_of_another_model_that_make_no_list(split, als, scores, words): # infinite ones were left out of the lists without a word
+    n = len(als.items)
+    with pytest.raises(ValueError, match=words): ranking_report(Other(als, lambda u: scores(u).repeat(1, -(-n // 100))[:, :n] if scores(u).shape[1:] == (100,) else scores(u)), split[1], 3)
+
+def test_scores_of_numpy_count(split, als):
+    numpy = Other(als, lambda users: als.scores(users).numpy())
+    assert ranking_report(numpy, split[1], 3).rows == ranking_report(als, split[1], 3).rows
+
+def test_people_at_a_time(split, als):
+    with pytest.raises(ValueError, match='chunk=0'): ranking_report(als, split[1], 3, chunk=0)
+
+@pytest.mark.parametrize('settings', [dict(alpha=1e30), dict(penalty=1e-38, n_factors=4)])
+def test_settings_that_float32_cannot_follow(settings): # a newcomer's scores were NaN
+    table = dict(user=[u for u in 'abcdefghi' for _ in range(9)], item=list('rstuvwxyz') * 9, rating=[1.] * 81)
+    with pytest.raises(FloatingPointError, match='smaller alpha, or a larger penalty'): ALS(table, **settings).fit()
+    with pytest.raises(ValueError, match="alpha='3'|alpha=3,"): ALS(table, alpha='3')

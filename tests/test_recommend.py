@@ -296,3 +296,28 @@ def test_wrong_answers_get_a_hint(name, answer, hint):
     import re
     outcome = check_exercise(answer, getattr(checks_collab, f'check_{name}'))
     assert outcome.state == 'not yet' and re.search(hint, outcome.hint), outcome
+
+
+# what is no rating, no name and no share
+
+NO_RATINGS = [float('nan'), float('inf'), 'liked', b'3', None, 3j, [3], object()]
+@pytest.mark.parametrize('loss', ['mse', 'softmax'])
+def test_what_is_no_rating_is_refused_by_every_loss(ratings, loss): # a model of order let NaN and words pass, or Python spoke
+    learn = collab_learner(ratings, n_factors=4, loss=loss, valid=0, device='cpu', progress=False)
+    for value in NO_RATINGS:
+        for ask in (learn.newcomer, learn.recommend):
+            with pytest.raises(ValueError, match='ratings are .*Heat'): ask({'Heat': value})
+    assert torch.equal(learn.newcomer({'Heat': torch.tensor(3.)}), learn.newcomer({'Heat': 3}))
+
+def test_true_is_not_the_user_called_1(): # in Python True == 1
+    learn = collab_learner(dict(user=[1, 2] * 5, item=[k for k in range(5) for _ in range(2)], rating=[1., 5.] * 5), n_factors=2, valid=0, device='cpu', progress=False)
+    with pytest.raises(KeyError, match='no user True'): learn.recommend(True)
+    assert collab_learner(dict(user=[True, False] * 5, item=[k for k in range(5) for _ in range(2)], rating=[1., 5.] * 5), n_factors=2, valid=0, device='cpu', progress=False).recommend(True, 1, exclude_seen=False)
+
+@pytest.mark.parametrize('user', [[['person 1', 'person 2']], ['person 1', None], [1.5], [torch.tensor([0])]])
+def test_lists_are_asked_for_names_one_by_one(learn, user): # a list in a list gave the ratings of two people as one
+    with pytest.raises(TypeError, match='a list of these, not'): learn.recommend(user)
+
+@pytest.mark.parametrize('diversity', ['1', None, float('nan'), -1])
+def test_diversity_is_a_share(learn, diversity):
+    with pytest.raises(ValueError, match='from 0 to 1'): learn.recommend('person 1', diversity=diversity)

@@ -145,7 +145,7 @@ def test_the_index_of_names_leads_to_entries_and_to_sources(site):
     soups['all.html'] = bs4.BeautifulSoup('<main><div class="name-index"></div></main>', 'html.parser')
     polish.name_index(soups)
     found = {a.get_text(): a['href'] for a in soups['all.html'].select('a')}
-    assert found == {'kept': 'page.html#kept', 'shown': 'page.html#shown'}
+    assert found == {'kept': 'page.html#kept', 'shown': 'page.html#shown'}  # by name, not by place: a class keeps its capitals
 
 
 def test_readme_links_lead_to_files_of_the_repository():
@@ -186,6 +186,15 @@ def test_a_table_has_one_line_of_headings_and_words_to_the_left():
     polish.tidy_tables(page)
     assert [[c.get_text() for c in row.find_all('th')] for row in page.select('thead tr')] == [['step', 'who', 'loss']]
     assert [c.get_text() for c in page.select('.words')] == ['step', 'who', 'Ann', 'Bob']
+
+
+def test_a_number_stays_beside_its_spread_and_a_long_name_may_break():
+    page = soup('<style scoped></style><table class="dataframe"><thead><tr><th></th><th>8</th></tr></thead><tbody><tr><th>a</th><td>+0.18 ± 0.03</td></tr>'
+                '<tr><th>b</th><td>0.8 to 0.9</td></tr><tr><th>c</th><td>best</td></tr></tbody></table><table><tr><td>test_a_very_long_name_of_a_test_that_holds</td></tr></table>')
+    polish.tidy_tables(page)
+    cells = [c.get_text() for c in page.select('td')]
+    assert cells == ['+0.18\xa0±\xa00.03', '0.8\xa0to\xa00.9', 'best', 'test_a_very_long_name_of_a_test_that_holds']
+    assert not page.select('.words:not(thead th)') and not page.style and len(page.select('td wbr')) == 9
 
 
 def test_a_signature_has_short_names():

@@ -10,10 +10,10 @@ from ddl_lesson8.sheets.xlsx import read_xlsx
 REL = {'<=': 1, '=': 2, '>=': 3, 'int': 4, 'bin': 5, 'dif': 6}
 
 
-def book(path, cells, opt, adj, goal='min', val=None, constraints=(), neg=True, sheet='s', more=None):
+def book(path, cells, opt, adj, goal='min', val=None, constraints=(), neg=True, sheet='s', more=None, settings={}):
     names = dict(opt=f'{sheet}!{opt}', adj=','.join(f'{sheet}!{a}' for a in adj.split(',')), typ={'max': 1, 'min': 2, 'value': 3}[goal], val=val or 0, num=len(constraints), neg=1 if neg else 2)
     for k, (left, op, right) in enumerate(constraints, 1): names |= {f'lhs{k}': f'{sheet}!{left}', f'rel{k}': REL[op], f'rhs{k}': right if isinstance(right, (int, float)) else f'{sheet}!{right}'}
-    write(path, {sheet: cells} | (more or {}), [(f'solver_{k}', sheet, str(v)) for k, v in names.items()])
+    write(path, {sheet: cells} | (more or {}), [(f'solver_{k}', sheet, str(v)) for k, v in (names | settings).items()])
     return SheetModule.load(path)
 
 
@@ -148,7 +148,7 @@ REFUSED = [
     ((), dict(opt=None), 'have no objective'), ((), dict(opt='#REF!'), 'names no cells'), ((), dict(opt='s!$C$1:$C$2'), 'the objective .* has 2 cells; name one'),
     ((), dict(opt='s!$D$1'), 'does not depend'), ((), dict(opt='s!$B$1'), "holds the text 'ink' where a number"), ((), dict(opt='s!$C$4'), 'holds the error #DIV/0!'),
     ((), dict(typ='x'), "solver_typ is 'x', no number"), ((), dict(typ='4'), 'known are 1 to 3'), ((), dict(typ='3', val='s!$D$1'), 'solver_val is .*, no number'),
-    ((), dict(adj='s!$B$1'), 'must be a number'), ((), dict(adj=''), 'nothing to fit'), ((), dict(num='x'), "solver_num is 'x'"),
+    ((), dict(adj='s!$B$1'), 'must be a number'), ((), dict(adj=''), 'name no cells that change'), ((), dict(num='x'), "solver_num is 'x'"),
     ([(SUM, 1, 1)], dict(num=None), 'does not say how many'), ([(SUM, 1, 1)], dict(num=2), 'constraint 2 is incomplete'), ([(SUM, 7, 1)], {}, 'constraint 1 is incomplete'),
     ([('s!$B$1', 1, 1)], {}, "holds the text 'ink'"), ([('gone!$A$1', 1, 1)], {}, 'names no cells'), ([('s!$C$4', 1, 1)], {}, 'holds the error'),
     *[([(left, 1, right)], {}, words) for left in (OWN, SUM) for right, words in (('s!$B$1', "holds the text 'ink'"), ('"abc"', 'names no cells'), ('2*3', 'names no cells'), ('', 'names no cells'), ('nan', 'no number'))],
@@ -175,3 +175,30 @@ def test_each_cell_has_its_own_limit(tmp_path, right):
 def test_a_value_that_cannot_be_reached_is_no_success(tmp_path):
     assert not odd(tmp_path/'v.xlsx', typ='3', val='-5').fit().converged
     assert odd(tmp_path/'w.xlsx', typ='3', val='4').fit().converged
+
+
+@pytest.mark.parametrize('setting, best', [(0, -10), (1, 0), (2, -10)]) # other programs write 0 where Excel writes 2
+def test_only_one_setting_keeps_variables_at_zero(tmp_path, setting, best):
+    cells = matrix([[1.]]) | {(2, 1): F('2*A1'), (3, 1): F('A1+5')}
+    m = book(tmp_path/'n.xlsx', cells, 'A2', 'A1', constraints=[('A3', '>=', 0)], settings=dict(neg=setting))
+    assert math.isclose(m.fit().value, best, abs_tol=1e-9)
+
+
+def test_integer_constraints_that_are_to_be_ignored(tmp_path): # the limits of a binary cell stay
+    cells = matrix([[1., 1.]]) | {(2, 1): F('-A1-2*B1'), (3, 1): F('A1+B1')}
+    kept, ignored = (book(tmp_path/f'{k}.xlsx', cells, 'A2', 'A1:B1', constraints=[('A3', '<=', 2.5), ('A1', 'int', 0), ('B1', 'bin', 0)],
+                          settings=dict(rlx=k)).fit() for k in (2, 1))
+    assert math.isclose(kept.value, -3) and math.isclose(ignored.value, -3.5)
+
+
+@pytest.mark.parametrize('left, right', [('A1:C1', 'A2:C2'), ('A1:B1', 'A3:B3')])
+def test_a_lower_limit_of_any_kind_lets_a_cell_be_negative(tmp_path, left, right):
+    "Beside the cells that change the first constraint has another one; the limits of the second are computed from what changes"
+    cells = matrix([[0., 0., 5.], [-1., -2., 0.]]) | {(3, 1): F('-1+0*B1'), (3, 2): F('-2+0*A1'), (4, 1): F('2*A1+3*B1')}
+    m = book(tmp_path/'l.xlsx', cells, 'A4', 'A1:B1', constraints=[(left, '>=', right)])
+    assert math.isclose(m.fit().value, -8) and m.values('A1:B1') == [[-1., -2.]]
+
+
+def test_an_objective_without_a_slope_is_named(tmp_path):
+    m = book(tmp_path/'c.xlsx', matrix([[1., 2.]]) | {(2, 1): F('COUNTIF(A1:B1,">0")')}, 'A2', 'A1:B1', 'max')
+    with pytest.raises(SheetError, match='only by comparing or rounding'): m.fit()

@@ -1,5 +1,5 @@
 "The tabular model computes what plain PyTorch computes, and learners predict from raw rows"
-import subprocess, sys
+import subprocess, sys, warnings
 from pathlib import Path
 import numpy as np, pandas as pd, pytest, torch
 from torch import nn
@@ -89,6 +89,15 @@ def test_learns_predicts_and_keeps_itself_in_one_file(trained, tmp_path):
     with pytest.raises(ValueError, match="no column 'coupler'"): learn.predict(t.drop(columns='coupler'))
     again = load_tabular(tmp_path/'m.pt', t, split_rows(t, seed=0), device='cpu')
     again.fit(1, 1e-3)
+
+
+def test_a_category_that_never_repeats_is_told(trained):
+    "A date of a CSV file is a text: as a category, each new row brings a value that training did not have"
+    t = pd.DataFrame(dict(day=pd.date_range('2000-01-01', periods=200).astype(str), c=['a', 'b'] * 100, y=np.arange(200.)))
+    with pytest.warns(UserWarning, match="'day' has 160 values in 160 training rows.*add_datepart"): tabular_learner(t, 'y', device='cpu')
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        tabular_learner(t[['c', 'y']], 'y', device='cpu')
 
 
 def test_files_that_are_none(tmp_path):

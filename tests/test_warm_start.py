@@ -95,8 +95,8 @@ def test_a_loaded_learner_remembers_what_was_seen(ratings, tmp_path):
 @pytest.mark.filterwarnings('error')
 def test_a_learner_loaded_with_its_ratings_trains_on_all(ratings, tmp_path):
     learn = trained(ratings, 'dot', valid=0)
-    loaded = load_learner(learn.save(tmp_path/'l'), data=learn.ratings, device='cpu').extend(rows())
-    assert len(loaded.data.train[0]) == len(learn.ratings) + len(MORE)
+    loaded = load_learner(learn.save(tmp_path/'l'), data=learn.ratings, device='cpu').extend(rows(MORE[:-1])) # the last pair is there already, which is told
+    assert len(loaded.data.train[0]) == len(learn.ratings) + len(MORE) - 1
 
 @pytest.mark.parametrize('frame', ['pandas', 'polars', 'pyarrow'])
 def test_any_table_of_ratings_will_do(ratings, frame):
@@ -142,7 +142,9 @@ def interrupted(learn, at): # Ctrl-C at that line of `extend` and what it calls;
         sys.settrace(watch)
         learn.extend(rows())
     except KeyboardInterrupt: return True
-    finally: sys.settrace(None)
+    finally:
+        sys.settrace(None)
+        torch.set_grad_enabled(True) # a line trace can interrupt a `with torch.no_grad()` just before it ends
     return False
 
 def test_an_interrupt_leaves_the_learner_as_it_was_or_wholly_extended(learn, ratings):
@@ -194,3 +196,12 @@ def test_a_training_that_was_interrupted_is_extended_without_its_half_batch(rati
     n = len(learn.users)
     with pytest.raises(RuntimeError, match='middle of an update'): learn.extend(rows([('x', 'Heat', 3)]))
     assert len(learn.users) == n
+
+
+def test_pairs_that_come_again_are_told(ratings): # both rows are trained on; one that was held back is no check any more
+    learn = trained(ratings, 'dot')
+    held = learn.held_out
+    pair = held.users[held.user[0]], held.items[held.item[0]]
+    with pytest.warns(UserWarning, match='2 of the 3 new ratings are of pairs that were rated before') as said:
+        learn.extend(rows([(*pair, 3), (learn.ratings.users[learn.ratings.user[0]], learn.ratings.items[learn.ratings.item[0]], 3), ('me', pair[1], 3)]))
+    assert said[0].filename == __file__

@@ -2,6 +2,7 @@
 
 Each step takes a page as a BeautifulSoup tree and changes it in place; `polish` runs them all over a folder."""
 import ast, base64, hashlib, io, json, re, shutil
+from html import escape
 from pathlib import Path
 from bs4 import BeautifulSoup
 
@@ -59,11 +60,12 @@ def entry(soup, h, pre, home):
     name = h.get_text().strip()
     text = clean_signature(pre.get_text(), name)
     source = home.find('a', string='source')
-    said = ' '.join(p.get_text(' ', strip=True) for p in home.find_all('p') if not p.find('a', string='source'))
+    said = ' '.join(' '.join(p.get_text().split()) for p in home.find_all('p') if not p.find('a', string='source'))
     made = element(soup, '<details class="ref-entry"><summary><code></code> <span class="said"></span></summary>'
                          '<div class="sourceCode"><pre class="sourceCode"><code class="sourceCode"></code></pre></div></details>')
-    made['id'] = h.get('id') or h.get('data-anchor-id') or name
-    made.summary.code.string, made.summary.find(class_='said').string = one_line(text), said
+    made['id'], made['data-name'] = h.get('id') or h.get('data-anchor-id') or name, name
+    line = re.sub(r'^\w+\((self(, )?)?', f'{name}(', one_line(text)) if '.' in name else one_line(text)  # a method with its class
+    made.summary.code.string, made.summary.find(class_='said').string = line, said
     made.find('pre').code.string = text
     for table in home.find_all('table'): made.append(table.extract())
     if source: made.append(element(soup, f'<p><a href="{source["href"]}">source</a></p>'))
@@ -73,8 +75,8 @@ def entry(soup, h, pre, home):
 def place(soup, h, home):
     "Where links to a function arrive whose source stands open"
     made = element(soup, '<a class="place"></a>')
-    made['id'] = h.get('id') or h.get_text().strip()
-    made['data-said'] = ' '.join(p.get_text(' ', strip=True) for p in home.find_all('p') if not p.find('a', string='source'))
+    made['id'], made['data-name'] = h.get('id') or h.get_text().strip(), h.get_text().strip()
+    made['data-said'] = ' '.join(' '.join(p.get_text().split()) for p in home.find_all('p') if not p.find('a', string='source'))
     return made
 
 
@@ -197,6 +199,7 @@ def figures_as_files(soup, name:str, site:Path):
         img['src'] = depth(name) + path.as_posix()
         if not img.get('width'): img['width'], img['height'] = picture.width // 2, picture.height // 2  # two of its points to a pixel: one size of type everywhere
         if broad: img['class'] = [*img.get('class', []), 'broad']  # scrolls on a phone, where it would be too small
+    for img in soup.select('main figure img[src^="images/"]'): img['class'] = [*img.get('class', []), 'broad']  # drawn for the whole column
     for img in soup.select('main img'): img['loading'] = 'lazy'
 
 
@@ -235,7 +238,13 @@ def mathematics(soup):
 
 
 def tidy_tables(soup):
-    "pandas' tables as a printer would set them: one line of headings where one will do, words to the left, numbers to the right"
+    """Tables as a printer would set them: a number stays beside its spread or its range; pandas' with one line of headings
+    where one will do, columns of words to the left, of numbers to the right"""
+    for text in soup.select_one('main').find_all(string=re.compile(r'\d (±|to) [-\d]')):
+        if text.find_parent('td'): text.replace_with(re.sub(r'(?<=\d) (±|to) (?=[-\d])', '\xa0\\1\xa0', text))
+    for style in soup.select('main style[scoped]'): style.extract()  # pandas' own, one for each table
+    for text in soup.select_one('main').find_all(string=re.compile(r'(?=\w*_)\w{30}')):  # a long name may break behind its underscores
+        if text.find_parent('td'): text.replace_with(BeautifulSoup(escape(text).replace('_', '_<wbr/>'), 'html.parser'))
     for table in soup.select('main table.dataframe'):
         rows = table.select('thead > tr')
         if len(rows) == 2:
@@ -249,7 +258,8 @@ def tidy_tables(soup):
         if not body or len({len(cells) for cells in body}) > 1: continue
         for k in range(-len(body[0]), 0):
             column = [cells[k] for cells in body]
-            if not any(re.search(r'[^\W\d_]{2}', re.sub('NaN|inf', '', c.get_text())) for c in column): continue
+            words = sum(bool(re.search(r'[^\W\d_]{2}|^\D*[^\W\d_]\D*$', re.sub('NaN|inf|\xa0to\xa0', '', c.get_text()))) for c in column)
+            if 2 * words < len(column): continue
             for c in column + last[k:][:1]: c['class'] = [*c.get('class', []), 'words']
         for c in last[:max(0, len(last) - len(body[0]))]: c['class'] = [*c.get('class', []), 'words']
 
@@ -354,7 +364,7 @@ def search_entries(soup, name:str)->list:
             section, words = e.get_text().strip(), []
             place = e.get('id') or e.get('data-anchor-id') or (e.find_parent(['section', 'details']) or {}).get('id', '')
         elif 'ref-entry' in e.get('class', []):
-            found.append(dict(title=title, section=e.summary.code.get_text().split('(')[0], href=f'{name}#{e["id"]}',
+            found.append(dict(title=title, section=e['data-name'], href=f'{name}#{e["id"]}',
                               text=e.summary.get_text(' ', strip=True), kind='reference'))
         elif not e.find_parent(class_='ref-entry') and not e.find_parent(['p', 'li', 'dd']) and 'badges' not in e.get('class', []): words.append(e.get_text(' '))
     close()
@@ -403,9 +413,8 @@ def name_index(soups:dict):
     up, found = depth(home[0]), {}
     for name, soup in soups.items():
         for e in soup.select('main details.ref-entry'):
-            title = e.summary.code.get_text().split('(')[0]
-            if '.' not in title: found.setdefault(title, (f'{up}{name}#{e["id"]}', e.summary.find(class_='said').get_text()))
-        for a in soup.select('main a.place'): found.setdefault(a['id'], (f'{up}{name}#{a["id"]}', a.get('data-said', '')))
+            if '.' not in e['data-name']: found.setdefault(e['data-name'], (f'{up}{name}#{e["id"]}', e.summary.find(class_='said').get_text()))
+        for a in soup.select('main a.place'): found.setdefault(a['data-name'], (f'{up}{name}#{a["id"]}', a.get('data-said', '')))
     home[1].clear()
     for title, (href, said) in sorted(found.items(), key=lambda t: t[0].lower()):
         line = element(soups[home[0]], f'<p><a href="{href}"><code></code></a> <span></span></p>')

@@ -12,20 +12,9 @@ import math
 import torch
 from torch import nn
 from ..activations import collapse
-from .saved import changed_inputs
+from .exercises import refusing
+from .saved import changed_inputs, refuse_others
 from ..sheets.address import cell_name
-
-# %% ../../nbs/book/04_checks_activations.ipynb #d0101e43
-class _NoWhere(torch.Tensor):
-    "Numbers that refuse to be chosen by a condition"
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        name = getattr(func, '__name__', '')
-        assert name not in ('where', '__getitem__', '__setitem__', 'masked_fill',
-                            'leaky_relu', 'prelu', 'relu'), (
-            f'right, but with {name.strip("_")}; the larger of two '
-            'numbers does it alone')
-        return super().__torch_function__(func, types, args, kwargs or {})
 
 # %% ../../nbs/book/04_checks_activations.ipynb #68a2fed2
 def check_leaky(my_leaky):
@@ -45,7 +34,9 @@ def check_leaky(my_leaky):
         wanted = nn.functional.leaky_relu(x, slope)
         assert torch.allclose(my_leaky(x, slope), wanted), \
             f'right for slope 0.1, wrong for slope {slope}'
-    my_leaky(x.as_subclass(_NoWhere), 0.1)
+    choosing = 'where getitem setitem masked_fill leaky_relu prelu relu'.split()
+    my_leaky(refusing(x, lambda name, args: name in choosing,
+                      'right, but with {}; the larger of two numbers does it alone'), 0.1)
 
 # %% ../../nbs/book/04_checks_activations.ipynb #c0753e14
 def check_good_slope(my_good_slope):
@@ -150,8 +141,7 @@ def check_sheet_lower_loss(workbook):
     changed, blocks = changed_inputs(workbook, 'activations', 'losses')
     scores = blocks['scores']
     place = {scores.at(*at): at for at in scores.indices()}
-    strange = [cell_name(*at) for at in changed if at not in place]
-    assert not strange, f'{strange[0]} is not one of the scores' if strange else ''
+    refuse_others(changed, place, 'is not one of the scores')
     assert len(changed) == 1, f'{len(changed)} scores have changed; one is enough'
     (at, (_, value)), = changed.items()
     assert isinstance(value, (int, float)), f'{cell_name(*at)} holds no number'

@@ -10,13 +10,13 @@ __all__ = []
 # %% ../../nbs/book/04_checks_collab.ipynb #59b16730
 import math
 import torch
-from .saved import changed_inputs
+from .exercises import refusing
+from .saved import changed_inputs, refuse_others
 from ..collab import EmbeddingDotBias, sigmoid_range
-from ..sheets.address import cell_name
+
 
 # %% ../../nbs/book/04_checks_collab.ipynb #6c7744fd
 def _number_of(found, what='a number'): # the answer as a float
-    assert found is not None, 'nothing came back: does the function return its result?'
     try: return float(found)
     except (TypeError, ValueError):
         raise AssertionError(f'return {what}, not a {type(found).__name__}') from None
@@ -68,15 +68,9 @@ def check_star_range(
     f # called with (x, lo, hi)
 ):
     "The sigmoid range without a ready-made sigmoid"
-    used = []
-    kept = torch.sigmoid, torch.Tensor.sigmoid
-    def spy(x, *args, **kwargs):
-        used.append(1)
-        return kept[0](x)
-    torch.sigmoid = torch.Tensor.sigmoid = spy
-    try: _judge_range(f)
-    finally: torch.sigmoid, torch.Tensor.sigmoid = kept
-    assert not used, 'that is PyTorch\'s own sigmoid: write it out'
+    _judge_range(f)
+    f(refusing(torch.ones(3), lambda name, args: 'sigmoid' in name or name == 'expit',
+               "that is PyTorch's own sigmoid: write it out"), 0, 1)
 
 def _judge_range(f):
     x = torch.linspace(-6, 6, 13)
@@ -122,11 +116,8 @@ def check_sheet_favourite(
 ):
     "Is the first film a favourite of at least ten people, by its bias alone?"
     changed, blocks = changed_inputs(workbook, 'collab', 'collab')
-    bias = blocks['biases'].at(0)
-    other = [at for at in changed if at != bias]
-    assert not other, (
-        f'{cell_name(*other[0])} has changed; the bias of the first film is enough'
-        if other else '')
+    refuse_others(changed, [blocks['biases'].at(0)],
+                  'has changed; the bias of the first film is enough')
     guess = blocks['predictions']
     first = [workbook.cell('collab', *guess.at(0, k)).value
              for k in range(guess.shape[1])]
@@ -142,11 +133,7 @@ def check_recommend(
     "Row numbers of the best unseen items"
     predicted, seen = torch.tensor([3., 5, 1, 4, 2]), torch.tensor([1, 2])
     kept = predicted.clone()
-    def ask(*args):
-        found = f(*args)
-        assert found is not None, \
-            'nothing came back: does the function return its result?'
-        return [int(k) for k in found]
+    def ask(*args): return [int(k) for k in f(*args)]
     found = ask(predicted, seen, 2)
     assert torch.equal(predicted, kept), 'the predictions have changed: work on a clone'
     assert 1 not in found, 'row 1 has been seen'

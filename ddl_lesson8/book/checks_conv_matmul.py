@@ -10,7 +10,7 @@ __all__ = []
 # %% ../../nbs/book/04_checks_conv_matmul.ipynb #e26c805f
 import torch
 import torch.nn.functional as F
-from .saved import changed_inputs
+from .saved import changed_inputs, refuse_others
 from ..sheets.address import cell_name
 from ..conv_matmul import conv_matrix, matrix_counts
 
@@ -109,13 +109,12 @@ def check_sheet_corner(workbook):
     changed, blocks = changed_inputs(workbook, 'conv_matmul', 'convolution = matrix')
     kernel = blocks['kernel α β γ δ']
     place = {kernel.at(*at): at for at in kernel.indices()}
-    strange = [cell_name(*at) for at in changed if at not in place]
-    assert not strange, f'{strange[0]} is none of the four weights' if strange else ''
+    refuse_others(changed, place, 'is none of the four weights')
     weights = {at: kernel.content(*at) for at in kernel.indices()}
     weights |= {place[at]: value for at, (_, value) in changed.items()}
     words = [cell_name(*kernel.at(*at)) for at, w in weights.items()
              if not isinstance(w, (int, float))]
-    assert not words, f'{words[0]} holds no number' if words else ''
+    assert not words, f'{words[0]} holds no number'
     others = [w for at, w in weights.items() if at != (1, 1)]
     assert weights[1, 1] != 0, \
         'δ is 0; the cell that is wanted does not come through at all'

@@ -9,9 +9,9 @@ __all__ = []
 
 # %% ../../nbs/book/04_checks_dropout.ipynb #f43df08d
 import torch
-from .saved import changed_inputs
+from .saved import changed_inputs, refuse_others
 from ..dropout import dropout
-from ..sheets.address import cell_name
+
 
 # %% ../../nbs/book/04_checks_dropout.ipynb #c7766c7a
 def check_course_dropout(my_course_dropout):
@@ -121,9 +121,7 @@ def check_sheet_nothing_dropped(workbook):
     changed, blocks = changed_inputs(workbook, 'dropout', 'dropout')
     rate, switch = blocks['rate'].at(), blocks['training? 1 or 0'].at()
     assert switch not in changed, 'the switch was used; there is another way'
-    strange = [cell_name(*at) for at in changed if at != rate]
-    assert not strange, \
-        f'{strange[0]} has changed; one cell at the top is enough' if strange else ''
+    refuse_others(changed, [rate], 'has changed; one cell at the top is enough')
     assert changed[rate][1] != 1, 'at a rate of 1 nothing is left of the map'
     assert changed[rate][1] == 0, (
         f'at a rate of {changed[rate][1]} some cells are deleted, and the rest is '

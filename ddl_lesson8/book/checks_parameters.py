@@ -10,7 +10,7 @@ __all__ = []
 # %% ../../nbs/book/04_checks_parameters.ipynb #e0cb9f2c
 import torch
 from torch import nn
-from .saved import changed_inputs
+from .saved import changed_inputs, refuse_others
 from ..sheets.address import cell_name
 
 # %% ../../nbs/book/04_checks_parameters.ipynb #d935bcac
@@ -134,10 +134,8 @@ def check_sheet_ten_times(workbook):
     "One cell that makes all numbers ten times as large"
     changed, blocks = changed_inputs(workbook, 'parameters', 'parameters')
     std = blocks['std'].at()
-    strange = [cell_name(*at) for at in changed if at != std]
-    assert not strange, (
-        f'{strange[0]} has changed; one cell is enough, and it stands in front of the '
-        'whole formula' if strange else '')
+    refuse_others(changed, [std], 'has changed; one cell is enough, and it stands in '
+                                  'front of the whole formula')
     value = changed[std][1]
     assert isinstance(value, (int, float)), f'{cell_name(*std)} holds no number'
     assert abs(value - 10) > 1e-9, \

@@ -14,6 +14,7 @@ from html import escape
 from importlib import import_module, util
 from pathlib import Path
 from types import FunctionType
+import torch
 
 # %% ../../nbs/book/02_exercises.ipynb #73dce442
 class Outcome:
@@ -28,7 +29,8 @@ class Outcome:
         return f'{self.name}: {self.state}' + (f' - {self.hint}' if self.hint else '')
     def _repr_html_(self)->str:
         sign = {'open': '○', 'not yet': '✗', 'solved': '✓'}[self.state]
-        hint = f' &ndash; {escape(self.hint)}' if self.hint else ''
+        hint = re.sub('`([^`]+)`', r'<code>\1</code>', escape(self.hint))
+        hint = f' &ndash; {hint}' if hint else ''
         return f'<p>{sign} <code>{escape(self.name)}</code>: {self.state}{hint}</p>'
 
 # %% ../../nbs/book/02_exercises.ipynb #43e1e72a
@@ -68,10 +70,11 @@ def find_checker(
 # %% ../../nbs/book/02_exercises.ipynb #dea1ce20
 class _Watched: # the reader's function; notes whether it ever returned anything
     def __init__(self, f):
-        self.f, self.nones, self.results = f, 0, 0; update_wrapper(self, f)
+        self.f, self.nones, self.results, self.last = f, 0, 0, None
+        update_wrapper(self, f)
     def __getattr__(self, name): return getattr(self.f, name)
     def __call__(self, *args, **kwargs):
-        result = self.f(*args, **kwargs)
+        result = self.last = self.f(*args, **kwargs)
         self.nones += result is None
         self.results += result is not None
         return result
@@ -83,6 +86,13 @@ def _line_in(answer, error)->str: # the last line of the answer that was running
     return (f' (in line {frames[-1].lineno - answer.__code__.co_firstlineno + 1} of '
             f'{answer.__name__})' if frames else '')
 
+def _in_words(x)->str: # what an answer returned
+    if isinstance(x, str): return f'a text, {x[:40]!r}'
+    if hasattr(x, 'shape'): return f'a tensor of shape {tuple(x.shape)}'
+    if isinstance(x, (list, tuple, dict, set)):
+        return f'a {type(x).__name__} of length {len(x)}'
+    return f'{x!r:.60}'
+
 # %% ../../nbs/book/02_exercises.ipynb #7de02e42
 # run the checker; whatever goes wrong becomes a hint
 def _judge(name, answer, checker)->Outcome:
@@ -90,8 +100,12 @@ def _judge(name, answer, checker)->Outcome:
     try: checker(watched or answer)
     except Exception as e:
         wrong = isinstance(e, AssertionError)
+        line = _line_in(answer, e)
         hint = (str(e).strip() or 'a check failed' if wrong
-                else f'{type(e).__name__}: {e}{_line_in(answer, e)}')
+                else f'{type(e).__name__}: {e}{line}')
+        if watched and watched.results and not wrong and not line:
+            hint = (f'{name} returned {_in_words(watched.last)}, and the check cannot '
+                    'use that: what does the exercise ask for?')
         if watched and watched.nones and not watched.results and (
             not wrong or 'None' in hint):
             hint = f'{name} returned None: does it end with `return`?'
@@ -109,6 +123,21 @@ def check_exercise(
     if is_stub(answer):
         return Outcome(name, 'open', 'write the function, then run this cell again')
     return _judge(name, answer, checker)
+
+# %% ../../nbs/book/02_exercises.ipynb #8b412140
+def refusing(
+    x:torch.Tensor, # handed to an answer
+    forbidden,      # function of an operation's name and its arguments
+    hint:str        # for an answer that does it all the same; {} is the operation
+)->torch.Tensor: # the same numbers
+    "A tensor that notices what is done with it; `AssertionError` for what is forbidden"
+    class Refusing(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            name = getattr(func, '__name__', '').strip('_')
+            assert not forbidden(name, args), hint.format(name)
+            return super().__torch_function__(func, types, args, kwargs or {})
+    return x.as_subclass(Refusing)
 
 # %% ../../nbs/book/02_exercises.ipynb #f6661d45
 def check_sheet_exercise(

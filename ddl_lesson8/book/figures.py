@@ -48,8 +48,9 @@ class LiveFigure:
 
     # for IPython: the picture, and the description beside it
     def _repr_mimebundle_(self, include=None, exclude=None):
-        from IPython.core.pylabtools import print_figure
-        return {'image/png': print_figure(self.fig, 'png', base64=True),
+        from IPython.core.pylabtools import retina_figure
+        png, _ = retina_figure(self.fig, base64=True) # as fine as every other figure
+        return {'image/png': png,
                 MIME: json.dumps(dict(name=self.name, spec=self.spec),
                                  separators=(',', ':')),
                 'text/plain': f'a figure: {self.name}'}

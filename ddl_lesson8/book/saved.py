@@ -56,3 +56,13 @@ def changed_inputs(
         f'nothing has changed on the sheet {sheet!r}; was the file saved, and is it '
         'this one?')
     return changed, {b.label: b for b in book[sheet].blocks}
+
+# %% ../../nbs/book/03b_saved.ipynb #dcb67c48
+def refuse_others(
+    changed:dict, # from `changed_inputs`
+    allowed,      # cells that may have changed
+    hint:str      # what is said of another one
+): # nothing
+    "`AssertionError` naming the first cell that has changed and should not"
+    other = next((at for at in changed if at not in allowed), None)
+    assert other is None, f'{cell_name(*other)} {hint}'

@@ -11,6 +11,7 @@ __all__ = ['DownloadError', 'download']
 import contextlib, errno, hashlib, http.client, os, re, shutil, socket, tempfile, threading, time, urllib.error, urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
+from ..sheets.package import _sweep
 
 # %% ../../nbs/data/00b_downloads.ipynb #78d06611
 def data_folder()->Path|None: # None when the variable is not set
@@ -65,12 +66,6 @@ def _part_of(path:Path, checksum:str|None):
     finally:
         Path(part).unlink(missing_ok=True)
         if lock: lock.close()
-
-def _sweep(path:Path, age:float=86_400.): # seconds
-    "Remove the parts that killed downloads of `path` have left"
-    for part in path.parent.glob(f'.{path.name}.*.part'):
-        try: time.time() - part.stat().st_mtime > age and part.unlink()
-        except OSError: pass  # another process was faster
 
 # %% ../../nbs/data/00b_downloads.ipynb #d00391c5
 def _check_address(url:str):

@@ -13,24 +13,8 @@ from decimal import Decimal
 from functools import partial
 import numpy as np
 import torch
+from .read_ratings import _number_values
 from .tables import import_extra
-
-# %% ../../nbs/data/03b_frames.ipynb #3050409b
-def _number_values(values, gone): # -> codes, different values
-    if values.dtype.kind in 'iu' and len(values):
-        low, span = int(values.min()), int(values.max()) - int(values.min())
-        if span < 2 * len(values): # counting is faster than sorting
-            places = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
-            found = np.flatnonzero(np.bincount(places, minlength=span + 1))
-            number = np.zeros(span + 1, dtype=np.int64)
-            number[found] = np.arange(len(found))
-            return np.where(gone, -1, number[places]), [low + k for k in found.tolist()]
-    if values.dtype != object:
-        found, codes = np.unique(values, return_inverse=True)
-        return np.where(gone, -1, codes), found.tolist() if values.dtype.kind != 'M' else list(found)
-    known = {}
-    codes = [-1 if g else known.setdefault((type(v) is bool, v), len(known)) for v, g in zip(values.tolist(), gone)]
-    return np.array(codes, dtype=np.int64).reshape(len(values)), [v for _, v in known]
 
 # %% ../../nbs/data/03b_frames.ipynb #8bbf4df4
 class _Values: # an array, which of its values are missing, and their kind

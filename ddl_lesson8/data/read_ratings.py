@@ -153,15 +153,25 @@ def _foreign(column): # of pandas, polars or Arrow; whole numbers beside gaps st
     return list(column)
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #2c7282db
+def _number_values(values, gone=False): # -> codes, -1 where it is gone; different values
+    if values.dtype.kind in 'iu' and len(values):
+        low, span = int(values.min()), int(values.max()) - int(values.min())
+        if span < 4 * len(values) + 1000: # counting is faster than sorting
+            places = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
+            found = np.flatnonzero(np.bincount(places, minlength=span + 1))
+            number = np.zeros(span + 1, dtype=np.int64)
+            number[found] = np.arange(len(found))
+            return np.where(gone, -1, number[places]), [low + k for k in found.tolist()]
+    if values.dtype != object:
+        found, codes = np.unique(values, return_inverse=True)
+        return np.where(gone, -1, codes), found.tolist() if values.dtype.kind != 'M' else list(found)
+    known = {}
+    codes = [-1 if g else known.setdefault((type(v) is bool, v), len(known)) for v, g in zip(values.tolist(), gone)]
+    return np.array(codes, dtype=np.int64).reshape(len(values)), [v for _, v in known]
+
 def _distinct(values)->_Coded: # of an array, or a column that is coded already
     if isinstance(values, _Coded): return values
-    if values.dtype.kind in 'iu' and len(values) and int(values.max()) - int(values.min()) < 4 * len(values) + 1000:
-        low = int(values.min())
-        place = (values.astype(np.int64 if values.dtype.kind == 'i' else np.uint64) - low).astype(np.int64)
-        there = np.bincount(place) > 0
-        return _Coded((np.cumsum(there) - 1)[place], [low + k for k in np.flatnonzero(there).tolist()])
-    found, codes = np.unique(values, return_inverse=True)
-    return _Coded(codes, list(found) if values.dtype.kind == 'M' else found.tolist()) # a list of moments would be of whole numbers
+    return _Coded(*_number_values(values))
 
 def _coded(values:list, kinds:set, name)->_Coded: # `kinds`: the types that occur
     seen = {}

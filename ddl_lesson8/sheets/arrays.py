@@ -17,9 +17,9 @@ from .formulas import Call, Fault
 from .lookup import take
 from .values import (BLANK, FAULT, VALUE, Cells, Functions, align,
                                        cat_cells, numbers_of)
-from .values import _keys
+from .values import _any, _keys, _left_out
 from .logic import _truth
-from .lookup import _left_out, _number
+from .lookup import _number
 from .mathematics import _problem
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0006
@@ -50,8 +50,7 @@ def _turned(x, by_column): return x.map(lambda t: t.mT) if by_column else x
 @ARRAYS('FILTER', 'aap', 2, context=True)
 def _filter(ctx, x, include, empty=None):
     truth, fault = _truth(include)
-    if fault is not None and bool((fault > 0).any()):
-        return _problem(x, int(fault.max()))
+    if _any(fault): return _problem(x, int(fault.max()))
     if 1 not in include.size[-2:]: return _problem(x, VALUE)
     across = include.size[-2] == 1 and x.size[-2] != 1
     if max(include.size[-2:]) != x.size[-1 if across else -2]: return _problem(x, VALUE)
@@ -95,8 +94,8 @@ def _sortby(x, *args):
     x, keys = _turned(x, turn), [_turned(k, turn) for k in keys]
     if any(k.size[-1] != 1 or k.size[-2] != x.size[-2] for k in keys):
         return _problem(x, VALUE)
-    return _turned(_arranged(x, [(k, _number(o, 1) == -1) for k,
-                                 o in zip(keys, orders)]), turn)
+    falling = [_number(o, 1) == -1 for o in orders]
+    return _turned(_arranged(x, list(zip(keys, falling))), turn)
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0008
 @ARRAYS('UNIQUE', 'avv', 1)
@@ -105,9 +104,8 @@ def _unique(x, across=None, once=None):
     x = _turned(x, turn)
     kind, num = (t.detach().expand(x.size) for t in _keys(x))
     _for_all(Cells(num))
-    rows = [tuple(zip(k, v)) for k,
-            v in zip(kind.reshape(x.size[-2:]).tolist(),
-                     num.reshape(x.size[-2:]).tolist())]
+    kinds, nums = (t.reshape(x.size[-2:]).tolist() for t in (kind, num))
+    rows = [tuple(zip(k, v)) for k, v in zip(kinds, nums)]
     times, first = Counter(rows), dict(zip(reversed(rows), reversed(range(len(rows)))))
     at = [i for i, r in enumerate(rows) if (times[r] == 1 if once else first[r] == i)]
     return _turned(_rows(x, at), turn) if at else _problem(x, 9) # #CALC!
@@ -136,7 +134,8 @@ def _stack(dim): # VSTACK and HSTACK; what is too short gets #N/A
     def compute(*args):
         other = -1 if dim == -2 else -2
         if len({a.size[other] for a in args}) > 1:
-            raise SheetError('arrays of different sizes in VSTACK or HSTACK')
+            raise SheetError('arrays of different sizes in VSTACK or HSTACK are not '
+                             'supported; make them equal')
         return cat_cells(list(args), dim)
     return compute
 
@@ -168,14 +167,11 @@ def _one_formula(ctx, args): # arrays of a single formula
     if len(ctx.rows) > 1: raise OneByOne
     return values
 
-def _single(x, n): # n results of one cell each
-    if x.size[-2:] != (1, 1): return x.map(lambda t: t[..., :1, :1]), True
-    return x.map(lambda t: t.expand(t.shape[:-3] + (n, 1, 1))), False
-
-def _put_back(ctx, out, n, shape): # (..., n, 1, 1) -> (..., 1, rows, columns)
-    out, wrong = _single(out, n)
-    if wrong: return ctx.constant(Fault('#CALC!')) # an array of arrays
-    return out.map(lambda t: t.reshape(t.shape[:-3] + (1,) + shape))
+def _put_back(ctx, out, shape): # (..., n, 1, 1) -> (..., 1, rows, columns)
+    if out.size[-2:] != (1, 1): return ctx.constant(Fault('#CALC!')) # arrays of arrays
+    n = math.prod(shape)
+    return out.map(lambda t: t.expand(t.shape[:-3] + (n, 1, 1)).reshape(
+        t.shape[:-3] + (1,) + shape))
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0012
 @ARRAYS('MAP', 'a*', 2, raw=True)
@@ -183,11 +179,9 @@ def _map(ctx, args, array, whole):
     params, body = _function_of(args[-1], len(args) - 1)
     values = align(*_one_formula(ctx, args[:-1]))
     shape = tuple(max(v.size[d] for v in values) for d in (-2, -1))
-    n = shape[0] * shape[1]
-    each = ([v.map(lambda t: t.expand(t.shape[:-2] + shape).reshape(t.shape[:-3]
-                                                                    + (n, 1, 1)))
-             for v in values])
-    return _put_back(ctx, _call_with(ctx, params, body, each), n, shape)
+    flat = lambda t: t.expand(t.shape[:-2] + shape).reshape(t.shape[:-3] + (-1, 1, 1))
+    each = [v.map(flat) for v in values]
+    return _put_back(ctx, _call_with(ctx, params, body, each), shape)
 
 def _by(dim): # BYROW and BYCOL
     def compute(ctx, args, array, whole):
@@ -196,8 +190,7 @@ def _by(dim): # BYROW and BYCOL
         r, c = x.size[-2:]
         lines = x.map(lambda t: t.reshape(t.shape[:-3] + (r, 1, c)) if dim == -2 else
                                 t.mT.reshape(t.shape[:-3] + (c, r, 1)))
-        n = r if dim == -2 else c
-        return _put_back(ctx, _call_with(ctx, params, body, [lines]), n,
+        return _put_back(ctx, _call_with(ctx, params, body, [lines]),
                          (r, 1) if dim == -2 else (1, c))
     return compute
 
@@ -213,7 +206,7 @@ def _makearray(ctx, args, array, whole):
     at = torch.arange(r * c, device=ctx.like.device)
     row, col = ((k + 1).to(ctx.like)[:, None, None] for k in (at // c, at % c))
     return _put_back(ctx, _call_with(ctx, params, body, [Cells(row), Cells(col)]),
-                     r * c, (r, c))
+                     (r, c))
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #7376559e
 def _fold(all_of_them): # REDUCE and SCAN

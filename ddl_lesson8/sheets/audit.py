@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 import torch
-from .address import Area, SheetError, html_table
+from .address import Area, SheetError, html_table, text_table
 from .engine import Engine
-from .module import SheetModule
-from .results import _python
+from .module import SheetModule, _results
 from .package import BROKEN
 from .xlsx import ErrorValue, open_workbook
 
@@ -104,18 +103,14 @@ class Audit(_Counted):
 
     def _table(self, most=5): # the first cells of each kind
         shown = {k: [f for f in self.findings if f.what == k] for k in self.counts}
-        return ([(k, f.cell, _short(f.formula),
-                  *map(_short, (f.saved, f.tensor, f.engine))) for k,
-                 fs in shown.items() for f in fs[:most]])
+        return [(k, f.cell, *map(_short, (f.formula, f.saved, f.tensor, f.engine)))
+                for k, found in shown.items() for f in found[:most]]
 
     def _advice(self):
         return [f'{k} ({n:,}): {ADVICE[k]}' for k, n in self.counts.items()]
 
     def __repr__(self)->str:
-        rows = [_HEAD, *self._table()] if self.findings else []
-        wide = [max(len(r[k]) for r in rows) for k in range(len(_HEAD))] if rows else []
-        lines = ['  '.join(t.ljust(w) for t, w in zip(r, wide, strict=True)).rstrip()
-                 for r in rows]
+        lines = text_table(_HEAD, self._table()) if self.findings else []
         return '\n'.join([self._head(), *lines, *self._advice(), *self.notes])
 
     def _repr_html_(self)->str:
@@ -147,26 +142,16 @@ def _by_engine(file, notes): # value by (sheet, row, column)
 # %% ../../nbs/sheets/25_audit.ipynb #ecffdf47
 # the same by our own module; without the cells that it keeps
 def _by_module(file, notes):
-    found = {}
     try:
-        with torch.no_grad(): sheets = SheetModule(file, [], torch.float64)()
-        for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:],
-                           strict=True):
-            g, (h, w) = step.group, step.group.size
-            if x is None or getattr(g, 'kept', None) is not None: continue
-            pairs = zip(x.num.tolist(), x.full_kind().tolist(), strict=True)
-            places = ((r + i, c + j) for r,
-                      c in zip(g.rows.tolist(), g.cols.tolist(), strict=True)
-                      for i in range(h) for j in range(w))
-            found.update(((g.sheet, *at), _python(*p, x.texts)) for at,
-                         p in zip(places, pairs, strict=True))
+        with torch.no_grad():
+            return _results(SheetModule(file, [], torch.float64)(), kept=False)
     except SheetError as e:
         notes.append("the module cannot compute it: "
                      f"{str(e).removeprefix(f'{file.path}: ')}")
     except (*BROKEN, RecursionError, ArithmeticError, TypeError, AttributeError) as e:
         notes.append(f'the module cannot compute it ({type(e).__name__}: '
                      f'{str(e)[:200]})')
-    return found
+    return {}
 
 # %% ../../nbs/sheets/25_audit.ipynb #a216a067
 # the engine's words for a function that it does not know
@@ -197,16 +182,13 @@ def _judge(saved, tensor, engine):
 
 # %% ../../nbs/sheets/25_audit.ipynb #ee708089
 def _look(audit, where, cell, tensor, engine): # the findings of one cell
-    engine = ([] if engine and engine[0] in _UNKNOWN and cell.value not in _UNKNOWN
-              else engine)
+    if engine and engine[0] in _UNKNOWN and cell.value not in _UNKNOWN: engine = []
     moving = _calls(_MOVING, cell.formula)
     if cell.kind == 'table' or where in audit.outside or moving: tensor = engine = []
     found = [_judge(cell.value, tensor, engine)]
     audit.recalculated += bool(tensor or engine)
-    if isinstance(cell.value, ErrorValue) or any(isinstance(v, ErrorValue)
-                                                 for v
-                                                 in tensor + engine) and not found[0]:
-        found.append('error')
+    errors = [isinstance(v, ErrorValue) for v in (cell.value, *tensor, *engine)]
+    if errors[0] or any(errors) and not found[0]: found.append('error')
     if not tensor and not moving: found.append('engine' if engine else 'frozen')
     if moving or _calls(_SEEKING, cell.formula): found.append('volatile')
     first = lambda v: v[0] if v else None

@@ -19,7 +19,7 @@ from .check import Check, Report, crosscheck, read_range
 from .engine import Engine
 from .layers import LayerGrid
 from .package import replacing
-from .rewrite import like_a_formula
+from .rewrite import changes_when_typed
 from .xlsx import check_line, check_text, escape_text
 
 # %% ../../nbs/sheets/09_book.ipynb #3b628f9e
@@ -115,7 +115,7 @@ _BLANK = 'text', ' ', None # a cell without a look of its own
 
 def _look(kind, value, style): # (style, quoted, given)
     if isinstance(style, tuple): style, _ = style # ('link', where it leads)
-    quoted = kind == 'text' and like_a_formula(value)
+    quoted = kind == 'text' and changes_when_typed(value)
     return style, quoted, kind == 'number' or style == 'words'
 
 def _links(sheet, ws): # of cells that lead somewhere

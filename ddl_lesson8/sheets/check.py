@@ -11,9 +11,10 @@ __all__ = ['read_range', 'Check', 'crosscheck']
 import math, re
 from dataclasses import dataclass
 from pathlib import Path
+import numpy as np
 import torch
 from .address import (Area, SheetError, cell_name, html_table, need,
-                                        parse_area, quote_sheet, two)
+                                        parse_area, quote_sheet, text_table, two)
 from .blocks import Block, as_numbers
 from .engine import Engine
 from .xlsx import XlsxFile, open_workbook
@@ -175,11 +176,7 @@ class Report:
                   r.worst) for r in self.rows])
 
     def __repr__(self)->str:
-        rows = [_HEAD, *self._table()]
-        wide = [max(len(r[k]) for r in rows) for k in range(len(_HEAD))]
-        lines = ['  '.join(t.ljust(w) for t, w in zip(r, wide, strict=True)).rstrip()
-                 for r in rows]
-        return '\n'.join(lines + self.problems)
+        return '\n'.join(text_table(_HEAD, self._table()) + self.problems)
 
     def _repr_html_(self)->str: return html_table(_HEAD, self._table(), self.problems)
 
@@ -190,22 +187,14 @@ def _compare(got, want):
     diff = ((got - want).abs() / (scale or 1.)).flatten().nan_to_num(nan=math.inf)
     return diff.max().item(), diff.argmax().item()
 
-# index of the flat-th element; torch.unravel_index takes a second to import what it
-# needs
-def _unravel(flat, shape):
-    index = []
-    for n in reversed(shape):
-        flat, i = divmod(flat, n)
-        index.insert(0, i)
-    return index
-
 # %% ../../nbs/sheets/07_check.ipynb #0f28e799
 def _cell_at(areas, where, shape, flat): # address of the flat-th element
     if isinstance(where, Block):
-        return f'{quote_sheet(where.sheet.name)}!{where.ref(*_unravel(flat, shape))}'
-    h, w = areas[0].shape
-    plane, rest = divmod(flat, h * w)
-    return (f'{quote_sheet(areas[plane].sheet)}!{cell_name(areas[plane].top + rest // w, areas[plane].left + rest % w)}')
+        index = np.unravel_index(flat, shape)
+        return f'{quote_sheet(where.sheet.name)}!{where.ref(*index)}'
+    plane, row, col = np.unravel_index(flat, (len(areas), *areas[0].shape))
+    a = areas[plane]
+    return f'{quote_sheet(a.sheet)}!{cell_name(a.top + row, a.left + col)}'
 
 def _new_row(check, areas, rtol): # the line of a check, before it is judged
     cells = (', '.join(a.text for a in areas) if len(areas) < 3

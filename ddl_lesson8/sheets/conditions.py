@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #627d7d72
 import math, re
+from functools import reduce
 import torch
 from .address import SheetError
 from .evaluate import Place, evaluate, is_range, locate
@@ -18,7 +19,7 @@ from .values import (BLANK, DIV0, FAULT, FAULTS, LOGICAL, NUMBER,
                                        cat_cells,
                                        decode, encode)
 from .values import (_any, _broken, _by_text, _code, _COMPARE, _first,
-                                       _keys, _parse, _snap, _with_fault)
+                                       _keys, _snap, _with_fault)
 from .mathematics import (_differ, _finite, _first_along, _in_order,
                                             _problem, _scalar)
 
@@ -29,11 +30,8 @@ def _pattern(text): # a text with * ? ~ as a regular expression
     pieces = ['']
     for part in re.findall(r'~[*?~]|[*?]|[^*?~]+|~', text):
         if part == '*': pieces.append('')
-        else:
-            pieces[-1] += '.' if part == '?' else re.escape(part[1:]
-                                                            if part
-                                                            in ('~*', '~?', '~~')
-                                                            else part)
+        elif part == '?': pieces[-1] += '.'
+        else: pieces[-1] += re.escape(part.removeprefix('~') or part)
     first, *middle = pieces
     end = f'.*{middle.pop()}' if middle else ''
     # (?>…) is never tried again
@@ -43,8 +41,9 @@ _CONDITION = re.compile(r'(<=|>=|<>|=|<|>)?(.*)', re.S)
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #10c200cf
 # what a condition compares with: number, truth value, error or text
-def _operand_of(text):
-    if _parse(text) is not None: return _parse(text)
+def _operand_of(text, texts):
+    number = texts.number(text)
+    if number is not None: return number
     if text.upper() in ('TRUE', 'FALSE'): return text.upper() == 'TRUE'
     return Fault(text.upper()) if text.upper() in FAULTS else text
 
@@ -66,7 +65,7 @@ def _equal_to(num, kind, texts, value): # cells that hold a value
         is_text = kind == TEXT
         if not _any(is_text): return same
         return same | is_text & (_by_text(num, is_text, texts,
-                                          lambda t: float(_parse(t) == value)) == 1)
+                                          lambda t: float(texts.number(t) == value)) == 1)
     if isinstance(value, bool): return (kind == LOGICAL) & (num == float(value))
     if isinstance(value, Fault):
         return (kind == FAULT) & (num == encode(value, texts)[0])
@@ -79,7 +78,7 @@ def _fits(num, kind, texts, condition): # cells that fit to a condition, a text
     if rest == '' and op is None:
         return (kind == BLANK) | _text_mask(num, kind, texts, '')
     if rest == '': return torch.zeros_like(kind, dtype=torch.bool) # an operator alone
-    value = _operand_of(rest)
+    value = _operand_of(rest, texts)
     # a text "23" stays
     if op == '<>' and isinstance(value, float):
         return ~((kind == NUMBER) & _equal_15(num, value))
@@ -127,20 +126,11 @@ def _each(fn, *conditions):
     return cat_cells([cat_cells([one(i, j) for j in range(c)], -1) for i in range(r)],
                      -2)
 
-# %% ../../nbs/sheets/06c_conditions.ipynb #ba671ea9
-@CONDITIONS('COUNTIF', 'rv')
-def _countif(values, condition):
-    n = _each(lambda c: _scalar(_where(values, c).sum(-1).to(values.num.dtype)),
-              condition)
-    return _with_fault(n, _broken(values))
-
 # %% ../../nbs/sheets/06c_conditions.ipynb #178537d8
 def _all_fit(ranges, conditions): # every range has its condition
-    mask = None
-    for values, condition in zip(ranges, conditions):
-        w = _where(values, condition); mask = w if mask is None else mask & w
-    return mask
+    return reduce(torch.logical_and, map(_where, ranges, conditions))
 
+@CONDITIONS('COUNTIF', 'rv')
 @CONDITIONS('COUNTIFS', 'rv**')
 def _countifs(*pairs):
     ranges, fault = pairs[::2], _broken(*pairs[::2])

@@ -12,7 +12,7 @@ import torch
 from .address import SheetError
 from .mathematics import _pool, _scalar, _without_truths
 from .values import DIV0, NUM, Functions, elementwise, numbers_of
-from .values import _code
+from .values import _code, _first
 
 # %% ../../nbs/sheets/08_finance.ipynb #08fi0006
 FINANCE = Functions() # loans, savings, present values
@@ -62,10 +62,9 @@ FINANCE('EFFECT', 'vv')(lambda *args: elementwise(
 @FINANCE('NPV', 'vr*', 2)
 def _npv(rate, *args):
     num, mask, fault = _pool(args)
-    if rate.size[-2:] != (1, 1): raise SheetError('NPV with several rates at once')
+    if rate.size[-2:] != (1, 1):
+        raise SheetError('NPV with several rates at once is not supported; give it one')
     r, rf = (None if t is None else t.flatten(-2) for t in numbers_of(rate))
     period = mask.cumsum(-1)
     total = torch.where(mask, num / (1 + r) ** period, 0.).sum(-1)
-    fault = (fault if rf is None else rf if fault is None
-             else torch.where(rf > 0, rf, fault))
-    return _scalar(total, fault)
+    return _scalar(total, _first(rf, fault))

@@ -91,11 +91,12 @@ class _Wishes(NamedTuple): # what constraints ask for
     bounds: list  # pairs of an area that changes and (low, high)
     whole: list   # areas that change, in whole numbers
     rows: list    # (areas, operator, areas or number) of computed cells
+    lowest: list  # areas whose lower limit is computed, too
 
 class _Sorting(_Limits):
     "What constraints ask for"
     def _wishes(self, constraints, sheet): # sorted into bounds, whole numbers, the rest
-        out = _Wishes([], [], [])
+        out = _Wishes([], [], [], [])
         for left, op, right in constraints:
             areas = self._on(left, sheet)
             own = all(any(_covers(p, a) for p in self.areas.values()) for a in areas)
@@ -112,7 +113,9 @@ class _Sorting(_Limits):
                 for a, v in zip(areas, self._parts(areas, limit, name)):
                     out.bounds.append((a, (v if op != '<=' else -math.inf,
                                            v if op != '>=' else math.inf)))
-            else: out.rows.append((areas, op, limit, name))
+            else:
+                out.rows.append((areas, op, limit, name))
+                if op != '<=': out.lowest.extend(areas)
         return out
 
 # %% ../../nbs/sheets/11c_fit.ipynb #a060f57c
@@ -146,7 +149,16 @@ def _shared(p, area): # rows and columns of a parameter that an area meets
 
 class _Bounded(_Chosen):
     "Bounds of each number that changes"
-    def _limits(self, keys, bounds, nonnegative): # least and most of each number, flat
+    def _lift(self, low, place, free): # to 0, what has no lower limit of its own
+        bare = low.isinf()
+        for area in free:
+            if area.sheet == place.sheet and place.meets(area):
+                bare[_shared(place, area)] = False
+        low[bare] = 0.
+
+    # least and most of each number, flat; `nonnegative`: None, or areas that may be
+    # below 0 although they have no bound
+    def _limits(self, keys, bounds, nonnegative=None):
         low, high = ({k: torch.full_like(getattr(self, k), v, requires_grad=False)
                       for k in keys} for v in (-math.inf, math.inf))
         for area, (lo, hi) in bounds:
@@ -160,8 +172,9 @@ class _Bounded(_Chosen):
                 lo, hi = (torch.as_tensor(v).to(low[k]) for v in (lo, hi))
                 low[k][at] = torch.maximum(low[k][at], lo)
                 high[k][at] = torch.minimum(high[k][at], hi)
+        if nonnegative is not None:
+            for k in keys: self._lift(low[k], self.areas[k], nonnegative)
         low, high = (torch.cat([d[k].flatten() for k in keys]) for d in (low, high))
-        if nonnegative: low = torch.where(low.isinf(), 0., low)
         if not (low > high).any(): return low, high
         worst = [float(t[low > high][0]) for t in (low, high)]
         raise SheetError(f"{self.path}: a lower bound of {worst[0]:g} lies above its "
@@ -196,7 +209,8 @@ class _Loss:
         f = {'min': out, 'max': -out, 'value': (out - self.target) ** 2}[self.goal]
         if not f.requires_grad:
             raise SheetError(f"{self.module.path}: {self.objective!r} does not depend "
-                             "on the parameters")
+                             "on the parameters, or only by comparing or rounding "
+                             "them: no slope leads to it")
         grads = torch.autograd.grad(f, self.tensors, allow_unused=True)
         grads = [torch.zeros_like(p) if g is None else g
                  for p, g in zip(self.tensors, grads)]
@@ -248,7 +262,7 @@ class _Constrained(_Bounded):
     # fit with constraints or whole numbers
     def _search_within(self, loss, wishes, keys, start, limits, steps, tol):
         rows = _rows_of(loss, wishes.rows) if wishes.rows else _no_rows(len(start))
-        marks = self._limits(keys, [(a, (1., 1.)) for a in wishes.whole], False)[0] == 1
+        marks = self._limits(keys, [(a, (1., 1.)) for a in wishes.whole])[0] == 1
         cpu = lambda v: v.detach().double().cpu()
         x, low, high = (cpu(v) for v in (start.clamp(*limits), *limits))
         def on_cpu(loss): # as a function of numbers in double precision
@@ -282,11 +296,14 @@ class _Tasks(_Constrained):
     def _task(self, objective, parameters, optimizer, goal, target, bounds,
               constraints, sheet):
         wishes = [_Wishes([(a, self._pair(w, b)) for w, b in (bounds or {}).items()
-                           for a in self.find(w)[0]], [], [])]
+                           for a in self.find(w)[0]], [], [], [])]
         nonnegative = False
         if objective is None:
             sheet, s = self._solver(sheet)
             objective = ','.join(map(str, self._on(s.objective, sheet)))
+            if not s.adjustable and not parameters:
+                raise SheetError(f"{self.path}: the Solver settings of sheet {sheet!r} "
+                                 "name no cells that change; name parameters")
             parameters = parameters or [str(a) for w in s.adjustable
                                         for a in self._on(w, sheet)]
             wishes.append(self._wishes(s.constraints, sheet))
@@ -320,7 +337,8 @@ class Fitting(_Tasks):
         task = self._task(objective, parameters, optimizer, goal, target, bounds,
                           constraints, sheet)
         wishes, keys = task.wishes, self._chosen(task.parameters)
-        limits = self._limits(keys, wishes.bounds, task.nonnegative)
+        limits = self._limits(keys, wishes.bounds,
+                              wishes.lowest if task.nonnegative else None)
         loss = _Loss(self, task.objective, keys, task.goal, task.target, inputs)
         start = torch.cat([p.detach().flatten() for p in loss.tensors])
         try:

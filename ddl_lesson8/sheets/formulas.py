@@ -110,17 +110,16 @@ class Ref(Leaf):
     )->str: # in A1 notation, with dollar signs
         "The range as it stands in a cell"
         t, l, b, r = self.at(row, col)
-        first, last = (f'${col_name(c)}${r}' for r, c in ((t, l), (b, r)))
-        return (quote_sheet(self.sheet) + '!'
-                if self.sheet else '') + (first if first == last else f'{first}:{last}')
+        return self._between(*(f'${col_name(c)}${r}' for r, c in ((t, l), (b, r))))
     def __str__(self)->str: # in R1C1 notation
         def one(letter, v, rel):
             return f'{letter}[{v}]' if rel and v else letter if rel else f'{letter}{v}'
         t, l, b, r = self.relative
-        first = one('R', self.top, t) + one('C', self.left, l)
-        last = one('R', self.bottom, b) + one('C', self.right, r)
-        return (quote_sheet(self.sheet) + '!'
-                if self.sheet else '') + (first if first == last else f'{first}:{last}')
+        return self._between(one('R', self.top, t) + one('C', self.left, l),
+                             one('R', self.bottom, b) + one('C', self.right, r))
+    def _between(self, first, last): # two corners
+        on = quote_sheet(self.sheet) + '!' if self.sheet else ''
+        return on + (first if first == last else f'{first}:{last}')
 
 # %% ../../nbs/sheets/03_formulas.ipynb #97a30812
 _CORNER = re.compile(r'(\$?)([A-Za-z]{1,3})(\$?)(\d+)')
@@ -207,32 +206,15 @@ def quick_form(
 @lru_cache(maxsize=2**15)
 def _column_of(letters): return col_number(letters)
 
-# %% ../../nbs/sheets/03_formulas.ipynb #0d2deed4
-def r1c1(
-    formula:str, # without the equals sign
-    row:int,     # of the formula's cell, counted from 1
-    col:int      # column, counted from 1
-)->str: # the formula in R1C1 notation
-    "The form of a formula that does not change when it is copied"
-    return ''.join(str(t) for _, t in relative_tokens(formula, row, col))
-
 # %% ../../nbs/sheets/03_formulas.ipynb #679996e9
 @dataclass(frozen=True)
-class Number:
-    "A number in a formula"
-    value: float
-@dataclass(frozen=True)
-class Text:
-    "A text in a formula"
-    value: str
-@dataclass(frozen=True)
-class Logical:
-    "TRUE or FALSE"
-    value: bool
-@dataclass(frozen=True)
-class Fault:
-    "An error value, such as #N/A"
-    value: str
+class Constant:
+    "What stands for itself; two of different classes are never equal"
+    value: float|str|bool
+class Number(Constant): "A number in a formula"
+class Text(Constant): "A text in a formula"
+class Logical(Constant): "TRUE or FALSE"
+class Fault(Constant): "An error value, such as #N/A"
 @dataclass(frozen=True)
 class Empty:
     "An argument that was left out, as in `IF(A1,,2)`"
@@ -340,11 +322,14 @@ def _count(self, signs, op): # each is one level of the tree
 _Parser.signed, _Parser.count = _signed, _count
 
 # %% ../../nbs/sheets/03_formulas.ipynb #a52aefdd
+def _joined(op, terms): # by one operator; a single term stays as it is
+    return (Chain((op,) * (len(terms) - 1), tuple(terms))
+            if len(terms) > 1 else terms[0])
+
 def _union(self): # (A1:B2,C3)
     terms = [self.intersection()]
     while self.take(','): terms.append(self.intersection())
-    return (Chain((',',) * (len(terms) - 1), tuple(terms))
-            if len(terms) > 1 else terms[0])
+    return _joined(',', terms)
 
 def _intersection(self): # A1:C3 B2:D4
     terms = [self.span()]
@@ -356,8 +341,7 @@ def _intersection(self): # A1:C3 B2:D4
             self.at = start
             break
         terms.append(self.span())
-    return (Chain((' ',) * (len(terms) - 1), tuple(terms))
-            if len(terms) > 1 else terms[0])
+    return _joined(' ', terms)
 
 # %% ../../nbs/sheets/03_formulas.ipynb #860d7b90
 # an operand; LAMBDA(x,x+1)(3) is a call of a function that was made on the spot
@@ -376,8 +360,7 @@ def _span(self): # A1:INDEX(...)
         else: self.count(signs, op); terms[-1] = Unary('#', terms[-1])
     # REF!:#REF! is what deleted rows leave behind
     broken = next((t for t in terms if isinstance(t, Fault)), None)
-    return broken or (Chain((':',) * (len(terms) - 1), tuple(terms))
-                      if len(terms) > 1 else terms[0])
+    return broken or _joined(':', terms)
 
 _Parser.union, _Parser.intersection, _Parser.span, _Parser.called = (
     _union, _intersection, _span, _called)

@@ -44,21 +44,18 @@ def in_cell(
 ):  # a context; raises `SheetError` with the address where one is raised inside
     "Put the address of a cell before the message of an error"
     try: yield
-    except RecursionError:
-        raise SheetError(f"{path}: {address(sheet, row, col)}: its parts lie too deep "
-                         "inside each other") from None
-    except (MemoryError, RuntimeError) as e:
-        if 'must match the size' in str(e):
-            raise SheetError(f"{path}: {address(sheet, row, col)}: its arrays have "
-                             "sizes that do not fit") from None
-        # PyTorch says it in a RuntimeError
-        if not isinstance(e, MemoryError) and 'allocate memory' not in str(e): raise
-        raise SheetError(f"{path}: {address(sheet, row, col)}: it needs more memory "
-                         "than there is") from None
-    except SheetError as e:
-        if str(e).startswith(f'{path}: '): raise # it has one
-        shown = f'={formula[:200]}: ' if formula else ''
-        raise SheetError(f"{path}: {address(sheet, row, col)}: {shown}{e}") from None
+    except (MemoryError, RuntimeError, SheetError) as e: # PyTorch says all in one kind
+        said = str(e)
+        if isinstance(e, SheetError):
+            if said.startswith(f'{path}: '): raise # it has one
+            why = f'={formula[:200]}: {e}' if formula else said
+        elif isinstance(e, RecursionError):
+            why = 'its parts lie too deep inside each other'
+        elif 'must match the size' in said: why = 'its arrays have sizes that do not fit'
+        elif isinstance(e, MemoryError) or 'allocate memory' in said:
+            why = 'it needs more memory than there is'
+        else: raise
+        raise SheetError(f"{path}: {address(sheet, row, col)}: {why}") from None
 
 # %% ../../nbs/sheets/10_groups.ipynb #6d54ebe2
 class Unread(NamedTuple):
@@ -253,8 +250,8 @@ def calls_in(
     return {n.name for n in walk(tree) if isinstance(n, Call)}
 
 # %% ../../nbs/sheets/10_groups.ipynb #0c70c450
-_WRITTEN_OUT = {'LET', 'LAMBDA', APPLY, 'INDIRECT', 'ADDRESS', 'MAP', 'BYROW',
-                'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
+_WANT_LAMBDAS = {'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
+_WRITTEN_OUT = {'LET', 'LAMBDA', APPLY, 'INDIRECT', 'ADDRESS', *_WANT_LAMBDAS}
 _MAX_NODES, _MAX_LEVELS = 5000, 200 # of a formula that is written out
 
 def _fits(tree, what): # raise where it is too large or too deep, and look no further
@@ -492,7 +489,6 @@ class Names(_Counted):
         return rebuild(tree, plain if trouble is None else lenient)
 
 # %% ../../nbs/sheets/10_groups.ipynb #c85485a5
-_WANT_LAMBDAS = {'MAP', 'BYROW', 'BYCOL', 'REDUCE', 'SCAN', 'MAKEARRAY'}
 _WANT_RANGES = {'OFFSET', 'ROW', 'COLUMN', 'SUMIF', 'AVERAGEIF', 'SUBTOTAL'}
 
 def _problem(node): # what cannot be computed in a node, or None

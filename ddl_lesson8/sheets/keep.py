@@ -8,19 +8,24 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/keep.html.md"""
 __all__ = []
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0003
+import re
 import numpy as np
 import torch
 from .address import MAX_COLS, MAX_ROWS, SheetError
 from .engine import _Child
-from .formulas import Call, Fault, Ref, unparse, walk
+from .formulas import Fault, Ref, unparse, walk
+from .groups import calls_in
 from .values import BLANK, FAULT, LOST, NUMBER, Cells, decode, encode
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0006
 class Helper:
     "The process that computes the formulas of one workbook"
     def __init__(self,
-        path='' # of the workbook, for messages
-    ): self.path, self.child, self.stopped = path, None, False
+        path='', # of the workbook, for messages
+        date1904:bool=False # does the workbook count days from 1904? The engine does not
+    ):
+        self.path, self.date1904 = path, date1904
+        self.child, self.stopped = None, False
 
     def ask(self,
         *question # as `_Child` takes it
@@ -39,7 +44,7 @@ class Helper:
         return {**self.__dict__, 'child': None}
 
 # %% ../../nbs/sheets/10b_keep.ipynb #4f0d03a9
-class Engine:
+class KeptFormulas:
     "Some formulas in the memory of ironcalc"
     def __init__(self,
         formulas, # (text in A1 notation, kind, size) by (sheet, row, column)
@@ -110,6 +115,10 @@ def _own_cells(g): # (sheet, row, column) of all cells that each formula fills
 _SEES_MORE = {'SUBTOTAL', 'AGGREGATE', 'CELL', 'FORMULATEXT', 'ISFORMULA', 'SHEET',
               'SHEETS'}
 
+# these know what day a number is
+_CALENDAR = re.compile(r'(DATE|TEXT|VALUE|YEAR|MONTH|DAY|WEEK|ISOWEEK|EDATE|EOMONTH|WORKDAY'
+                       r'|NETWORKDAYS|COUP|PRICE|YIELD|ODD.|ACCR|M?DURATION|TBILL|AMOR)')
+
 # much from little
 _GROWS = {'SEQUENCE', 'EXPAND', 'MAKEARRAY', 'RANDARRAY', 'REPT', 'MMULT', 'MUNIT',
           'TOCOL', 'TOROW', 'WRAPROWS', 'WRAPCOLS', 'VSTACK', 'HSTACK'}
@@ -122,21 +131,19 @@ def _extent(ref, row, col):
     top, left, bottom, right = ref.at(int(row), int(col))
     return (abs(bottom - top) + 1) * (abs(right - left) + 1)
 
-def _engine_of(step, helper): # an `Engine` of the formulas of a step, or None
+def _engine_of(step, helper): # `KeptFormulas`, the formulas of a step, or None
     g = step.group
     if g.kept is None or g.kept.tree is None: return None
-    if any(isinstance(n, Call) and n.name.upper() in _SEES_MORE
-           for n in walk(g.kept.tree)):
-        return None
-    if any(isinstance(n, Call) and n.name.upper() in _GROWS for n in walk(g.kept.tree)):
-        return None
-    seen = sum(_extent(n, *at) for n in walk(g.kept.tree) if isinstance(n, Ref)
-               for at in zip(g.rows[:1], g.cols[:1]))
+    calls = {n.upper() for n in calls_in(g.kept.tree)}
+    if calls & (_SEES_MORE | _GROWS): return None
+    if helper.date1904 and any(map(_CALENDAR.match, calls)): return None
+    seen = sum(_extent(n, g.rows[0], g.cols[0]) for n in walk(g.kept.tree)
+               if isinstance(n, Ref))
     # a whole sheet, for one, is more than the engine can hold
     if seen * len(g.rows) > _MAX_SEEN: return None
-    return Engine({(g.sheet, int(r), int(c)): (unparse(g.kept.tree, (int(r), int(c))),
-                                               g.kind, g.size)
-                   for r, c in zip(g.rows, g.cols)}, helper)
+    formulas = {(g.sheet, *at): (unparse(g.kept.tree, at), g.kind, g.size)
+                for at in zip(g.rows.tolist(), g.cols.tolist())}
+    return KeptFormulas(formulas, helper)
 
 # %% ../../nbs/sheets/10b_keep.ipynb #19b54916
 # what the engine says where it cannot
@@ -228,6 +235,16 @@ def _from_engine(step, run, x, able, num, kind):
     return tuple(np.stack(part).reshape(lead + (-1,)) for part in zip(*rows))
 
 # %% ../../nbs/sheets/10b_keep.ipynb #10bk0014
+def _as_arrays(saved): # numbers and kinds of pairs; a blank counts as 0
+    num, kind = zip(*saved)
+    kind = np.array(kind, dtype=np.int8)
+    return np.array(num), np.where(kind == BLANK, NUMBER, kind).astype(np.int8)
+
+def _as_cells(run, num, kind):
+    like = run.like
+    return Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device),
+                 texts=run.texts).plain()
+
 def keep_step(
     step,      # of a plan, whose formulas keep their results
     run,       # of the plan
@@ -239,10 +256,7 @@ def keep_step(
     saved = [[run.saved(*c) for c in own] for own in cells]
     stale = seen.changed(x) | np.array([any(s is None for s in own) for own in saved],
                                        dtype=bool)
-    flat = [s or (float(LOST), FAULT) for own in saved for s in own]
-    num, kind = (np.array([s[0] for s in flat]),
-                 np.array([s[1] for s in flat], dtype=np.int8))
-    kind[kind == BLANK] = NUMBER
+    num, kind = _as_arrays(s or (float(LOST), FAULT) for own in saved for s in own)
     if stale.any():
         able = stale & engine_agrees(step, run)
         for i in np.flatnonzero(stale & ~able):
@@ -251,10 +265,7 @@ def keep_step(
             unsaved = any(s is None for s in saved[i])
             run.failed[cells[i][0]] = message or _why_lost(step, i, unsaved)
         if able.any(): num, kind = _from_engine(step, run, x, able, num, kind)
-    like = run.like
-    out = Cells(torch.from_numpy(num).to(like), torch.from_numpy(kind).to(like.device),
-                texts=run.texts).plain()
-    return _guard(step, run, out, x)
+    return _guard(step, run, _as_cells(run, num, kind), x)
 
 # %% ../../nbs/sheets/10b_keep.ipynb #60cf6ba3
 def saved_step(
@@ -262,9 +273,5 @@ def saved_step(
     run   # of the same plan
 )->Cells: # the step's segment, (..., n)
     "What the file holds in the cells of a step; 0 where it holds nothing"
-    cells = [run.saved(*c) or (0., NUMBER) for own in _own_cells(step.group)
-             for c in own]
-    num, kind = (np.array(t) for t in zip(*cells))
-    kind = torch.from_numpy(np.where(kind == BLANK, NUMBER, kind).astype(np.int8))
-    return Cells(torch.from_numpy(num).to(run.like), kind.to(run.like.device),
-                 texts=run.texts).plain()
+    cells = (c for own in _own_cells(step.group) for c in own)
+    return _as_cells(run, *_as_arrays(run.saved(*c) or (0., NUMBER) for c in cells))

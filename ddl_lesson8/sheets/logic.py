@@ -67,20 +67,16 @@ def _if(ctx, test, yes=None, no=None):
     return _with_fault(choose(truth, yes, no), fault)
 
 # %% ../../nbs/sheets/06b_logic.ipynb #00708d17
-@LOGIC('IFERROR', 'pp')
-def _iferror(x, other):
-    if x.kind is None: return Cells(x.num)
-    x, other = align(x, other)
-    return _value(choose(x.kind == FAULT, other, x))
+def _unless(wrong): # IFERROR and IFNA
+    def compute(x, other):
+        if x.kind is None: return Cells(x.num)
+        x, other = align(x, other)
+        out = choose(wrong(x), other, x) # does not count as read from cells any more
+        return Cells(out.num, out.kind, texts=out.texts)
+    return compute
 
-# it does not count as read from cells any more
-def _value(x): return Cells(x.num, x.kind, texts=x.texts)
-
-@LOGIC('IFNA', 'pp')
-def _ifna(x, other):
-    if x.kind is None: return Cells(x.num)
-    x, other = align(x, other)
-    return _value(choose((x.kind == FAULT) & (x.num == NA), other, x))
+LOGIC('IFERROR', 'pp')(_unless(lambda x: x.kind == FAULT))
+LOGIC('IFNA', 'pp')(_unless(lambda x: (x.kind == FAULT) & (x.num == NA)))
 
 @LOGIC('IFS', 'vp**', context=True, picks=True)
 def _ifs(ctx, *args):
@@ -97,10 +93,8 @@ def _switch(ctx, x, *args): # a blank is 0 here, neither "" nor FALSE
         if v.kind is None: return v
         return Cells(v.num, torch.where(v.kind == BLANK, NUMBER, v.kind).to(torch.int8),
                      v.ref, v.texts)
-    out = args[-1] if len(args) % 2 else ctx.constant(Fault('#N/A'))
-    pairs = (list(zip(args[:-1:2], args[1::2])) if len(args) % 2
-             else list(zip(args[::2], args[1::2])))
-    for test, value in reversed(pairs):
+    *args, out = args if len(args) % 2 else (*args, ctx.constant(Fault('#N/A')))
+    for test, value in reversed(list(zip(args[::2], args[1::2]))):
         out = _if(ctx, _compare('=', zero(x), zero(test)), value, out)
     return out
 

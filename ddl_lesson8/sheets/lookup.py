@@ -17,7 +17,7 @@ from .values import (BLANK, FAULT, NA, NUMBER, REF, TEXT, VALUE,
                                        Cells, Functions, align, build, common_shape,
                                        numbers_of)
 from .values import (_any, _broken, _code, _faults, _first, _keys,
-                                       _snap, _with_fault)
+                                       _left_out, _snap, _with_fault)
 from .evaluate import _index_numbers
 from .mathematics import _problem
 from .logic import _truth, choose
@@ -150,6 +150,11 @@ def _number(x, default, read=numbers_of): # an argument that must be the same fo
     if _any(fault): raise OneByOne if x.size[-3] > 1 else Faulty(fault)
     return _split_by(num.to(torch.float64), float)
 
+def _whole_number(x): # whole numbers, and errors; None where it is left out
+    if x is None: return None, None
+    num, fault = numbers_of(x)
+    return num.detach().trunc().long(), fault
+
 def _is_line(values): return 1 in values.size[-2:]
 
 # %% ../../nbs/sheets/07_lookup.ipynb #e8004f65
@@ -184,7 +189,8 @@ def _halve_across(values, x, how, falling):
 # %% ../../nbs/sheets/07_lookup.ipynb #7422fd61
 def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for them
     how, way = _number(mode, 0), _number(search, 1)
-    if how == 3: raise SheetError('a lookup by a regular expression')
+    if how == 3: raise SheetError('a lookup by a regular expression is not '
+                                   'supported; use * and ?')
     if how not in (-1, 0, 1, 2) or way not in (-2, -1, 1, 2) or how == abs(way) == 2:
         raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8,
                                 device=x.num.device))
@@ -199,10 +205,6 @@ def _xfind(x, values, mode, search): # positions as XMATCH and XLOOKUP look for 
 def _xmatch(x, values, mode=None, search=None):
     return (_position(*_xfind(x, values, mode, search), x) if _is_line(values)
             else _problem(x, VALUE))
-
-# XLOOKUP(…,,0)
-def _left_out(x):
-    return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
 
 # %% ../../nbs/sheets/07_lookup.ipynb #039a9eb5
 @LOOKUP('XLOOKUP', 'vrrpvv', 3, context=True)
@@ -227,8 +229,7 @@ def _table_lookup(upright):
         alone = not table.ref and table.kind is not None and rows * cols == 1
         if alone and bool((table.kind == TEXT).all()):
             return _problem(x, VALUE) # a text is no table
-        k, fault = numbers_of(number)
-        k = k.detach().trunc().long()
+        k, fault = _whole_number(number)
         near = _number(approximate, True, _truth)
         first = table.map(lambda t: t[..., :, :1] if upright else t[..., :1, :])
         at, found = (_sorted_match(first, x) if near
@@ -262,17 +263,14 @@ def _lookup(x, values, results=None):
 @LOOKUP('INDEX', 'avvv', 2, picks=True)
 def _index(x, row, col=None, area=None):
     rows, cols = x.size[-2:]
-    (rn, rf), (cn, cf) = numbers_of(row), (None,
-                                           None) if col is None else numbers_of(col)
-    r, c = _index_numbers((rows, cols), rn.detach().trunc().long(),
-                          None if cn is None else cn.detach().trunc().long())
-    an, af = (None, None) if area is None else numbers_of(area)
+    (r, rf), (c, cf), (a, af) = map(_whole_number, (row, col, area))
+    r, c = _index_numbers((rows, cols), r, c)
     far = (r > rows) | (c > cols)
-    if an is not None: far = far | (an.detach().trunc() != 1)
+    if a is not None: far = far | (a != 1)
     fault = _first(_broken(x), rf, cf, af, _code((r < 0) | (c < 0), VALUE),
                    _code(far, REF))
-    r, c = (torch.where((t < 0) | (t > n) | (fault > 0), 1, t) for t,
-            n in ((r, rows), (c, cols)))
+    r, c = (torch.where((t < 0) | (t > n) | (fault > 0), 1, t)
+            for t, n in ((r, rows), (c, cols)))
     whole_row, whole_col = (_split_by((t == 0).to(torch.int8), bool) for t in (c, r))
     device = r.device
     i = torch.arange(rows, device=device)[:, None] if whole_col else r - 1

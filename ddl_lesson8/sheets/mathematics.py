@@ -9,12 +9,14 @@ __all__ = []
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #2c266ac0
 import math
+from functools import reduce
 import torch
-from .values import (BLANK, DIV0, FAULT, LOGICAL, LOST, NA, NUM,
+from .values import (DIV0, FAULT, LOGICAL, LOST, NA, NUM,
                                        NUMBER, VALUE, Cells, Functions, all_finite,
                                        build, common_shape,
                                        elementwise, numbers_of)
-from .values import (_any, _code, _first, _power, _power_fault, _with_fault)
+from .values import (_any, _code, _first, _left_out, _power,
+                                       _power_fault, _with_fault)
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #43f12973
 MATHEMATICS = Functions() # sums, products, rounding, exponentials, matrices
@@ -185,10 +187,8 @@ def _misfit(code, *args):
 @MATHEMATICS('SUMPRODUCT', 'a*', 1)
 def _sumproduct(*args):
     if _differ(*args): return _misfit(VALUE, *args)
-    out, faults = None, []
-    for num, fault in map(_numbers_or_zero, args):
-        out = num if out is None else out * num; faults.append(fault)
-    return _finite(_in_order(out.flatten(-2)), _first(*faults))
+    nums, faults = zip(*map(_numbers_or_zero, args))
+    return _finite(_in_order(reduce(torch.mul, nums).flatten(-2)), _first(*faults))
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #bf3a57cc
 def _pairs(a, b): # numbers of both ranges with a common mask; error
@@ -270,9 +270,8 @@ _binary('ATAN2', lambda x, y: torch.atan2(y, x),
 # log10 and log2 give whole numbers where they should, and the quotient of logarithms
 # does not
 def _log(x, base):
-    exact = {2: torch.log2, 10: torch.log10}.get(base.item()
-                                                 if base.numel() == 1
-                                                 and not base.requires_grad else 0)
+    known = base.item() if base.numel() == 1 and not base.requires_grad else 0
+    exact = {2: torch.log2, 10: torch.log10}.get(known)
     return exact(x) if exact else x.log() / base.log()
 
 def _log_fault(x, base):
@@ -312,9 +311,9 @@ def _is_whole(y): return (y - y.round()).abs() <= _slack(y)
 
 _binary('ROUND', _scaled(lambda y: torch.floor(y + 0.5 + _slack(y))))
 _binary('ROUNDUP', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.ceil())))
-_binary('ROUNDDOWN', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())))
-_binary('TRUNC', _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor())),
-        default=0)
+_down = _scaled(lambda y: torch.where(_is_whole(y), y.round(), y.floor()))
+_binary('ROUNDDOWN', _down)
+_binary('TRUNC', _down, default=0)
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #06ce0001
 # step * fn(x / step); a quotient that is whole but for rounding is whole
@@ -334,9 +333,7 @@ _binary('FLOOR', lambda x, s: _multiple(x, s, torch.floor),
 # %% ../../nbs/sheets/06_mathematics.ipynb #00b77900
 @MATHEMATICS('MROUND', 'vv')
 def _mround(*args): # an argument that is left out is #N/A
-    def absent(x):
-        return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
-    if any(map(absent, args)): return _problem(args[0], NA)
+    if any(map(_left_out, args)): return _problem(args[0], NA)
     near = lambda q: torch.floor(q + 0.5 + _slack(q))
     return elementwise(lambda x, s: _multiple(x, s, near), *_without_truths(*args),
                        check=lambda x, s: _code(x * s < 0, NUM))

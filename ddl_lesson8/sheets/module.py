@@ -380,11 +380,12 @@ class _Ways(_Passes):
         return out
 
 # %% ../../nbs/sheets/12_module.ipynb #aa7b8312
-def _results(sheets): # value by (sheet, row, column) of all cells with formulas
+def _results(sheets, kept=True): # value by (sheet, row, column) of cells with formulas
     out = {}
     for step, x in zip(sheets.plan.steps, sheets.store[sheets.plan.first_step:]):
-        if sheets.failed: sheets.all_computed(step.group)
         g, (h, w) = step.group, step.group.size
+        if g.kept and not kept: continue
+        if sheets.failed and kept: sheets.all_computed(g)
         pairs = zip(x.num.detach().tolist(), x.full_kind().tolist())
         places = ((g.sheet, r + i, c + j)
                   for r, c in zip(g.rows.tolist(), g.cols.tolist())
@@ -443,9 +444,11 @@ class _Opened(Fitting, _Saving):
         self.file, self.path, self.rand, self.seed = file, file.path, rand, int(seed)
         self.source = Path(file.path).absolute()
         self.names, self.stamp = Names(file), stamp(self.source)
-        self.plans, self.areas, self.texts = {}, {}, Texts()
+        self.plans, self.areas = {}, {}
+        self.texts = Texts(date1904=file.date1904)
         self.solver_trouble = dict(file.solver_trouble)
-        self.unknown, self.max_work, self.helper = unknown, max_work, Helper(self.path)
+        self.unknown, self.max_work = unknown, max_work
+        self.helper = Helper(self.path, file.date1904)
         sorted_out = [self._sort_out(f)
                       for f in read_families(file, unknown == 'refuse')]
         if unknown == 'refuse':

@@ -27,10 +27,9 @@ def _enough(n, most, what): # raise where it is too much
 def _key(rows, cols): return rows * (MAX_COLS + 1) + cols # one number for a place
 
 def _spread(tops, lefts, height, width):
-    "Rows and columns of all cells of many ranges, (ranges, height, width)"
-    rows = np.asarray(tops)[:, None, None] + np.arange(height)[:, None]
-    cols = np.asarray(lefts)[:, None, None] + np.arange(width)
-    return np.broadcast_arrays(rows, cols)
+    "Rows and columns of all cells of many ranges; both broadcast to (…, height, width)"
+    return (np.asarray(tops)[..., None, None] + np.arange(height)[:, None],
+            np.asarray(lefts)[..., None, None] + np.arange(width))
 
 # %% ../../nbs/sheets/10c_order.ipynb #7650d9e0
 class _SheetCells:
@@ -121,9 +120,7 @@ class CellIndex(_Numbered):
         if len(tops) * height * width > _MAX_CELLS:
             raise SheetError(f"{len(tops):,} ranges of {height:,} x {width:,} cells "
                              "are too much to read")
-        rows, cols = np.asarray(tops)[:, None, None], np.asarray(lefts)[:, None, None]
-        return self.of(sheet, rows + np.arange(height)[:, None],
-                       cols + np.arange(width))
+        return self.of(sheet, *_spread(tops, lefts, height, width))
 
 # %% ../../nbs/sheets/10c_order.ipynb #28b966c2
 class _Links:
@@ -347,7 +344,9 @@ def _schedule(graph, circles=None): # list of (group, numbers of its formulas), 
     while left.any():
         if not waiting.n_ready.any():
             ring = _ring(graph, waiting.missing > 0)
-            if circles is None: raise SheetError(_circle(graph, ring))
+            if circles is None:
+                raise SheetError(f"{_circle(graph, ring)}; type a number into one of "
+                                 "them, or let Excel iterate")
             formulas = _as_excel_goes(graph, np.flatnonzero(ring[:graph.n]))
             circles.append((len(steps), len(steps) + len(formulas),
                             _circle(graph, ring)))

@@ -194,12 +194,14 @@ class _Archive(_Opened):
         try: return self.zip.read(info)
         except BROKEN as e: self._broken(f' inside {part}', e)
 
-    def tree(self, part): # its XML
+    def parsed(self, part, parse): # what a function makes of its bytes
         data = self.read(part)
-        try: return _parse_xml(data)
+        try: return parse(data)
         except SheetError as e: raise SheetError(f"{self.path}: {part}: {e}") from None
         except BROKEN as e:
             raise SheetError(f"{self.path}: is damaged inside {part} ({e})") from None
+
+    def tree(self, part): return self.parsed(part, _parse_xml) # its XML
 
 # %% ../../nbs/sheets/02_package.ipynb #16e6474e
 class Package(_Archive):
@@ -246,7 +248,7 @@ class Package(_Archive):
 # %% ../../nbs/sheets/02_package.ipynb #58295ead
 _numbers, _host = itertools.count(), re.sub(r'\W', '', socket.gethostname())[:30]
 
-def check_target(path): # can a file be written there? An `OSError` says what to do
+def _check_target(path): # can a file be written there? An `OSError` says what to do
     path = Path(path)
     try: target, there = path.resolve(), path.exists()
     except (ValueError, RuntimeError) as e:
@@ -287,7 +289,7 @@ def _alive(pid): # does this process run?
     return True
 
 def _sweep(target, age=86_400): # leftovers of saves that were killed; age in seconds
-    for part in target.parent.glob(f'.{glob.escape(target.name[:40])}.*.part'):
+    for part in target.parent.glob(f'.{glob.escape(target.name[:40])}*.part'):
         owner = re.search(rf'\.{_host}-(\d+)-\d+\.part$', part.name)
         dead = owner and not _alive(int(owner[1]))
         try:
@@ -301,7 +303,7 @@ def write_whole(
 )->Path: # the file
     "Write a file that is whole or not there; an `OSError` says what to do, and leaves the old file"
     path = Path(path)
-    check_target(path)
+    _check_target(path)
     target = path.resolve() # where a link leads
     _sweep(target)
     name = f'.{target.name[:40]}.{_host}-{os.getpid()}-{next(_numbers)}.part'
@@ -323,7 +325,7 @@ def write_whole(
 def replacing(path): # gives a function that takes the bytes
     path = Path(path)
     try:
-        check_target(path)
+        _check_target(path)
         yield lambda data: write_whole(path, lambda f: f.write(data))
     except OSError as e:
         said = e.strerror or str(e)

@@ -28,8 +28,9 @@ from .store import Reader
 from .products import contract, product_of_windows
 from .keep import Helper, _Seen, keep_step, saved_step
 from .values import (BLANK,
-                                       FAULT, LOST, NA, NUMBER, REF, Cells, Texts,
+                                       FAULT, LOST, NUMBER, REF, Cells, Texts,
                                        build, cat_cells, common_shape)
+from .values import _pad
 from .address import MAX_COLS, MAX_ROWS, Area, SheetError
 
 # %% ../../nbs/sheets/11_plan.ipynb #9b1c5012
@@ -373,8 +374,7 @@ class _Looking(_InPlace):
                                           for t in (place.top, place.left)))
         same = (top == top.flat[0]).all() and (left == left.flat[0]).all()
         if same: top, left = top.flat[:1], left.flat[:1]
-        rows = top[..., None, None] + np.arange(size[0])[:, None]
-        cols = left[..., None, None] + np.arange(size[1])
+        rows, cols = _spread(top, left, *size)
         gone = {'all': 'hidden', 'filtered': 'filtered'}.get(hidden)
         gone = list(getattr(data, gone)) if data and gone else []
         shape = np.broadcast_shapes(rows.shape, cols.shape)
@@ -418,11 +418,7 @@ def _fit_size(x, size, spills, fixed=True):
                          f"x {width} when the file was saved")
     if size == (1, 1): return x.map(lambda t: t[..., :1, :1])
     x = x.map(lambda t: t[..., :height if rows > 1 else 1, :width if cols > 1 else 1])
-    missing = (0, 0 if cols == 1 else max(0, width - cols),
-               0, 0 if rows == 1 else max(0, height - rows))
-    if any(missing):
-        x = Cells(F.pad(x.num.expand(x.size), missing, value=NA),
-                  F.pad(x.full_kind(), missing, value=FAULT), texts=x.texts)
+    x = _pad(x, height, width)
     return x.map(lambda t: t.expand(t.shape[:-2] + (height, width)))
 
 # %% ../../nbs/sheets/11_plan.ipynb #dae980e5

@@ -43,8 +43,11 @@ _XFS = re.compile(rb'(<((?:[^\s:/>]+:)?)cellXfs\b[^>]*>)(.*?)(</\2cellXfs>)', re
 _XF = re.compile(rb'''<((?:[^\s:/>]+:)?)xf\b((?:[^>"']|"[^"]*"|'[^']*')*?)'''
                  rb'(?:/>|>(?:(?!<\1xf\b).)*?</\1xf>)', re.S)
 
-# would typing it again change what it is?
-def like_a_formula(text): return text.lstrip()[:1] in tuple("=+-@'")
+_TYPED = re.compile(r'''\s*(?:[=+\-@'#%.,(\d$€£¥]|(?:true|false)\s*$
+    |(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-/., ]*\d)''', re.I | re.X)
+
+# would typing it again change what it is? 007 would be 7, and =1 a formula
+def changes_when_typed(text): return bool(_TYPED.match(text))
 
 class _Quoted:
     "Styles of a workbook, and copies of them whose texts are not typed anew as formulas"
@@ -86,7 +89,7 @@ def _new_cell(data, raw, value, quoted): # the bytes of a cell with another valu
     kind, xml = _written(value, raw.f_attrs is not None, tag[1] or b'')
     head = (_TYPE.sub(b'', tag[0].rstrip(b'>').rstrip(b'/').rstrip())
             + (b' t="%b"' % kind if kind else b''))
-    if kind == b'inlineStr' and like_a_formula(value):
+    if kind == b'inlineStr' and changes_when_typed(value):
         style = _STYLE.search(head)
         head = (_STYLE.sub(b'', head)
                 + b' s="%d"' % quoted.of(int(style[1]) if style else 0))
@@ -107,7 +110,7 @@ def _insertions(data, walk, cells, new, quoted):
     for at, value in sorted(new.items()):
         kind, xml = _written(value, False, p)
         t = b' t="%b"' % kind if kind else b''
-        if isinstance(value, str) and like_a_formula(value):
+        if isinstance(value, str) and changes_when_typed(value):
             t += b' s="%d"' % quoted.of(0)
         rows.setdefault(at[0], []).append((
             at[1], b'<%bc r="%b"%b>%b</%bc>' % (p, cell_name(*at).encode(), t, xml, p)))

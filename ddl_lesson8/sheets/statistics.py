@@ -12,14 +12,14 @@ import math
 import torch
 from .address import SheetError
 from .evaluate import OneByOne
-from .values import (BLANK, DIV0, NA, NUM, REF, VALUE, Cells,
-                                       Functions, build, common_shape, elementwise,
-                                       numbers_of)
-from .values import _code, _first, _with_fault
+from .values import (DIV0, NA, NUM, REF, VALUE, Cells, Functions,
+                                       build, elementwise, numbers_of)
+from .values import _code, _first, _left_out, _with_fault
 from .mathematics import (_count, _error, _finite, _no_pairs, _pairs,
                                             _pieces, _pool, _problem, _scalar, _sorted,
-                                            _total, _unary_function)
+                                            _sqrt, _total, _unary_function)
 from .logic import _truth
+from .lookup import take
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #95fbe739
 STATISTICS = Functions() # averages, spread, ranks, correlation, distributions
@@ -36,28 +36,26 @@ def _average_all(*args):
     return _finite(mean, _first(_error(pieces), _code(n == 0, DIV0)[..., None]))
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #c0f1ed80
-def _deviation(ddof, root):
+def _around_mean(fn, finish, least=1, fault=NUM): # of the sum of `fn` of the distances
     def compute(*args):
         pieces = _pieces(args)
         mean, n = _average(pieces)
-        total = _total(pieces, lambda x: (x - mean[..., None]).square())
-        var, few = total / (n - ddof).clamp(min=1), n <= ddof
-        zero = var.detach() <= 0 # the root has no gradient there
-        out = torch.where(zero, 0., torch.where(zero, 1., var).sqrt()) if root else var
-        return _finite(out, _first(_error(pieces), _code(few, DIV0)[..., None]))
+        total = _total(pieces, lambda x: fn(x - mean[..., None]))
+        return _finite(finish(total, n.clamp(min=least)),
+                       _first(_error(pieces), _code(n < least, fault)[..., None]))
     return compute
 
-for names, ddof, root in (('VAR VAR.S', 1, False), ('VARP VAR.P', 0, False),
-                          ('STDEV STDEV.S', 1, True),
-                          ('STDEVP STDEV.P', 0, True)):
-    STATISTICS(names, 'r*', 1)(_deviation(ddof, root))
+def _variance(total, n): return total / n
+def _sample_variance(total, n): return total / (n - 1)
+def _root(variance): return lambda total, n: _sqrt(variance(total, n))
 
-@STATISTICS('DEVSQ', 'r*', 1)
-def _devsq(*args):
-    pieces = _pieces(args)
-    mean, n = _average(pieces)
-    return _finite(_total(pieces, lambda x: (x - mean[..., None]).square()),
-                   _first(_error(pieces), _code(n == 0, NUM)[..., None]))
+for names, finish, least in (('VAR VAR.S', _sample_variance, 2),
+                             ('VARP VAR.P', _variance, 1),
+                             ('STDEV STDEV.S', _root(_sample_variance), 2),
+                             ('STDEVP STDEV.P', _root(_variance), 1)):
+    STATISTICS(names, 'r*', 1)(_around_mean(torch.square, finish, least, DIV0))
+STATISTICS('DEVSQ', 'r*', 1)(_around_mean(torch.square, lambda total, n: total))
+STATISTICS('AVEDEV', 'r*', 1)(_around_mean(torch.abs, _variance));
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #6f2f6dd1
 @STATISTICS('MEDIAN', 'r*', 1)
@@ -71,6 +69,9 @@ def _median(*args):
     return _scalar(torch.where(none, 0., (low + high) / 2).squeeze(-1),
                    _first(fault, _code(none, NUM)))
 
+def _ranked(order, at): # the numbers of these ranks, counted from 1
+    return take(Cells(order[..., None, :]), at - 1).num
+
 def _nth(descending):
     def compute(values, k):
         num, mask, fault = _pool([values])
@@ -78,10 +79,7 @@ def _nth(descending):
         kn, kf = numbers_of(k)
         at = kn.detach().ceil().long()
         out = (at < 1) | (at > n)
-        lead = common_shape(order.shape[:-1], at.shape[:-2])
-        at = torch.where(out, 1, at).expand(lead + at.shape[-2:])
-        order = order.expand(lead + order.shape[-1:])
-        found = order.gather(-1, (at - 1).flatten(-2)).reshape(at.shape)
+        found = _ranked(order, torch.where(out, 1, at))
         fault = _first(None if fault is None else fault[..., None], kf, _code(out, NUM))
         return build(torch.where(out, 0., found), fault)
     return compute
@@ -160,13 +158,9 @@ def _quantile(exclusive, parts=None): # PERCENTILE and QUARTILE; parts: 4 for qu
         at = p * (n + 1) if exclusive else p * (n - 1) + 1
         out = (at < 1) | (at > n) | (p < 0) | (p > 1) | (n < 1)
         at = torch.where(out, 1., at)
-        lead = common_shape(order.shape[:-1], at.shape[:-2])
-        def pick(i): # the numbers of these ranks
-            i = i.long().clamp(1, num.shape[-1]).expand(lead + at.shape[-2:])
-            ranked = order.expand(lead + order.shape[-1:])
-            return ranked.gather(-1, (i - 1).flatten(-2)).reshape(i.shape)
-        low, part = at.detach().floor(), at - at.detach().floor()
-        a, b = pick(low), pick(torch.where(part.detach() > 0, low + 1, low))
+        low = at.detach().floor().long().clamp(1, num.shape[-1])
+        part, high = at - low, (low + 1).clamp(max=num.shape[-1])
+        a, b = _ranked(order, low), _ranked(order, high)
         found = a + part * torch.where(part.detach() > 0, b - a, 0.)
         return build(torch.where(out, 0., found),
                      _first(None if fault is None else fault[..., None], kf,
@@ -180,13 +174,13 @@ STATISTICS('QUARTILE.EXC', 'rv')(_quantile(True, 4));
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07bq0002
 # of n, the sum of squares, cubes and fourth powers around the mean
-def _from_powers(fn, least, flat=True):
+def _from_powers(fn, least):
     def compute(*args):
         pieces = _pieces(args)
         mean, n = _average(pieces)
         total = lambda k: _total(pieces, lambda x: (x - mean[..., None]) ** k)
         s2 = total(2)
-        bad = (n < least) | (s2.detach() <= 0) if flat else n < least
+        bad = (n < least) | (s2.detach() <= 0)
         safe = lambda t, v: torch.where(bad, v, t)
         return _finite(fn(safe(n, 5.), safe(s2, 1.), total(3), total(4)),
                        _first(_error(pieces), _code(bad, DIV0)[..., None]))
@@ -201,15 +195,6 @@ STATISTICS('SKEW', 'r*', 1)(_from_powers(_skew, 3))
 STATISTICS('SKEW.P', 'r*', 1)(_from_powers(lambda n, s2, s3, s4: s3 / n
                                            / (s2 / n) ** 1.5, 3))
 STATISTICS('KURT', 'r*', 1)(_from_powers(_kurt, 4))
-
-# %% ../../nbs/sheets/07b_statistics.ipynb #0a1df8ff
-@STATISTICS('AVEDEV', 'r*', 1)
-def _avedev(*args):
-    pieces = _pieces(args)
-    mean, n = _average(pieces)
-    return _finite(_total(pieces, lambda x: (x - mean[..., None]).abs())
-                   / n.clamp(min=1),
-                   _first(_error(pieces), _code(n == 0, NUM)[..., None]))
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #f28ab0e7
 def _positive_mean(before, after): # GEOMEAN and HARMEAN
@@ -258,9 +243,8 @@ def _design(y, x, const):
     rows = y.size[-2:] if 1 in y.size[-2:] else None
     if rows is None or x.size[-2:] == y.size[-2:]: # one regressor
         yn, xn = yn.flatten(-2)[..., None], xn.flatten(-2)[..., None]
-    # y stands in a column: each column of x is a regressor
-    elif y.size[-1] == 1: yn, xn = yn, xn
-    else: yn, xn = yn.mT, xn.mT
+    # where y stands in a column, each column of x is a regressor
+    elif y.size[-1] != 1: yn, xn = yn.mT, xn.mT
     if xn.shape[-2] != yn.shape[-2]: return None
     one = torch.ones_like(xn[..., :1])
     return (torch.cat([xn, one], -1) if const else xn), yn
@@ -274,8 +258,7 @@ def _least_squares(A, y):
 # %% ../../nbs/sheets/07b_statistics.ipynb #ca57fc7c
 # a truth value that all formulas share; left out, it is the default
 def _switch(x, default):
-    if x is None or not x.ref and x.kind is not None and bool((x.kind == BLANK).all()):
-        return default
+    if x is None or _left_out(x): return default
     found = _truth(x)[0].unique()
     if len(found) > 1: raise OneByOne
     return bool(found)
@@ -292,7 +275,8 @@ def _linest(y, x=None, const=None, stats=None):
     A, t = found
     rank = torch.linalg.matrix_rank(A.detach())
     if bool((rank < A.shape[-1]).any()):
-        raise SheetError('LINEST of columns that depend on each other')
+        raise SheetError('LINEST of columns that depend on each other has no single '
+                         'answer; leave one out')
     b, R = _least_squares(A, t)
     coef = torch.cat([b[..., :A.shape[-1] - const, 0].flip(-1),
                       b[..., -1:, 0] if const else torch.zeros_like(b[..., :1, 0])], -1)
@@ -307,7 +291,7 @@ def _linest_table(A, t, b, R, coef, const):
     spread = (t - t.mean(-2, keepdim=True) * const).square().sum((-2, -1))
     df = n - k
     if df <= 0:
-        raise SheetError('LINEST with statistics of as many points as numbers to fit')
+        raise SheetError('LINEST with statistics needs more points than numbers to fit')
     s2 = rest / df
     inverse = torch.linalg.solve_triangular(R, torch.eye(k).to(R).expand(R.shape),
                                             upper=True)
@@ -326,12 +310,13 @@ def _linest_table(A, t, b, R, coef, const):
     return build(out.nan_to_num(0.), _code(out.detach().isnan(), NA))
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #c6cfef5e
+# exact far to the left too, where `ndtr` is not
+def _area(z): return torch.special.erfc(-z / math.sqrt(2)) / 2
+
 def _normal(cumulative):
     def compute(x, mean, sd):
         z = (x - mean) / sd
-        # exact far to the left too, where `ndtr` is not
-        area = torch.special.erfc(-z / math.sqrt(2)) / 2
-        return torch.where(cumulative, area,
+        return torch.where(cumulative, _area(z),
                            torch.exp(-z * z / 2) / (sd * math.sqrt(2 * math.pi)))
     return compute
 
@@ -346,10 +331,7 @@ def _norm_dist(x, mean, sd, cumulative):
 def _norm_s_dist(ctx, x, cumulative):
     return _norm_dist(x, ctx.constant(0), ctx.constant(1), cumulative)
 
-@STATISTICS('NORMSDIST', 'v', context=True)
-def _normsdist(ctx, x):
-    return _norm_dist(x, ctx.constant(0), ctx.constant(1), ctx.constant(True))
-
+_unary_function(STATISTICS, 'NORMSDIST', _area)
 _outside = lambda p: _code((p <= 0) | (p >= 1), NUM)
 _unary_function(STATISTICS, 'NORM.S.INV NORMSINV', torch.special.ndtri, _outside, 0.5)
 

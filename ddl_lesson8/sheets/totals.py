@@ -26,7 +26,8 @@ _WITH_RANK = ('LARGE SMALL PERCENTILE.INC QUARTILE.INC '
 def _one_number(arg, ctx): # the one whole number that all formulas have there
     num, fault = numbers_of(evaluate(arg, ctx))
     if num.shape[-2:] != (1, 1):
-        raise SheetError('a total with several numbers of functions')
+        raise SheetError('the number of the function is an array, which is not '
+                         'supported; give one number')
     found = torch.where(fault > 0, -1., num.detach()) if _any(fault) else num.detach()
     found = found.trunc().unique()
     if len(found) > 1: raise OneByOne

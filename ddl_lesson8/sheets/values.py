@@ -9,11 +9,13 @@ __all__ = []
 
 # %% ../../nbs/sheets/04_values.ipynb #ceac7d7e
 import math, re, unicodedata
+from calendar import monthrange
 from datetime import date
 from typing import NamedTuple
 import torch
 from .address import MAX_TEXT, SheetError
 from .formulas import Fault
+from .xlsx import ErrorValue
 
 # %% ../../nbs/sheets/04_values.ipynb #a8355b99
 NUMBER, TEXT, LOGICAL, BLANK, FAULT = range(5) # what a cell can be
@@ -42,10 +44,15 @@ def _sort_key(text):
 class Texts:
     "A table of texts, in which each has a number; the empty text is number 0"
     def __init__(self,
-        start:'Texts'=None # a table to go on from, which stays as it is
+        start:'Texts'=None, # a table to go on from, which stays as it is
+        date1904:bool=False # are days counted from 1904 instead of 1900?
     ):
+        self.date1904 = start.date1904 if start else date1904
         self.texts, self.ids = (start.texts, start.ids) if start else ([''], {'': 0})
         self.borrowed, self.ranked = start is not None, torch.zeros(0)
+    def number(self, text:str)->float|None: # None where it reads as none
+        "The number that a text reads as, in arithmetic"
+        return _parse(text, self.date1904)
     def id(self, text:str)->int: # number of a text
         "Look a text up, or add it"
         if text not in self.ids:
@@ -126,7 +133,7 @@ def encode(
     if isinstance(value, bool): return float(value), LOGICAL
     if isinstance(value, (int, float)): return float(value), NUMBER
     if isinstance(value, Fault): return float(FAULTS.index(value.value) + 1), FAULT
-    if type(value).__name__ == 'ErrorValue':
+    if isinstance(value, ErrorValue):
         return (FAULTS.index(value) + 1. if value in FAULTS else float(VALUE)), FAULT
     return float(texts.id(str(value))), TEXT
 
@@ -146,7 +153,6 @@ def decode(
 def from_rows(
     rows,            # list of rows of Python values
     like:torch.Tensor, # gives dtype and device
-    ref:bool=False,  # do they count as read from cells?
     texts:Texts|None=None # the table of texts; a new one when None
 )->Cells: # (1, rows, columns)
     "Values of one small sheet"
@@ -155,17 +161,26 @@ def from_rows(
     num = like.new_tensor([[p[0] for p in row] for row in pairs])[None]
     kind = torch.tensor([[p[1] for p in row] for row in pairs],
                         dtype=torch.int8, device=like.device)[None]
-    return Cells(num, kind, ref, texts).plain()
+    return Cells(num, kind, texts=texts).plain()
 
 # %% ../../nbs/sheets/04_values.ipynb #e6674b98
 _NUMERIC = re.compile(r'\s*(?:[-+]?\s*\$?|\$[-+])\s*'
                       r'((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)'
                       r'(?:[eE][-+]?\d+)?\s*%?\s*', re.A)
+_FRACTION = re.compile(r'\s*([-+]?)(\d+) (\d{1,4})/(\d{1,4})\s*', re.A)
 _LESS = re.compile(r'\s*\(([^-+(]*)\)\s*') # as accountants write less than nothing
 
-def _parse(text): # the number that a text reads as, or None
+def _fraction(text): # 1 1/2 is 1.5, or None
+    found = _FRACTION.fullmatch(text)
+    if not found or not int(found[4]): return None
+    value = int(found[2]) + int(found[3]) / int(found[4])
+    return -value if found[1] == '-' else value
+
+def _parse(text, date1904=False): # the number that a text reads as, or None
     less = _LESS.fullmatch(text)
-    if not _NUMERIC.fullmatch(less[1] if less else text): return _parse_moment(text)
+    if not _NUMERIC.fullmatch(less[1] if less else text):
+        fraction = _fraction(text)
+        return _parse_moment(text, date1904) if fraction is None else fraction
     digits = re.sub(r'[\s,$()]', '', text)
     n = float(digits[:-1]) / 100 if digits.endswith('%') else float(digits)
     return None if math.isinf(n) else -n if less else n
@@ -175,35 +190,55 @@ _DAY = re.compile(r'(?:(\d{4})[-/](\d\d?)[-/](\d\d?)'
                   r'|(\d\d?)[-/](\d\d?)[-/](\d{4}|\d\d))', re.A)
 _WORDY = re.compile(r'(\d\d?)[- ]([a-z]+)[- ](\d{4}|\d\d)'
                     r'|([a-z]+) (\d\d?), ?(\d{4})', re.A | re.I)
+_TWO = re.compile(r'(\d\d?)[-/ ]([a-z]+)|([a-z]+|\d\d?)[-/](\d{4}|\d\d?)'
+                  r'|([a-z]+) (\d{4}|\d\d?)', re.A | re.I)
 _CLOCK = re.compile(r'(?:(.*\S) +)?(\d{1,4}):([0-5]?\d)(?::([0-5]?\d))?( +[AP]M)?',
                     re.A | re.I)
 _MONTHS = ('january february march april may june july august september october '
            'november december').split()
 
-def _american(text): # 5-Jan-2024 and Jan 5, 2024 as 1/5/2024
-    found = _WORDY.fullmatch(text)
-    if not found: return text
-    day, word, year = found.group(1, 2, 3) if found[1] else found.group(5, 4, 6)
-    word = word.lower()
-    month = next((k for k, m in enumerate(_MONTHS, 1) if word in (m, m[:3])), None)
-    return f'{month}/{day}/{year}' if month else text
+def _month(word): # its number, or None
+    if word.isdigit(): return int(word) if 1 <= int(word) <= 12 else None
+    names = (k for k, m in enumerate(_MONTHS, 1) if word.lower() in (m, m[:3]))
+    return next(names, None)
+
+def _full_year(year): # of two digits, as Excel reads them
+    return int(year) + (0 if len(year) == 4 else 2000 if int(year) < 30 else 1900)
+
+def _without(text): # (year, month, day) of a text with two of them
+    found = _TWO.fullmatch(text)
+    if not found: return None
+    first, *others = [g for g in found.groups() if g]
+    word, last = (others[0], first) if found[2] else (first, others[0])
+    month, year = _month(word), date.today().year
+    if not month or len(last) == 4: return month and (int(last), month, 1)
+    if 1 <= int(last) <= monthrange(year, month)[1]: return year, month, int(last)
+    return (_full_year(last), month, 1) if found[3] else None
 
 # %% ../../nbs/sheets/04_values.ipynb #fbdb176f
-def _parse_day(text): # the number of a day, or None; for Excel, 1900 is a leap year
-    found = _DAY.fullmatch(_american(text))
-    if not found: return None
-    year, month, day, *american = found.groups()
-    if american[2]: month, day, year = american
-    century = (2000 if int(year) < 30 else 1900) if len(year) == 2 else 0
-    try: n = (date(century + int(year), int(month), int(day)) - date(1899, 12, 30)).days
-    except ValueError: return None
-    return None if n < 2 else float(n if n > 60 else n - 1)
+def _year_month_day(text): # or None
+    found = _DAY.fullmatch(text)
+    if found: year, month, day = found.group(1, 2, 3) if found[1] else found.group(6, 4, 5)
+    else:
+        found = _WORDY.fullmatch(text)
+        if not found: return _without(text)
+        day, month, year = found.group(1, 2, 3) if found[1] else found.group(5, 4, 6)
+    month = _month(month)
+    return month and (_full_year(year), month, int(day))
 
-def _parse_moment(text): # a day, a time of day, or both; spaces around it are errors, for Excel
+def _parse_day(text, date1904=False): # the number of a day, or None
+    found = _year_month_day(text)
+    try: n = (date(*found) - date(1899, 12, 30)).days if found else -1
+    except ValueError: return None
+    if date1904: return float(n - 1462) if n >= 1462 else None
+    return None if n < 2 else float(n if n > 60 else n - 1) # to Excel, 1900 is a leap year
+
+# a day, a time of day, or both; spaces around it are errors, for Excel
+def _parse_moment(text, date1904=False):
     found = _CLOCK.fullmatch(text)
-    if not found: return _parse_day(text)
+    if not found: return _parse_day(text, date1904)
     day, hours, minutes, seconds, half = found.groups()
-    hours, day = int(hours), _parse_day(day) if day else 0.
+    hours, day = int(hours), _parse_day(day, date1904) if day else 0.
     if day is None or half and hours > 12: return None
     if half: hours = hours % 12 + (12 if half.strip().upper() == 'PM' else 0)
     return day + (hours * 3600 + int(minutes) * 60 + int(seconds or 0)) / 86400
@@ -235,11 +270,10 @@ def numbers_of(
     fault, text = x.kind == FAULT, x.kind == TEXT
     num, codes = x.num, None
     if _any(text):
-        read = _by_text(num, text, x.texts, lambda t: math.nan
-                        if _parse(t) is None else _parse(t))
-        bad = text & read.isnan()
-        num, codes = torch.where(text, read.nan_to_num(0.),
-                                 num), bad.to(torch.int8) * VALUE
+        number = lambda n: math.nan if n is None else n
+        read = _by_text(num, text, x.texts, lambda t: number(x.texts.number(t)))
+        codes = (text & read.isnan()).to(torch.int8) * VALUE
+        num = torch.where(text, read.nan_to_num(0.), num)
     if _any(fault):
         codes = _first(torch.where(fault, x.num.detach(), 0.).to(torch.int8), codes)
         num = torch.where(fault, 0., num)
@@ -371,6 +405,9 @@ def _faults(*values): # of values that need not be numbers
 
 def _broken(*ranges): # error numbers of references such as #REF!, which go through
     return _first(*(_faults(x) for x in ranges if not x.ref and x.size[-2:] == (1, 1)))
+
+def _left_out(x): # an argument such as the fourth of XLOOKUP(1,A:A,B:B,,0)
+    return not x.ref and x.kind is not None and bool((x.kind == BLANK).all())
 
 # %% ../../nbs/sheets/04_values.ipynb #fc3eb6e5
 def _round15(x): # to 15 significant digits

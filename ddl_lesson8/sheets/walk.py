@@ -63,13 +63,28 @@ def whole(text, what): # a whole number as the format writes one
 def edges(text): # 'A1:B2' -> its four edges
     return tuple(parse_area(text)[1:])
 
+# %% ../../nbs/sheets/02a_walk.ipynb #71d9159f
+class _Reading:
+    "A parser; a subclass says what to do at the `start` and at the `end` of an element"
+    def __init__(self):
+        p = self.parser = expat.ParserCreate(namespace_separator='}')
+        self.guard, self.words, self.skip = Guard(MAX_ELEMENTS), None, 0
+        p.buffer_text, p.StartDoctypeDeclHandler = True, self.guard.doctype
+        p.StartElementHandler, p.EndElementHandler = self.start, self.end
+        p.CharacterDataHandler = self.text
+
+    def run(self, data): self.parser.Parse(data, True) # bytes
+
+    def text(self, words):
+        if self.words is not None: self.words.append(words)
+
 # %% ../../nbs/sheets/02a_walk.ipynb #82c393d9
-class _Rows:
+class _Rows(_Reading):
     "Where a walk through a sheet is"
     def __init__(self, take):
-        self.take, self.parser = take, expat.ParserCreate(namespace_separator='}')
-        self.rows, self.row, self.col, self.cell, self.words = [], 0, 0, None, None
-        self.data, self.skip, self.in_row = None, 0, False
+        super().__init__()
+        self.take, self.rows, self.row, self.col = take, [], 0, 0
+        self.cell, self.data, self.in_row = None, None, False
         self.hidden, self.filter, self.filters = set(), None, []
 
     def open_row(self, attrs):
@@ -94,9 +109,6 @@ class _Rows:
 # %% ../../nbs/sheets/02a_walk.ipynb #35517f95
 class _Inside(_Rows):
     "What a walk meets inside a cell"
-    def text(self, words):
-        if self.words is not None: self.words.append(words)
-
     def inside(self, tag, attrs): # something begins
         cell, here = self.cell, self.parser.CurrentByteIndex
         if tag in ('row', 'sheetData'): raise SheetError('a row stands inside a cell')
@@ -123,13 +135,6 @@ class _Inside(_Rows):
 # %% ../../nbs/sheets/02a_walk.ipynb #49541749
 class Walk(_Inside):
     "Walks through the XML of a sheet: hands each cell to `take`, keeps places of rows"
-    def run(self, data): # bytes
-        p, self.guard = self.parser, Guard(MAX_ELEMENTS)
-        p.buffer_text, p.StartDoctypeDeclHandler = True, self.guard.doctype
-        p.StartElementHandler, p.EndElementHandler = self.start, self.end
-        p.CharacterDataHandler = self.text
-        p.Parse(data, True)
-
     def start(self, tag, attrs):
         guard = self.guard
         guard.depth, guard.left = guard.depth + 1, guard.left - 1

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
-from xml.parsers import expat
 from .address import (MAX_FORMULA, MAX_TEXT, SheetError, cell_name,
                                         need, quote_sheet, shift_formula)
-from .package import (BROKEN, MAIN, MAX_ELEMENTS, REL, Guard,
-                                        Package)
-from .walk import TAGS, Walk, check_root, edges, whole
+from .package import BROKEN, MAIN, REL, Package
+from .walk import TAGS, Walk, _Reading, check_root, edges, whole
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #2ced5716
 class ErrorValue(str):
@@ -300,18 +298,11 @@ def _read_sheet(name, data, reader, where): # bytes of a sheet -> `SheetData`
     except BROKEN as e: raise SheetError(f"{where} is damaged ({e})") from None
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #a68986e0
-class _Strings:
+class _Strings(_Reading):
     "Walks through the list of texts"
     def __init__(self):
-        self.guard, p = Guard(MAX_ELEMENTS), expat.ParserCreate(namespace_separator='}')
-        self.parser, self.found, self.text, self.words, self.skip = p, [], None, None, 0
-        p.buffer_text, p.StartElementHandler, p.EndElementHandler = (
-            True, self.start, self.end)
-        p.CharacterDataHandler, p.StartDoctypeDeclHandler = (
-            self.letters, self.guard.doctype)
-
-    def letters(self, words):
-        if self.words is not None: self.words.append(words)
+        super().__init__()
+        self.found, self.open = [], None
 
     def start(self, tag, attrs):
         self.guard.open()
@@ -319,13 +310,13 @@ class _Strings:
         tag = TAGS.get(tag)
         need(self.words is None, 'an element stands inside a text')
         if tag == 'si':
-            need(self.text is None, 'a text stands inside a text')
+            need(self.open is None, 'a text stands inside a text')
             need(len(self.found) < _MAX_STRINGS,
                  f'it has more than {_MAX_STRINGS:,} texts')
-            self.text = []
+            self.open = []
         elif tag == 'rPh': self.skip += 1
-        elif tag == 't' and self.text is not None and not self.skip:
-            self.words = self.text
+        elif tag == 't' and self.open is not None and not self.skip:
+            self.words = self.open
 
     def end(self, tag):
         self.guard.close()
@@ -333,20 +324,14 @@ class _Strings:
         if tag == 'rPh': self.skip -= 1
         elif tag == 't': self.words = None
         elif tag == 'si':
-            self.found.append(unescape(''.join(self.text)))
-            self.text = None
+            self.found.append(unescape(''.join(self.open)))
+            self.open = None
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #b2335ea4
 def _read_strings(package, parts): # the list of texts of a workbook
-    if not parts: return []
-    data, walk = package.read(parts[0]), _Strings()
-    try: walk.parser.Parse(data, True)
-    except SheetError as e:
-        raise SheetError(f"{package.path}: {parts[0]}: {e}") from None
-    except BROKEN as e:
-        raise SheetError(
-            f"{package.path}: is damaged inside {parts[0]} ({e})") from None
-    return walk.found
+    strings = _Strings()
+    if parts: package.parsed(parts[0], strings.run)
+    return strings.found
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #c7d150ce
 _GOALS, _RELATIONS = {1: 'max', 2: 'min', 3: 'value'}, {1: '<=', 2: '=', 3: '>=',
@@ -366,6 +351,11 @@ def _constraint(names, n): # (left, relation, right)
     return left, relation, right if relation in ('<=', '=', '>=') else None
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #691e2df3
+def _relaxed(constraints): # 'Ignore integer constraints' is ticked: only limits are left
+    for left, relation, right in constraints:
+        if right is not None: yield left, relation, right
+        elif relation == 'bin': yield from ((left, '>=', '0'), (left, '<=', '1'))
+
 # `SolverSettings` from the names of a sheet, without their 'solver_'
 def _solver(names):
     goal = _GOALS.get(int(_setting(names, 'typ', '2')))
@@ -378,8 +368,9 @@ def _solver(names):
                   for t in _LIST.findall(names.get('adj', '').removeprefix('='))]
     value = _setting(names, 'val', '0') if goal == 'value' else None
     constraints = [_constraint(names, k) for k in range(1, n + 1)]
+    if names.get('rlx') == '1': constraints = list(_relaxed(constraints))
     return SolverSettings(names.get('opt'), adjustable,
-                          goal, value, constraints, names.get('neg', '1') != '2')
+                          goal, value, constraints, names.get('neg', '1') == '1')
 
 def _read_solver(file): # settings of each sheet that has some
     found = {}

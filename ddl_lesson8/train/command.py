@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from ..data.files import write_values, write_whole
 from ..data.read_ratings import ratings_from_table
-from ..data.scan import scan_ratings
+from ..data.scan import _refuse_twice, scan_ratings
 from ..data.scan_table import scan_table
 from .disk import DiskData
 from .learner import load_learner
@@ -75,8 +75,8 @@ def _train_arguments():
     p = argparse.ArgumentParser('ddl8-train', description="Train a model of ratings, or of a table, and keep it in a folder; also under torchrun, see 'python -m ddl_lesson8.train'")
     p.add_argument('table', type=_text, help='CSV or Parquet file, or a folder of them')
     p.add_argument('--out', type=_text, required=True, help='folder of the model; made when it is not there')
-    p.add_argument('--model', choices=['dot', 'network', 'table'], default='dot', help='dot product, network over embeddings, or a table with a target')
-    p.add_argument('--target', type=_text, help='column to predict, for --model table')
+    p.add_argument('--model', choices=['dot', 'network', 'table'], help='dot product, network over embeddings, or a table with a target; dot, or table with --target')
+    p.add_argument('--target', type=_text, help='column of a table to predict')
     for name in ('user', 'item', 'rating', 'timestamp'): p.add_argument(f'--{name}', type=_text, help=f'column of {name}s')
     p.add_argument('--factors', type=_whole, default=50)
     p.add_argument('--epochs', type=_whole, default=5)
@@ -96,7 +96,8 @@ def _train_arguments():
 # %% ../../nbs/train/08_command.ipynb #c3728510
 _COLUMNS = 'user', 'item', 'rating', 'timestamp'
 
-def _check_order(a): # arguments that do not go together
+def _check_order(a): # what does not go together is refused, what follows is filled in
+    a.model = a.model or ('table' if a.target else 'dot')
     other = ('user', 'item', 'rating', 'factors', 'duplicates', *([] if a.scan else ['split', 'timestamp'])) if a.model == 'table' else ('target',)
     for name in other:
         if getattr(a, name) != _train_arguments().get_default(name): raise ValueError(f"--{name} does not go with --model {a.model}" + " without --scan" * (name in ('split', 'timestamp')))
@@ -141,10 +142,18 @@ def _scanned_table_learner(a, path, options):
     scanned = _scan_once(scan_table, path, dict(target=a.target, folder=Path(a.out)/'columns', valid=a.valid, split=a.split, timestamp=a.timestamp, seed=a.seed))
     return _chapter('tabular').tabular_learner(scanned, **options), len(scanned)
 
+def _frame_of(path): # of pandas
+    pd, ending = importlib.import_module('ddl_lesson8.data.tables').import_extra('pandas'), path.suffix.lower()
+    sep = '\t' if ending == '.tsv' else ','
+    if ending in ('.tsv', '.csv'): _refuse_twice([path], sep)
+    try:
+        if ending in ('.parquet', '.pq'): return pd.read_parquet(path)
+        if ending in ('.arrow', '.feather', '.ipc'): return pd.read_feather(path)
+        return pd.read_csv(path, sep=sep)
+    except (OSError, ValueError) as e: raise ValueError(f"{path.name} cannot be read as a table: {e}") from None
+
 def _table_learner(a, path, options):
-    frames, tables = (importlib.import_module(f'ddl_lesson8.data.{m}') for m in ('frames', 'tables'))
-    pd = tables.import_extra('pandas')
-    frame = pd.read_parquet(path) if path.suffix == '.parquet' else pd.read_csv(path)
+    frame = _frame_of(path)
     if a.target not in frame.columns: raise ValueError(f"no column {a.target!r} in {path.name}; it has {list(frame.columns)}")
     order = np.random.default_rng(a.seed).permutation(len(frame))
     n = int(len(frame) * a.valid)
@@ -175,7 +184,7 @@ def train_main(
         out = Path(a.out)
         if first: out.mkdir(parents=True, exist_ok=True)
         learn, rows = _learner_for(a, dict(seed=a.seed, shard=a.shard, progress=None if sys.stderr.isatty() else False))
-        say(f'{rows:,} rows, {sum(p.numel() for p in learn.model.parameters()):,} parameters, {a.epochs} epochs')
+        say(f'{rows:,} rows, {sum(p.numel() for p in learn.model.parameters()):,} parameters, {a.epochs} epoch{"s" * (a.epochs > 1)}')
         learn.calls['after_epoch'] = [lambda l: say('  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in l.recorder.epochs[-1].items()))]
         learn.fit_one_cycle(a.epochs, checkpoint=a.checkpoint, go_on=a.resume)
         learn.save(out/'model.pt')
@@ -221,7 +230,7 @@ def _recommend_arguments():
     return p
 
 def _users_in(path)->list: # names, one a line
-    try: names = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    try: names = [line.strip() for line in path.read_text(encoding='utf-8-sig').split('\n') if line.strip()] # other ends of lines may stand in a name
     except UnicodeDecodeError: raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8") from None
     if not names: raise ValueError(f"{path} names no user; one stands in each line")
     return names

@@ -71,8 +71,7 @@ def originals():
     s.softmax(s.linear(s.max_pool2d(s.conv2d(x, w, relu=True)), s.put(torch.ones(3, 1, 2, 2) / 5, 'dense', across=True)))
     words = book.sheet('words')
     words.match(words.put(['b', '=1', 'a'], 'poem', vertical=True), words.put(['a', 'b', '=1'], 'vocabulary', vertical=True))
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(book.save(Path(folder)/'b.xlsx')) as z: found['book'] = packed({n: re.sub(rb'\d{4}-\d\d-\d\dT[\d:.]+Z', b'2026-01-01T00:00:00Z', z.read(n)) for n in z.namelist()})
+    with tempfile.TemporaryDirectory() as folder: found['book'] = same_every_day(book.save(Path(folder)/'b.xlsx'))
     found['charts'] = by_openpyxl()
     return found
 
@@ -90,7 +89,11 @@ def by_openpyxl(): # a chart, a picture of colours, merged cells, a validation
     ws.add_chart(chart, 'H2')
     out = io.BytesIO()
     wb.save(out)
-    with zipfile.ZipFile(out) as z: return packed({n: re.sub(rb'\d{4}-\d\d-\d\dT[\d:.]+Z', b'2026-01-01T00:00:00Z', z.read(n)) for n in z.namelist()})
+    return same_every_day(out)
+
+
+def same_every_day(file): # bytes of a workbook without the time of its making
+    with zipfile.ZipFile(file) as z: return packed({n: re.sub(rb'\d{4}-\d\d-\d\dT[\d:.]+Z', b'2026-01-01T00:00:00Z', z.read(n)) for n in z.namelist()})
 
 
 def packed(parts): # bytes of an archive
@@ -290,15 +293,14 @@ def work(todo):
             print(json.dumps([n, refused, wrong]), flush=True)
 
 
-def numbers_to_try(start): # those that once failed, then one after the other
-    known = [int(line.split()[0]) for line in FOUND.read_text().splitlines() if line.strip() and not line.startswith('#')] if FOUND.exists() else []
-    return known, start
+def once_failed(): # numbers that are tried first
+    lines = FOUND.read_text().splitlines() if FOUND.exists() else []
+    return [int(line.split()[0]) for line in lines if line.strip() and not line.startswith('#')]
 
 
 def run(files, hours=None, start=0, show=print, save=False, patience=SILENCE):
     "Mutate and use files, in a process that may die; returns counts, and what went wrong"
-    known, at = numbers_to_try(start)
-    todo = known + list(range(at, at + files))
+    at, todo = start, once_failed() + list(range(start, start + files))
     done, refused, wrong, end = 0, 0, [], time.time() + hours * 3600 if hours else None
     while todo and not (end and time.time() > end):
         child = subprocess.Popen([sys.executable, __file__, '--work'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
