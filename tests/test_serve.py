@@ -177,3 +177,8 @@ def test_other_trainers_train_the_model(name):
     exec(block(name), dict(torch=torch, nn=nn, learn=learn, loader=loader, __name__='page'))
     assert any(not torch.equal(kept[k], v) for k, v in learn.model.state_dict().items())
     assert learn.validate()['loss'] < before + .1
+
+@pytest.mark.parametrize('save', [save_weights, save_program, save_torchscript])
+def test_files_for_other_programs_are_not_read_back(learn, tmp_path, save): # they carry no checksum of ours, as SECURITY.md says
+    if save is save_weights: pytest.importorskip('safetensors')
+    with pytest.raises(ValueError, match='not a saved learner'): load_learner(save(learn, tmp_path/'m'), device='cpu')

@@ -123,7 +123,7 @@ def test_constraints_by_hand_and_a_bound_that_moves(tmp_path):
 def test_what_the_solver_cannot_do_is_refused_in_words(tmp_path):
     write(tmp_path/'r.xlsx', {'s': SQUARE})
     m = SheetModule.load(tmp_path/'r.xlsx', ['A1:A2'])
-    for wish, words in (([('A1:A2', 'int', None)], 'whole numbers together with'), ([('A1:A2', 'dif', None)], 'dif is not supported'), ([('C2', 'int', None)], 'for a cell that does not change'),
+    for wish, words in (([('A1:A2', 'int', None)], 'the objective is no straight line; together with whole numbers'), ([('A1:A2', 'dif', None)], 'dif is not supported'), ([('C2', 'int', None)], 'for a cell that does not change'),
                         ([('C3', '>=', 5), ('C3', '<=', 4)], 'no way was found')):
         with pytest.raises(SheetError, match=words): m.fit('C1', constraints=wish)
     with pytest.raises(SheetError, match='no limit'): m.fit('C3', constraints=[('C3', '<=', 9)])
@@ -202,3 +202,13 @@ def test_a_lower_limit_of_any_kind_lets_a_cell_be_negative(tmp_path, left, right
 def test_an_objective_without_a_slope_is_named(tmp_path):
     m = book(tmp_path/'c.xlsx', matrix([[1., 2.]]) | {(2, 1): F('COUNTIF(A1:B1,">0")')}, 'A2', 'A1:B1', 'max')
     with pytest.raises(SheetError, match='only by comparing or rounding'): m.fit()
+
+
+@pytest.mark.parametrize('least, picked', [(1, [[1., 0., 1.]]), (3, None)])
+def test_whole_numbers_beside_a_crooked_constraint(tmp_path, least, picked): # solved without it: the answer meets it, or is refused
+    cells = matrix([[0., 0., 0.], [5., 3., 4.], [2., 3., 1.]]) | {(4, 1): F('SUMPRODUCT(A1:C1,A2:C2)'), (5, 1): F('SUMPRODUCT(A1:C1,A3:C3)'), (6, 1): F('COUNTIF(A1:C1,">0.9")')}
+    m = book(tmp_path/'w.xlsx', cells, 'A4', 'A1:C1', 'max', constraints=[('A1:C1', 'bin', 0), ('A5', '<=', 3), ('A6', '>=', least)])
+    if picked: assert m.fit().value == 9 and m.values('A1:C1') == picked
+    else:
+        with pytest.raises(SheetError, match=r'A\$?6 >= 3 is no straight line; together with whole numbers'): m.fit()
+        assert m.values('A1:C1') == [[0., 0., 0.]]

@@ -54,13 +54,13 @@ def _part_of(path:Path, checksum:str|None):
     lock = None
     if checksum and os.name == 'posix':
         import fcntl
-        part = path.with_name(f'.{path.name}.{hashlib.sha256(checksum.encode()).hexdigest()[:16]}.part')
+        part = path.with_name(f'.{path.name[:40]}.{hashlib.sha256(checksum.encode()).hexdigest()[:16]}.part')
         lock = open(part, 'ab')
         try: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError: lock = lock.close()
         if lock and (not part.exists() or os.fstat(lock.fileno()).st_ino != part.stat().st_ino): lock = lock.close() # renamed meanwhile
     if lock is None:
-        fd, part = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.part')
+        fd, part = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name[:40]}.', suffix='.part')
         os.close(fd)
     try: yield Path(part)
     finally:

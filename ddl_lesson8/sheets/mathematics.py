@@ -334,8 +334,8 @@ _binary('FLOOR', lambda x, s: _multiple(x, s, torch.floor),
 @MATHEMATICS('MROUND', 'vv')
 def _mround(*args): # an argument that is left out is #N/A
     if any(map(_left_out, args)): return _problem(args[0], NA)
-    near = lambda q: torch.floor(q + 0.5 + _slack(q))
-    return elementwise(lambda x, s: _multiple(x, s, near), *_without_truths(*args),
+    near = lambda x, s: _multiple(x, s, lambda q: torch.floor(q + 0.5))
+    return elementwise(near, *_without_truths(*args),
                        check=lambda x, s: _code(x * s < 0, NUM))
 
 _binary('CEILING.PRECISE ISO.CEILING', lambda x, s: _multiple(x, s.abs(), torch.ceil),

@@ -289,7 +289,7 @@ def _alive(pid): # does this process run?
     return True
 
 def _sweep(target, age=86_400): # leftovers of saves that were killed; age in seconds
-    for part in target.parent.glob(f'.{glob.escape(target.name[:40])}*.part'):
+    for part in target.parent.glob(f'.{glob.escape(target.name[:40])}.*.part'):
         owner = re.search(rf'\.{_host}-(\d+)-\d+\.part$', part.name)
         dead = owner and not _alive(int(owner[1]))
         try:

@@ -93,23 +93,28 @@ class Rows(NamedTuple):
     names: list      # of each row, for messages
 
 # %% ../../nbs/sheets/11b_solver.ipynb #ba01ada7
-# the same slopes at three places, and values that follow them
-def _is_straight(loss, rows, x, low, high):
+# which constraints are straight: the same slopes at three places, and values that
+# follow them; None where the objective is not
+def _straight_rows(loss, rows, x, low, high):
     rng, (f, slope), (g, slopes) = np.random.default_rng(0), loss(x), rows.at(x)
+    fine = torch.ones(len(g), dtype=torch.bool)
     for _ in range(2):
         y = (x + torch.from_numpy(rng.uniform(.5, 1.5, len(x))).to(x)
              * (1 + x.abs())).clamp(low, high)
         try: (f2, slope2), (g2, slopes2) = loss(y, strict=True), rows.at(y)
-        except SheetError: return False
+        except SheetError: return None
         step = (y - x).double()
         want = f + float(slope.double() @ step)
-        same = _near(slope, slope2) and _near(slopes, slopes2)
-        if not (same and _near(g2, g + slopes @ step)): return False
-        if abs(f2 - want) > 1e-8 * (1 + abs(f2)): return False
-    return True
+        if not _near(slope, slope2).all() or abs(f2 - want) > 1e-8 * (1 + abs(f2)):
+            return None
+        fine &= _near(slopes, slopes2).all(1) & _near(g2, g + slopes @ step)
+    return fine.numpy()
 
-def _near(a, b): # but for rounding
-    return bool(((a - b).abs() <= 1e-8 * (1 + a.abs())).all())
+def _near(a, b): return (a - b).abs() <= 1e-8 * (1 + a.abs()) # but for rounding
+
+def _only(rows, mine): # some of the constraints
+    return Rows(lambda x: tuple(t[mine] for t in rows.at(x)), rows.low[mine],
+                rows.high[mine], [n for n, yes in zip(rows.names, mine) if yes])
 
 # %% ../../nbs/sheets/11b_solver.ipynb #59666c97
 def _broken_row(rows, g, tol=1e-6): # the name of a constraint that is not met, or None
@@ -189,10 +194,16 @@ def search_within(
 )->tuple: # x, the value after each step, was the best place found?
     "Minimise within bounds and constraints; `SheetError` where nothing meets them"
     line = straight or loss
-    if _is_straight(line, rows, x, low, high):
-        return _straight(line, rows, x, low, high, whole, target)
-    if whole.any():
-        raise SheetError('whole numbers together with an objective or constraints that '
-                         'are not straight lines are not supported; leave the whole '
-                         'numbers out, and round')
-    return _curved(loss, rows, x, low, high, steps, tol)
+    fine = _straight_rows(line, rows, x, low, high)
+    all_fine = fine is not None and bool(fine.all())
+    if all_fine: return _straight(line, rows, x, low, high, whole, target)
+    if not whole.any(): return _curved(loss, rows, x, low, high, steps, tol)
+    if fine is not None:
+        try:
+            found = _straight(line, _only(rows, fine), x, low, high, whole, target)
+            if not _broken_row(rows, rows.at(found[0])[0].numpy()): return found
+        except SheetError as e: # without a limit is another matter: the rest may limit it
+            if str(e) == _WORDS[2]: raise
+    crooked = 'the objective' if fine is None else rows.names[int(fine.argmin())]
+    raise SheetError(f'{crooked} is no straight line; together with whole numbers that is '
+                     'not supported: leave the whole numbers out, and round')

@@ -334,8 +334,8 @@ def _read_strings(package, parts): # the list of texts of a workbook
     return strings.found
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #c7d150ce
-_GOALS, _RELATIONS = {1: 'max', 2: 'min', 3: 'value'}, {1: '<=', 2: '=', 3: '>=',
-                                                        4: 'int', 5: 'bin', 6: 'dif'}
+_GOALS = {1: 'max', 2: 'min', 3: 'value'}
+_RELATIONS = {1: '<=', 2: '=', 3: '>=', 4: 'int', 5: 'bin', 6: 'dif'}
 _LIST = re.compile(r"(?:'(?:[^']|'')*'|[^,'])+")
 
 def _setting(names, key, usual): # a number
