@@ -1,11 +1,13 @@
 """What training past one machine costs, each table in one run: processes, disk, the growth of cost, and others on the same rows.
 
-    OMP_NUM_THREADS=1 python bench/scale.py [--no-write] [processes] [disk] [growth] [others] [memory] [recommend]
+    OMP_NUM_THREADS=1 python bench/scale.py [--no-write] [processes] [disk] [growth] [others] [memory] [recommend] [tables]
 
 processes: rows a second, memory and bytes of 1, 2 and 4 processes with one thread each, beside the plan. disk: an epoch from disk beside the
 same rows as resident tensors. growth: how the cost grows with users, items, ratings, factors. others: an epoch of ours, fastai and implicit on
 the same rows (those that are installed). memory: the peak of a training from disk over the rows; not in the usual run, and `--rows 250000000`
-adds that many. recommend: `ddl8-recommend` for a million users, the best 10 of 100,000 items; not in the usual run, `--users 100000` asks for fewer. Synthetic ratings, Zipf both ways, made in a temporary folder. Writes bench/results/scale.md, a section for each table.
+adds that many. recommend: `ddl8-recommend` for a million users, the best 10 of 100,000 items; not in the usual run, `--users 100000` asks for fewer.
+tables: a table with a target, prepared by `scan_table`, an epoch of it from disk beside the same rows as resident tensors, and the peak; not in the usual run, and `--table-rows 2500000` asks for a
+smaller one. Synthetic ratings, Zipf both ways, made in a temporary folder. Writes bench/results/scale.md, a section for each table.
 """
 import json, os, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
@@ -154,11 +156,57 @@ def recommend(n=5_000_000):
         yield {'users': f'{users:,}', 'items': f'{scanned.n_items:,}', 'seconds': f"{got['seconds']:.0f}", 'users a second': f"{users / got['seconds']:,.0f}", 'peak, MB': got['mb'],
                'all scores would be, MB': f'{users * scanned.n_items * 4 / 1e6:,.0f}', 'file, MB': f"{(folder/'lists.parquet').stat().st_size / 1e6:.0f}"}
 
+def write_table(folder, n, piece=2_500_000):
+    "A synthetic table as Parquet files: two categories, eight numbers and a target"
+    import polars as pl
+    folder.mkdir(parents=True)
+    for k in range(0, n, piece):
+        g, m = np.random.default_rng(k), min(piece, n - k)
+        shop, day, x = g.integers(0, 1000, m), g.integers(0, 7, m), g.normal(size=(m, 8)).astype(np.float32)
+        y = np.sin(shop) + .1 * day + x[:, 0] * x[:, 1] + .1 * g.normal(size=m)
+        columns = dict(shop=pl.Series(shop).cast(pl.String), day=day, **{f'x{j}': x[:, j] for j in range(8)}, y=y)
+        pl.DataFrame(columns).write_parquet(folder/f'{k // piece:03}.parquet', row_group_size=100_000)
+    return folder
+
+TABLE = """import json, sys, time
+import torch
+from ddl_lesson8.data.scan_table import scan_table
+from ddl_lesson8.tabular import tabular_learner
+from ddl_lesson8.train.learner import Data
+torch.set_num_threads(1)
+source, resident = sys.argv[1], sys.argv[2] == 'resident'
+start = time.perf_counter()
+scanned = scan_table(source, 'y', ['shop', 'day'], [f'x{j}' for j in range(8)], valid=.1)
+prepared = time.perf_counter() - start
+learn = tabular_learner(scanned, layers=(64, 32), batch_size=32_768, device='cpu', progress=False)
+def held(part): return tuple(t.clone() if t.is_floating_point() else t.long() for t in scanned.tensors(part))
+if resident: learn.data = Data(held('train'), held('valid'), 32_768)
+start = time.perf_counter()
+learn.fit(1, .01)
+seconds = time.perf_counter() - start
+mb = next(int(l.split()[1]) // 1024 for l in open('/proc/self/status') if l.startswith('VmHWM'))
+print(json.dumps(dict(prepared=prepared, seconds=seconds, mb=mb, loss=learn.recorder.epochs[-1]['valid_loss'])))"""
+
+def tables(times=3):
+    "Preparing a table, and an epoch with its validation from disk and from memory in turns, each in a process of its own"
+    for n in asked('--table-rows') or [25_000_000]:
+        with tempfile.TemporaryDirectory(dir=os.environ.get('DDL_LESSON8_BENCH')) as folder:
+            source, got = write_table(Path(folder)/'t', n), {'disk': [], 'resident': []}
+            for _ in range(times):
+                for kind, runs in got.items():
+                    runs.append(json.loads(subprocess.run([sys.executable, '-c', TABLE, str(source), kind], capture_output=True, text=True, check=True).stdout))
+        disk, resident = got.values()
+        ratios, first = [d['seconds'] / r['seconds'] for d, r in zip(disk, resident)], disk[0]
+        yield {'rows': f'{n:,}', 'prepared, s': f"{first['prepared']:.0f}", 'rows a second, prepared': f"{n / first['prepared']:,.0f}", 'an epoch, s': f"{statistics.median(d['seconds'] for d in disk):.1f}",
+               'rows a second': f"{n / statistics.median(d['seconds'] for d in disk):,.0f}", 'times resident': f'{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})',
+               'peak, MB, preparing included': first['mb'], 'resident, MB': max(r['mb'] for r in resident), 'validation loss': f"{first['loss']:.3f}"}
+
 def asked(name): return [int(b) for a, b in zip(sys.argv, sys.argv[1:]) if a == name] # numbers after an argument
 
 TITLES = {'processes': f'Several processes: {SIZES[0]:,} users, {SIZES[1]:,} items, {SIZES[2]} factors, batch {SIZES[4]:,}, AdamW', 'disk': 'An epoch from disk and from memory, 16 factors, batch 32,768',
           'growth': 'What grows: 100,000 users, 20,000 items, 32 factors, 400,000 ratings, batch 20,000, and one of them doubled', 'others': 'One epoch of a million ratings, 50,000 users, 10,000 items, 32 factors',
           'memory': 'Peak memory of training from disk, 16 factors, batch 262,144',
+          'tables': 'A table with a target on disk: two categories, eight numbers, layers of 64 and 32, batch 32,768',
           'recommend': 'Lists of the best 10 items by ddl8-recommend, 16 factors, what each user rated left out, one thread'}
 
 def section(name):

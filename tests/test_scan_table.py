@@ -121,6 +121,14 @@ def test_whole_numbers_that_turn_into_fractions_late(tmp_path):
     (tmp_path/'t.csv').write_text('c,x,y\n' + 'a,1,2\n' * 5000 + 'b,1.5,3\n')
     assert scan_table(tmp_path/'t.csv', 'y', 'c', 'x', valid=0).prep.numbers['x']['mean'] == pytest.approx(1 + .5 / 5001)
 
+def test_a_folder_of_several_kinds(tmp_path):
+    frame, folder = table(100), tmp_path/'t'
+    folder.mkdir()
+    for name in ('a.parquet', 'b.pq'): frame.write_parquet(folder/name) # two endings of one kind
+    assert len(scan_table(folder, 'price')) == 200
+    frame.write_csv(folder/'c.csv') # the same rows, perhaps
+    with pytest.raises(ValueError, match='holds 1 .csv and 1 .parquet and 1 .pq files, which may be the same rows twice'): scan_table(folder, 'price')
+
 def test_files_that_cannot_be_read(tmp_path):
     (tmp_path/'t.csv').write_text('c,x,y\n' + 'a,1,2\n' * 20_000 + 'b,many,3\n')
     with pytest.raises(ValueError, match='t.csv cannot be read.*many'): scan_table(tmp_path/'t.csv', 'y', 'c', 'x')

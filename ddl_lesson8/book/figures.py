@@ -94,31 +94,36 @@ def _panel(title, width, height, marks, **more): # one picture among several
 # %% ../../nbs/book/03c_figures.ipynb #f08f3ce5
 # one datum for each cell of a grid: i, r, c, and a formula for each field
 def _table(name, rows, cols, **fields):
-    formulas = dict(r=f'floor(datum.i / {cols})', c=f'datum.i % {cols}') | fields
-    steps = [dict(type='formula', expr=e, **{'as': k}) for k, e in formulas.items()]
-    return dict(name=name, transform=[dict(type='sequence', start=0, stop=rows * cols,
-                                           **{'as': 'i'}), *steps])
+    place = dict(r=f'floor(datum.i / {cols})', c=f'datum.i % {cols}')
+    return dict(name=name, transform=[*_count(rows * cols), *_formulas(**place, **fields)])
+
+def _count(n): return [dict(type='sequence', start=0, stop=n, **{'as': 'i'})]
+def _kept(test): return dict(type='filter', expr=test)
+def _formulas(**fields):
+    return [dict(type='formula', expr=e, **{'as': k}) for k, e in fields.items()]
+
+def _mark(type, data, look, **more): # one for each datum, or a single one
+    of = {'from': dict(data=data)} if data else {}
+    return dict(type=type, encode=dict(update=look), **of, **more)
 
 def _cells(name, data, side, scale, field='v'): # a grid's cells as squares
     at = dict(x=_signal(f'datum.c * {side}'), y=_signal(f'datum.r * {side}'),
               width=dict(value=side), height=dict(value=side))
     look = dict(fill=dict(scale=scale, field=field), stroke=_signal('line'),
                 strokeWidth=dict(value=.4))
-    return dict(name=name, type='rect', **{'from': dict(data=data)},
-                encode=dict(update=at | look))
+    return _mark('rect', data, at | look, name=name)
 
 def _frame(x, y, width, height, shown='true'): # what is chosen
     at = {k: _signal(v) for k, v in dict(x=x, y=y, width=width, height=height).items()}
     look = dict(stroke=dict(value=MARK), strokeWidth=dict(value=2.5),
                 fill=dict(value='transparent'), opacity=_signal(f'{shown} ? 1 : 0'))
-    return dict(type='rect', interactive=False, encode=dict(update=at | look))
+    return _mark('rect', None, at | look, interactive=False)
 
 # %% ../../nbs/book/03c_figures.ipynb #caf4a92e
 def _text(data, text, x, y, size=11, **look): # one line for each datum
     at = (dict(x=_signal(x), y=_signal(y), text=_signal(text), fontSize=dict(
         value=size), baseline=dict(value='middle'), fill=_signal('ink')) | look)
-    return (dict(type='text', interactive=False, encode=dict(update=at))
-            | ({'from': dict(data=data)} if data else {}))
+    return _mark('text', data, at, interactive=False)
 
 # the colours of numbers from 0, or from -top, to top
 def _shades(name, top, signed=False):
@@ -280,10 +285,9 @@ def _curve_panel(name, field, title, colour): # a curve, and a dot at the moment
     axes = [dict(scale='across', orient='bottom', format='.0%', title='of the training',
                  tickCount=5, **_AXIS),
             dict(scale=field, orient='left', tickCount=5, title=title, **_AXIS)]
-    marks = [dict(type='rect', name=name, encode=dict(update=ground)),
-             dict(type='line', interactive=False, **{'from': dict(data='points')},
-                  encode=dict(update=line)),
-             dict(type='symbol', interactive=False, encode=dict(update=dot))]
+    marks = [_mark('rect', None, ground, name=name),
+             _mark('line', 'points', line, interactive=False),
+             _mark('symbol', None, dot, interactive=False)]
     return _panel(title, 290, 200, marks, axes=axes)
 
 # %% ../../nbs/book/03c_figures.ipynb #62670d38
@@ -301,9 +305,7 @@ def schedule_figure(
                _is('lr', _rate('(moment / 100)')),
                _is('mom', _momentum('(moment / 100)'))]
     formulas = dict(p='datum.i / 200', lr=_rate('datum.p'), mom=_momentum('datum.p'))
-    points = dict(name='points', transform=[
-        dict(type='sequence', start=0, stop=201, **{'as': 'i'}),
-        *(dict(type='formula', expr=e, **{'as': k}) for k, e in formulas.items())])
+    points = dict(name='points', transform=[*_count(201), *_formulas(**formulas)])
     scales = [dict(name='across', type='linear', domain=[0, 1], range=[0, 290]),
               dict(name='lr', type='linear', domain=_signal('[0, largest * 1.05]'),
                    range=[200, 0]),
@@ -338,8 +340,7 @@ def dropout_figure(
                _is('before', "data('means')[0].before")]
     data = [_table('image', h, w, v='cells[datum.i]', u=f'{noise} - floor({noise})',
                    keeps='datum.u > rate', after='datum.keeps ? datum.v * factor : 0'),
-            dict(name='gone', source='image',
-                 transform=[dict(type='filter', expr='!datum.keeps')]),
+            dict(name='gone', source='image', transform=[_kept('!datum.keeps')]),
             dict(name='means', source='image',
                  transform=[dict(type='aggregate', ops=['mean', 'mean'], fields=[
                      'v', 'after'], **{'as': ['before', 'after']})])]
@@ -357,16 +358,14 @@ def dropout_figure(
 
 # %% ../../nbs/book/03c_figures.ipynb #fig26
 def _neighbour_data(names, points): # all things, the chosen one, and its neighbours
-    def kept(test): return dict(type='filter', expr=test)
-    def formula(name, expr): return dict(type='formula', expr=expr, **{'as': name})
     places = zip(_rounded(points[:, 0], 4), _rounded(points[:, 1], 4))
     things = [dict(i=i, name=names[i], x=x, y=y) for i, (x, y) in enumerate(places)]
-    rank = formula('rank', 'indexof(near[chosen], datum.i)')
-    alike = formula('alike', 'alike[chosen][datum.rank]')
-    return [dict(name='things', values=things, transform=[rank]),
-            dict(name='one', source='things', transform=[kept('datum.i === chosen')]),
+    rank = _formulas(rank='indexof(near[chosen], datum.i)')
+    alike = _formulas(alike='alike[chosen][datum.rank]')
+    return [dict(name='things', values=things, transform=rank),
+            dict(name='one', source='things', transform=[_kept('datum.i === chosen')]),
             dict(name='others', source='things',
-                 transform=[kept('datum.rank >= 0'), alike])]
+                 transform=[_kept('datum.rank >= 0'), *alike])]
 
 # %% ../../nbs/book/03c_figures.ipynb #0f41ae19
 def _neighbour_map(): # dots, lines from the chosen one, numbers and its name
@@ -381,10 +380,8 @@ def _neighbour_map(): # dots, lines from the chosen one, numbers and its name
     place, bold = (("scale('x', datum.x)", "scale('y', datum.y) - 13"),
                    dict(value='bold'))
     side = _signal("scale('x', datum.x) > 250 ? 'right' : 'left'")
-    return [dict(type='rule', interactive=False, **{'from': dict(data='others')},
-                 encode=dict(update=lines)),
-            dict(name='dots', type='symbol', **{'from': dict(data='things')},
-                 encode=dict(update=at | look)),
+    return [_mark('rule', 'others', lines, interactive=False),
+            _mark('symbol', 'things', at | look, name='dots'),
             _text('others', 'datum.rank + 1', *place, fontWeight=bold),
             _text('one', 'datum.name', *place, 13, align=side, fontWeight=bold)]
 
@@ -395,7 +392,7 @@ def _neighbour_bars(): # names of the neighbours, with a bar as long as they are
                y=_signal('datum.rank * 40 + 20'), height=dict(value=8),
                fill=dict(value=COLORS[0]))
     return [_text('others', said, '0', 'datum.rank * 40 + 8', 12),
-            dict(type='rect', **{'from': dict(data='others')}, encode=dict(update=bar))]
+            _mark('rect', 'others', bar)]
 
 # %% ../../nbs/book/03c_figures.ipynb #4cb65517
 def neighbour_figure(
@@ -434,18 +431,17 @@ def neighbour_figure(
 # %% ../../nbs/book/03c_figures.ipynb #fig30
 # the places, the chosen one, and its neighbours
 def _place_data(names, km, drawn, groups):
-    def kept(test): return dict(type='filter', expr=test)
     region = {i: (g, colour) for g, (rows, colour) in groups.items() for i in rows}
     pairs = zip(names, *([_rounded(p, 1) for p in x] for x in (km, drawn)))
     things = [dict(i=i, name=n, x=a, y=b, ex=c, ey=d, region=region[i][0],
                    colour=region[i][1], gap=round(math.hypot(a - c, b - d)))
               for i, (n, (a, b), (c, d)) in enumerate(pairs)]
-    moved = [dict(type='formula', expr=f'datum.{k} + share * (datum.e{k} - datum.{k})',
-                  **{'as': f'now{k}'}) for k in 'xy']
+    moved = _formulas(**{f'now{k}': f'datum.{k} + share * (datum.e{k} - datum.{k})'
+                         for k in 'xy'})
     return [dict(name='places', values=things, transform=moved),
-            dict(name='one', source='places', transform=[kept('datum.i === chosen')]),
+            dict(name='one', source='places', transform=[_kept('datum.i === chosen')]),
             dict(name='others', source='places',
-                 transform=[kept('indexof(learned[chosen], datum.i) >= 0')])]
+                 transform=[_kept('indexof(learned[chosen], datum.i) >= 0')])]
 
 # %% ../../nbs/book/03c_figures.ipynb #9c56c781
 def _place_marks(): # lines to the ground and to neighbours, dots, names
@@ -459,13 +455,10 @@ def _place_marks(): # lines to the ground and to neighbours, dots, names
                 stroke=_signal(f"datum.i === chosen ? '{MARK}' : paper"),
                 strokeWidth=_signal('datum.i === chosen ? 3 : 1'),
                 size=_signal('datum.i === chosen ? 220 : 110'))
-    def rule(of, how):
-        return dict(type='rule', interactive=False, **{'from': dict(data=of)},
-                    encode=dict(update=now | how))
+    def rule(of, how): return _mark('rule', of, now | how, interactive=False)
     weight = _signal("datum.i === chosen ? 'bold' : 'normal'")
     return [rule('places', home), rule('others', link),
-            dict(name='dots', type='symbol', **{'from': dict(data='places')},
-                 encode=dict(update=now | dots)),
+            _mark('symbol', 'places', now | dots, name='dots'),
             _text('places', 'datum.name', "scale('x', datum.nowx) + 9",
                   "scale('y', datum.nowy) - 8", fontWeight=weight)]
 

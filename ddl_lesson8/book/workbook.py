@@ -130,12 +130,14 @@ def _same_content(a, b): # the same number, text or formula?
             and abs(a.value - b.value) <= 1e-12 * abs(b.value))
 
 # %% ../../nbs/book/10_workbook.ipynb #abefb63a
-# a line of a report that counts instead of measuring
-def _row(name, sheet, cells, n, against, problems):
-    found = problems[0] if problems else ''
-    more = f' (and {len(problems) - 1} more cells)' if len(problems) > 1 else ''
-    return Row(name, sheet, cells, n, against, math.inf if problems else 0., '',
-               not problems, found + more)
+def _judged(row, problems): # a line of a report with its verdict
+    if problems:
+        more = f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''
+        row.ok, row.problem, row.diff = False, problems[0] + more, row.diff or math.inf
+    return row
+
+def _row(name, sheet, cells, n, against, problems): # counts instead of measuring
+    return _judged(Row(name, sheet, cells, n, against, 0., '', True), problems)
 
 def _as_built(file, fresh, sheet): # are inputs and formulas those of a fresh workbook?
     if sheet not in file.sheets:
@@ -414,18 +416,8 @@ def _differences(part, sheet, name, got, want, row):
 def _part_row(part, sheet): # the line of a block, before it is judged
     n, more = sum(1 for _ in _cells_of(part)), len(part.ranges) - 2
     cells = ', '.join(part.ranges[:2]) + (f' and {more} more' if more > 0 else '')
-    row = _row(part.name, sheet, cells, n, 'PyTorch'
-               if part.first else "the course's digests", [])
-    row.given = not part.first
-    return row
-
-def _judged(row, problems): # a row with its verdict
-    row.ok = not problems
-    if problems:
-        row.problem = (problems[0] + (f' (and {len(problems) - 1} more)'
-                                      if len(problems) > 1 else ''))
-    if problems and row.diff == 0: row.diff = math.inf
-    return row
+    against = 'PyTorch' if part.first else "the course's digests"
+    return Row(part.name, sheet, cells, n, against, 0., '', True, given=not part.first)
 
 # %% ../../nbs/book/10_workbook.ipynb #6b0bf267
 # the two, with what PyTorch says; and why there are fewer

@@ -9,6 +9,7 @@ __all__ = ['scan_ratings']
 
 # %% ../../nbs/data/05_scan.ipynb #885bcafc
 import csv, importlib.util, json, math, os, re, shutil, tempfile, time, urllib.parse, urllib.request, zlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from numbers import Integral, Real
@@ -60,14 +61,15 @@ def _listed(path): # file system and names
     return fs, names
 
 # %% ../../nbs/data/05_scan.ipynb #44baa53c
-def _files(path): # the files of a path or folder, all of one kind; some addresses are left to polars
+def _files(path): # the files of a path or folder, all read in one way, and a suffix; some addresses are left to polars
     if _protocol(path): return [str(path)], Path(str(path)).suffix
     path = Path(path)
     found = sorted(p for p in path.rglob('*') if p.suffix in _READERS) if path.is_dir() else [path]
     if not found or not found[0].exists(): raise FileNotFoundError(f"{path}: no file of ratings there; wanted one of {', '.join(_READERS)}")
-    kinds = {p.suffix for p in found}
-    if len(kinds) > 1: raise ValueError(f"{path} holds files of several kinds ({', '.join(sorted(kinds))}): keep one kind in a folder")
-    return [str(p) for p in found], kinds.pop()
+    counts = Counter(p.suffix for p in found)
+    if len({(_READERS.get(kind), kind == '.tsv') for kind in counts}) > 1:
+        raise ValueError(f"{path} holds {' and '.join(f'{n} {kind}' for kind, n in sorted(counts.items()))} files, which may be the same rows twice: name one of the files, or keep one kind in the folder")
+    return [str(p) for p in found], found[0].suffix
 
 def _refuse_twice(files, separator): # polars gives the second column of a name another one
     for file in files:

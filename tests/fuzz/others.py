@@ -1,4 +1,4 @@
-"""What `fuzz.py` breaks besides workbooks: learner files, scanned ratings, tables of ratings, and requests to the web service.
+"""What `fuzz.py` breaks besides workbooks: learner files, scanned ratings and tables, the files that they are made from, and requests to the web service.
 
 Each is a dict of file name -> bytes, written into a folder. An error counts as one in words only where a line of the library raises it."""
 import asyncio, hashlib, io, json, math, random, re, shutil, traceback
@@ -47,7 +47,24 @@ def originals(folder):
         frame = polars.read_csv(folder/'r.csv')
         frame.write_parquet(out) if kind == 'parquet' else frame.write_ipc(out)
         found[f'r.{kind}'] = {f'r.{kind}': out.getvalue()}
-    return found
+    return found | tables(folder)
+
+
+def tables(folder):
+    "The same for tables with a target: files, and one that is prepared"
+    import polars
+    from ddl_lesson8.data import files
+    from ddl_lesson8.data.scan_table import scan_table
+    frame = polars.DataFrame(dict(town=['Ulm', 'Köln', None, 'Ulm'] * 9, rooms=[k % 5 + 1 for k in range(36)], area=[None if k % 7 == 3 else k / 3 for k in range(36)], price=[k * 1.5 for k in range(36)]))
+    found = {}
+    for name, write in (('t.csv', frame.write_csv), ('t.parquet', frame.write_parquet), ('t.arrow', frame.write_ipc)):
+        write(folder/name)
+        found[name] = {name: (folder/name).read_bytes()}
+    scan_table(folder/'t.csv', 'price', folder=folder/'table')
+    manifest = files.read_values(folder/'table'/'manifest.json')
+    manifest['settings']['source'] = [['t.csv', 0, 0]]
+    files.write_values(folder/'table'/'manifest.json', manifest)
+    return found | {'scanned table': {p.name: p.read_bytes() for p in sorted((folder/'table').iterdir())}}
 
 
 # the mutations
@@ -129,13 +146,14 @@ def _sealed_values(data, rng):
     return _frame(text)
 
 
-LEVELS = {'recommender': [raw, inside, inside], 'model of a table': [raw, inside, inside], 'scan': [raw, swapped, inside], 'r.csv': [raw, words, words], 'r.tsv': [raw, words], 'r.parquet': [raw], 'r.arrow': [raw], 'request': [raw, words, words]}
+LEVELS = {'recommender': [raw, inside, inside], 'model of a table': [raw, inside, inside], 'scan': [raw, swapped, inside], 'r.csv': [raw, words, words], 'r.tsv': [raw, words], 'r.parquet': [raw], 'r.arrow': [raw], 'request': [raw, words, words],
+          'scanned table': [raw, swapped, inside], 't.csv': [raw, words, words], 't.parquet': [raw], 't.arrow': [raw]}
 
 
 def mutated(number, whole):
     "(name of the original, level, {file: bytes}) of what has this number"
     rng = random.Random(number)
-    name = rng.choice(sorted(whole))
+    name = rng.choice([n for n in sorted(whole) if (n[:2] == 't.' or n == 'scanned table') == (number % 8 == 3)]) # half of those that `fuzz.py` asks for are tables
     change = rng.choice(LEVELS[name])
     return name, change.__name__, change(whole[name], rng)
 
@@ -183,13 +201,41 @@ def use(name, level, parts, original, folder):
         for s in seen: finite(s)
         if len(seen) == 2 and seen[0] != seen[1]: raise Difference('two readers see other ratings')
         if refused: raise refused
+    def scanned_table():
+        from ddl_lesson8.data.scan_table import ScannedTable
+        from ddl_lesson8.tabular import tabular_learner
+        scanned = ScannedTable(folder)
+        if level != 'inside' and parts != original: raise Difference('damaged, and it opens')
+        learn = tabular_learner(scanned, layers=(4,), batch_size=16, progress=False, device='cpu')
+        learn.fit(1)
+        finite(learn.recorder.losses)
+    def table_file(): # the same as in memory, where both can read it
+        from ddl_lesson8.data.columns import ColumnPrep
+        from ddl_lesson8.data.scan_table import scan_table
+        import numpy, polars, torch
+        path = folder/name
+        try: scanned = scan_table(path, 'price', folder=folder/'scan', valid=0)
+        finally: left = sorted(p.name for p in folder.iterdir() if p.name not in (name, 'scan'))
+        if left: raise Difference(f'left behind: {left}')
+        order = scanned.column('row').argsort()
+        cats, conts, target = (t[order] for t in scanned.tensors())
+        finite(conts.flatten().tolist() + target.flatten().tolist())
+        shutil.rmtree(folder/'scan')
+        read = dict(csv=lambda p: polars.read_csv(p, infer_schema_length=10_000), parquet=polars.read_parquet, arrow=polars.read_ipc)[name[2:]]
+        try: frame = read(path)
+        except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError): return # its other way of reading does not get so far
+        own = scanned.prep
+        prep = ColumnPrep(own.cat_names, own.cont_names, own.y_names, own.y_kind)
+        rows = numpy.arange(len(frame))
+        same = prep.parts(frame, rows, rows[:0], fit=True)[0]
+        if not (torch.equal(cats.long(), same[0].long()) and torch.allclose(conts, same[1], rtol=1e-5, atol=1e-5) and torch.allclose(target.double(), same[2].double())): raise Difference('disk and memory see other rows')
     def request():
         path = parts.get('path', b'/health').decode('utf-8', 'surrogateescape')
         for method, at, body in (('GET', path, b''), ('POST', '/newcomer?' + path.partition('?')[2], parts.get('body.json', b''))):
             status, said = answered(method, at, body)
             if status not in (200, 307, 400, 404, 405, 422) or len(said) > 5000: raise Difference(f'{method} {at[:60]}: {status} with {len(said)} bytes')
             if said: json.loads(said.decode(), parse_constant=lambda c: (_ for _ in ()).throw(Difference(f'{c} in an answer')))
-    return dict(scan=scan, request=request).get(name, table if name.startswith('r.') else learner)
+    return {'scan': scan, 'request': request, 'scanned table': scanned_table}.get(name) or {'r.': table, 't.': table_file}.get(name[:2], learner)
 
 
 _APP = []
