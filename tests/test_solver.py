@@ -212,3 +212,9 @@ def test_whole_numbers_beside_a_crooked_constraint(tmp_path, least, picked): # s
     else:
         with pytest.raises(SheetError, match=r'A\$?6 >= 3 is no straight line; together with whole numbers'): m.fit()
         assert m.values('A1:C1') == [[0., 0., 0.]]
+
+
+@pytest.mark.parametrize('formula, what', [('LN(A1-1)', 'the error #NUM!'), ('A1*B1', 'the error #VALUE!')])
+def test_a_search_that_begins_at_an_error_names_it(tmp_path, formula, what):
+    m = book(tmp_path/'e.xlsx', {(1, 1): 1., (1, 2): 'xx', (2, 1): F(formula), (3, 1): F('A1^2')}, 'A2', 'A1', constraints=[('A3', '<=', 4)])
+    with pytest.raises(SheetError, match=f's!A2 holds {what} where a number should be'): m.fit()

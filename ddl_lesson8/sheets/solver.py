@@ -193,6 +193,7 @@ def search_within(
     target=None     # that value
 )->tuple: # x, the value after each step, was the best place found?
     "Minimise within bounds and constraints; `SheetError` where nothing meets them"
+    if not math.isfinite(loss(x)[0]): loss(x, strict=True) # says which cell is an error
     line = straight or loss
     fine = _straight_rows(line, rows, x, low, high)
     all_fine = fine is not None and bool(fine.all())
