@@ -322,7 +322,7 @@ RIGHT = {'check_upper_edge': [lambda: -TOP, lambda: -TOP.double(), lambda: [[-1,
          'check_padding': [lambda k: k // 2, lambda k: (k - 1) // 2], 'check_average_weight': [lambda: torch.ones(1, 1, 2, 2) / 4, lambda: [[[[.25] * 2] * 2]]],
          'check_grey': [lambda: torch.full((1, 3, 1, 1), 1 / 3)]}
 WRONG = {'check_upper_edge': [(lambda: TOP, 'lower edge'), (lambda: -TOP.T, 'vertical edges'), (lambda: -TOP / 2, 'answers 1.5'), (lambda: TOP * 0, 'never'),
-                               (lambda: torch.ones(3), 'three rows'), (lambda: -TOP.abs(), 'solid ink'), (lambda: 'minus', 'Error')],
+                               (lambda: torch.ones(3), 'three rows'), (lambda: -TOP.abs(), 'solid ink'), (lambda: 'minus', 'a text')],
          'check_blur': [(lambda: torch.ones(3, 3), 'answers 63'), (lambda: torch.eye(3) / 3, 'all nine'), (lambda: torch.full((2, 2), .25), 'three rows'), (lambda: 1 / 9, 'three rows')],
          'check_n_layers': [(lambda n: 13, 'sees 27 of 28'), (lambda n: 14, 'fewer'), (lambda n: n, 'fewer'), (lambda n: (n - 1) / 2, 'whole number'), (lambda n: (n - 1) // 2, 'sees'),
                              (lambda n: n // 2 - 1, 'sees')],

@@ -150,7 +150,7 @@ WRONG = {'check_gap': [(lambda p: p + 0.001, 'two numbers'), (lambda p: (p + 0.0
                                    (lambda x, u, p: x * (u > p), '0.5005'), (lambda x, u, p: x * (u > p + 0.001) / (1 - p), 'scales nothing'), (lambda x, u, p: x * (u < p), 'keeps its cell'),
                                    (lambda x, u, p: x * (u > 0.501), '0.2'), (lambda x, u, p: x, 'drops its cell')],
          'check_one_rate': [(lambda p, q: p + q, 'above 1'), (lambda p, q: p * q, 'changes nothing'), (lambda p, q: (p + q) / 2, 'changes nothing'), (lambda p, q: max(p, q), 'of 200,000 cells'),
-                             (lambda p, q: 'p', 'Error')],
+                             (lambda p, q: 'p', 'a text')],
          'check_repair': [(lambda h, p: h / (1 - p), 'on average'), (lambda h, p: h * p, 'on average'), (lambda h, p: h, 'on average'), (lambda h, p: (h * (1 - p)).sum(), 'one number')],
          'check_word_dropout': [(lambda h, p, g: dropout(h, p, generator=g), 'as a whole'), (lambda h, p, g: h * dropout_mask((len(h), 1), p, g), 'scaled'), (lambda h, p, g: words(h, p, None), 'generator'),
                                  (lambda h, p, g: words(h, 1 - p, g), 'of the rows'), (lambda h, p, g: h, 'no row'), (lambda h, p, g: dropout(h, p, mask=dropout_mask((1, 3), p, g)), 'as a whole'),

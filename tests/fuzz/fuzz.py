@@ -303,7 +303,8 @@ def run(files, hours=None, start=0, show=print, save=False, patience=SILENCE):
     at, todo = start, once_failed() + list(range(start, start + files))
     done, refused, wrong, end = 0, 0, [], time.time() + hours * 3600 if hours else None
     while todo and not (end and time.time() > end):
-        child = subprocess.Popen([sys.executable, __file__, '--work'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        errors = tempfile.TemporaryFile('w+', errors='replace') # a pipe would fill with the panics of polars, and the child wait for ever
+        child = subprocess.Popen([sys.executable, __file__, '--work'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
         child.stdin.write(json.dumps(todo)); child.stdin.close()
         dead = None
         while todo:
@@ -316,8 +317,10 @@ def run(files, hours=None, start=0, show=print, save=False, patience=SILENCE):
             for x in w: show(*x)
             if save and done % 500 == 0: print(f'{done:,} files, {refused:,} refused, {len(wrong)} wrong', file=sys.stderr, flush=True)
         child.kill()
-        said = child.stderr.read()[-300:]
         child.wait()
+        errors.seek(0)
+        said = errors.read()[-300:]
+        errors.close()
         if dead and todo:
             if 'Error' in said and not done: raise RuntimeError(said)
             wrong.append((todo[0], '', '', 'all', f'{dead} {said[-120:]}')); show(*wrong[-1]); todo = todo[1:]
