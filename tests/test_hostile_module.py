@@ -1,5 +1,5 @@
 "Workbooks that ask for more work than ten seconds: `SheetModule` counts it before it begins, and says what is too much"
-import random, time
+import random, sys, time
 from xml.sax.saxutils import escape
 import pytest
 import torch
@@ -8,7 +8,7 @@ from ddl_lesson8.sheets.module import SheetModule
 from ddl_lesson8.sheets.xlsx import open_workbook
 from test_hostile import fuzz, make
 
-SECONDS = 10 # of computing time
+SECONDS = 60 if 'coverage' in sys.modules else 10 # of computing time; counting the lines that run takes its own
 
 
 def cells(**formulas): # XML of rows: formulas and numbers by address, those of one row next to each other
@@ -113,10 +113,10 @@ def test_running_sums_are_sums(make, seed): # right: SUM with a second argument,
 def test_what_runs_over_10_000_rows_is_computed_or_refused_in_words(make, f, right): # no group of its own, as a running sum is
     def rows(n): return ''.join(f'<row r="{i}"><c r="A{i}"><v>{i * 7919 % 1009}</v></c><c r="B{i}"><f>{f}($A$1:A{i})</f><v>1</v></c></row>' for i in range(1, n + 1))
     path, began = make(rows(10_000)), time.process_time()
-    assert SheetModule.load(path, []).values('B10000') == pytest.approx(right) and time.process_time() - began < 10
+    assert SheetModule.load(path, []).values('B10000') == pytest.approx(right) and time.process_time() - began < SECONDS
     path, began = make(rows(20_000)), time.process_time()
     with pytest.raises(SheetError, match='cells; at most 100,000,000'): SheetModule.load(path, [])
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < SECONDS
 
 
 @pytest.mark.parametrize('bad', [dict(typ='7'), dict(num='x'), dict(num='1000000000'), dict(adj='data!$A:$XFD'), dict(adj='data!$A$1:$XFD$1000000'), dict(adj='nonsense'), dict(typ='3', val='nan')])

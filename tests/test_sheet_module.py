@@ -107,12 +107,14 @@ LIBREOFFICE_DIFFERS = { # what Excel says: the formulas of the table in which Li
     'nor texts, so that * and ? do not find them (' + MS + 'countif-function)': ['SUMIF(A1:A10,"?",B1:B10)', 'COUNTIF(A1:A10,"*")', 'COUNTIF(A1:A10,"<>*")'],
     'a text in the formula is read as a number or a truth value (' + MS + 'sum-function, and-function)': ['SUM("5",15,TRUE)', 'MAX("5",2)', 'AND("TRUE",TRUE)'],
     'a number as a criterion finds it as a text too': ['COUNTIF(A1:A3,3)'], 'and an error finds errors': ['COUNTIF(A1:A2,NA())'],
-    'a cell with an empty text is not blank (' + MS + 'counta-function); the file loses it there': ['COUNTA(A1:C3)', 'COUNTA(A1:A2)', 'XMATCH(C1,A1:A3)'],
+    'a cell with an empty text is not blank (' + MS + 'counta-function); the file loses it there': ['COUNTA(A1:C3)', 'COUNTA(A1:A2)', 'XMATCH(C1,A1:A3)', 'SUBTOTAL(3,A1:C3)'],
     'the first day of 1900 is 1, and there are no days before it (' + MS + 'date-systems-in-excel)': ['"1/1/1900"+0', '"1/1/1899"+0'],
     'values that are not in order: Excel halves the range (Apache POI\'s LookupUtils, which follows it)': [c.formula for c in CASES if c.cells == MIXED_UP or '{' in c.formula and 'MATCH(2' in c.formula],
     '0^0 is #NUM!': ['0^0'], 'cells without a partner are #N/A (' + MS + 'guidelines-and-examples-of-array-formulas)': ['{SUM(A1:A3+A1:B2)'],
     'hyphens and apostrophes do not count (' + MS + 'sort-data-in-a-range-or-table)': ['"a-b">"ab"', '"it\'s">"its"'],
     'more than 20 characters turn to an exponent': ['1E-9/7&""'], 'one value is an array (' + MS + 'index-function)': ['INDEX(5,1,1)'],
+    'AGGREGATE is known under another name only (' + MS + 'aggregate-function)': [c.formula for c in CASES if c.formula.startswith('AGGREGATE')],
+    'more than 1.8E+308 is no number, and a date between blanks is a text (saved: two public workbooks)': ['"5e400"+0', '" 2024-01-10 "+0'],
     'a negative height goes up': ['SUM(OFFSET(C3,0,0,-2,-2))'], 'equal numbers have no correlation (' + MS + 'correl-function)': ['CORREL({0.1,0.1,0.1},{1,2,3})'],
     'a blank is 0 for MATCH': ['MATCH(C1,A1:A3,0)'],
     'new functions, which LibreOffice has since 24.8': [c.formula for c in CASES if re.search('XLOOKUP|XMATCH|SINGLE|@', c.formula)]}
@@ -128,7 +130,8 @@ def test_libreoffice_agrees_with_the_documentation_but_for_known_cases(tmp_path)
 MORE = [Case(*c) for c in [ # differences that random formulas found
     ('(A1-3)%', -.02, {'A1': [[1]]}), ('1&(1=2)', '1FALSE'), ('AND("x",TRUE)', VALUE), ('AND("3",TRUE)', VALUE), ('AND(FALSE,1/0)', DIV), ('SUMXMY2(A1:A3,B1:B3)', 1, {'A1': [[1, None], [5, 'x'], [3, 4]]}),
     ('CORREL(A1:A3,{sheet}!B1:B3)', 1, {'A1': [[1, 2], [2, 4], [3, 6]]}), ('COUNTIF(A1:A3,"<>7")', 3, {'A1': [['7'], ['a'], [None]]}), ('MATCH(CHOOSE(1,A2,"a"),A1:A3,0)', 2, {'A1': [['a'], ['b'], ['c']]}), ('ROUND(-0.25,0)&""', '0'),
-    ('SUM(INDEX(A1:A3,2),5)', 5, {'A1': [[1], [True], ['x']]}), ('HLOOKUP(0,A1:C2,2,FALSE)', NA, {'A1': [[1, None, 'x'], [2, 3, 4]]}), ('IF("3",1,2)', VALUE), ('SUM(IFERROR(1/0,""),5)', VALUE), ('COUNTIF(A1:A3,-2.5)', 1, {'A1': [['-2.5'], ['a'], [2]]})]]
+    ('SUM(INDEX(A1:A3,2),5)', 5, {'A1': [[1], [True], ['x']]}), ('HLOOKUP(-9,{1,2;3,4},3)', ErrorValue('#REF!')), ('VLOOKUP(7,{1;2},0,FALSE)', VALUE), ('HLOOKUP(NA(),{1,2;3,4},3)', NA), # ironcalc and LibreOffice: the row is looked at before the value is looked for
+    ('HLOOKUP(0,A1:C2,2,FALSE)', NA, {'A1': [[1, None, 'x'], [2, 3, 4]]}), ('IF("3",1,2)', VALUE), ('SUM(IFERROR(1/0,""),5)', VALUE), ('COUNTIF(A1:A3,-2.5)', 1, {'A1': [['-2.5'], ['a'], [2]]})]]
 
 
 def test_differences_that_random_formulas_found(tmp_path):

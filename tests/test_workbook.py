@@ -3,7 +3,7 @@ import importlib.machinery, os, random, re, shutil, subprocess, sys, zipfile
 from pathlib import Path
 import pytest, torch
 from ddl_lesson8.book import workbook
-from ddl_lesson8.sheets.address import cell_name, parse_area
+from ddl_lesson8.sheets.address import SheetError, cell_name, parse_area
 from ddl_lesson8.sheets import package, xlsx
 from ddl_lesson8.sheets.xlsx import open_workbook
 from ddl_lesson8.sheets.check import Check
@@ -87,6 +87,12 @@ EDITS = {
 
 
 def names(report, ref): return [p for p in report.problems if re.search(rf'[! ]{ref}\b', p)]
+
+
+def is_named(check, path, ref): # or the file is refused, because copies of the changed formula have lost it
+    try: report = check(path)
+    except SheetError as e: return 'shares the formula number' in str(e)
+    return not report and bool(names(report, ref))
 
 
 def sheet_parts(path): # the part of each sheet
@@ -189,7 +195,7 @@ def test_every_single_change_of_the_course_is_named(tmp_path, kind, sheet):
         if ('formula' in kind and not p.first) or (p.name == 'random numbers' and kind == 'saved result'): continue
         for seed in range(3):
             ref = cell_name(*some_cell(p, seed))
-            assert names(check_course_workbook(rewritten(content, tmp_path/'x.xlsx', {(part, ref): EDITS[kind]})), ref), (p.name, ref, kind)
+            assert is_named(check_course_workbook, rewritten(content, tmp_path/'x.xlsx', {(part, ref): EDITS[kind]}), ref), (p.name, ref, kind)
 
 
 # one cell anywhere, changed in any way
@@ -208,11 +214,10 @@ def one_change_at_a_time(path, check, wanted, out, n, rng):
     cells = [(s, at, c) for s in file.sheets for at, c in file.cells(s).items() if wanted(c)]
     for s, at, c in rng.sample(cells, min(n, len(cells))):
         kind, ref = rng.choice(changes_of(file, s, c, at)), cell_name(*at)
-        report = check(rewritten(content, out, {(sheet_parts(file.path)[s], ref): EDITS[kind]}))
-        assert not report and names(report, ref), (s, ref, kind, report.problems)
+        assert is_named(check, rewritten(content, out, {(sheet_parts(file.path)[s], ref): EDITS[kind]}), ref), (s, ref, kind)
 
 
-N_CHANGES = 200 if os.environ.get('DDL_LESSON8_LONG') == '1' else 2
+N_CHANGES = 60 if os.environ.get('DDL_LESSON8_LONG') == '1' else 2
 WANTED = {'numbers': lambda c: c.type == 'number' and not c.formula, 'formulas': lambda c: c.formula}
 
 

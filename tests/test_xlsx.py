@@ -52,11 +52,11 @@ def test_every_type_of_value(make):
     strings = f'<sst xmlns="{M}"><si><t>plain</t></si><si><r><t xml:space="preserve">rich </t></r><r><rPr><b/></rPr><t>text</t></r><rPh sb="0" eb="1"><t>hint</t></rPh></si><si><t>a_x000D_b _x005F_x0041_</t></si></sst>'
     p = make('<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c><c r="C1" t="s"><v>2</v></c></row>'
              '<row r="2"><c r="A2" t="inlineStr"><is><t>in</t><rPh sb="0" eb="1"><t>hint</t></rPh><r><t>line</t></r></is></c>'
-             '<c r="B2" t="b"><v>1</v></c><c r="C2" t="b"><v>0</v></c><c r="D2" t="e"><v>#DIV/0!</v></c></row>'
+             '<c r="B2" t="b"><v>1</v></c><c r="C2" t="b"><v>0</v></c><c r="D2" t="e"><v>#DIV/0!</v></c><c r="E2" t="b"><v>-0</v></c></row>' # as LibreOffice writes it
              '<row r="3"><c r="A3"><v>1.5E-3</v></c><c r="B3" t="n"><v>-2</v></c><c r="C3" t="str"><f>"a"&amp;"b"</f><v>ab</v></c><c r="D3" t="str"><f>""</f><v></v></c><c r="E3" s="4"/></row>',
              links=[('x', 'sharedStrings', 'sharedStrings.xml')], parts={'xl/sharedStrings.xml': strings})
     assert values(p) == {(1, 1): 'plain', (1, 2): 'rich text', (1, 3): 'a\rb _x0041_', (2, 1): 'inline', (2, 2): True, (2, 3): False,
-                         (2, 4): '#DIV/0!', (3, 1): .0015, (3, 2): -2., (3, 3): 'ab', (3, 4): ''}
+                         (2, 4): '#DIV/0!', (2, 5): False, (3, 1): .0015, (3, 2): -2., (3, 3): 'ab', (3, 4): ''}
     c = cells(p)
     assert isinstance(c[2, 4].value, ErrorValue) and c[2, 2].value is True and c[3, 3].formula == '"a"&"b"' and c[3, 4].formula == '""'
 

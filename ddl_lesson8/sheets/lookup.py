@@ -236,7 +236,7 @@ def _table_lookup(upright):
                      else _at_edge(_same(first, x, True), False))
         size = cols if upright else rows
         outside = _code(k < 1, VALUE) + _code(k > size, REF)
-        fault = _first(_faults(x), fault, _code(~found, NA), outside)
+        fault = _first(_faults(x), fault, outside, _code(~found, NA))
         inside = (k - 1).clamp(0, size - 1)
         return _with_fault(take(table, at * cols + inside if upright
                                 else inside * cols + at), fault)

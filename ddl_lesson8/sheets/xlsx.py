@@ -178,7 +178,8 @@ def _number(text):
     return value
 
 # %% ../../nbs/sheets/02b_xlsx.ipynb #7f344081
-_LOGICAL = {'1': True, 'true': True, '0': False, 'false': False}
+_LOGICAL = {'1': True, 'true': True, '0': False, 'false': False,
+            '-0': False} # as LibreOffice writes -0.0
 
 def _content(raw, strings, date1904): # the value of a cell
     kind, text = raw.attrs.get('t', 'n'), raw.value
