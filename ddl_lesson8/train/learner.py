@@ -16,7 +16,7 @@ from torch import nn
 from fastcore.meta import delegates
 from ..data.files import read_tensors, write_tensors
 from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes, check_sizes, check_state
-from .one_batch import _Changes, _OneBatch, _call, _facts, _facts_of_steps, _name, _roll_back, _set_rates, _take, _weight_decay
+from .one_batch import _Changes, _OneBatch, _call, _facts, _facts_of_steps, _name, _need_data, _roll_back, _set_rates, _take, _weight_decay
 from .schedule import Plan, own_random, seeded
 from .recorder import LRFind, Recorder, _Pictures, accuracy, progress_bar, rmse, smooth, someone_watches, suggest
 from .team import cut_like, whole
@@ -112,6 +112,15 @@ def _check_finite(learn, rest): # raise `FloatingPointError` naming a parameter 
     raise FloatingPointError(f"{int((~torch.isfinite(p)).sum())} of {p.numel()} values of the parameter {name} are not "
                              f"finite numbers {rest}")
 
+# %% ../../nbs/train/01_learner.ipynb #c7d1000b
+def _judge_epoch(learn, loss): # is it the best so far, or has patience run out?
+    plan = learn.plan
+    if loss < plan.best:
+        state = learn.model.state_dict()
+        if plan.keep_best: learn._best = {k: whole(v).detach().clone() for k, v in state.items()}
+        plan.best, plan.best_epoch = loss, learn.epoch + 1
+    if plan.patience and learn.epoch + 1 - plan.best_epoch >= plan.patience: plan.stopped = True
+
 # %% ../../nbs/train/01_learner.ipynb #5d214ae3
 class _Epochs(_Predicting): # the loop
     def _follow(self, stop, bar, checkpoint): # the plan, epoch by epoch
@@ -150,10 +159,7 @@ class _Epochs(_Predicting): # the loop
         if self.data.valid:
             with own_random(self.random, self.device): row |= {'valid_loss' if k == 'loss' else k: v for k, v in self.validate().items()}
         r.epochs[:] = [e for e in r.epochs if e['epoch'] <= self.epoch] + [row | dict(seconds=seconds, batches=plan.first_batch + plan.done)]
-        if row.get('valid_loss', math.inf) < plan.best:
-            if plan.keep_best: self._best = {k: whole(v).detach().clone() for k, v in self.model.state_dict().items()}
-            plan.best, plan.best_epoch = row['valid_loss'], self.epoch + 1
-        if plan.patience and self.epoch + 1 - plan.best_epoch >= plan.patience: plan.stopped = True
+        _judge_epoch(self, row.get('valid_loss', math.inf))
         self.epoch += 1
         if not bar.disable: bar.write('  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items()), file=sys.stderr)
 
@@ -265,7 +271,7 @@ def _check_plan(data, n_epochs, lr, patience, keep_best): # raise `ValueError` w
 # %% ../../nbs/train/01_learner.ipynb #9c48fa2b
 class _Planned(_Files):
     def _start(self, kind, n_epochs, lr, wd=None, until=None, checkpoint=None, go_on=False, patience=None, keep_best=False)->Recorder: # write the plan down and follow it
-        self._need_data()
+        _need_data(self)
         lr = self.lr if lr is None else lr
         _check_plan(self.data, n_epochs, lr, patience, keep_best)
         asked, wd = wd is not None, self.wd if wd is None else _weight_decay(wd)
@@ -289,7 +295,7 @@ class _Planned(_Files):
         "Go on with the plan where it was stopped or interrupted; raise `RuntimeError` when that is not possible"
         plan = self.plan
         if plan is None: raise RuntimeError("there is no plan to go on with: call fit or fit_one_cycle first")
-        self._need_data()
+        _need_data(self)
         if plan.n_batches != self.data.n_batches:
             raise RuntimeError(f"the plan was made for {plan.n_batches} batches an epoch and the data has "
                                f"{self.data.n_batches}: use the same data and batch size")
@@ -356,7 +362,7 @@ class Learner(_Planned, _Pictures):
         "Try rising learning rates and put everything back as it was; `ValueError` where the range or the steps do not do"
         if not 0 < start < end: raise ValueError(f"lr_find goes upwards from above 0, not from {start} to {end}")
         if steps < 20: raise ValueError(f"steps is {steps}: with fewer than 20 the curve is too short to read a rate off it")
-        self._need_data()
+        _need_data(self)
         lrs = [start * (end / start) ** (i / (steps - 1)) for i in range(steps)]
         losses = _losses_at(self, lrs)
         n = len(losses) - (not math.isfinite(losses[-1]))

@@ -9,6 +9,7 @@ __all__ = []
 
 # %% ../../nbs/train/00e_one_batch.ipynb #deac5315
 import math, time
+from contextlib import contextmanager
 from functools import partial
 import torch
 from torch import nn
@@ -158,10 +159,12 @@ class _Settings: # what is said at the beginning
         self.recorder, self.plan, self.epoch, self.found = Recorder(), None, 0, None
         self._late, self._best = [], None # losses that are still on the device; weights of the best epoch
 
-    def _need_data(self):
-        if self.data is None: raise RuntimeError("this learner has no data to train on: give it some, learn.data = Data(train, valid)")
-        self.data = self.data.on(self.device)
-        self.n_inputs = len(self.data.train) - 1
+# %% ../../nbs/train/00e_one_batch.ipynb #c7d10005
+def _need_data(learn): # on the device
+    if learn.data is None:
+        raise RuntimeError("this learner has no data to train on: give it some, learn.data = Data(train, valid)")
+    learn.data = learn.data.on(learn.device)
+    learn.n_inputs = len(learn.data.train) - 1
 
 # %% ../../nbs/train/00e_one_batch.ipynb #88b5bf65
 def _take(learn, check=True): # move losses from the device to the recorder; `check` is False while another error is on its way
@@ -192,6 +195,15 @@ def _call(learn, moment): # functions of the caller
     if said and learn.team: stop = learn.team.any(stop)
     if stop and learn.plan: learn.plan.stopped = True
 
+# %% ../../nbs/train/00e_one_batch.ipynb #c7d10008
+@contextmanager
+def _one_row_in_words(data): # what batch norm says of a batch of one
+    try: yield
+    except ValueError as e:
+        if 'more than 1 value per channel' not in str(e): raise
+        raise ValueError("batch norm cannot learn from a batch of one row, and this batch has one: take another "
+                         f"batch_size than {data.batch_size}, with two or more rows for each batch") from e
+
 # %% ../../nbs/train/00e_one_batch.ipynb #831d13fb
 class _OneBatch(_Settings): # the five lines, and what keeps them whole
     def loss(self,
@@ -200,11 +212,7 @@ class _OneBatch(_Settings): # the five lines, and what keeps them whole
         "The loss of one batch"
         *inputs, target = batch
         with self.autocast():
-            try: pred = self.forward(*inputs)
-            except ValueError as e:
-                if 'more than 1 value per channel' not in str(e): raise
-                raise ValueError("batch norm cannot learn from a batch of one row, and this batch has one: take another "
-                                 f"batch_size than {self.data.batch_size}, with two or more rows for each batch") from e
+            with _one_row_in_words(self.data): pred = self.forward(*inputs)
             check_shapes(pred, target, self.loss_func)
             return self.loss_func(pred, target)
 

@@ -94,6 +94,17 @@ class _Exchanging(_Grid): # what the processes tell each other
             cut = hasattr(t, 'device_mesh')
             dist.broadcast(t.data.to_local() if cut else t.data, group=self.mesh['data'].get_group() if cut else None, group_src=0)
 
+# %% ../../nbs/train/00c_team.ipynb #c7d10001
+def _compare(all_facts): # of each process
+    for rank, other in enumerate(all_facts):
+        for name, value in all_facts[0].items():
+            if name not in other:
+                raise RuntimeError(f"process {rank} does not say its {name}: it is at another place of the script, "
+                                   "or runs another one")
+            if other[name] != value:
+                raise RuntimeError(f"process {rank} has another {name} than process 0: {other[name]!r} and {value!r}. "
+                                   "All processes need the same script, settings, data and seed")
+
 # %% ../../nbs/train/00c_team.ipynb #e21cbf89
 class _Agreeing(_Exchanging): # what all must have alike, and who was waited for
     def check_same(self,
@@ -107,12 +118,7 @@ class _Agreeing(_Exchanging): # what all must have alike, and who was waited for
                                    f"message: {str(e).splitlines()[0]}") from None
         all_facts = [None] * self.world
         dist.all_gather_object(all_facts, {'shard': self.shards} | facts)
-        for rank, other in enumerate(all_facts):
-            for name, value in all_facts[0].items():
-                if name not in other: raise RuntimeError(f"process {rank} does not say its {name}: it is at another place of the script, or runs another one")
-                if other[name] != value:
-                    raise RuntimeError(f"process {rank} has another {name} than process 0: {other[name]!r} and {value!r}. "
-                                       "All processes need the same script, settings, data and seed")
+        _compare(all_facts)
 
     def alone_write(self,
         write # function without arguments
