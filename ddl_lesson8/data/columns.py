@@ -148,7 +148,11 @@ def _numbers(
     "Read a continuous column; raise `ValueError` naming the row that holds no number of usable size"
     if column.kind in ('whole', 'fraction', 'yes/no'):
         x = np.where(column.gone, np.nan, column.values.astype(np.float64, copy=False))
-    else: x = np.array([_number(v, i, column.name) for i, v in enumerate(column.to_list())], dtype=np.float64)
+    else:
+        values = column.to_list()
+        odd = next((i for i, v in enumerate(values) if isinstance(v, str) and not _WRITTEN.fullmatch(v.strip())), None) # why it is text
+        if odd is not None: _number(values[odd], odd, column.name)
+        x = np.array([_number(v, i, column.name) for i, v in enumerate(values)], dtype=np.float64)
     if (np.abs(x) > _TOO_LARGE).any():
         row = int((np.abs(x) > _TOO_LARGE).argmax())
         why = 'not a finite number' if np.isinf(x[row]) else f'too large: numbers go up to {_TOO_LARGE:g}'
