@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from fastcore.meta import delegates
 from ..data.files import read_tensors, write_tensors
+from ..data.tables import settings_in_words
 from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _OneBatch, _call, _facts, _facts_of_steps, _name, _need_data, _roll_back, _set_rates, _take, _weight_decay
 from .schedule import Plan, own_random, seeded
@@ -345,6 +346,7 @@ class Learner(_Planned, _Pictures):
         "Train with one learning rate"
         return self._start('constant', n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)
 
+    @settings_in_words
     @delegates(fit, but=['lr'])
     def fit_one_cycle(self,
         n_epochs:int,              # passes over the training data
