@@ -2,7 +2,7 @@
 import json, os, sys, time
 import torch
 from torch import nn
-from ddl_lesson8.train.learner import Data, Learner, load_learner, seeded
+from ddl_lesson8.train.learner import Data, Learner, _state, load_learner, seeded
 from ddl_lesson8.train.schedule import lazy_adagrad
 from ddl_lesson8.train.tabular_model import TabularModel
 from ddl_lesson8.train.team import cut_tables
@@ -32,7 +32,7 @@ def make(kind, dtype=torch.float64, seed=0, shard=None, calls=None, lazy=False, 
     return Learner(data, model.to(dtype), **settings | other)
 
 def result(l):
-    state = l._state()
+    state = _state(l)
     return dict(losses=l.recorder.losses, valid=[e['valid_loss'] for e in l.recorder.epochs], weights={k: v.double().flatten().tolist() for k, v in state['model'].items()})
 
 if __name__ == '__main__':
