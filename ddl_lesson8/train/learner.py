@@ -19,8 +19,8 @@ from ..data.tables import settings_in_words
 from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _Measuring, _call, _facts, _facts_of_steps, _gradients, _name, _need_data, _one_batch, _roll_back, _set_rates, _take, _weight_decay, evaluating
 from .schedule import Plan, own_random, seeded
-from .recorder import LRFind, Recorder, _Pictures, accuracy, progress_bar, rmse, smooth, someone_watches, suggest
-from .team import cut_like, whole
+from .recorder import LRFind, Recorder, _Pictures, accuracy, in_one_line, progress_bar, rmse, smooth, someone_watches, suggest
+from .team import blame, cut_like, whole
 
 # %% ../../nbs/train/01_learner.ipynb #4aa24efc
 def train_plainly(
@@ -131,7 +131,7 @@ def _train_epoch(learn, stop, bar): # batch by batch to the end of the epoch, or
             if len(learn._late) >= 50: _take(learn)
             if plan.stopped: break
     except BaseException as e:
-        if learn.team and isinstance(e, RuntimeError) and any(w in str(e) for w in ('Timed out', 'Connection closed', 'timeout')): raise learn.team.blame(e) from e
+        if learn.team and isinstance(e, RuntimeError) and any(w in str(e) for w in ('Timed out', 'Connection closed', 'timeout')): raise blame(learn.team, e) from e
         if not learn.team: _take(learn, check=False)
         raise
     _take(learn)
@@ -145,7 +145,7 @@ def _end_epoch(learn, seconds, bar): # validate, remember, show; count last, so 
     r.epochs[:] = [e for e in r.epochs if e['epoch'] <= learn.epoch] + [row | dict(seconds=seconds, batches=plan.first_batch + plan.done)]
     _judge_epoch(learn, row.get('valid_loss', math.inf))
     learn.epoch += 1
-    if not bar.disable: bar.write('  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items()), file=sys.stderr)
+    if not bar.disable: bar.write(in_one_line(row), file=sys.stderr)
 
 # %% ../../nbs/train/01_learner.ipynb #9a46dd74
 def _cut(model, state)->dict: # as the model's own tensors are cut
