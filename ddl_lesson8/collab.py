@@ -18,6 +18,7 @@ from .embeddings import Embedding, Vocab, as_vocab, rows_of
 from .data.facts import TableEncoder
 from .data.frames import warn_caller
 from .data.scan import ScannedRatings
+from .data.tables import settings_in_words
 from .train.learner import Learner, seeded
 from .train.memory import memory_again
 from .train.rating_learner import RatingLearner, check_about, range_for, row_numbers, split_ratings
@@ -307,6 +308,7 @@ def _facts(ratings, encoders)->list: # two matrices; without columns where nothi
     return [encode(table) if table else torch.zeros(n, 0) for encode, (table, n) in zip(encoders, tables)]
 
 # %% ../nbs/03_collab.ipynb #f1b27dd4
+@settings_in_words
 @delegates(Learner, but=['data', 'model'])
 def collab_learner(
     data,                  # `Ratings`, a pair (training, validation) of them, a table, or what `scan_ratings` found on disk
@@ -332,9 +334,8 @@ def collab_learner(
     whole_number(n_factors, 'n_factors')
     kind = _kind(use_nn, metadata, order, layers, emb_szs, p)
     if isinstance(data, ScannedRatings):
-        settings = dict(batch_size=batch_size, lr=lr, wd=wd)
-        return _from_disk(data, kind, order, n_factors, y_range=y_range, loss_func=loss_func, seed=seed,
-                          **{k: v for k, v in settings.items() if v is not None}, **kwargs)
+        given = {k: v for k, v in dict(batch_size=batch_size, lr=lr, wd=wd).items() if v is not None}
+        return _from_disk(data, kind, order, n_factors, y_range=y_range, loss_func=loss_func, seed=seed, **given, **kwargs)
     train, held = split_ratings(data, valid, seed)
     if not order: _warn_of_one_value(train.rating)
     users, items, encoders = Vocab(train.users), Vocab(train.items), (TableEncoder(train.user_table), TableEncoder(train.item_table))

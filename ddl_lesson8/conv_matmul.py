@@ -14,8 +14,10 @@ import math, warnings
 import torch
 import torch.nn.functional as F
 from collections import Counter
+from fastcore.meta import delegates
 from torch import nn
 from .conv import _check_alike, _check_conv, _pair, conv_output_size
+from .data.tables import settings_in_words
 
 # %% ../nbs/09_conv_matmul.ipynb #cbc2e2d4
 class Polynomial:
@@ -117,11 +119,15 @@ def conv_entries(
     return outputs[inside], inputs[inside], weights[inside], shape, out_shape
 
 # %% ../nbs/09_conv_matmul.ipynb #12d45b25
+@settings_in_words
+@delegates(conv_entries)
 def conv_sources(
-    *args, **kwargs # as for `conv_entries`
+    weight_shape:tuple,   # shape of the kernels, (out_channels, in_channels / groups, height, width)
+    input_size:int|tuple, # height and width of the image, in cells
+    **kwargs              # of `conv_entries`
 )->torch.Tensor: # (n_outputs, n_inputs), int64: the index of the weight that stands in the cell, -1 for a fixed zero
     "A map of the convolution's matrix, to count or draw"
-    rows, cols, weights, shape, _ = conv_entries(*args, **kwargs)
+    rows, cols, weights, shape, _ = conv_entries(weight_shape, input_size, **kwargs)
     return torch.full(shape, -1).index_put((rows, cols), weights)
 
 # %% ../nbs/09_conv_matmul.ipynb #88f64752
@@ -204,11 +210,15 @@ def conv2d_matmul(
     return out if bias is None else out + bias[:, None, None]
 
 # %% ../nbs/09_conv_matmul.ipynb #58ed47f1
+@settings_in_words
+@delegates(conv_entries)
 def matrix_counts(
-    *args, **kwargs # as for `conv_entries`
+    weight_shape:tuple,   # shape of the kernels, (out_channels, in_channels / groups, height, width)
+    input_size:int|tuple, # height and width of the image, in cells
+    **kwargs              # of `conv_entries`
 )->dict: # numbers of cells
     "Count the fixed zeros, the distinct weights and their copies (claim M3)"
-    rows, _, source, (n_out, n_in), _ = conv_entries(*args, **kwargs)
+    rows, _, source, (n_out, n_in), _ = conv_entries(weight_shape, input_size, **kwargs)
     distinct = len(source.unique())
     return dict(cells=n_out * n_in, fixed_zeros=n_out * n_in - len(rows),
                 distinct_weights=distinct, tied_copies=len(rows) - distinct)

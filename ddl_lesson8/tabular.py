@@ -19,6 +19,7 @@ from .data.columns import ColumnPrep, cont_cat_split, split_rows
 from .data.files import check_kinds
 from .data.frames import as_frame, warn_caller
 from .data.scan_table import ScannedTable
+from .data.tables import settings_in_words
 from .train.disk import DiskData, validate_pieces
 from .train.learner import Data, Learner, _read, load_learner, seeded
 from .train.tabular_model import SigmoidRange, TabularModel
@@ -217,6 +218,7 @@ def _same_table(saved, own, file): # a file of another table's columns, classes 
                                  "open it with load_tabular, which brings its own preparation")
 
 # %% ../nbs/06_tabular.ipynb #66d10c1a
+@settings_in_words
 @delegates(Learner, but=['data', 'model'])
 @delegates(TabularModel, keep=True, but=['emb_szs', 'n_cont', 'out_sz', 'layers'])
 def tabular_learner(

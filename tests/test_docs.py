@@ -3,6 +3,8 @@ import inspect, io, tokenize
 from functools import cache
 import pytest
 import ddl_lesson8.all as book
+from ddl_lesson8.collab import CollabLearner
+from ddl_lesson8.tabular import TabularLearner
 
 OURS = {n: getattr(book, n) for n in book.__all__}
 OURS = {n: o for n, o in OURS.items() if (inspect.isfunction(o) or inspect.isclass(o)) and o.__module__.startswith('ddl_lesson8')}
@@ -60,3 +62,38 @@ def test_what_lacks_words_would_be_noticed():
         "As it is"
         return a
     assert len(lacks(silent, 'silent')) == 4 and not lacks(told, 'told')
+
+
+ANY_NAME = {'agreement', 'extremes', 'Check', 'Block'} # the names are the caller's own, or places on a sheet
+
+
+def hands_on(f): # takes settings that it hands on to another function
+    f = inspect.unwrap(f.__init__ if isinstance(f, type) else f)
+    return inspect.isfunction(f) and f.__module__.startswith('ddl_lesson8') and f.__code__.co_flags & inspect.CO_VARKEYWORDS
+
+
+HANDING = {n: f for n, f in OURS.items() if hands_on(f) and n not in ANY_NAME}
+HANDING |= {k.__qualname__: k for k in (CollabLearner, TabularLearner, book.Learner)} | {'Learner.fit_one_cycle': book.Learner.fit_one_cycle}
+
+
+def test_those_who_hand_settings_on_are_found():
+    assert {'collab_learner', 'tabular_learner', 'RatingLearner', 'write_rossmann', 'conv_sources', 'matrix_counts'} <= HANDING.keys()
+
+
+@pytest.mark.parametrize('name', HANDING)
+def test_a_misspelt_setting_is_named_in_a_sentence(name):
+    f = HANDING[name]
+    settings = inspect.signature(f).parameters.values()
+    needed = [None for p in settings if p.default is p.empty and p.name != 'self' and p.kind == p.POSITIONAL_OR_KEYWORD]
+    first = [None] * (name == 'Learner.fit_one_cycle')
+    with pytest.raises(TypeError, match=f"^{name} has no setting 'colour': (did you mean|it knows) "): f(*first, *needed, colour=1)
+    known = [p.name for p in settings if p.kind != p.VAR_KEYWORD][-1]
+    with pytest.raises(TypeError, match=f"^{name} has no setting '{known}s': did you mean .*{known}"): f(*first, *needed, **{known + 's': 1})
+
+
+def test_a_learner_of_your_own_is_named():
+    class Mine(book.Learner):
+        def __init__(self, data, model, extra=1, **kwargs): super().__init__(data, model, **kwargs)
+    with pytest.raises(TypeError, match=r"Mine has no setting 'clips': did you mean clip"): Mine(None, None, clips=1)
+    with pytest.raises(TypeError, match=r"Mine has no setting 'ex': .*extra"): Mine(None, None, ex=1)
+    with pytest.raises(TypeError, match="^Learner: missing a required argument: 'model'"): book.Learner(None)

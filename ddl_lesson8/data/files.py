@@ -79,11 +79,22 @@ def _each_tensor(value, f): # the same, with f(tensor) for each tensor
 def _bytes(t): return t.detach().cpu().reshape(-1).view(torch.uint8).numpy()
 
 class _Filled(_Noting): # a file in which PyTorch leaves gaps for the numbers of tensors, filled as it comes to them
-    def __init__(self, f, content, blocks):
+    def __init__(self, f, blocks):
         super().__init__(f)
+        self.blocks, self.sums = iter(blocks), [] # sums: where one stands, and what it is
+
+    def save(self, content): # with tensors on 'meta', whose numbers come later
         found = {}
-        _each_tensor(content, lambda t: found.setdefault(t.untyped_storage()._cdata, t.untyped_storage()))
-        self.gaps, self.blocks, self.sums = iter([s for s in found.values() if s.nbytes()]), blocks, [] # sums: where one stands, and what it is
+        def stand_in(t):
+            if t.is_meta:
+                with FakeTensorMode(): t = torch.empty(t.shape, dtype=t.dtype, device='cpu')
+            found.setdefault(t.untyped_storage()._cdata, t.untyped_storage()) # the order in which they are written
+            return t
+        content = _each_tensor(content, stand_in)
+        self.gaps = iter([numbers for numbers in found.values() if numbers.nbytes()])
+        with skip_data(materialize_fake_tensors=True): torch.save(content, self)
+        if next(self.gaps, None) is not None: raise RuntimeError("PyTorch left fewer gaps than there are tensors")
+        self.put_sums()
 
     def seek(self, size, whence): # PyTorch leaves the next gap
         try:
@@ -99,20 +110,15 @@ class _Filled(_Noting): # a file in which PyTorch leaves gaps for the numbers of
             self.error = e
             raise
 
-    def save(self, content): # with tensors on 'meta', whose numbers come later
-        def stand_in(t):
-            with FakeTensorMode(): return torch.empty(t.shape, dtype=t.dtype, device='cpu') if t.is_meta else t
-        with skip_data(materialize_fake_tensors=True): torch.save(_each_tensor(content, stand_in), self)
-        if next(self.gaps, None) is not None: raise RuntimeError("PyTorch left fewer gaps than there are tensors")
+    def put_sums(self): # behind the numbers, and in the list at the end of the archive
         with zipfile.ZipFile(self.f) as z: at, records = z.start_dir, z.infolist()
-        sums = iter(self.sums[:])
-        for r in records: # the list at the end of the archive
-            if r.file_size and not r.CRC: self.sums.append((at + 16, next(sums)[1]))
+        known = iter(self.sums[:])
+        for r in records:
+            if r.file_size and not r.CRC: self.sums.append((at + 16, next(known)[1]))
             at += 46 + len(r.orig_filename.encode()) + len(r.extra) + len(r.comment)
         for at, crc in self.sums:
             self.f.seek(at)
             self.f.write(crc)
-
 
 # %% ../../nbs/data/00_files.ipynb #709cfa66
 def write_tensors(
@@ -123,7 +129,7 @@ def write_tensors(
     "Write tensors and plain values with a checksum, see `write_whole`; raises `TypeError` for anything else"
     _check_plain(content)
     def write(f):
-        out = _Noting(f) if blocks is None else _Filled(f, content, blocks)
+        out = _Noting(f) if blocks is None else _Filled(f, blocks)
         try: out.save(content)
         except RuntimeError: # PyTorch's writer hides why the disk refused
             if out.error: raise out.error from None

@@ -9,10 +9,11 @@ __all__ = ['STATES', 'STATE_CODES', 'to_frame', 'planted_shops', 'planted_auctio
            'nyc_flights']
 
 # %% ../../nbs/data/03_tables.ipynb #436a2c97
-import datetime, importlib, importlib.util
+import datetime, difflib, functools, importlib, importlib.util, inspect
 from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np
+from fastcore.meta import delegates
 
 # %% ../../nbs/data/03_tables.ipynb #c71d2560
 _BOOK_EXTRA = ('pandas', 'sklearn', 'narwhals', 'sympy') # installed by the extra `book`
@@ -26,6 +27,27 @@ def import_extra(
         if e.name != name: raise # it is installed, and lacks something itself
         what = "'ddl_lesson8[book]'" if name in _BOOK_EXTRA else name
         raise ModuleNotFoundError(f"this needs {name}, which is not installed: pip install {what}", name=name) from None
+
+# %% ../../nbs/data/03_tables.ipynb #7f66dfe2
+def settings_in_words(
+    f # a function, or the `__init__` of a class, whose signature names all settings, as `delegates` makes it
+): # the same, which raises `TypeError` for a name that it does not know
+    "Answer a misspelt setting with the nearest names, for the function or class that was called"
+    own = inspect.signature(f)
+    @functools.wraps(f)
+    def called(*args, **kwargs):
+        wrong = next((k for k in kwargs if k not in own.parameters), None)
+        to = type(args[0]) if f.__name__ == '__init__' else f
+        if wrong is not None:
+            known = {**inspect.signature(to).parameters, **own.parameters}
+            names = [k for k, p in known.items() if k != 'self' and p.kind != p.VAR_KEYWORD]
+            near = difflib.get_close_matches(wrong, names, cutoff=.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"it knows {', '.join(names)}"
+            raise TypeError(f"{to.__qualname__} has no setting {wrong!r}: {hint}")
+        try: own.bind(*args, **kwargs)
+        except TypeError as e: raise TypeError(f"{to.__qualname__}: {e}") from None
+        return f(*args, **kwargs)
+    return called
 
 # %% ../../nbs/data/03_tables.ipynb #1d5ec641
 def to_frame(
@@ -258,10 +280,12 @@ ROSSMANN_FILES = {'train.csv': ['Store', 'DayOfWeek', 'Date', 'Sales', 'Open', '
 ROSSMANN_FEATURES = ['store', 'day_of_week', 'promotion', 'year', 'month', 'day', 'state']
 
 # %% ../../nbs/data/03_tables.ipynb #1839ea7b
+@settings_in_words
+@delegates(planted_shops)
 def write_rossmann(
     folder:str|Path, # where to write; made if it does not exist
     seed:int=0,      # seed of `planted_shops`
-    **kwargs         # passed to `planted_shops`: n_shops, n_days, keep, noise, own, scatter
+    **kwargs         # of `planted_shops`
 )->Path: # the folder
     "Write planted shops as three files in the competition's format"
     pd = import_extra('pandas')

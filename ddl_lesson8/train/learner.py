@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from fastcore.meta import delegates
 from ..data.files import _each_tensor, read_mark, read_tensors, write_tensors
+from ..data.tables import settings_in_words
 from .batches import Data, _as_tensors, _same, _suspect, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _OneBatch, _call, _facts, _facts_of_steps, _name, _need_data, _roll_back, _set_rates, _take, _weight_decay
 from .schedule import Plan, own_random, seeded
@@ -229,9 +230,9 @@ def _read(path:Path, device, mapped=False)->dict: # the content of a file of a l
 
 def _own_rows(learn, saved)->dict: # what this process keeps of a file whose numbers are still on the disk
     state, own = saved['state'], learn.model.state_dict()
-    params = [p for g in learn.opt.param_groups for p in g['params']]
+    params = dict(enumerate(p for g in learn.opt.param_groups for p in g['params']))
     likes = {id(t): own.get(k) for part in (state['model'], state['best'] or {}) for k, t in part.items()}
-    likes |= {id(t): params[k] for k, slots in state['opt']['state'].items() for t in slots.values()}
+    likes |= {id(t): params.get(k) for k, slots in state['opt']['state'].items() for t in slots.values()}
     def copied(t):
         part = cut_like(t, likes.get(id(t)))
         return t.to(learn.device, copy=True) if part is t else part
@@ -366,6 +367,7 @@ class Learner(_Planned, _Pictures):
         "Train with one learning rate"
         return self._start('constant', n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)
 
+    @settings_in_words
     @delegates(fit, but=['lr'])
     def fit_one_cycle(self,
         n_epochs:int,              # passes over the training data

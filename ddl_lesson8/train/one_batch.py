@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from .. import __version__
+from ..data.tables import settings_in_words
 from .batches import Data, _Threads, _as_calls, _no_interrupt, _suspect, check_shapes
 from .recorder import Recorder
 from .schedule import adamw, default_device, own_random, random_state, seeded
@@ -120,6 +121,7 @@ def _momentum(opt)->float: # that the optimiser really uses
 
 # %% ../../nbs/train/00e_one_batch.ipynb #9d5e0dde
 class _Settings: # what is said at the beginning
+    @settings_in_words
     def __init__(self,
         data:Data|None,         # training and validation tensors; None for a model that only predicts
         model:nn.Module,        # called with all inputs of a batch
