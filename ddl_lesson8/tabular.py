@@ -80,7 +80,7 @@ class _TabularFile(Learner): # the part of a `TabularLearner` that is about its 
         if isinstance(data, ScannedTable):
             _same_table(prep.to_dict(), data.prep.to_dict(), 'the file')
             data = _from_disk(data, None, 512)[1]
-        if data is not None and not isinstance(data, Data): data = Data(*prep.parts(data, np.arange(len(as_frame(data))), None))
+        if data is not None and not isinstance(data, Data): data = Data(*prep.parts(rows := prep.open(data), np.arange(len(rows)), None))
         loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
         return cls(data, model, loss_func, prep, about['config'], device=device)
 
@@ -100,7 +100,7 @@ class TabularLearner(_TabularFile):
         self.prep, self.config, self.n_inputs = prep, config, 2
 
     def predict(self,
-        *inputs # a raw table, or prepared tensors
+        *inputs # a raw table, the path of one, or prepared tensors
     )->torch.Tensor: # numbers (n, targets), or class probabilities (n, classes)
         "Predict rows; raise `ValueError` naming the column that does not fit"
         if len(inputs) == 1 and not isinstance(inputs[0], torch.Tensor): inputs = self.prep(inputs[0])
@@ -108,11 +108,12 @@ class TabularLearner(_TabularFile):
         return out.softmax(1) if self.prep.y_kind == 'class' else out
 
     def validate(self,
-        rows=None # a raw table with the target, or prepared tensors, the target last; the validation set when None
+        rows=None # a raw table with the target, the path of one, or prepared tensors, the target last; the validation set when None
     )->dict: # 'loss' and each metric by name, as floats
         "Loss and metrics over rows the model was not trained on; rows on disk are read a piece at a time"
         if rows is None and isinstance(self.data, DiskData) and self.data.valid: return validate_pieces(self)
         prepared = rows is None or isinstance(rows, (tuple, list)) and all(isinstance(t, torch.Tensor) for t in rows)
+        if not prepared: rows = self.prep.open(rows)
         return super().validate(rows if prepared else (*self.prep(rows), self.prep.target(rows)))
 
     def predict_row(self,
@@ -222,7 +223,7 @@ def _same_table(saved, own, file): # a file of another table's columns, classes 
 @delegates(Learner, but=['data', 'model'])
 @delegates(TabularModel, keep=True, but=['emb_szs', 'n_cont', 'out_sz', 'layers'])
 def tabular_learner(
-    table,                  # data frame of pandas, polars or pyarrow, a dict of columns, a list of dicts, or what `scan_table` found on disk
+    table,                  # data frame of pandas, polars or pyarrow, a dict of columns, a list of dicts, path of a CSV, Parquet or Arrow file, or what `scan_table` found on disk
     y_names=None,           # column to predict, or a list of number columns; a scanned table knows it
     cat_names=None,         # categories; with `cont_names=None` both are chosen by `cont_cat_split`
     cont_names=None,        # continuous columns
@@ -276,6 +277,7 @@ def permutation_importance(
 )->dict: # column -> (mean, standard deviation) of the growth of the loss, largest first
     "How much the loss grows when a column is shuffled"
     prep, g = learn.prep, torch.Generator().manual_seed(seed)
+    table = prep.open(table)
     *x, y = *prep(table), prep.target(table)
     loss = lambda inputs: learn.validate((*inputs, y))['loss']
     orders = [torch.randperm(len(y), generator=g) for _ in range(n_repeats)]
@@ -319,6 +321,7 @@ def load_tabular(
     learn = load_learner(path, loss_func=loss_func, device=device)
     if getattr(learn, 'prep', None) is None: raise ValueError(f"{Path(path).name} was not written by save_tabular")
     if table is None: return learn
-    parts = learn.prep.parts(table, *(splits or (np.arange(len(as_frame(table))), None)))
+    table = learn.prep.open(table)
+    parts = learn.prep.parts(table, *(splits or (np.arange(len(table)), None)))
     learn.data = Data(*parts, batch_size=batch_size)
     return learn

@@ -629,12 +629,6 @@ def test_large_categories_are_kept_exactly_or_refused():
     assert of(1.5, 2.**53 - 1) == [1.5, 2**53 - 1]
 
 
-def test_a_lazy_frame_is_asked_to_collect_itself():
-    import polars as pl
-    from ddl_lesson8.data.frames import as_frame
-    with pytest.raises(TypeError, match=r'LazyFrame; call \.collect\(\) on it first'): as_frame(pl.DataFrame(dict(a=[1])).lazy())
-
-
 def test_a_column_of_spans_of_time_is_refused():
     import datetime, polars as pl
     from ddl_lesson8.data.frames import as_frame

@@ -50,7 +50,7 @@ def test_a_file_address_is_a_path(table, near, tmp_path):
     table.write_parquet(tmp_path/'a b'/'r.parquet')
     assert same(scan_ratings((tmp_path/'a b'/'r.parquet').as_uri()), near) and (tmp_path/'a b'/'r.parquet.scan').is_dir()
 
-@pytest.mark.parametrize('address, folder, error, words', [('memory://nowhere/r.parquet', 'x', FileNotFoundError, 'no file of ratings'), ('memory://nowhere/r.parquet', None, ValueError, 'folder='),
+@pytest.mark.parametrize('address, folder, error, words', [('memory://nowhere/r.parquet', 'x', FileNotFoundError, 'no table there'), ('memory://nowhere/r.parquet', None, ValueError, 'folder='),
                                                            ('s3://bucket/r.parquet', None, ValueError, 'folder='), ('nonsense://a/r.parquet', 'x', ValueError, 'nonsense')])
 def test_addresses_that_lead_nowhere(tmp_path, address, folder, error, words):
     with pytest.raises(error, match=words): scan_ratings(address, folder and tmp_path/folder)

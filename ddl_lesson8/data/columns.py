@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from .files import check_kinds, read_values, write_values
 from .frames import Column, Frame, as_frame, categories, check_columns, coded, read_dates, warn_caller, with_columns
+from .table_files import GAPS
 
 # %% ../../nbs/data/04_columns.ipynb #ef62e58a
 _WRITTEN = re.compile(r"[€$£]? ?[-+]?\d{1,3}(?:[ .,']?\d{3})*(?:[.,]\d+)? ?[%€$£]?")
 
-_GAPS = {*'na n/a #n/a nan null none - ? .'.split(), ''} # as programs write a missing number
+_GAPS = GAPS | {*'-?.'} # these three may also mean something else, so a CSV file with them is no column of numbers
 
 def _say_if_numbers(name, column, max_card, is_target): # that a text column holds numbers, in a notice
     if column.kind != 'other': return
@@ -31,7 +32,7 @@ def _say_if_numbers(name, column, max_card, is_target): # that a text column hol
 
 # %% ../../nbs/data/04_columns.ipynb #c76da0f6
 def cont_cat_split(
-    table,           # data frame of pandas, polars or pyarrow
+    table,           # data frame of pandas, polars or pyarrow, or the path of a file
     max_card:int=20, # whole numbers with more different values than this are continuous
     dep_var=None     # name of the column to predict, or a list of names: left out
 )->tuple: # names of continuous columns, names of categories; both in the table's order
@@ -109,7 +110,7 @@ def _last_groups(
 
 # %% ../../nbs/data/04_columns.ipynb #b7df0308
 def split_rows(
-    table,             # data frame of pandas, polars or pyarrow
+    table,             # data frame of pandas, polars or pyarrow, or the path of a file
     how:str='random',  # 'random', 'time' or 'group'
     valid:float=.2,    # share of the rows, or of the groups, kept for validation
     column:str|None=None, # the time for 'time', the group for 'group'
@@ -147,7 +148,11 @@ def _numbers(
     "Read a continuous column; raise `ValueError` naming the row that holds no number of usable size"
     if column.kind in ('whole', 'fraction', 'yes/no'):
         x = np.where(column.gone, np.nan, column.values.astype(np.float64, copy=False))
-    else: x = np.array([_number(v, i, column.name) for i, v in enumerate(column.to_list())], dtype=np.float64)
+    else:
+        values = column.to_list()
+        odd = next((i for i, v in enumerate(values) if isinstance(v, str) and not _WRITTEN.fullmatch(v.strip())), None) # why it is text
+        if odd is not None: _number(values[odd], odd, column.name)
+        x = np.array([_number(v, i, column.name) for i, v in enumerate(values)], dtype=np.float64)
     if (np.abs(x) > _TOO_LARGE).any():
         row = int((np.abs(x) > _TOO_LARGE).argmax())
         why = 'not a finite number' if np.isinf(x[row]) else f'too large: numbers go up to {_TOO_LARGE:g}'
@@ -318,6 +323,12 @@ def _fitting(x, names, dtype): # numbers (n, columns) as a tensor, none of which
 
 # %% ../../nbs/data/04_columns.ipynb #1d1af267
 class _Applying(_Learning): # what was learned, to a table that is read
+    def open(self,
+        table # data frame of pandas, polars or pyarrow, a dict of columns, a list of dicts, or the path of a file
+    )->Frame: # whose columns are read when they are asked for
+        "Open a table of new rows; where it is a CSV file, columns that held texts in training hold texts"
+        return as_frame(table, [n for n, kind in self.kinds.items() if kind == 'text'])
+
     def apply(self,
         read:_ReadTable,     # with the inputs
         dtype=torch.float32 # of the continuous columns
@@ -380,7 +391,7 @@ class _Cutting(_Applying): # read once, learn, apply, cut
         fit:bool=False   # learn from the first part?
     )->list: # for each part: (x_cat, x_cont, target), or None
         "Prepare a table once and cut it into parts"
-        frame, names = as_frame(table), self.cat_names + self.cont_names + self.y_names
+        names, frame = self.cat_names + self.cont_names + self.y_names, as_frame(table) if fit else self.open(table)
         check_columns(frame, names, 'fit' if fit else 'prepare')
         if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
         rows = _check_rows(rows, len(frame))
@@ -395,7 +406,7 @@ class _Cutting(_Applying): # read once, learn, apply, cut
         table # data frame of new rows
     )->dict: # name of the category -> list of values without a class
         "Values that will get id 0"
-        frame = as_frame(table)
+        frame = self.open(table)
         check_columns(frame, self.cat_names, 'unknown')
         cats = {n: categories(frame[n], as_dates=self.kinds.get(n) == 'date')[1] for n in self.cat_names}
         found = {n: [v for v in values if v is not None and v not in self.classes[n][1:]] for n, values in cats.items()}
@@ -449,7 +460,7 @@ class _Kept(_Cutting): # in a file
 class ColumnPrep(_Kept):
     "Turn tables into tensors by rules learned from training rows"
     def fit(self,
-        table,           # data frame with the training rows, or a dict of columns
+        table,           # data frame with the training rows, a dict of columns, or the path of a file
         rows=None        # row numbers to learn from; all when None
     )->'ColumnPrep': # the same object
         "Learn classes, medians, means and spreads from rows; raise `ValueError` naming the column that cannot be used"
@@ -460,11 +471,11 @@ class ColumnPrep(_Kept):
         return self.learn(_ReadTable(self, frame, target=self.y_kind == 'class', order=True))
 
     def __call__(self,
-        table,           # data frame of pandas, polars or pyarrow, a dict of columns or a list of dicts
+        table,           # data frame of pandas, polars or pyarrow, a dict of columns, a list of dicts, or the path of a file
         dtype=torch.float32 # of the continuous columns
     )->tuple: # x_cat int64 (n, categories and flags), x_cont (n, continuous)
         "Prepare rows: the same rules for training rows and new ones"
-        frame = as_frame(table)
+        frame = self.open(table)
         check_columns(frame, self.cat_names + self.cont_names, 'prepare')
         read = _ReadTable(self, frame)
         prepared = self.apply(read, dtype)
@@ -476,7 +487,7 @@ class ColumnPrep(_Kept):
         dtype=torch.float32 # of number targets
     )->torch.Tensor: # numbers (n, targets), or class ids int64 (n,)
         "The target of each row"
-        frame = as_frame(table)
+        frame = self.open(table)
         if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
         check_columns(frame, self.y_names, 'target')
         return self.apply_target(_ReadTable(self, frame, inputs=False, target=True), dtype)

@@ -143,7 +143,7 @@ def write_tensors(
     return write_whole(path, write)
 
 # %% ../../nbs/data/00_files.ipynb #3f1f8383
-def read_mark(path:str|Path)->str: # the checksum, as it stands in the file
+def _mark_of(path)->str: # the checksum, as it stands in the file
     with open(path, 'rb') as f:
         f.seek(-64, os.SEEK_END)
         return f.read().decode()

@@ -11,9 +11,11 @@ __all__ = []
 import datetime, difflib, math, numbers, re, sys, unicodedata, warnings
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 import numpy as np
 import torch
 from .read_ratings import _number_values
+from .table_files import read_file
 from .tables import import_extra
 
 # %% ../../nbs/data/03b_frames.ipynb #8bbf4df4
@@ -278,7 +280,6 @@ def _spelled(values): # an order of categories, or None where there are some tha
 
 # %% ../../nbs/data/03b_frames.ipynb #89263ffc
 def _native_names(table):
-    if 'Lazy' in type(table).__name__: raise AttributeError
     return getattr(table, 'column_names', None) or table.columns
 
 def _check_names(names): # the same names, all of them text and each once
@@ -351,10 +352,13 @@ class Frame:
 
 # %% ../../nbs/data/03b_frames.ipynb #a32d8839
 def as_frame(
-    table # data frame of pandas, polars or pyarrow; a dict of columns; or a list of dicts, one for each row
+    table,   # data frame of pandas, polars or pyarrow; a dict of columns; a list of dicts, one for each row; or the path of a CSV, Parquet or Arrow file
+    texts=() # columns that stay texts where a CSV file is read, see `scan_file`
 )->Frame:
     "Open a table of any kind; raise `TypeError` for what is no table, `ValueError` for names that cannot be used"
     if isinstance(table, Frame): return table
+    if isinstance(table, (str, Path)): table = read_file(table, texts)
+    if hasattr(table, 'collect_schema') and hasattr(table, 'collect'): table = table.collect() # a lazy frame of polars
     if isinstance(table, (list, tuple)) and table and all(isinstance(row, dict) for row in table):
         table = {k: [row.get(k) for row in table] for k in dict.fromkeys(k for row in table for k in row)}
     if isinstance(table, dict): return _open_dict(table)
@@ -363,9 +367,7 @@ def as_frame(
     except AttributeError: names = []
     try: frame = table if isinstance(table, nw.DataFrame) else nw.from_native(table, eager_only=True)
     except TypeError as e:
-        hint = '; call .collect() on it first' if 'Lazy' in type(table).__name__ else ''
-        what = type(table).__name__ + hint
-        raise TypeError(f"a table is a data frame of pandas, polars or pyarrow, not {what}") from e
+        raise TypeError(f"a table is a data frame of pandas, polars or pyarrow, or the path of a file, not {type(table).__name__}") from e
     return Frame({n: partial(_from_series, frame[n], n) for n in names}, len(frame), frame)
 
 # %% ../../nbs/data/03b_frames.ipynb #fcffc4ed

@@ -1,4 +1,4 @@
-"""Ratings from any table: a data frame, lists of dicts, CSV, Parquet, with errors that name the row
+"""Ratings from any table: a data frame, lists of dicts, CSV, Parquet, Arrow, with errors that name the row
 
 Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/read_ratings.html.md"""
 
@@ -30,33 +30,37 @@ def _open_table(table, sep:str=',')->tuple: # names of the columns, function: na
         return list(frame.columns), frame.__getitem__
     if hasattr(table, 'column_names') and hasattr(table, 'column'): return list(table.column_names), table.column # Arrow
     if not (hasattr(table, 'columns') or hasattr(table, 'keys')):
-        raise TypeError("a table is a data frame, a dict of columns, a list of dicts or the path of a CSV or Parquet "
-                        f"file, not {type(table).__name__}")
+        raise TypeError("a table is a data frame, a dict of columns, a list of dicts or the path of a CSV, Parquet "
+                        f"or Arrow file, not {type(table).__name__}")
     return list(table.columns if hasattr(table, 'columns') else table.keys()), table.__getitem__
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #a889d84c
+_BINARY = { # first bytes: kind of file, and who reads it
+    b'PAR1': ('Parquet', {'polars': 'scan_parquet', 'pyarrow.parquet': 'read_table', 'pandas': 'read_parquet'}),
+    b'ARRO': ('Arrow', {'polars': 'scan_ipc', 'pyarrow.feather': 'read_table', 'pandas': 'read_feather'})}
+
 def _open_file(path:Path, sep:str)->tuple: # as `_open_table`
     if not path.is_file(): raise FileNotFoundError(f"no table at {path}")
     with open(path, 'rb') as f: start = f.read(4)
-    if start == b'PAR1': return _open_table(_read_parquet(path))
+    if start in _BINARY: return _open_table(_read_binary(path, *_BINARY[start]))
     cols = _read_csv(path, sep)
     return list(cols), cols.__getitem__
 
-def _read_parquet(path:Path): # a data frame
-    for name, read in (('polars', 'read_parquet'), ('pyarrow.parquet', 'read_table'), ('pandas', 'read_parquet')):
-        try: library = __import__(name, fromlist=['x'])
+def _read_binary(path:Path, kind:str, readers:dict): # a data frame
+    for name, read in readers.items():
+        try: read = getattr(__import__(name, fromlist=['x']), read)
         except ImportError: continue
-        try: return getattr(library, read)(path, **{'glob': False} if name == 'polars' else {}) # a file may be called 'a[1].parquet'
+        try: return read(path, glob=False).collect() if name == 'polars' else read(path) # a file may be called 'a[1].parquet'
         except BaseException as e:
             if not isinstance(e, Exception) and type(e).__name__ != 'PanicException': raise # an interrupt, say
-            raise ValueError(f"{path} is no whole Parquet file: {str(e)[:200]}") from None
-    raise ModuleNotFoundError(f"to read {path.name}, a Parquet file, install polars or pyarrow: pip install polars")
+            raise ValueError(f"{path} is no whole {kind} file: {str(e)[:200]}") from None
+    raise ModuleNotFoundError(f"to read {path.name}, a file of kind {kind}, install polars or pyarrow: pip install polars")
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #124b75e5
 def _read_csv(path:Path, sep:str)->dict: # name -> list of text
     if len(sep) != 1: raise ValueError(f"sep={sep!r}: fields are separated by one character")
     try: text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as e: raise ValueError(f"{path} is not UTF-8 text ({e}); save it as UTF-8") from None
+    except UnicodeDecodeError as e: raise ValueError(f"{path} is no UTF-8 text ({e}), and no Parquet or Arrow file; save it as UTF-8") from None
     if '\0' in text: raise ValueError(f"{path}, line {text[:text.index(chr(0))].count(chr(10)) + 1}: a byte of value 0")
     first = text.partition('\n')[0]
     if sep == ',' and sep not in first: sep = next((s for s in '\t;|' if s in first), sep) # as many programs write tables
@@ -342,7 +346,7 @@ def _unique_pairs(r:Ratings, duplicates:str, numbers)->Ratings: # `numbers` of t
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #11119727
 def ratings_from_table(
-    table,                      # data frame, dict of columns, list of dicts, or path of a CSV (with a header) or Parquet file
+    table,                      # data frame, dict of columns, list of dicts, or path of a CSV (with a header), Parquet or Arrow file
     user=None,                  # name of the column of users; found by its name, or the first, when None
     item=None,                  # name of the column of items; found by its name, or the second, when None
     rating=None,                # name of the column of ratings; found by its name, or the third, when None

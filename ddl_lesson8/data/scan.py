@@ -8,8 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/scan.html.md"""
 __all__ = ['scan_ratings']
 
 # %% ../../nbs/data/05_scan.ipynb #885bcafc
-import csv, importlib.util, json, math, os, re, shutil, tempfile, time, urllib.parse, urllib.request, zlib
-from collections import Counter
+import json, math, os, re, shutil, tempfile, time, urllib.parse, urllib.request, zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from numbers import Integral, Real
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from .files import check_kinds, read_values, write_values
+from .table_files import _POLARS, _files, _in_words, _listed, _near, _polars, _protocol, scan_file
 
 # %% ../../nbs/data/05_scan.ipynb #bea9d769
 _MIX = [np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)]
@@ -26,73 +26,6 @@ def _place(user, item, seed): # a number that looks random for each pair (splitm
         x = user.astype(np.uint64) * _MIX[1] ^ item.astype(np.uint64) * _MIX[2] ^ np.uint64(seed) * _MIX[0]
         for shift, factor in ((30, _MIX[1]), (27, _MIX[2])): x = (x ^ (x >> np.uint64(shift))) * factor
         return x ^ (x >> np.uint64(31))
-
-# %% ../../nbs/data/05_scan.ipynb #ffd630b0
-_READERS = {'.parquet': 'scan_parquet', '.pq': 'scan_parquet', '.csv': 'scan_csv', '.tsv': 'scan_csv', '.arrow': 'scan_ipc', '.feather': 'scan_ipc', '.ipc': 'scan_ipc'}
-
-def _polars():
-    try: import polars
-    except ImportError: raise ImportError("scanning needs polars: pip install 'ddl_lesson8[data]'") from None
-    return polars
-
-# %% ../../nbs/data/05_scan.ipynb #bc185e7e
-_POLARS = 's3', 's3a', 'gs', 'gcs', 'az', 'azure', 'abfs', 'abfss', 'adl', 'hf', 'http', 'https' # addresses that polars reads as a stream
-
-def _protocol(path)->str: # of an address; '' for a path
-    return str(path).partition('://')[0].lower() if '://' in str(path) else ''
-
-def _remote(path): # file system and path of an address that polars does not know
-    fs = importlib.import_module('fsspec') if importlib.util.find_spec('fsspec') else None
-    if fs is None: raise ImportError(f"{path}: an address of this kind needs fsspec: pip install fsspec")
-    try: return fs.core.url_to_fs(str(path))
-    except (ValueError, ImportError) as e: raise ValueError(f"{path}: {e}") from None
-
-def _fetched(path, folder:Path): # copies of the files at such an address
-    fs, names = _listed(path)
-    for k, name in enumerate(names):
-        (folder/f'source/{k}').mkdir(parents=True)
-        fs.get_file(name, str(folder/f'source/{k}'/Path(name).name))
-    return folder/'source'
-
-def _listed(path): # file system and names
-    fs, at = _remote(path)
-    names = sorted(n for n in fs.find(at) if Path(n).suffix in _READERS) if fs.isdir(at) else [at] if fs.exists(at) else []
-    if not names: raise FileNotFoundError(f"{path}: no file of ratings there; wanted one of {', '.join(_READERS)}")
-    return fs, names
-
-# %% ../../nbs/data/05_scan.ipynb #44baa53c
-def _files(path): # the files of a path or folder, all read in one way, and a suffix; some addresses are left to polars
-    if _protocol(path): return [str(path)], Path(str(path)).suffix
-    path = Path(path)
-    found = sorted(p for p in path.rglob('*') if p.suffix in _READERS) if path.is_dir() else [path]
-    if not found or not found[0].exists(): raise FileNotFoundError(f"{path}: no file of ratings there; wanted one of {', '.join(_READERS)}")
-    counts = Counter(p.suffix for p in found)
-    if len({(_READERS.get(kind), kind == '.tsv') for kind in counts}) > 1:
-        raise ValueError(f"{path} holds {' and '.join(f'{n} {kind}' for kind, n in sorted(counts.items()))} files, which may be the same rows twice: name one of the files, or keep one kind in the folder")
-    return [str(p) for p in found], found[0].suffix
-
-def _refuse_twice(files, separator): # polars gives the second column of a name another one
-    for file in files:
-        with open(file, encoding='utf-8-sig', errors='replace', newline='') as f: names = next(csv.reader([f.readline(2**17)], delimiter=separator), [])
-        if len(set(names)) < len(names): raise ValueError(f"{file} names a column twice: {names}")
-
-def _with_zeros(frame, names)->list: # columns with numbers such as 007, which is another name than 7
-    def zeros(x): return (x.str.starts_with('0') & (x.str.len_bytes() > 1)) | x.str.starts_with('-0')
-    if not names: return []
-    found = frame.select(zeros(_polars().col(n)).any().alias(n) for n in names).collect(engine='streaming').row(0)
-    return [n for n, there in zip(names, found) if there]
-
-def _scan(path, ids=()): # a lazy frame; ids are columns whose leading zeros count
-    files, kind = _files(path)
-    if kind not in _READERS: raise ValueError(f"{path}: cannot scan {kind or 'a file without a suffix'}; wanted one of {', '.join(_READERS)}")
-    read, near = getattr(_polars(), _READERS[kind]), not _protocol(path)
-    if kind not in ('.csv', '.tsv'): return read(files, glob=not near) # a file here may be called 'a[1].csv'
-    options = dict(separator='\t' if kind == '.tsv' else ',', infer_schema_length=10_000, glob=not near)
-    if near: _refuse_twice(files, options['separator'])
-    frame, text = read(files, **options), _polars().String
-    whole = [n for n, kind in frame.collect_schema().items() if n in ids and kind.is_integer()]
-    zeros = _with_zeros(read(files, **options, schema_overrides=dict.fromkeys(whole, text)), whole)
-    return read(files, **options, schema_overrides=dict.fromkeys(zeros, text)) if zeros else frame
 
 # %% ../../nbs/data/05_scan.ipynb #38f7e223
 def _chosen(frame, names): # user, item, rating and perhaps timestamp, with their own types checked
@@ -402,7 +335,7 @@ def _source(path): # what a folder was made from: names, sizes and times of the 
     files, _ = _files(path)
     return [[f, *(lambda s: (s.st_size, s.st_mtime_ns))(os.stat(f))] for f in files]
 
-_VERSION = 3 # of what lies in a folder
+_VERSION = 4 # of what lies in a folder
 
 def _made_already(folder, settings): # is this very thing on disk?
     try: made = read_values(folder/'manifest.json')
@@ -466,21 +399,16 @@ def _put(part, folder, settings): # under its name, in place of an older one
         if not _made_already(folder, settings): raise
 
 # %% ../../nbs/data/05_scan.ipynb #6b1975be
-def _scan_into(folder, path, settings, prepare, ids=()): # fill a folder by `prepare(frame, part)`, which returns its manifest; True if it was there already
+def _scan_into(folder, path, settings, prepare): # fill a folder by `prepare(frame, part)`, which returns its manifest; True if it was there already
     if _made_already(folder, settings): return True
     folder = folder.resolve() # a link stays one
     _check_room(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
     try:
-        frame = _scan(path if _protocol(path) in ('', *_POLARS) else _fetched(path, part), ids)
-        write_values(part/'manifest.json', prepare(frame, part))
+        with _in_words(path): write_values(part/'manifest.json', prepare(scan_file(_near(path, part)), part))
         shutil.rmtree(part/'source', ignore_errors=True) # copies of what was fetched
         _put(part, folder, settings)
-    except (_polars().exceptions.PolarsError, _polars().exceptions.PanicException) as e: raise ValueError(f"{path} cannot be read: {str(e).splitlines()[0]:.300}") from None
-    except OSError as e: # of polars, which finds less in the file than it says
-        if e.errno is None: raise ValueError(f"{path} cannot be read: {e}") from None
-        raise
     finally: shutil.rmtree(part, ignore_errors=True)
     return False
 
@@ -512,4 +440,4 @@ def scan_ratings(
         _refuse_gaps(frame)
         _refuse_fractions(frame)
         return _prepare(frame, part, settings)
-    return ScannedRatings(folder, verify=_scan_into(folder, path, settings, prepare, (user, item)))
+    return ScannedRatings(folder, verify=_scan_into(folder, path, settings, prepare))

@@ -255,7 +255,7 @@ def scan_table(
     seed:int=0,             # of the order and of the random split
     pile_rows:int=500_000   # rows to sort in memory at a time
 )->ScannedTable: # ready to train on; found on disk when the same was scanned before
-    "Prepare a table that need not fit in memory; `ValueError` names the column and the row that are not right (claim T3)"
+    "Prepare a table that need not fit in memory, read as `scan_file` reads it; `ValueError` names the column and the row that are not right (claim T3)"
     valid, seed, pile_rows, max_card = _share_of(valid), _whole(seed, 'seed'), _whole(pile_rows, 'pile_rows', 1), _whole(max_card, 'max_card')
     if split not in ('random', 'time'): raise ValueError(f"split={split!r}: choose 'random' or 'time'")
     if (split == 'time') != (timestamp is not None): raise ValueError("split='time' and timestamp='…', the column of times, go together")

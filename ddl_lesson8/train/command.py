@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from ..data.files import write_values, write_whole
+from ..data.frames import as_frame
 from ..data.read_ratings import ratings_from_table
-from ..data.scan import _refuse_twice, scan_ratings
+from ..data.scan import scan_ratings
 from ..data.scan_table import scan_table
 from .disk import DiskData
 from .learner import load_learner
@@ -73,7 +74,7 @@ def _text(text):
 # %% ../../nbs/train/08_command.ipynb #bd2b1cf0
 def _train_arguments():
     p = argparse.ArgumentParser('ddl8-train', description="Train a model of ratings, or of a table, and keep it in a folder; also under torchrun, see 'python -m ddl_lesson8.train'")
-    p.add_argument('table', type=_text, help='CSV or Parquet file, or a folder of them')
+    p.add_argument('table', type=_text, help='CSV, Parquet or Arrow file, or a folder of them')
     p.add_argument('--out', type=_text, required=True, help='folder of the model; made when it is not there')
     p.add_argument('--model', choices=['dot', 'network', 'table'], help='dot product, network over embeddings, or a table with a target; dot, or table with --target')
     p.add_argument('--target', type=_text, help='column of a table to predict')
@@ -142,19 +143,9 @@ def _scanned_table_learner(a, path, options):
     scanned = _scan_once(scan_table, path, dict(target=a.target, folder=Path(a.out)/'columns', valid=a.valid, split=a.split, timestamp=a.timestamp, seed=a.seed))
     return _chapter('tabular').tabular_learner(scanned, **options), len(scanned)
 
-def _frame_of(path): # of pandas
-    pd, ending = importlib.import_module('ddl_lesson8.data.tables').import_extra('pandas'), path.suffix.lower()
-    sep = '\t' if ending == '.tsv' else ','
-    if ending in ('.tsv', '.csv'): _refuse_twice([path], sep)
-    try:
-        if ending in ('.parquet', '.pq'): return pd.read_parquet(path)
-        if ending in ('.arrow', '.feather', '.ipc'): return pd.read_feather(path)
-        return pd.read_csv(path, sep=sep)
-    except (OSError, ValueError) as e: raise ValueError(f"{path.name} cannot be read as a table: {e}") from None
-
 def _table_learner(a, path, options):
-    frame = _frame_of(path)
-    if a.target not in frame.columns: raise ValueError(f"no column {a.target!r} in {path.name}; it has {list(frame.columns)}")
+    frame = as_frame(path)
+    if a.target not in frame.columns: raise ValueError(f"no column {a.target!r} in {path.name}; it has {frame.columns}")
     order = np.random.default_rng(a.seed).permutation(len(frame))
     n = int(len(frame) * a.valid)
     return _chapter('tabular').tabular_learner(frame, a.target, splits=(np.sort(order[n:]), np.sort(order[:n]) if n else None), **options), len(frame)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from fastcore.meta import delegates
-from ..data.files import _each_tensor, read_mark, read_tensors, write_tensors
+from ..data.files import _each_tensor, _mark_of, read_tensors, write_tensors
 from ..data.tables import settings_in_words
 from .batches import Data, _as_tensors, _same, _suspect, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _OneBatch, _call, _facts, _facts_of_steps, _name, _need_data, _roll_back, _set_rates, _take, _weight_decay
@@ -267,7 +267,7 @@ class _Files(_Described): # written and read
         path = Path(path)
         parts = self.team and self.team.shards > 1
         saved = _read(path, 'cpu', mapped=True) if parts else _read(path, self.device)
-        if parts: self.team.check_same({'weights file': read_mark(path)})
+        if parts: self.team.check_same({'weights file': _mark_of(path)})
         other = [k for k, v in self.about().items() if k != 'known' and not _same(v, saved['about'].get(k))]
         if other: raise ValueError(f"{path.name} is about other {' and other '.join(other)}: make the learner from the same "
                                    "table and with the same settings, or use load_learner")
