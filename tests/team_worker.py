@@ -59,8 +59,8 @@ def work(job, out):
         else: module.__version__ = '0.1'
     if job.get('other_model') and rank == 1:
         global Stars
-        whole = Stars
-        Stars = lambda users, *sizes: whole(users + 1, *sizes)
+        usual = Stars
+        Stars = lambda users, *sizes: usual(users + 1, *sizes)
     if job.get('crash') and rank == 1: raise ValueError('no such file')
     settings = dict(seed=rank if job.get('other_seed') else 0, shard=job.get('shard'), calls=calls, lazy=job.get('lazy', False), drawn=job.get('drawn', False))
     l = make(job['kind'], getattr(torch, job.get('dtype', 'float64')), **settings | (OTHER[job['other']] if job.get('other') and rank else {}))
