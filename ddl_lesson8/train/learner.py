@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 from torch import nn
 from fastcore.meta import delegates
-from ..data.files import read_tensors, write_tensors
+from ..data.files import _each_tensor, _mark_of, read_tensors, write_tensors
 from ..data.tables import settings_in_words
-from .batches import Data, _as_tensors, _each_tensor, _same, _suspect, check_shapes, check_sizes, check_state
+from .batches import Data, _as_tensors, _same, _suspect, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _Measuring, _call, _facts, _facts_of_steps, _gradients, _name, _need_data, _one_batch, _roll_back, _set_rates, _take, _weight_decay, evaluating
 from .schedule import Plan, own_random, seeded
 from .recorder import LRFind, Recorder, _Pictures, accuracy, in_one_line, progress_bar, rmse, smooth, someone_watches, suggest
-from .team import blame, cut_like, whole
+from .team import blame, blocks_of, cut_like
 
 # %% ../../nbs/train/01_learner.ipynb #4aa24efc
 def train_plainly(
@@ -116,7 +116,7 @@ def _judge_epoch(learn, loss): # is it the best so far, or has patience run out?
     plan = learn.plan
     if loss < plan.best:
         state = learn.model.state_dict()
-        if plan.keep_best: learn._best = {k: whole(v).detach().clone() for k, v in state.items()}
+        if plan.keep_best: learn._best = {k: v.detach().clone() for k, v in state.items()}
         plan.best, plan.best_epoch = loss, learn.epoch + 1
     if plan.patience and learn.epoch + 1 - plan.best_epoch >= plan.patience: plan.stopped = True
 
@@ -168,13 +168,13 @@ def _follow(learn, stop, bar, checkpoint): # the plan, epoch by epoch
     _call(learn, 'after_fit')
 
 # %% ../../nbs/train/01_learner.ipynb #7ba7a85f
-def _state(learn)->dict: # tensors and plain values, copied
+def _state(learn, copied=lambda t: t.detach().clone())->dict: # tensors and plain values; of cut tables the own rows
     _take(learn, check=False)
     changed = learn.changes.unfinished(learn.plan and learn.plan.done)
     found = dict(model=learn.model.state_dict(), opt=learn.opt.state_dict(), opt_name=_name(learn.opt), best=learn._best, scaler=learn.scaler.state_dict(),
                  random=learn.random, plan=learn.plan and asdict(learn.plan), undo=changed and [(k, b if kept is None else kept) for k, b, kept, _ in changed],
                  recorder=asdict(learn.recorder), epoch=learn.epoch, seed=learn.seed, n_inputs=learn.n_inputs, many_threads=learn.threads.many)
-    return _each_tensor(found, lambda t: whole(t).detach().clone())
+    return _each_tensor(found, copied)
 
 # %% ../../nbs/train/01_learner.ipynb #69a6e1e4
 def _set_state(learn, state): # the reverse
@@ -187,7 +187,7 @@ def _set_state(learn, state): # the reverse
     learn.opt.load_state_dict(dict(state['opt'], state=slots))
     if state['scaler']: learn.scaler.load_state_dict(state['scaler'])
     learn.random = {k: v.cpu() for k, v in state['random'].items()}
-    learn.epoch, learn.seed, learn._best, n_inputs = state['epoch'], state['seed'], state['best'], state['n_inputs']
+    learn.epoch, learn.seed, learn._best, n_inputs = state['epoch'], state['seed'], state['best'] and _cut(learn.model, state['best']), state['n_inputs']
     learn.n_inputs = learn.n_inputs if n_inputs is None else n_inputs
     learn.threads.many = state.get('many_threads', learn.threads.many)
     learn.plan = Plan(**state['plan']) if state['plan'] else None
@@ -221,11 +221,21 @@ class _Described(_Judging): # what a file needs besides weights
 # %% ../../nbs/train/01_learner.ipynb #9cc810a3
 FORMAT = 'ddl_lesson8 learner 2' # written into each file
 
-def _read(path:Path, device)->dict: # the content of a file of a learner
-    saved = read_tensors(path, device, 'saved learner')
+def _read(path:Path, device, mapped=False)->dict: # the content of a file of a learner
+    saved = read_tensors(path, device, 'saved learner', mapped)
     if not isinstance(saved, dict) or saved.get('format') != FORMAT or not {'maker', 'about', 'state', 'extra'} <= saved.keys():
         raise ValueError(f"{path.name} was not written by Learner.save")
     return saved
+
+def _own_rows(learn, saved)->dict: # what this process keeps of a file whose numbers are still on the disk
+    state, own = saved['state'], learn.model.state_dict()
+    params = dict(enumerate(p for g in learn.opt.param_groups for p in g['params']))
+    likes = {id(t): own.get(k) for part in (state['model'], state['best'] or {}) for k, t in part.items()}
+    likes |= {id(t): params.get(k) for k, slots in state['opt']['state'].items() for t in slots.values()}
+    def copied(t):
+        part = cut_like(t, likes.get(id(t)))
+        return t.to(learn.device, copy=True) if part is t else part
+    return _each_tensor(saved, copied)
 
 # %% ../../nbs/train/01_learner.ipynb #baca5587
 class _Files(_Described): # written and read
@@ -237,8 +247,15 @@ class _Files(_Described): # written and read
         path = Path(path)
         _check_finite(self, f"so {path.name} is not written; an older file of that name stays as it was")
         maker = f'{type(self).__module__}:{type(self).__qualname__}'
-        content = dict(format=FORMAT, maker=maker, about=self.about(), state=_state(self), extra=extra or {})
-        if self.team: self.team.alone_write(lambda: write_tensors(path, content))
+        cut = []
+        def stand_in(t): # of a cut table only the shape: its numbers come when they are written
+            if not hasattr(t, 'device_mesh'): return t.detach().clone()
+            cut.append(t)
+            return torch.empty(t.shape, dtype=t.dtype, device='meta')
+        content = dict(format=FORMAT, maker=maker, about=self.about(), state=_state(self, stand_in), extra=extra or {})
+        if self.team:
+            blocks = blocks_of(cut, self.team)
+            self.team.alone_write(lambda: write_tensors(path, content, blocks if cut else None), blocks)
         else: write_tensors(path, content)
         return path
 
@@ -247,12 +264,16 @@ class _Files(_Described): # written and read
     )->dict: # what was given as `extra`
         "Load a saved training into a learner of the same kind; raise `ValueError` when the file does not fit"
         path = Path(path)
-        saved = _read(path, self.device)
+        parts = self.team and self.team.shards > 1
+        saved = _read(path, 'cpu', mapped=True) if parts else _read(path, self.device)
+        if parts: self.team.check_same({'weights file': _mark_of(path)})
         other = [k for k, v in self.about().items() if k != 'known' and not _same(v, saved['about'].get(k))]
         if other: raise ValueError(f"{path.name} is about other {' and other '.join(other)}: make the learner from the same "
                                    "table and with the same settings, or use load_learner")
         kept = _state(self)
-        try: _set_state(self, saved['state'])
+        try:
+            if parts: saved = _own_rows(self, saved)
+            _set_state(self, saved['state'])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
             _set_state(self, kept)
             raise ValueError(f"{path.name} belongs to another model or optimiser: {str(e)[:500]}") from e
