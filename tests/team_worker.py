@@ -1,8 +1,8 @@
 "What each process of test_distributed runs: train a small model and write what came out"
-import json, os, sys, time
+import atexit, json, os, sys, time
 import torch
 from torch import nn
-from ddl_lesson8.train.learner import Data, Learner, load_learner, seeded
+from ddl_lesson8.train.learner import Data, Learner, _state, load_learner, seeded
 from ddl_lesson8.train.schedule import lazy_adagrad
 from ddl_lesson8.train.tabular_model import TabularModel
 from ddl_lesson8.train.team import cut_tables
@@ -31,12 +31,14 @@ def make(kind, dtype=torch.float64, seed=0, shard=None, calls=None, lazy=False, 
     settings = dict(loss_func=nn.functional.mse_loss, lr=.05, device='cpu', seed=seed, progress=False, shard=shard, calls=calls, **(dict(opt_func=lazy_adagrad) if lazy else {}))
     return Learner(data, model.to(dtype), **settings | other)
 
-def result(l):
-    state = l._state()
-    return dict(losses=l.recorder.losses, valid=[e['valid_loss'] for e in l.recorder.epochs], weights={k: v.double().flatten().tolist() for k, v in state['model'].items()})
+def whole(t): return t.full_tensor() if hasattr(t, 'full_tensor') else t
 
-if __name__ == '__main__':
-    job, out = json.loads(sys.argv[1]), sys.argv[2]
+def result(l):
+    state = _state(l)
+    return dict(losses=l.recorder.losses, valid=[e['valid_loss'] for e in l.recorder.epochs], weights={k: whole(v).double().flatten().tolist() for k, v in state['model'].items()})
+
+def work(job, out):
+    "Do one job; process 0 writes what it found"
     rank, torch_seed = int(os.environ['RANK']), job.get('seed_of_rank')
     calls = None
     if job.get('silent'): # from the fifth batch on
@@ -56,8 +58,9 @@ if __name__ == '__main__':
         if job['version'] == 'torch': torch.__version__ = '1.0'
         else: module.__version__ = '0.1'
     if job.get('other_model') and rank == 1:
-        whole = Stars
-        Stars = lambda users, *sizes: whole(users + 1, *sizes)
+        global Stars
+        usual = Stars
+        Stars = lambda users, *sizes: usual(users + 1, *sizes)
     if job.get('crash') and rank == 1: raise ValueError('no such file')
     settings = dict(seed=rank if job.get('other_seed') else 0, shard=job.get('shard'), calls=calls, lazy=job.get('lazy', False), drawn=job.get('drawn', False))
     l = make(job['kind'], getattr(torch, job.get('dtype', 'float64')), **settings | (OTHER[job['other']] if job.get('other') and rank else {}))
@@ -69,10 +72,21 @@ if __name__ == '__main__':
             l.load(file); l.resume()
             found.append(result(l))
         if rank == 0: open(out, 'w').write(json.dumps(found))
-        sys.exit()
+        return
     if job.get('load_of_rank'): l.load(job['load_of_rank'][rank]); l.resume()
     elif job.get('load'): l.load(job['load']); l.resume()
     else: l.fit_one_cycle(job.get('epochs', 3), checkpoint=job.get('checkpoint'), go_on=bool(job.get('go_on')), until=job.get('until'))
     if job.get('save'): l.save(job['save'])
     found = result(l)
     if rank == 0: open(out, 'w').write(json.dumps(found))
+
+def forked(job, out, log, environment):
+    "A process of a team that was forked with PyTorch loaded, as `torchrun` would have started it"
+    said = os.open(log, os.O_WRONLY | os.O_CREAT, 0o644)
+    for stream in (1, 2): os.dup2(said, stream)
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    try: work(job, out)
+    finally: atexit._run_exitfuncs() # a forked process leaves them out
+
+if __name__ == '__main__': work(json.loads(sys.argv[1]), sys.argv[2])

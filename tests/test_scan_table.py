@@ -200,7 +200,7 @@ print(scan, peak())"""
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 def test_more_rows_take_no_more_memory(tmp_path):
     peaks = {}
-    for n in (2_000_000, 6_000_000): # their columns, prepared, are 96 and 288 MB
+    for n in (1_000_000, 4_000_000): # their columns, prepared, are 48 and 192 MB
         g = np.random.default_rng(0)
         pl.DataFrame(dict(c=g.integers(0, 9, n), **{f'x{k}': g.normal(size=n) for k in range(8)}, y=g.normal(size=n))).write_parquet(tmp_path/f'{n}.parquet', row_group_size=100_000)
         env = dict(os.environ, OMP_NUM_THREADS='1', POLARS_MAX_THREADS='2', PYTHONPATH=os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get('PYTHONPATH', '')]))

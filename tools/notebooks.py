@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
-PRELOADED = ['torch', 'pandas', 'matplotlib', 'nbdev.test']  # imported once, for all notebooks, where processes can fork
+PRELOADED = ['torch', 'torch._dynamo', 'pandas', 'matplotlib', 'nbdev.test']  # imported once, for all notebooks, where processes can fork
 processes = multiprocessing.get_context('forkserver' if 'forkserver' in multiprocessing.get_all_start_methods() else 'spawn')
 
 
