@@ -2,7 +2,7 @@
 import atexit, json, os, sys, time
 import torch
 from torch import nn
-from ddl_lesson8.train.learner import Data, Learner, load_learner, seeded
+from ddl_lesson8.train.learner import Data, Learner, _state, load_learner, seeded
 from ddl_lesson8.train.schedule import lazy_adagrad
 from ddl_lesson8.train.tabular_model import TabularModel
 from ddl_lesson8.train.team import cut_tables
@@ -31,9 +31,11 @@ def make(kind, dtype=torch.float64, seed=0, shard=None, calls=None, lazy=False, 
     settings = dict(loss_func=nn.functional.mse_loss, lr=.05, device='cpu', seed=seed, progress=False, shard=shard, calls=calls, **(dict(opt_func=lazy_adagrad) if lazy else {}))
     return Learner(data, model.to(dtype), **settings | other)
 
+def whole(t): return t.full_tensor() if hasattr(t, 'full_tensor') else t
+
 def result(l):
-    state = l._state()
-    return dict(losses=l.recorder.losses, valid=[e['valid_loss'] for e in l.recorder.epochs], weights={k: v.double().flatten().tolist() for k, v in state['model'].items()})
+    state = _state(l)
+    return dict(losses=l.recorder.losses, valid=[e['valid_loss'] for e in l.recorder.epochs], weights={k: whole(v).double().flatten().tolist() for k, v in state['model'].items()})
 
 def work(job, out):
     "Do one job; process 0 writes what it found"
@@ -57,8 +59,8 @@ def work(job, out):
         else: module.__version__ = '0.1'
     if job.get('other_model') and rank == 1:
         global Stars
-        whole = Stars
-        Stars = lambda users, *sizes: whole(users + 1, *sizes)
+        usual = Stars
+        Stars = lambda users, *sizes: usual(users + 1, *sizes)
     if job.get('crash') and rank == 1: raise ValueError('no such file')
     settings = dict(seed=rank if job.get('other_seed') else 0, shard=job.get('shard'), calls=calls, lazy=job.get('lazy', False), drawn=job.get('drawn', False))
     l = make(job['kind'], getattr(torch, job.get('dtype', 'float64')), **settings | (OTHER[job['other']] if job.get('other') and rank else {}))

@@ -1,5 +1,5 @@
 "Several processes as one: the same losses and weights, one checkpoint for any number, and errors that name a process"
-import json, multiprocessing, os, random, socket, subprocess, sys, time
+import json, multiprocessing, os, random, socket, subprocess, sys, time, zipfile
 from pathlib import Path
 import pytest, torch
 from team_worker import forked, make, result
@@ -105,14 +105,47 @@ _forget_peak()
 before = _peak()
 with seeded(0), cut_tables('auto', 'cpu'): table = nn.Embedding(2_000_000, 50)
 print('grew by', (_peak() - before) // 10**6, flush=True)
+del table
+
+import resource, sys, threading, time
+from ddl_lesson8.train.learner import Data, Learner
+def own_memory(): # without pages of files
+    with open('/proc/self/status') as f: return next(int(line.split()[1]) for line in f if line.startswith('RssAnon')) / 1000
+def most_in(f): # memory that it takes for a while
+    before, found, on = own_memory(), [0], [True]
+    def watch():
+        while on: found.append(own_memory() - before); time.sleep(.001)
+    watcher = threading.Thread(target=watch); watcher.start(); f(); on.clear(); watcher.join()
+    return round(max(found))
+class Sums(nn.Module):
+    def __init__(self): super().__init__(); self.table = nn.Embedding(1_000_000, 16)
+    def forward(self, rows): return self.table(rows).sum(1)
+def learner(seed):
+    with seeded(seed), cut_tables('auto', 'cpu'): model = Sums()
+    return Learner(Data((torch.arange(64), torch.ones(64)), batch_size=64), model, nn.functional.mse_loss, device='cpu', progress=False, shard='auto')
+def parts(l): return [t.to_local() for t in (l.model.table.weight, *l.opt.state[l.model.table.weight].values()) if hasattr(t, 'to_local')]
+l = learner(0); l.fit(1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000_000, -1)) # the disk is full half-way
+try: l.save(sys.argv[1])
+except OSError as e: assert 'process 0 could not write' in str(e)
+else: assert False
+resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+saving, other = most_in(lambda: l.save(sys.argv[1])), learner(1)
+loading = most_in(lambda: other.load(sys.argv[1]))
+assert len(parts(l)) == 3 and all(map(torch.equal, parts(l), parts(other)))
+print('saved and loaded with', saving, loading, flush=True)
 """
 def test_cut_tables_have_the_numbers_of_whole_ones_and_never_stand_whole(tmp_path): # 400 MB, two parts
     (tmp_path/'drawn.py').write_text(DRAWN)
-    cmd = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(tmp_path/'drawn.py')]
+    cmd = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(tmp_path/'drawn.py'), str(tmp_path/'a.pt')]
     done = subprocess.run(cmd, env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(HERE.parent)), capture_output=True, text=True, timeout=300)
     assert not done.returncode, done.stderr[-3000:]
     grew = [int(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith('grew')]
     assert len(grew) == 2 and max(grew) < 240, grew
+    took = [line.split()[-2:] for line in done.stdout.splitlines() if line.startswith('saved')] # a table and Adam's averages are 192 MB, a part 96 MB
+    assert len(took) == 2 and all(int(save) < 32 and int(load) < 150 for save, load in took), took
+    with zipfile.ZipFile(tmp_path/'a.pt') as z: assert z.testzip() is None
+    assert sorted(f.name for f in tmp_path.iterdir()) == ['a.pt', 'drawn.py']
 
 def test_lazy_updates_of_cut_tables_are_refused(team):
     assert 'leave out shard' in team(2, ok=False, kind='wide', shard=2, cut=True, lazy=True)

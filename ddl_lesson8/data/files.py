@@ -8,11 +8,13 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/files.html.md"""
 __all__ = []
 
 # %% ../../nbs/data/00_files.ipynb #0e28a492
-import hashlib, json, math, os, zipfile
+import copy, hashlib, json, math, os, zipfile, zlib
 from collections import OrderedDict
 from pathlib import Path
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.serialization import skip_data
 from ..sheets.package import write_whole
 
 # %% ../../nbs/data/00_files.ipynb #f82a46c1
@@ -65,17 +67,70 @@ class _Noting: # a file that remembers why it could not be written
             self.error = e
             raise
     def flush(self): self.f.flush()
+    def save(self, content): torch.save(content, self)
+
+def _each_tensor(value, f): # the same, with f(tensor) for each tensor
+    if isinstance(value, torch.Tensor): return f(value)
+    if isinstance(value, dict): return {k: _each_tensor(v, f) for k, v in value.items()}
+    if isinstance(value, (list, tuple)): return type(value)(_each_tensor(v, f) for v in value)
+    return copy.deepcopy(value)
+
+# %% ../../nbs/data/00_files.ipynb #b366ac45
+def _bytes(t): return t.detach().cpu().reshape(-1).view(torch.uint8).numpy()
+
+class _Filled(_Noting): # a file in which PyTorch leaves gaps for the numbers of tensors, filled as it comes to them
+    def __init__(self, f, blocks):
+        super().__init__(f)
+        self.blocks, self.sums = iter(blocks), [] # sums: where one stands, and what it is
+
+    def save(self, content): # with tensors on 'meta', whose numbers come later
+        found = {}
+        def stand_in(t):
+            if t.is_meta:
+                with FakeTensorMode(): t = torch.empty(t.shape, dtype=t.dtype, device='cpu')
+            found.setdefault(t.untyped_storage()._cdata, t.untyped_storage()) # the order in which they are written
+            return t
+        content = _each_tensor(content, stand_in)
+        self.gaps = iter([numbers for numbers in found.values() if numbers.nbytes()])
+        with skip_data(materialize_fake_tensors=True): torch.save(content, self)
+        if next(self.gaps, None) is not None: raise RuntimeError("PyTorch left fewer gaps than there are tensors")
+        self.put_sums()
+
+    def seek(self, size, whence): # PyTorch leaves the next gap
+        try:
+            numbers, crc = next(self.gaps), 0
+            known = [] if numbers.device.type == 'meta' else [torch.empty(0, dtype=torch.uint8, device=numbers.device).set_(numbers)]
+            for block in known or self.blocks:
+                size -= self.write(data := _bytes(block))
+                crc = zlib.crc32(data, crc)
+                if size <= 0: break
+            if size: raise RuntimeError(f"the blocks of a tensor are {'longer' if size < 0 else 'shorter'} than the tensor")
+            self.sums.append((self.f.tell() + 4, crc.to_bytes(4, 'little'))) # behind the numbers stands a mark, and then the sum
+        except Exception as e:
+            self.error = e
+            raise
+
+    def put_sums(self): # behind the numbers, and in the list at the end of the archive
+        with zipfile.ZipFile(self.f) as z: at, records = z.start_dir, z.infolist()
+        known = iter(self.sums[:])
+        for r in records:
+            if r.file_size and not r.CRC: self.sums.append((at + 16, next(known)[1]))
+            at += 46 + len(r.orig_filename.encode()) + len(r.extra) + len(r.comment)
+        for at, crc in self.sums:
+            self.f.seek(at)
+            self.f.write(crc)
 
 # %% ../../nbs/data/00_files.ipynb #709cfa66
 def write_tensors(
     path:str|Path, # file to write
-    content:dict   # tensors and plain values
+    content:dict,  # tensors and plain values
+    blocks=None    # the numbers of tensors on 'meta', one after the other, as an iterator of tensors
 )->Path: # the file
     "Write tensors and plain values with a checksum, see `write_whole`; raises `TypeError` for anything else"
     _check_plain(content)
     def write(f):
-        out = _Noting(f)
-        try: torch.save(content, out)
+        out = _Noting(f) if blocks is None else _Filled(f, blocks)
+        try: out.save(content)
         except RuntimeError: # PyTorch's writer hides why the disk refused
             if out.error: raise out.error from None
             raise
@@ -88,6 +143,11 @@ def write_tensors(
     return write_whole(path, write)
 
 # %% ../../nbs/data/00_files.ipynb #3f1f8383
+def _mark_of(path)->str: # the checksum, as it stands in the file
+    with open(path, 'rb') as f:
+        f.seek(-64, os.SEEK_END)
+        return f.read().decode()
+
 def _digest(f, size:int)->str: # of the first bytes of an open file
     found = hashlib.sha256()
     while size > 0 and (block := f.read(min(size, 1 << 20))):
@@ -97,14 +157,15 @@ def _digest(f, size:int)->str: # of the first bytes of an open file
 
 def _as_large_as_it_looks(f, size:int)->bool: # an archive that is not packed, as PyTorch writes it
     try:
-        with zipfile.ZipFile(f) as z: return sum(i.file_size for i in z.infolist()) <= size
+        with zipfile.ZipFile(f) as z: return not any(i.compress_type for i in z.infolist()) and sum(i.file_size for i in z.infolist()) <= size
     except (zipfile.BadZipFile, ValueError, NotImplementedError): return True # `torch.load` says what is wrong with it
 
 # %% ../../nbs/data/00_files.ipynb #5414968a
 def read_tensors(
     path:str|Path,  # a file written by `write_tensors`
     device='cpu',   # where the tensors go
-    what:str='file of ours' # for the message
+    what:str='file of ours', # for the message
+    mapped:bool=False # leave the numbers in the file until they are asked for? Copy what you keep
 )->dict: # the content
     "Read tensors and plain values; raises `ValueError` unless every byte is as it was written"
     path = Path(path)
@@ -119,7 +180,7 @@ def read_tensors(
             raise ValueError(f"{path.name} is damaged, its checksum is wrong: take another copy of the file")
         if not _as_large_as_it_looks(f, size): raise ValueError(f"{path.name} unpacks to more than it holds, as no {what} does: take another copy of the file")
         f.seek(0)
-        try: return torch.load(f, map_location=device, weights_only=True)
+        try: return torch.load(path if mapped else f, map_location=device, weights_only=True, mmap=mapped)
         except Exception as e:
             raise ValueError(f"{path.name} is not a {what}, or holds objects that could run code: {type(e).__name__}") from e
 

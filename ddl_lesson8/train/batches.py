@@ -178,12 +178,6 @@ def _as_calls(calls)->dict: # moment -> list of functions
     return calls
 
 # %% ../../nbs/train/00d_batches.ipynb #8eb28a3a
-def _each_tensor(value, f): # the same, with f(tensor) for each tensor
-    if isinstance(value, torch.Tensor): return f(value)
-    if isinstance(value, dict): return {k: _each_tensor(v, f) for k, v in value.items()}
-    if isinstance(value, (list, tuple)): return type(value)(_each_tensor(v, f) for v in value)
-    return copy.deepcopy(value)
-
 def _same(a, b)->bool: # plain values and tensors
     if isinstance(a, torch.Tensor): return isinstance(b, torch.Tensor) and a.shape == b.shape and torch.equal(a.cpu(), b.cpu().to(a.dtype))
     if isinstance(a, dict): return isinstance(b, dict) and a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
@@ -214,6 +208,7 @@ def check_state(
         kinds = {k: (None, bool) if isinstance(v, bool) else float if isinstance(v, (int, float)) else [float] for k, v in own.items() if k != 'params' and isinstance(v, (bool, int, float, tuple))}
         check_kinds(theirs, kinds, 'the optimiser')
 
+# %% ../../nbs/train/00d_batches.ipynb #553e5aab
 def check_sizes(
     kind,      # class of a learner
     saved:dict # the content of its file
@@ -225,4 +220,3 @@ def check_sizes(
         if getattr(saved['state']['model'].get(name), 'shape', None) != t.shape:
             raise ValueError(f"{name} is {tuple(t.shape)} by its description, and another size in the file")
     return saved['about']
-

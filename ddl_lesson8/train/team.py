@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/train/team.html.md"""
 __all__ = ['Team', 'cut_tables']
 
 # %% ../../nbs/train/00c_team.ipynb #1106d626
-import atexit, os, time
+import atexit, math, os, time
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -106,7 +106,7 @@ def _compare(all_facts): # of each process
                                    "All processes need the same script, settings, data and seed")
 
 # %% ../../nbs/train/00c_team.ipynb #e21cbf89
-class _Agreeing(_Exchanging): # what all must have alike, and who was waited for
+class _Agreeing(_Exchanging): # what all must have alike
     def check_same(self,
         facts:dict # name -> plain value: what all processes must have alike
     ): # nothing
@@ -121,29 +121,33 @@ class _Agreeing(_Exchanging): # what all must have alike, and who was waited for
         _compare(all_facts)
 
     def alone_write(self,
-        write # function without arguments
+        write,    # function without arguments
+        blocks=() # what it writes of other processes, see `blocks_of`: they send it meanwhile
     ): # nothing
         "Let process 0 write, and tell all whether it worked"
         said = [None]
         if self.rank == 0:
             try: write()
             except Exception as e: said = [(type(e).__name__, str(e))]
+        for _ in blocks: pass # the others send here; process 0 takes what it could not write
         dist.broadcast_object_list(said)
         if said[0]: raise OSError(f"process 0 could not write: {said[0][0]}: {said[0][1]}")
 
-    def blame(self,
-        e:RuntimeError # of an exchange that failed
-    )->RuntimeError: # that names processes
-        "Say which processes were waited for"
-        silent = []
-        try:
-            store = dist.distributed_c10d._get_default_store()
-            store.set(f'waits {self.rank}', '')
-            time.sleep(2) # the others give up at about the same time
-            silent = [k for k in range(self.world) if not store.check([f'waits {k}'])]
-        except RuntimeError: pass # the notes are gone with process 0
-        names = ' and '.join(map(str, silent)) or 'the others'
-        return RuntimeError(f"process {self.rank} of {self.world} waited in vain for process {names}, see its own message: {str(e).splitlines()[0]}")
+# %% ../../nbs/train/00c_team.ipynb #abfac78d
+def blame(
+    team,          # this process is one of it
+    e:RuntimeError # of an exchange that failed
+)->RuntimeError: # that names processes
+    "Say which processes were waited for"
+    silent = []
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        store.set(f'waits {team.rank}', '')
+        time.sleep(2) # the others give up at about the same time
+        silent = [k for k in range(team.world) if not store.check([f'waits {k}'])]
+    except RuntimeError: pass # the notes are gone with process 0
+    names = ' and '.join(map(str, silent)) or 'the others'
+    return RuntimeError(f"process {team.rank} of {team.world} waited in vain for process {names}, see its own message: {str(e).splitlines()[0]}")
 
 # %% ../../nbs/train/00c_team.ipynb #0ff4bf66
 def _add_touched(team, params, lazy)->set: # parameters with sparse gradients -> those whose rows were exchanged
@@ -205,6 +209,7 @@ class _Sum(torch.autograd.Function): # over processes, forwards and backwards
     @staticmethod
     def backward(ctx, g): return ctx.team.sum(g.contiguous().clone()), None
 
+# %% ../../nbs/train/00c_team.ipynb #9fac120e
 def _joint_norm(layer, team):
     own = type(layer).forward
     def forward(x):
@@ -269,11 +274,14 @@ def _part(n, team): # rows of each part of a table, the first of this process
     each = -(-n // team.shards)
     return each, team.mesh['table'].get_local_rank() * each
 
-def _put_part(table, rows, team): # these are the own rows of the weights
+def _as_part(rows, mesh, like): # of a tensor of that shape
     from torch.distributed.tensor import DTensor, Shard
-    own = DTensor.from_local(rows, team.mesh['table'], [Shard(0)], run_check=False, shape=table.weight.shape, stride=table.weight.stride())
-    table.weight = nn.Parameter(own, requires_grad=table.weight.requires_grad)
+    return DTensor.from_local(rows, mesh, [Shard(0)], run_check=False, shape=like.shape, stride=like.stride())
 
+def _put_part(table, rows, team): # these are the own rows of the weights
+    table.weight = nn.Parameter(_as_part(rows, team.mesh['table'], table.weight), requires_grad=table.weight.requires_grad)
+
+# %% ../../nbs/train/00c_team.ipynb #729ece1a
 def shard_tables(
     model:nn.Module,     # with `nn.Embedding` tables
     team:Team,           # with more than one part of the tables
@@ -288,20 +296,16 @@ def shard_tables(
     return [name for name, _ in found]
 
 # %% ../../nbs/train/00c_team.ipynb #e327e35a
-def whole(
-    x # a tensor, cut or not
-)->torch.Tensor: # an ordinary one
-    "Put a cut tensor together; all processes must ask"
-    return x.full_tensor() if hasattr(x, 'full_tensor') else x
-
 def cut_like(
     x:torch.Tensor, # an ordinary tensor
     like            # a tensor that may be cut
 ): # `x`, cut in the same way
-    "Cut a tensor as another one is cut"
+    "Cut a tensor as another one is cut: a copy of the own rows"
     if not hasattr(like, 'device_mesh') or not isinstance(x, torch.Tensor) or x.shape != like.shape or hasattr(x, 'device_mesh'): return x
-    from torch.distributed.tensor import distribute_tensor
-    return distribute_tensor(x.to(like.device), like.device_mesh, like.placements)
+    mesh = like.device_mesh
+    each = -(-len(x) // mesh.size())
+    own = x[each * mesh.get_local_rank():][:each].to(like.device, copy=True)
+    return _as_part(own, mesh, like)
 
 # %% ../../nbs/train/00c_team.ipynb #96045216
 def _leave(): # before Python ends: threads of an open group may abort a process that has done its work
@@ -376,3 +380,22 @@ def cut_tables(
     try:
         with _ByBlocks(team): yield
     finally: nn.Embedding.__init__ = make
+
+# %% ../../nbs/train/00c_team.ipynb #580f2e25
+def blocks_of(
+    tables:list, # cut tensors, in all processes the same
+    team:Team    # that they are cut for
+): # the numbers, block by block: in process 0; the others send them
+    "Numbers of cut tensors in the order of their rows, for `write_tensors`"
+    for t in tables:
+        own, width = t.detach().to_local().reshape(-1), math.prod(t.shape[1:])
+        each, _ = _part(len(t), team)
+        for owner in range(team.shards): # the first group; others have copies of the same rows
+            n = max(0, min(each, len(t) - owner * each)) * width
+            for start in range(0, n, _BLOCK):
+                size = min(_BLOCK, n - start)
+                if team.rank not in (0, owner): continue
+                block = own[start:start + size] if team.rank == owner else own.new_empty(size)
+                if team.rank: dist.send(block, 0)
+                elif owner: dist.recv(block, owner)
+                if not team.rank: yield block
