@@ -404,3 +404,13 @@ def test_lists_come_without_an_import_of_their_chapter():
             "l = collab_learner(planted_ratings(n_users=20).ratings, n_factors=2, device='cpu')\n"
             "assert len(l.recommend('person 1', 2)) == 2 and not hasattr(l, 'nonsense') and l.predict({'Heat': 5}).isfinite().all()")
     subprocess.run([sys.executable, '-c', code], check=True)
+
+def test_any_table_of_pairs(learn, tmp_path): # a list of dicts: "unhashable type"
+    pl = pytest.importorskip('polars')
+    pairs = pl.DataFrame(dict(movie=['Heat', 'Alien'], userId=['person 1', 'person 2']))
+    pairs.write_csv(tmp_path/'p.csv')
+    pairs.write_ipc(tmp_path/'p.arrow')
+    wanted = learn.predict(['person 1', 'person 2'], ['Heat', 'Alien'])
+    for table in (pairs.lazy(), pairs.to_dicts(), tmp_path/'p.csv', tmp_path/'p.arrow', pairs.to_arrow()): torch.testing.assert_close(learn.predict(table), wanted)
+    with pytest.raises(FileNotFoundError, match='no table at'): learn.predict(tmp_path/'q.csv')
+    with pytest.raises(ValueError, match='no column of users'): learn.predict([dict(wer='person 1', movie='Heat')])

@@ -330,9 +330,10 @@ def test_a_column_of_lists_is_named_when_columns_are_chosen(values): # Python sa
 @pytest.mark.parametrize('word', ['NA', 'n/a', '-', '', 'None'])
 def test_numbers_with_gaps_in_words_are_told(word): # R writes NA; read as text, each number is a name of its own
     with pytest.warns(UserWarning, match=f"'x' holds numbers as text, such as '0.000' beside {word!r}"): cont_cat_split(dict(x=[f'{k / 7:.3f}' for k in range(50)] + [word], y=range(51)))
-    with warnings.catch_warnings(): # names, however few are words
+    with warnings.catch_warnings(): # numbers of houses, and names
         warnings.simplefilter('error')
-        cont_cat_split(dict(x=[f'{k / 7:.3f}' for k in range(50)] + ['north'], y=range(51)))
+        cont_cat_split(dict(x=[str(k) for k in range(50)] + ['12 b'], y=range(51)))
+        cont_cat_split(dict(x=[f'{k / 7:.3f}' for k in range(50)] + ['north', 'south', 'east', 'west'], y=range(54)))
 
 def test_large_numbers_are_kept_and_read_again(tmp_path): # a file with a median above 2**63 was written, and refused when it was read
     prep = ColumnPrep([], ['x']).fit(dict(x=[1e20, 3e20, 2.**63]))

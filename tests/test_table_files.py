@@ -124,3 +124,8 @@ def test_a_damaged_arrow_file_of_ratings(tmp_path):
 def test_ids_in_a_scan_keep_their_zeros(tmp_path):
     (tmp_path/'r.csv').write_text('user,item,rating\n' + ''.join(f'{u},{i},3\n' for u in ('007', '7') for i in range(3)))
     assert scan_ratings(tmp_path/'r.csv').users == ratings_from_table(tmp_path/'r.csv').users == ['007', '7']
+
+def test_a_slip_of_the_pen_among_numbers_is_told(tmp_path): # one text makes a category of a whole column
+    (tmp_path/'t.csv').write_text('x,code,y\n' + ''.join(f'{k}.5,{"AB"[k % 2]}{k},{k}\n' for k in range(50)) + '1O,A1,3\n')
+    with pytest.warns(UserWarning, match="'x' holds numbers as text, such as '0.5' beside '1O'") as said: assert cont_cat_split(tmp_path/'t.csv', dep_var='y') == ([], ['x', 'code'])
+    assert len(said) == 1 and said[0].filename == __file__

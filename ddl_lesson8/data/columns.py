@@ -25,10 +25,12 @@ def _say_if_numbers(name, column, max_card, is_target): # that a text column hol
     if column.kind != 'other': return
     found = [v.strip() if isinstance(v, str) else 'another' for v in coded(column)[1]]
     texts, gone = [t for t in found if t.lower() not in _GAPS], [t for t in found if t.lower() in _GAPS]
-    if len(texts) <= max_card or not all(map(_WRITTEN.fullmatch, texts)): return
+    odd = [t for t in texts if not _WRITTEN.fullmatch(t)]
+    if len(texts) <= max_card or len(odd) > len(texts) / 20: return
+    texts = sorted({*texts} - {*odd}) # a few texts among many numbers are slips of the pen
     if is_target or gone or sum(not t.isdigit() for t in texts) > len(texts) / 2:
-        beside = f" beside {gone[0]!r}" if gone else ''
-        warn_caller(f"column '{name}' holds numbers as text, such as {min(texts)!r}{beside}, so each value counts as a name: make numbers of them if that is wrong")
+        beside = f" beside {(odd + gone)[0]!r}" if odd + gone else ''
+        warn_caller(f"column '{name}' holds numbers as text, such as {texts[0]!r}{beside}, so each value counts as a name: make numbers of them if that is wrong")
 
 # %% ../../nbs/data/04_columns.ipynb #c76da0f6
 def cont_cat_split(

@@ -10,11 +10,12 @@ __all__ = ['bpr_loss', 'softmax_loss', 'RatingLearner']
 # %% ../../nbs/train/07_rating_learner.ipynb #49076bb9
 import math
 from numbers import Integral, Real
+from pathlib import Path
 import torch
 from torch import nn
 from fastcore.meta import delegates
 from ..data.ratings import Ratings
-from ..data.read_ratings import KNOWN_NAMES, as_ratings, id_name
+from ..data.read_ratings import KNOWN_NAMES, _open_table, as_ratings, id_name
 from ..data.files import check_kinds
 from .disk import DiskData
 from .learner import Data, Learner, seeded
@@ -108,16 +109,16 @@ def row_numbers(
 
 # %% ../../nbs/train/07_rating_learner.ipynb #6f95ef79
 def _pairs_of(
-    frame # a data frame with a column of users and one of items
+    table # any that `ratings_from_table` reads, with a column of users and one of items
 )->tuple: # two lists of names
-    "The pairs in a data frame, by the names of its columns; raises `ValueError` where they are not clear"
-    names = list(getattr(frame, 'column_names', None) or frame.columns)
+    "The pairs in a table, by the names of its columns; raises `ValueError` where they are not clear"
+    names, column = _open_table(table)
     plain = {''.join(filter(str.isalnum, str(n))).lower(): n for n in reversed(names)}
     found = [next((plain[k] for k in KNOWN_NAMES[role].split() if k in plain), None) for role in ('user', 'item')]
     if None in found:
         raise ValueError(f"no column of {'users' if found[0] is None else 'items'} among {names}: pass the columns, as in "
-                         "predict(list(frame['who']), list(frame['what']))")
-    return tuple(_as_list(frame[n]) for n in found)
+                         "predict(list(table['who']), list(table['what']))")
+    return tuple(_as_list(column(n)) for n in found)
 
 # %% ../../nbs/train/07_rating_learner.ipynb #a91c2f02
 def rows_by_name(
@@ -292,12 +293,13 @@ class _Finding(_Averaging): # rows, by name
 # %% ../../nbs/train/07_rating_learner.ipynb #7582764b
 class _Predicting(_Finding): # ratings, by name
     def predict(self,
-        user,               # a name, several, or rows as a tensor; a data frame of pairs; or a newcomer: {item: rating}
+        user,               # a name, several, or rows as a tensor; a table of pairs (data frame, list of dicts, `Path` of a file); or a newcomer: {item: rating}
         item=None,          # a name, several, or row numbers; or facts about a new item: {column: value}; all when None
         unknown:str='error' # unknown names: 'error' or 'average'
     )->torch.Tensor: # predicted ratings, one for each pair; one number for two single names
         "Predict ratings by name; raises `KeyError` for unknown names unless the average will do"
-        if item is None and (hasattr(user, 'columns') or hasattr(user, 'column_names')): user, item = _pairs_of(user)
+        rows = isinstance(user, (list, tuple)) and len(user) and all(isinstance(u, dict) for u in user)
+        if item is None and (rows or isinstance(user, Path) or any(hasattr(user, a) for a in ('columns', 'column_names', 'collect_schema'))): user, item = _pairs_of(user)
         if isinstance(user, dict) or isinstance(item, dict): return self._predict_new(user, item, unknown)
         u, i = self.find_rows(user, 'user', unknown), self.find_rows(item, 'item', unknown)
         if 1 not in (len(u), len(i)) and len(u) != len(i):
