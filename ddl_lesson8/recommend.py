@@ -9,7 +9,6 @@ __all__ = []
 
 # %% ../nbs/05_recommend.ipynb #74edb4a0
 import math
-from contextlib import contextmanager
 from numbers import Integral, Real
 import torch
 from torch import nn
@@ -17,6 +16,7 @@ from fastcore.basics import patch
 from .collab import CollabLearner, CombinedModel, EmbeddingDotBias, in_range
 from .sheets.address import html_table
 from .train.newcomer import Prior, at_least_float32, posterior, prior_of, score_for
+from .train.one_batch import evaluating
 from .train.rating_learner import as_names, row_numbers, row_of
 
 # %% ../nbs/05_recommend.ipynb #3efd7ad9
@@ -50,18 +50,6 @@ def seen(self:CollabLearner,
     if isinstance(user, dict): return row_numbers(self.items, list(self.split_facts(user)[0]), 'item')
     at = row_of(self.users, user)
     return self.memory.seen(at) if at >= 0 else torch.empty(0, dtype=torch.int64)
-
-# %% ../nbs/05_recommend.ipynb #0ea41269
-@contextmanager
-def _evaluating(
-    model:nn.Module # any module
-):  # a context
-    "Compute inside without gradients and without dropout; afterwards the model is as it was"
-    was = model.training
-    model.eval()
-    try:
-        with torch.no_grad(): yield
-    finally: model.train(was)
 
 # %% ../nbs/05_recommend.ipynb #53187350
 def item_side(
@@ -136,7 +124,7 @@ def numbers_of_new(self:CollabLearner,
     rivals:torch.Tensor|None=None # for a new item of a model of order: `_rivals`, where it is at hand
 )->tuple: # factors and bias of the new one (k,), inputs (others, k) and fixed part (others,) of its scores
     "Numbers for somebody new, or a new item, without training; rows of which nothing was learned teach nothing"
-    with _evaluating(self.model): x, fixed = item_side(self.model, facts, kind)
+    with evaluating(self.model): x, fixed = item_side(self.model, facts, kind)
     prior = self.average_person(kind) if prior is None else prior
     useful = self.learned('item' if kind == 'user' else 'user')[rated]
     rated, given = rated[useful].to(x.device), given[useful].to(x)

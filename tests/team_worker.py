@@ -2,7 +2,7 @@
 import atexit, json, os, sys, time
 import torch
 from torch import nn
-from ddl_lesson8.train.learner import Data, Learner, load_learner, seeded
+from ddl_lesson8.train.learner import Data, Learner, _state, load_learner, seeded
 from ddl_lesson8.train.schedule import lazy_adagrad
 from ddl_lesson8.train.tabular_model import TabularModel
 from ddl_lesson8.train.team import cut_tables
@@ -34,7 +34,7 @@ def make(kind, dtype=torch.float64, seed=0, shard=None, calls=None, lazy=False, 
 def whole(t): return t.full_tensor() if hasattr(t, 'full_tensor') else t
 
 def result(l):
-    state = l._state()
+    state = _state(l)
     return dict(losses=l.recorder.losses, valid=[e['valid_loss'] for e in l.recorder.epochs], weights={k: whole(v).double().flatten().tolist() for k, v in state['model'].items()})
 
 def work(job, out):

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from ddl_lesson8.data.files import read_tensors, read_values, write_tensors, write_values
 from ddl_lesson8.train.batches import Data, check_shapes
-from ddl_lesson8.train.learner import FORMAT, Learner, load_learner
+from ddl_lesson8.train.learner import FORMAT, Learner, _state, load_learner
 from ddl_lesson8.train.schedule import lazy_adagrad
 from ddl_lesson8.train.recorder import LRFind, Recorder, accuracy, longest_fall, rmse, smooth, someone_watches, suggest
 from ddl_lesson8.train.schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, seeded
@@ -205,9 +205,9 @@ def test_half_a_file_changes_nothing(tmp_path, missing):
     del saved['state'][missing]
     write_tensors(tmp_path / 'half.pt', saved)
     other.fit(1)
-    before = other._state()
+    before = _state(other)
     with pytest.raises(ValueError, match='belongs to another'): other.load(tmp_path / 'half.pt')
-    after = other._state()
+    after = _state(other)
     assert all(torch.equal(before['model'][k], after['model'][k]) for k in before['model'])
     assert all(torch.equal(a[k], b[k]) for a, b in zip(before['opt']['state'].values(), after['opt']['state'].values()) for k in a)
     assert before['recorder'] == after['recorder'] and before['plan'] == after['plan'] and before['epoch'] == after['epoch']

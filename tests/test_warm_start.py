@@ -6,7 +6,7 @@ import pytest, torch
 from ddl_lesson8 import warm_start
 from ddl_lesson8.collab import collab_learner
 from ddl_lesson8.data.ratings import Ratings, planted_ratings
-from ddl_lesson8.train.learner import load_learner
+from ddl_lesson8.train.learner import _state, load_learner
 
 KINDS = {'dot': {}, 'combined': dict(metadata=True), 'network': dict(use_nn=True), 'softmax': dict(loss='softmax'), 'sizes': dict(use_nn=True, emb_szs=[(70, 5), (170, 6)])}
 MORE = [('me', 'Heat', 5), ('me', 'Jaws', 1), ('you', 'Alien', 4), ('me', 'My film', 2), ('person 1', 'My film', 5), ('person 2', 'My film', 1), ('you', 'Your film', 3), ('person 3', 'Heat', 4)]
@@ -125,7 +125,7 @@ def test_several_new_at_once_are_each_as_alone(ratings):
 # ---- interrupts
 
 def snapshot(learn): # all that can be used afterwards; one extended learner equals another
-    values = dict(state=learn._state(), users=list(learn.users.items), items=list(learn.items.items), model=[len(learn.model.users), len(learn.model.items)], config=learn.config, plan=learn.plan,
+    values = dict(state=_state(learn), users=list(learn.users.items), items=list(learn.items.items), model=[len(learn.model.users), len(learn.model.items)], config=learn.config, plan=learn.plan,
                   memory={k: v for k, v in vars(learn.memory).items()}, rows=[t.clone() for t in learn.data.train], ratings=[len(learn.ratings), len(learn.ratings.users), len(learn.held_out.items)],
                   sizes=[m.num_embeddings for m in learn.model.modules() if isinstance(m, torch.nn.Embedding)], said=learn.outputs((torch.arange(30), torch.arange(30))))
     return copy.deepcopy(values)

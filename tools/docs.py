@@ -21,6 +21,7 @@ def is_chapter(nb:Path)->bool:
 def local_links(text:str, depth:int, site_url:str)->str:
     "Links of a page that stay inside the site: nbdev's absolute ones, and numbered notebooks"
     if site_url: text = text.replace(site_url, '../' * depth)
+    text = re.sub(r'\[(\[`[^`\]]+`\]\([^)\s]+\))\]\([^)\s]+\)', r'\1', text)  # nbdev links a name that is a link already
     return re.sub(r'((?:\]\(|href=")(?:\.\./|\w+/)*)\d+[a-z]?_(\w+)\.ipynb', r'\1\2.html', text)
 
 
@@ -33,7 +34,14 @@ def badges(nb:Path, repo_url:str)->dict:
     return dict(cell_type='markdown', metadata={}, source=f'<p class="badges">{html}</p>')
 
 
+BESIDE_CODE = '<!-- beside the code -->'  # begins a cell that explains library code which a page does not show
 FIGURE = 'application/vnd.live-figure'  # under which `LiveFigure` saves its description
+
+
+def is_empty_figure(output:dict)->bool:
+    "Whether an output is the name of a figure that shows nothing"
+    said = output.get('data', {})
+    return set(said) == {'text/plain'} and bool(re.fullmatch(r'<Figure size \S+ with \d+ Axes>', ''.join(said['text/plain'])))
 
 
 def figures_apart(cell:dict, page:str):
@@ -51,11 +59,13 @@ def rename(nb:Path, site_url:str, repo_url:str):
     "Give a staged notebook the name that nbdev's links use, and make its links local"
     content = json.loads(nb.read_text(encoding='utf-8').replace('__main__.', ''))  # where nbdev defined what it documents
     depth = len(nb.relative_to(proc).parts) - 1
+    for c in content['cells']: c['source'] = ''.join(c['source'])
+    content['cells'] = [c for c in content['cells'] if not c['source'].startswith(BESIDE_CODE)]
     for c in content['cells']:
-        c['source'] = ''.join(c['source'])
         if c['cell_type'] == 'markdown': c['source'] = local_links(c['source'], depth, site_url)
         if c['cell_type'] == 'raw': c['source'] = re.sub(r'^output-file:.*\n', '', c['source'], flags=re.M)
         figures_apart(c, plain_name(nb.stem))
+        if 'outputs' in c: c['outputs'] = [o for o in c['outputs'] if not is_empty_figure(o)]
         for data in (o.get('data', {}) for o in c.get('outputs', [])):
             for kind in data.keys() & {'text/markdown', 'text/html'}: data[kind] = local_links(''.join(data[kind]), depth, site_url)
     if is_chapter(nb): content['cells'].insert(1, badges(nb, repo_url))
@@ -113,6 +123,7 @@ def problems(folder:Path)->list[str]:
     for p, page in pages.items():
         name, text = p.relative_to(folder).as_posix(), ''.join(page.text)
         if re.search(r'^#\| *[a-z_]+', text, re.M): found.append(f'{name}: a notebook directive shows through')
+        if re.search(r'\]\([\w/.#-]+\.(html|ipynb)', text): found.append(f'{name}: a link shows as Markdown')
         if 'Traceback (most recent call last)' in text: found.append(f'{name}: a traceback')
         for link in page.links:
             u = urlsplit(link)

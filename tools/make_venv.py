@@ -17,7 +17,8 @@ def main(folder:Path):
     if not (folder/'bin'/'python').exists():
         run(sys.executable, '-m', 'venv', folder, hint='on Debian and Ubuntu: apt install python3-venv')
     bar = 'on' if sys.stdout.isatty() else 'off'
-    pip = [folder/'bin'/'python', '-m', 'pip', '--disable-pip-version-check', 'install', '-q', '--progress-bar', bar, '-c', 'constraints.txt']
+    # --no-compile: Python compiles what it imports, and most of the files are never imported
+    pip = [folder/'bin'/'python', '-m', 'pip', '--disable-pip-version-check', 'install', '-q', '--no-compile', '--progress-bar', bar, '-c', 'constraints.txt']
     print('--- setup 2 of 3: PyTorch (the largest download)', flush=True)
     run(*pip, 'torch')
     print('--- setup 3 of 3: the library and its tools', flush=True)

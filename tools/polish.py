@@ -187,7 +187,7 @@ def figures_as_files(soup, name:str, site:Path):
         kind, data = re.match(r'data:image/(\w+)[^,]*;base64,(.*)', img['src'], re.S).groups()
         data = base64.b64decode(data)
         picture = Image.open(io.BytesIO(data))
-        broad = picture.width > 2 * picture.height or picture.width > 1500 and picture.width > 1.4 * picture.height
+        broad = picture.width > 2 * picture.height or picture.width > 1300 and picture.width > 1.4 * picture.height
         if picture.width > 2 * SHOWN_WIDTH:
             picture = picture.resize((2 * SHOWN_WIDTH, round(picture.height * 2 * SHOWN_WIDTH / picture.width)), Image.LANCZOS)
             out = io.BytesIO()
@@ -238,13 +238,15 @@ def mathematics(soup):
 
 
 def tidy_tables(soup):
-    """Tables as a printer would set them: a number stays beside its spread or its range; pandas' with one line of headings
+    """Tables as a printer would set them: a number stays beside its spread or its range, a date or a shape whole; pandas' with one line of headings
     where one will do, columns of words to the left, of numbers to the right"""
     for text in soup.select_one('main').find_all(string=re.compile(r'\d (±|to) [-\d]')):
         if text.find_parent('td'): text.replace_with(re.sub(r'(?<=\d) (±|to) (?=[-\d])', '\xa0\\1\xa0', text))
     for style in soup.select('main style[scoped]'): style.extract()  # pandas' own, one for each table
     for text in soup.select_one('main').find_all(string=re.compile(r'(?=\w*_)\w{30}')):  # a long name may break behind its underscores
         if text.find_parent('td'): text.replace_with(BeautifulSoup(escape(text).replace('_', '_<wbr/>'), 'html.parser'))
+    for cell in soup.select('main td'):
+        if re.fullmatch(r'\d{4}-\d\d-\d\d|\([\d, ]*\)', cell.get_text(strip=True)): cell['class'] = [*cell.get('class', []), 'whole']
     for table in soup.select('main table.dataframe'):
         rows = table.select('thead > tr')
         if len(rows) == 2:
@@ -265,8 +267,9 @@ def tidy_tables(soup):
 
 
 def scroll_tables(soup):
-    "Wide tables scroll in a box that shows when there is more"
+    "Wide tables scroll in a box that shows when there is more; one of many columns is marked"
     for table in soup.select('main table'):
+        if len(table.select_one('tr').find_all(['th', 'td'])) > 4: table['class'] = [*table.get('class', []), 'many']  # on a phone it scrolls anyway
         if not table.find_parent(class_='table-scroll'): table.wrap(element(soup, '<div class="table-scroll" tabindex="0"></div>'))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from .files import check_kinds, read_values, write_values
-from .frames import Column, Frame, as_frame, categories, check_columns, coded, read_dates, warn_caller, with_columns
+from .frames import Column, Frame, as_frame, categories, coded, read_dates, table_with, warn_caller, with_columns
 from .table_files import GAPS
 
 # %% ../../nbs/data/04_columns.ipynb #ef62e58a
@@ -37,9 +37,8 @@ def cont_cat_split(
     dep_var=None     # name of the column to predict, or a list of names: left out
 )->tuple: # names of continuous columns, names of categories; both in the table's order
     "Tell continuous columns and categories apart by type and number of values (claim T1)"
-    frame, cont, cat = as_frame(table), [], []
-    skip = [dep_var] if isinstance(dep_var, str) else list(dep_var or [])
-    check_columns(frame, skip, 'dep_var')
+    skip, cont, cat = [dep_var] if isinstance(dep_var, str) else list(dep_var or []), [], []
+    frame = table_with(table, skip, 'dep_var')
     for name in frame.columns:
         _say_if_numbers(name, frame[name], max_card, name in skip)
         if name in skip: continue
@@ -71,10 +70,9 @@ def date_parts(
     hours = dict(Hour=clock // 3600, Minute=clock // 60 % 60, Second=clock % 60) if time else {}
     gone = np.isnat(dates)
     blank = lambda v: np.where(gone, np.nan, v) if gone.any() else v
-    out = {k: blank(v) for k, v in parts.items()}
-    out |= {k: v & ~gone for k, v in ends.items()}
-    out |= {k: blank(v) for k, v in hours.items()}
-    return out | dict(Elapsed=np.where(gone, np.nan, count(seconds).astype(float)))
+    parts, hours = ({k: blank(v) for k, v in p.items()} for p in (parts, hours))
+    ends = {k: v & ~gone for k, v in ends.items()}
+    return parts | ends | hours | dict(Elapsed=np.where(gone, np.nan, count(seconds).astype(float)))
 
 # %% ../../nbs/data/04_columns.ipynb #85ff35b6
 def add_datepart(
@@ -85,8 +83,7 @@ def add_datepart(
     time:bool=False  # hours, minutes and seconds too?
 ):  # a new table of the same kind
     "Put the parts of a date into the table: see `date_parts` (claim T2)"
-    frame = as_frame(table)
-    check_columns(frame, [field_name], 'add_datepart')
+    frame = table_with(table, [field_name], 'add_datepart')
     local, utc = read_dates(frame[field_name])
     parts = date_parts(local, time)
     parts['Elapsed'] = date_parts(utc)['Elapsed']
@@ -124,8 +121,7 @@ def split_rows(
     if how == 'random': keep = torch.randperm(n, generator=g) < round(n * valid)
     else:
         if column is None: raise ValueError(f"a split by {how} needs the name of a column")
-        check_columns(frame, [column], f'split by {how}')
-        codes, values, _ = categories(frame[column])
+        codes, values, _ = categories(table_with(frame, [column], f'split by {how}')[column])
         if (codes < 0).any():
             raise ValueError(f"column '{column}', row {int((codes < 0).argmax())}: no {how} to split by")
         if how == 'time': order = sorted((i for i, v in enumerate(values) if v is not None), key=values.__getitem__)
@@ -321,6 +317,13 @@ def _fitting(x, names, dtype): # numbers (n, columns) as a tensor, none of which
     row, column = (~out.isfinite()).nonzero()[0].tolist()
     raise ValueError(f"column '{names[column]}', row {row}: {x[row, column]:g}, as the model gets it, is too large for {dtype}")
 
+# %% ../../nbs/data/04_columns.ipynb #4e2d1224
+def _scaled(x, told, name)->np.ndarray: # without gaps; in training the mean is 0 and the spread 1
+    gone = np.isnan(x)
+    if gone.any() and not told['flag']:
+        warn_caller(f"column '{name}' had no missing value in training; the median {told['median']:.6g} stands in")
+    return (np.where(gone, told['median'], x) - told['mean']) / told['std']
+
 # %% ../../nbs/data/04_columns.ipynb #1d1af267
 class _Applying(_Learning): # what was learned, to a table that is read
     def open(self,
@@ -340,13 +343,8 @@ class _Applying(_Learning): # what was learned, to a table that is read
         x_cont = np.empty((read.n, len(self.cont_names)))
         for j, n in enumerate(self.cat_names): x_cat[:, j] = _ids(read, self, n, self.classes[n])
         for j, n in enumerate(self.cont_names):
-            x, told = read.nums[n], self.numbers[n]
-            gone = np.isnan(x)
-            if told['flag']: x_cat[:, self.all_cat_names.index(f'{n}_na')] = 1 + gone
-            elif gone.any():
-                told_so = f"column '{n}' had no missing value in training; the median {told['median']:.6g} stands in"
-                warn_caller(told_so)
-            x_cont[:, j] = (np.where(gone, told['median'], x) - told['mean']) / told['std']
+            told, x_cont[:, j] = self.numbers[n], _scaled(read.nums[n], self.numbers[n], n)
+            if told['flag']: x_cat[:, self.all_cat_names.index(f'{n}_na')] = 1 + np.isnan(read.nums[n])
         return torch.from_numpy(x_cat), _fitting(x_cont, self.cont_names, dtype)
 
     def apply_target(self,
@@ -391,8 +389,7 @@ class _Cutting(_Applying): # read once, learn, apply, cut
         fit:bool=False   # learn from the first part?
     )->list: # for each part: (x_cat, x_cont, target), or None
         "Prepare a table once and cut it into parts"
-        names, frame = self.cat_names + self.cont_names + self.y_names, as_frame(table) if fit else self.open(table)
-        check_columns(frame, names, 'fit' if fit else 'prepare')
+        frame = table_with(table if fit else self.open(table), self.cat_names + self.cont_names + self.y_names, 'fit' if fit else 'prepare')
         if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
         rows = _check_rows(rows, len(frame))
         if fit: self.kinds = {}; self.decide_y_kind(frame)
@@ -406,8 +403,7 @@ class _Cutting(_Applying): # read once, learn, apply, cut
         table # data frame of new rows
     )->dict: # name of the category -> list of values without a class
         "Values that will get id 0"
-        frame = self.open(table)
-        check_columns(frame, self.cat_names, 'unknown')
+        frame = table_with(self.open(table), self.cat_names, 'unknown')
         cats = {n: categories(frame[n], as_dates=self.kinds.get(n) == 'date')[1] for n in self.cat_names}
         found = {n: [v for v in values if v is not None and v not in self.classes[n][1:]] for n, values in cats.items()}
         return {n: v for n, v in found.items() if v}
@@ -464,9 +460,8 @@ class ColumnPrep(_Kept):
         rows=None        # row numbers to learn from; all when None
     )->'ColumnPrep': # the same object
         "Learn classes, medians, means and spreads from rows; raise `ValueError` naming the column that cannot be used"
-        frame, names = as_frame(table), self.cat_names + self.cont_names + self.y_names
-        check_columns(frame, names, 'fit')
-        frame, self.kinds = frame.take(names, rows), {}
+        names = self.cat_names + self.cont_names + self.y_names
+        frame, self.kinds = table_with(table, names, 'fit').take(names, rows), {}
         self.decide_y_kind(frame)
         return self.learn(_ReadTable(self, frame, target=self.y_kind == 'class', order=True))
 
@@ -475,9 +470,7 @@ class ColumnPrep(_Kept):
         dtype=torch.float32 # of the continuous columns
     )->tuple: # x_cat int64 (n, categories and flags), x_cont (n, continuous)
         "Prepare rows: the same rules for training rows and new ones"
-        frame = self.open(table)
-        check_columns(frame, self.cat_names + self.cont_names, 'prepare')
-        read = _ReadTable(self, frame)
+        read = _ReadTable(self, table_with(self.open(table), self.cat_names + self.cont_names, 'prepare'))
         prepared = self.apply(read, dtype)
         _tell_new(read, self, prepared[0])
         return prepared
@@ -487,7 +480,6 @@ class ColumnPrep(_Kept):
         dtype=torch.float32 # of number targets
     )->torch.Tensor: # numbers (n, targets), or class ids int64 (n,)
         "The target of each row"
-        frame = self.open(table)
         if not self.y_names: raise ValueError("this ColumnPrep was made without y_names")
-        check_columns(frame, self.y_names, 'target')
+        frame = table_with(self.open(table), self.y_names, 'target')
         return self.apply_target(_ReadTable(self, frame, inputs=False, target=True), dtype)

@@ -208,10 +208,6 @@ def categories(
     return codes, plain, first and first[0]
 
 # %% ../../nbs/data/03b_frames.ipynb #58beddc6
-def _unpacked(to_list, name): # a column of anything
-    try: return _from_list(to_list(), name)
-    except OverflowError: raise ValueError(f"column '{name}' holds a date that lies too far away") from None
-
 def _as_moments(series, name): # of dates
     try: return series.cast(import_extra('narwhals').Datetime('us'))
     except ValueError: raise ValueError(f"column '{name}' holds a day that lies too far away for a date") from None
@@ -220,6 +216,21 @@ def _check_moments(counts, unit, name): # since 1970, a series of polars: to rea
     first, after = (int(np.datetime64(y, unit).astype(np.int64)) if unit != 'ns' else edge for y, edge in (('0001', -2**63), ('9999', 2**63 - 1)))
     far = ((counts < first) | (counts > after)).arg_true()
     if len(far): raise ValueError(f"column '{name}', row {far[0]}: a moment outside of the years 1 to 9998")
+
+def _from_moments(series, name): # -> Column of days or moments
+    local, utc, polars = series, None, series.implementation.is_polars()
+    if series.dtype == import_extra('narwhals').Date and not polars: local = _as_moments(series, name) # polars gives days, which can be checked
+    if getattr(series.dtype, 'time_zone', None):
+        if polars: _check_moments(series.to_native().to_physical(), series.dtype.time_unit, name)
+        utc = _microseconds(local.dt.convert_time_zone('UTC').dt.replace_time_zone(None).to_numpy(), name)
+        local = local.dt.replace_time_zone(None)
+    local = _microseconds(local.to_numpy(), name)
+    return Column(name, local, np.isnat(local), utc)
+
+# %% ../../nbs/data/03b_frames.ipynb #7b406c04
+def _unpacked(to_list, name): # a column of anything
+    try: return _from_list(to_list(), name)
+    except OverflowError: raise ValueError(f"column '{name}' holds a date that lies too far away") from None
 
 def _from_series(series, name): # narwhals series -> Column
     nw, dtype = import_extra('narwhals'), series.dtype
@@ -233,15 +244,7 @@ def _from_series(series, name): # narwhals series -> Column
         gone = series.is_null().to_numpy()
         x = (series.fill_null(False if dtype == nw.Boolean else 0) if gone.any() else series).to_numpy()
         return Column(name, x.astype(bool) if dtype == nw.Boolean else x, gone)
-    if dtype in (nw.Date, nw.Datetime):
-        local, utc = series, None
-        if dtype == nw.Date and not series.implementation.is_polars(): local = _as_moments(series, name) # polars gives days, which can be checked
-        if getattr(dtype, 'time_zone', None):
-            if series.implementation.is_polars(): _check_moments(series.to_native().to_physical(), dtype.time_unit, name)
-            utc = _microseconds(local.dt.convert_time_zone('UTC').dt.replace_time_zone(None).to_numpy(), name)
-            local = local.dt.replace_time_zone(None)
-        local = _microseconds(local.to_numpy(), name)
-        return Column(name, local, np.isnat(local), utc)
+    if dtype in (nw.Date, nw.Datetime): return _from_moments(series, name)
     if dtype == nw.String: return _from_text(series, name)
     if dtype in (nw.Duration, nw.Binary): # NumPy's types for these say what is wrong
         raise ValueError(f"column '{name}' holds {dtype}; a column holds numbers, text, yes/no or dates")
@@ -371,18 +374,20 @@ def as_frame(
     return Frame({n: partial(_from_series, frame[n], n) for n in names}, len(frame), frame)
 
 # %% ../../nbs/data/03b_frames.ipynb #fcffc4ed
-def check_columns(
-    frame:Frame, # an opened table
-    names:list,  # columns that must be there
-    what:str     # what they are for, for the message
-):
-    "Raise `ValueError` naming the columns that are missing, with similar names that are there"
+def table_with(
+    table,      # any kind that `as_frame` opens
+    names:list, # columns that must be there
+    what:str    # what they are for, for the message
+)->Frame: # the opened table
+    "Open a table; raise `ValueError` naming the columns that are missing, with similar names that are there"
+    frame = as_frame(table)
     gone = [n for n in names if n not in frame.columns]
-    if not gone: return
+    if not gone: return frame
     near = {n: difflib.get_close_matches(str(n), frame.columns, 1) for n in gone}
     said = ', '.join(f"'{n}'" + (f" (did you mean '{near[n][0]}'?)" if near[n] else '') for n in gone)
     raise ValueError(f"{what}: no column {said}; the table has {', '.join(frame.columns)}")
 
+# %% ../../nbs/data/03b_frames.ipynb #a65350e1
 def with_columns(
     frame:Frame,  # an opened table
     columns:dict, # name -> array of its length

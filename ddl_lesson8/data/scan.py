@@ -40,6 +40,7 @@ def _chosen(frame, names): # user, item, rating and perhaps timestamp, with thei
             raise ValueError(f"column {names[what]!r}, the {what}, holds {there[names[what]]}; ids are whole numbers or texts")
     return frame.select(**{what: pl.col(name) for what, name in names.items()})
 
+# %% ../../nbs/data/05_scan.ipynb #e800b1c6
 def _refuse_gaps(frame): # rows without an id or without a finite rating, by number
     pl = _polars()
     bad = pl.any_horizontal(pl.all().is_null(), ~pl.col('rating').cast(pl.Float32, strict=False).is_finite().fill_null(True))
@@ -55,6 +56,7 @@ def _refuse_fractions(frame): # of a second, say, in times, which are kept as wh
     bad = frame.with_row_index('row').filter((time != time.floor()) | ~(time.abs() < 2**63)).head(1).collect()
     if len(bad): raise ValueError(f"row {bad['row'][0] + 1}: the time {bad['timestamp'][0]} is no whole number, and times are kept as such: count in a smaller unit")
 
+# %% ../../nbs/data/05_scan.ipynb #441a15ae
 def _ids(frame, column)->tuple: # the frame, where each id has one spelling; all ids of a column, sorted, as a frame with their numbers
     pl = _polars()
     def spelled(x): return x.cast(pl.String).str.strip_chars().str.normalize('NFC') # as in memory
@@ -137,6 +139,7 @@ def _since(frame, share): # the first of the latest times; the engine counts in 
     found = frame.select((time - (low or 0)).quantile(1 - share, 'higher')).collect(engine='streaming').item()
     return min(low + int(found), high) if whole and found is not None else found
 
+# %% ../../nbs/data/05_scan.ipynb #ef8341f4
 class _Split:
     "Which rows are for validation"
     def __init__(self, how, share, seed, frame):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from .columns import ColumnPrep, cont_cat_split, _ReadTable, _no_number, _refuse_gaps, _told
 from .files import check_kinds
-from .frames import as_frame, check_columns, warn_caller
+from .frames import as_frame, table_with, warn_caller
 from .scan import (_InPieces, _Split, _ahead, _check_files, _mixed_pile, _n_piles, _place, _place_of, _polars,
     _scan_into, _share_of, _source, _to_piles, _VERSION, _whole, _write_columns)
 
@@ -111,6 +111,7 @@ def _roles(frame, targets, max_card): # names of categories and of continuous co
 def _in_table(error, row): # the same words; `row` says which row of the table a row of the piece is
     return ValueError(re.sub(r"(?<=', row )\d+", lambda m: str(row(int(m[0]))), str(error), count=1))
 
+# %% ../../nbs/data/05d_scan_table.ipynb #cda269fc
 def _coded(prep): return prep.cat_names + prep.y_names * (prep.y_kind == 'class')
 def _numeric(prep): return prep.cont_names + prep.y_names * (prep.y_kind == 'number')
 
@@ -173,6 +174,7 @@ class _Pile: # for `ColumnPrep.apply`
         self.cats = {n: (rows['codes'][:, j], list(v.numbers)) for j, (n, v) in enumerate(values.items())}
         self.nums = {n: rows['numbers'][:, j] for j, n in enumerate(_numeric(prep))}
 
+# %% ../../nbs/data/05d_scan_table.ipynb #d06b187f
 def _columns(prep): # name -> type of a row of the column on disk
     target = (np.float32, (len(prep.y_names),)) if prep.y_kind == 'number' else np.int32
     kinds = dict(cats=(np.int32, (len(prep.all_cat_names),)), conts=(np.float32, (len(prep.cont_names),)), target=target, row=np.int64)
@@ -194,7 +196,7 @@ def _prepare(frame, part, settings): # fill a folder; its manifest
     if not len(head): raise ValueError("the table has no row")
     cats, conts = s['cat_names'], s['cont_names']
     named = [n for n in (targets, cats, conts, [s['timestamp']] * (s['split'] == 'time')) if n for n in n]
-    check_columns(head, named, 'scan_table')
+    table_with(head, named, 'scan_table')
     if cats is None and conts is None: cats, conts = _roles(frame, targets, s['max_card'])
     prep = ColumnPrep(cats or [], conts or [], targets, s['y_kind'])
     prep.decide_y_kind(head)

@@ -208,6 +208,7 @@ def check_state(
         kinds = {k: (None, bool) if isinstance(v, bool) else float if isinstance(v, (int, float)) else [float] for k, v in own.items() if k != 'params' and isinstance(v, (bool, int, float, tuple))}
         check_kinds(theirs, kinds, 'the optimiser')
 
+# %% ../../nbs/train/00d_batches.ipynb #553e5aab
 def check_sizes(
     kind,      # class of a learner
     saved:dict # the content of its file
@@ -219,4 +220,3 @@ def check_sizes(
         if getattr(saved['state']['model'].get(name), 'shape', None) != t.shape:
             raise ValueError(f"{name} is {tuple(t.shape)} by its description, and another size in the file")
     return saved['about']
-

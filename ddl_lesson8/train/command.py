@@ -17,11 +17,13 @@ from ..data.frames import as_frame
 from ..data.read_ratings import ratings_from_table
 from ..data.scan import scan_ratings
 from ..data.scan_table import scan_table
+from ..data.tables import import_extra
 from .disk import DiskData
 from .learner import load_learner
 from .memory import DiskMemory
 from .rating_learner import range_for
-from .team import cut_tables
+from .recorder import in_one_line
+from .team import cut_tables, find_team
 
 # %% ../../nbs/train/08_command.ipynb #7ec5e2e8
 _SMALL_FILE = 200_000_000 # bytes; larger files are scanned
@@ -135,14 +137,16 @@ def _learner_for(a, options): # the learner and its number of rows
 # %% ../../nbs/train/08_command.ipynb #7718a406
 def _scan_once(scan, path, options): # by the first process of a machine; the others wait for it
     dist = torch.distributed
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0: scan(path, **options)
-    if dist.is_available() and dist.is_initialized(): dist.barrier()
+    if dist.is_available() and dist.is_initialized():
+        if dist.get_rank() == 0: scan(path, **options)
+        dist.barrier()
     return scan(path, **options)
 
 def _scanned_table_learner(a, path, options):
     scanned = _scan_once(scan_table, path, dict(target=a.target, folder=Path(a.out)/'columns', valid=a.valid, split=a.split, timestamp=a.timestamp, seed=a.seed))
     return _chapter('tabular').tabular_learner(scanned, **options), len(scanned)
 
+# %% ../../nbs/train/08_command.ipynb #3eb2270e
 def _table_learner(a, path, options):
     frame = as_frame(path)
     if a.target not in frame.columns: raise ValueError(f"no column {a.target!r} in {path.name}; it has {frame.columns}")
@@ -168,7 +172,7 @@ def train_main(
     a = _train_arguments().parse_args(argv)
     try: _check_order(a)
     except (OSError, ValueError) as e: return _sorry('ddl8-train', e, 2)
-    if int(os.environ.get('WORLD_SIZE', 1)) > 1: importlib.import_module('ddl_lesson8.train.team').find_team(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
+    if int(os.environ.get('WORLD_SIZE', 1)) > 1: find_team(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
     first, start = int(os.environ.get('RANK', 0)) == 0, time.perf_counter()
     def say(text): print(text, file=sys.stderr) if first else None
     try:
@@ -176,7 +180,7 @@ def train_main(
         if first: out.mkdir(parents=True, exist_ok=True)
         learn, rows = _learner_for(a, dict(seed=a.seed, shard=a.shard, progress=None if sys.stderr.isatty() else False))
         say(f'{rows:,} rows, {sum(p.numel() for p in learn.model.parameters()):,} parameters, {a.epochs} epoch{"s" * (a.epochs > 1)}')
-        learn.calls['after_epoch'] = [lambda l: say('  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in l.recorder.epochs[-1].items()))]
+        learn.calls['after_epoch'] = [lambda l: say(in_one_line(l.recorder.epochs[-1]))]
         learn.fit_one_cycle(a.epochs, checkpoint=a.checkpoint, go_on=a.resume)
         learn.save(out/'model.pt')
         report = dict(rows=rows, valid_loss=learn.recorder.epochs[-1].get('valid_loss'), seconds=round(time.perf_counter() - start, 2), peak_mb=_peak_mb())
@@ -232,6 +236,7 @@ def _lists(learn, users, a)->list: # rows of user, rank, item, rating
     found = zip(users.tolist(), values.tolist(), items.tolist())
     return [(learn.users[u], k, learn.items[i], round(v, 4)) for u, vs, its in found for k, (v, i) in enumerate(zip(vs, its), 1) if v != -float('inf')]
 
+# %% ../../nbs/train/08_command.ipynb #f4e9d7ad
 HEAD = ('user', 'rank', 'item', 'rating')
 
 def _write_csv(f, lists):
@@ -246,7 +251,6 @@ def _write_lines(f, lists):
     for rows in lists: f.write(''.join(json.dumps(dict(zip(HEAD, r)), ensure_ascii=False) + '\n' for r in rows).encode())
 
 def _write_parquet(f, lists):
-    from ddl_lesson8.data.tables import import_extra
     pa, pq = import_extra('pyarrow'), import_extra('pyarrow.parquet')
     schema = pa.schema(dict(user=pa.string(), rank=pa.int32(), item=pa.string(), rating=pa.float32()))
     with pq.ParquetWriter(f, schema) as out:

@@ -54,6 +54,7 @@ class _BlockOrder(Sequence):
             at = stop
         return torch.cat(parts)
 
+# %% ../../nbs/train/04_disk.ipynb #7e92515e
 class _Part(Sequence): # some of the batches, in order
     def __init__(self, order, numbers): self.order, self.numbers = order, numbers
     def __len__(self): return len(self.numbers)

@@ -17,10 +17,10 @@ from fastcore.meta import delegates
 from ..data.files import _each_tensor, _mark_of, read_tensors, write_tensors
 from ..data.tables import settings_in_words
 from .batches import Data, _as_tensors, _same, _suspect, check_shapes, check_sizes, check_state
-from .one_batch import _Changes, _OneBatch, _call, _facts, _facts_of_steps, _name, _need_data, _roll_back, _set_rates, _take, _weight_decay
+from .one_batch import _Changes, _Measuring, _call, _facts, _facts_of_steps, _gradients, _name, _need_data, _one_batch, _roll_back, _set_rates, _take, _weight_decay, evaluating
 from .schedule import Plan, own_random, seeded
-from .recorder import LRFind, Recorder, _Pictures, accuracy, progress_bar, rmse, smooth, someone_watches, suggest
-from .team import blocks_of, cut_like
+from .recorder import LRFind, Recorder, _Pictures, accuracy, in_one_line, progress_bar, rmse, smooth, someone_watches, suggest
+from .team import blame, blocks_of, cut_like
 
 # %% ../../nbs/train/01_learner.ipynb #4aa24efc
 def train_plainly(
@@ -58,23 +58,20 @@ def _rows_for(inputs:tuple, n:int|None)->tuple: # tensors of equal length, as ma
     return inputs
 
 # %% ../../nbs/train/01_learner.ipynb #2d19b629
-class _Predicting(_OneBatch): # and judging
-    @torch.no_grad()
+class _Predicting(_Measuring): # rows without targets
     def outputs(self,
         inputs:tuple # tensors of equal length
     )->torch.Tensor: # the model's outputs, on the learner's device
         "Outputs of the model in evaluation mode, computed in batches"
-        was, pieces, n = self.model.training, [], len(inputs[0])
+        n, pieces = len(inputs[0]), []
         size = self.data.valid_batch_size if self.data else 4096
         parts = self.team.world if self.team and n >= self.team.world else 1
         sizes, part = [len(p) for p in torch.empty(n, 0).tensor_split(parts)], self.team.rank if parts > 1 else 0
         own, pieces_each = slice(sum(sizes[:part]), sum(sizes[:part + 1])), -(-sizes[0] // size) # as many in each process: they ask each other
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             for rows in zip(*[t[own].tensor_split(pieces_each) for t in inputs]):
                 with self.autocast(): out = self.forward(*[t.to(self.device) for t in rows])
                 pieces.append(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out)
-        finally: self.model.train(was)
         out = torch.cat(pieces)
         return self.team.gather(out, sizes) if parts > 1 else out
 
@@ -85,6 +82,8 @@ class _Predicting(_OneBatch): # and judging
         inputs = _rows_for(inputs, self.n_inputs)
         return self.outputs(inputs).to(inputs[0].device)
 
+# %% ../../nbs/train/01_learner.ipynb #ab58e451
+class _Judging(_Predicting): # rows with targets
     @torch.no_grad()
     def validate(self,
         rows:tuple|None=None # inputs and target; the validation set when None
@@ -95,8 +94,7 @@ class _Predicting(_OneBatch): # and judging
         *inputs, target = rows
         pred, target = self.outputs(tuple(inputs)), target.to(self.device)
         check_shapes(pred, target, self.loss_func)
-        result = {'loss': self.loss_func(pred, target)} | {name: m(pred, target) for name, m in self.metrics.items()}
-        result = {k: float(v) for k, v in result.items()}
+        result = {name: float(f(pred, target)) for name, f in ({'loss': self.loss_func} | self.metrics).items()}
         if not math.isfinite(result['loss']): raise FloatingPointError(f"the validation loss is {result['loss']}. {_suspect(rows, 'validation')}")
         return result
 
@@ -123,80 +121,81 @@ def _judge_epoch(learn, loss): # is it the best so far, or has patience run out?
     if plan.patience and learn.epoch + 1 - plan.best_epoch >= plan.patience: plan.stopped = True
 
 # %% ../../nbs/train/01_learner.ipynb #5d214ae3
-class _Epochs(_Predicting): # the loop
-    def _follow(self, stop, bar, checkpoint): # the plan, epoch by epoch
-        plan, started = self.plan, time.perf_counter()
-        while True:
-            if plan.done == plan.n_batches * (self.epoch - plan.first_epoch + 1):
-                self._end_epoch(time.perf_counter() - started, bar)
-                started = time.perf_counter()
-                if checkpoint: self.save(checkpoint)
-                _call(self, 'after_epoch')
-            if plan.done >= stop or plan.stopped: break
-            self._train_epoch(stop, bar)
-            _check_finite(self, "after training: the weights are spoiled. Make a new model, or load a saved one; then try a smaller learning rate")
-        if plan.done < plan.total and not plan.stopped: return
-        if plan.keep_best and self._best: self.model.load_state_dict(_cut(self.model, self._best))
-        _call(self, 'after_fit')
+def _train_epoch(learn, stop, bar): # batch by batch to the end of the epoch, or to `stop`
+    plan = learn.plan
+    learn.model.train()
+    try:
+        for rows in learn.data.batches(learn.seed, learn.epoch)[plan.done % plan.n_batches:][:stop - plan.done]:
+            _one_batch(learn, rows)
+            bar.update()
+            if len(learn._late) >= 50: _take(learn)
+            if plan.stopped: break
+    except BaseException as e:
+        if learn.team and isinstance(e, RuntimeError) and any(w in str(e) for w in ('Timed out', 'Connection closed', 'timeout')): raise blame(learn.team, e) from e
+        if not learn.team: _take(learn, check=False)
+        raise
+    _take(learn)
 
-    def _train_epoch(self, stop, bar): # batch by batch to the end of the epoch, or to `stop`
-        plan = self.plan
-        self.model.train()
-        try:
-            for rows in self.data.batches(self.seed, self.epoch)[plan.done % plan.n_batches:][:stop - plan.done]:
-                self._one_batch(rows)
-                bar.update()
-                if len(self._late) >= 50: _take(self)
-                if plan.stopped: break
-        except BaseException as e:
-            if self.team and isinstance(e, RuntimeError) and any(w in str(e) for w in ('Timed out', 'Connection closed', 'timeout')): raise self.team.blame(e) from e
-            if not self.team: _take(self, check=False)
-            raise
-        _take(self)
+# %% ../../nbs/train/01_learner.ipynb #369e3f11
+def _end_epoch(learn, seconds, bar): # validate, remember, show; count last, so that an interrupted end is done again
+    plan, r = learn.plan, learn.recorder
+    row = dict(epoch=learn.epoch + 1, train_loss=sum(r.losses[-plan.n_batches:]) / plan.n_batches)
+    if learn.data.valid:
+        with own_random(learn.random, learn.device): row |= {'valid_loss' if k == 'loss' else k: v for k, v in learn.validate().items()}
+    r.epochs[:] = [e for e in r.epochs if e['epoch'] <= learn.epoch] + [row | dict(seconds=seconds, batches=plan.first_batch + plan.done)]
+    _judge_epoch(learn, row.get('valid_loss', math.inf))
+    learn.epoch += 1
+    if not bar.disable: bar.write(in_one_line(row), file=sys.stderr)
 
-    def _end_epoch(self, seconds, bar): # validate, remember, show; count last, so that an interrupted end is done again
-        plan, r = self.plan, self.recorder
-        row = dict(epoch=self.epoch + 1, train_loss=sum(r.losses[-plan.n_batches:]) / plan.n_batches)
-        if self.data.valid:
-            with own_random(self.random, self.device): row |= {'valid_loss' if k == 'loss' else k: v for k, v in self.validate().items()}
-        r.epochs[:] = [e for e in r.epochs if e['epoch'] <= self.epoch] + [row | dict(seconds=seconds, batches=plan.first_batch + plan.done)]
-        _judge_epoch(self, row.get('valid_loss', math.inf))
-        self.epoch += 1
-        if not bar.disable: bar.write('  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items()), file=sys.stderr)
-
-# %% ../../nbs/train/01_learner.ipynb #7ba7a85f
+# %% ../../nbs/train/01_learner.ipynb #9a46dd74
 def _cut(model, state)->dict: # as the model's own tensors are cut
     own = model.state_dict()
     return {k: cut_like(v, own.get(k)) for k, v in state.items()}
 
-class _States(_Epochs): # all that training depends on
-    def _state(self, copied=lambda t: t.detach().clone())->dict: # tensors and plain values; of cut tables the own rows
-        _take(self, check=False)
-        changed = self.changes.unfinished(self.plan and self.plan.done)
-        found = dict(model=self.model.state_dict(), opt=self.opt.state_dict(), opt_name=_name(self.opt), best=self._best, scaler=self.scaler.state_dict(),
-                     random=self.random, plan=self.plan and asdict(self.plan), undo=changed and [(k, b if kept is None else kept) for k, b, kept, _ in changed],
-                     recorder=asdict(self.recorder), epoch=self.epoch, seed=self.seed, n_inputs=self.n_inputs, many_threads=self.threads.many)
-        return _each_tensor(found, copied)
+def _follow(learn, stop, bar, checkpoint): # the plan, epoch by epoch
+    plan, started = learn.plan, time.perf_counter()
+    while True:
+        if plan.done == plan.n_batches * (learn.epoch - plan.first_epoch + 1):
+            _end_epoch(learn, time.perf_counter() - started, bar)
+            started = time.perf_counter()
+            if checkpoint: learn.save(checkpoint)
+            _call(learn, 'after_epoch')
+        if plan.done >= stop or plan.stopped: break
+        _train_epoch(learn, stop, bar)
+        _check_finite(learn, "after training: the weights are spoiled. Make a new model, or load a saved one; then try a smaller learning rate")
+    if plan.done < plan.total and not plan.stopped: return
+    if plan.keep_best and learn._best: learn.model.load_state_dict(_cut(learn.model, learn._best))
+    _call(learn, 'after_fit')
 
-    def _set_state(self, state): # the reverse
-        if state['opt_name'] != _name(self.opt):
-            raise ValueError(f"it was trained by {state['opt_name']}, not {_name(self.opt)}")
-        check_state(state, self.opt)
-        self.model.load_state_dict(_cut(self.model, state['model'] | dict(state['undo'] or [])))
-        params = [p for g in self.opt.param_groups for p in g['params']]
-        slots = {k: {n: cut_like(v, params[k]) for n, v in s.items()} for k, s in state['opt']['state'].items()}
-        self.opt.load_state_dict(dict(state['opt'], state=slots))
-        if state['scaler']: self.scaler.load_state_dict(state['scaler'])
-        self.random = {k: v.cpu() for k, v in state['random'].items()}
-        self.epoch, self.seed, self._best, n_inputs = state['epoch'], state['seed'], state['best'] and _cut(self.model, state['best']), state['n_inputs']
-        self.n_inputs = self.n_inputs if n_inputs is None else n_inputs
-        self.threads.many = state.get('many_threads', self.threads.many)
-        self.plan = Plan(**state['plan']) if state['plan'] else None
-        self.recorder, self.changes = Recorder(**copy.deepcopy(state['recorder'])), _Changes(self.model)
-        self._late.clear()
+# %% ../../nbs/train/01_learner.ipynb #7ba7a85f
+def _state(learn, copied=lambda t: t.detach().clone())->dict: # tensors and plain values; of cut tables the own rows
+    _take(learn, check=False)
+    changed = learn.changes.unfinished(learn.plan and learn.plan.done)
+    found = dict(model=learn.model.state_dict(), opt=learn.opt.state_dict(), opt_name=_name(learn.opt), best=learn._best, scaler=learn.scaler.state_dict(),
+                 random=learn.random, plan=learn.plan and asdict(learn.plan), undo=changed and [(k, b if kept is None else kept) for k, b, kept, _ in changed],
+                 recorder=asdict(learn.recorder), epoch=learn.epoch, seed=learn.seed, n_inputs=learn.n_inputs, many_threads=learn.threads.many)
+    return _each_tensor(found, copied)
+
+# %% ../../nbs/train/01_learner.ipynb #69a6e1e4
+def _set_state(learn, state): # the reverse
+    if state['opt_name'] != _name(learn.opt):
+        raise ValueError(f"it was trained by {state['opt_name']}, not {_name(learn.opt)}")
+    check_state(state, learn.opt)
+    learn.model.load_state_dict(_cut(learn.model, state['model'] | dict(state['undo'] or [])))
+    params = [p for g in learn.opt.param_groups for p in g['params']]
+    slots = {k: {n: cut_like(v, params[k]) for n, v in s.items()} for k, s in state['opt']['state'].items()}
+    learn.opt.load_state_dict(dict(state['opt'], state=slots))
+    if state['scaler']: learn.scaler.load_state_dict(state['scaler'])
+    learn.random = {k: v.cpu() for k, v in state['random'].items()}
+    learn.epoch, learn.seed, learn._best, n_inputs = state['epoch'], state['seed'], state['best'] and _cut(learn.model, state['best']), state['n_inputs']
+    learn.n_inputs = learn.n_inputs if n_inputs is None else n_inputs
+    learn.threads.many = state.get('many_threads', learn.threads.many)
+    learn.plan = Plan(**state['plan']) if state['plan'] else None
+    learn.recorder, learn.changes = Recorder(**copy.deepcopy(state['recorder'])), _Changes(learn.model)
+    learn._late.clear()
 
 # %% ../../nbs/train/01_learner.ipynb #bccc2123
-class _Described(_States): # what a file needs besides weights
+class _Described(_Judging): # what a file needs besides weights
     def about(self)->dict: # plain values and tensors
         "What is needed, besides weights, to make this learner again without its data; 'known' may differ when loaded"
         return {}
@@ -254,7 +253,7 @@ class _Files(_Described): # written and read
             if not hasattr(t, 'device_mesh'): return t.detach().clone()
             cut.append(t)
             return torch.empty(t.shape, dtype=t.dtype, device='meta')
-        content = dict(format=FORMAT, maker=maker, about=self.about(), state=self._state(stand_in), extra=extra or {})
+        content = dict(format=FORMAT, maker=maker, about=self.about(), state=_state(self, stand_in), extra=extra or {})
         if self.team:
             blocks = blocks_of(cut, self.team)
             self.team.alone_write(lambda: write_tensors(path, content, blocks if cut else None), blocks)
@@ -272,10 +271,10 @@ class _Files(_Described): # written and read
         other = [k for k, v in self.about().items() if k != 'known' and not _same(v, saved['about'].get(k))]
         if other: raise ValueError(f"{path.name} is about other {' and other '.join(other)}: make the learner from the same "
                                    "table and with the same settings, or use load_learner")
-        kept = self._state()
-        try: self._set_state(_own_rows(self, saved['state']) if parts else saved['state'])
+        kept = _state(self)
+        try: _set_state(self, _own_rows(self, saved['state']) if parts else saved['state'])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
-            self._set_state(kept)
+            _set_state(self, kept)
             raise ValueError(f"{path.name} belongs to another model or optimiser: {str(e)[:500]}") from e
         self.recall(saved['about'])
         return saved['extra']
@@ -290,25 +289,7 @@ def _check_plan(data, n_epochs, lr, patience, keep_best): # raise `ValueError` w
     if patience is not None and patience < 1: raise ValueError(f"patience is a number of epochs from 1 up, not {patience}")
 
 # %% ../../nbs/train/01_learner.ipynb #9c48fa2b
-class _Planned(_Files):
-    def _start(self, kind, n_epochs, lr, wd=None, until=None, checkpoint=None, go_on=False, patience=None, keep_best=False)->Recorder: # write the plan down and follow it
-        _need_data(self)
-        lr = self.lr if lr is None else lr
-        _check_plan(self.data, n_epochs, lr, patience, keep_best)
-        asked, wd = wd is not None, self.wd if wd is None else _weight_decay(wd)
-        self.plan, self.changes, self._best = None, _Changes(self.model), None
-        self._late.clear()
-        for g in self.opt.param_groups:
-            if g.get('decay', asked): g['weight_decay'] = wd
-        plan = Plan(kind, int(n_epochs), float(lr), self.data.n_batches, 0, len(self.recorder.losses), self.epoch, patience, bool(keep_best))
-        if go_on and checkpoint and Path(checkpoint).exists():
-            self.load(checkpoint)
-            if self.plan is None or (self.plan.kind, self.plan.n_epochs, self.plan.lr) != (kind, plan.n_epochs, plan.lr):
-                raise ValueError(f"{checkpoint} follows another plan ({self.plan}): give the same epochs and rate, or another file")
-        else: self.plan = plan
-        _call(self, 'before_fit')
-        return self.resume(until, checkpoint)
-
+class _Planned(_Files): # a plan that is followed
     def resume(self,
         until:float|None=None,        # stop after so many epochs of the plan (2.5: in the middle of the third)
         checkpoint:str|Path|None=None # save here after each epoch
@@ -327,55 +308,50 @@ class _Planned(_Files):
             self.team.check_same(_facts(self) | _facts_of_steps(self) | dict(plan=str(asdict(plan)), epoch=self.epoch, weights=sums))
         stop = plan.total if until is None else min(plan.total, round(min(until, plan.n_epochs) * plan.n_batches))
         on = (someone_watches() if self.progress is None else self.progress) and not (self.team and self.team.rank)
-        with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): self._follow(stop, bar, checkpoint)
+        with progress_bar(plan.total, plan.done, on) as bar, self.threads.chosen(): _follow(self, stop, bar, checkpoint)
         return self.recorder
+
+# %% ../../nbs/train/01_learner.ipynb #9ca9753a
+def _start(learn, kind, n_epochs, lr, wd=None, until=None, checkpoint=None, go_on=False, patience=None, keep_best=False)->Recorder: # write the plan down and follow it
+    _need_data(learn)
+    lr = learn.lr if lr is None else lr
+    _check_plan(learn.data, n_epochs, lr, patience, keep_best)
+    asked, wd = wd is not None, learn.wd if wd is None else _weight_decay(wd)
+    learn.plan, learn.changes, learn._best = None, _Changes(learn.model), None
+    learn._late.clear()
+    for g in learn.opt.param_groups:
+        if g.get('decay', asked): g['weight_decay'] = wd
+    plan = Plan(kind, int(n_epochs), float(lr), learn.data.n_batches, 0, len(learn.recorder.losses), learn.epoch, patience, bool(keep_best))
+    if go_on and checkpoint and Path(checkpoint).exists():
+        learn.load(checkpoint)
+        if learn.plan is None or (learn.plan.kind, learn.plan.n_epochs, learn.plan.lr) != (kind, plan.n_epochs, plan.lr):
+            raise ValueError(f"{checkpoint} follows another plan ({learn.plan}): give the same epochs and rate, or another file")
+    else: learn.plan = plan
+    _call(learn, 'before_fit')
+    return learn.resume(until, checkpoint)
 
 # %% ../../nbs/train/01_learner.ipynb #9a67b609
 def _losses_at(learn, lrs:list)->list: # of a batch at each rate, until they explode
     def endless(epoch=0): # row numbers of batches
         while True: yield from learn.data.batches(learn.seed, epoch); epoch += 1
-    kept, losses, low = learn._state(), [], math.inf
+    kept, losses, low = _state(learn), [], math.inf
     learn.model.train()
     try:
         with own_random(learn.random, learn.device), learn.threads.chosen():
             for lr, rows in zip(lrs, endless()):
                 _set_rates(learn.opt, lr, None)
-                loss = learn._gradients(rows)
+                loss = _gradients(learn, rows)
                 losses.append(float(learn.team.sum(loss) if learn.team else loss))
                 learn.scaler.step(learn.opt)
                 learn.scaler.update()
                 now = smooth(losses)[-1]
                 low = min(low, now)
                 if not now < 4 * low: break
-    finally: learn._set_state(kept)
+    finally: _set_state(learn, kept)
     return losses
 
-# %% ../../nbs/train/01_learner.ipynb #db9739cc
-class Learner(_Planned, _Pictures):
-    "Trains `model` on `data`: calls `model(*inputs)` and steps down the gradient of `loss_func(prediction, target)`"
-    def fit(self,
-        n_epochs:int,              # passes over the training data
-        lr:float|None=None,        # learning rate; the learner's when None
-        wd:float|None=None,        # weight decay; the learner's when None
-        until:float|None=None,     # stop early, see `Learner.resume`
-        checkpoint:str|Path|None=None, # save here after each epoch
-        go_on:bool=False,          # if the checkpoint is there already, load it and go on
-        patience:int|None=None,    # stop after so many epochs without a better validation loss
-        keep_best:bool=False       # end with the weights of the epoch with the best validation loss
-    )->Recorder: # displayed as a table of epochs
-        "Train with one learning rate"
-        return self._start('constant', n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)
-
-    @settings_in_words
-    @delegates(fit, but=['lr'])
-    def fit_one_cycle(self,
-        n_epochs:int,              # passes over the training data
-        lr_max:float|None=None,    # largest learning rate; the learner's when None
-        **kwargs                   # as for `fit`
-    )->Recorder: # displayed as a table of epochs
-        "Train with the `one_cycle` schedule"
-        return self._start('one_cycle', n_epochs, lr_max, **kwargs)
-
+# %% ../../nbs/train/01_learner.ipynb #91ab7c3b
+class _Searching(_Planned): # for a learning rate
     def lr_find(self,
         start:float=1e-7, # first learning rate
         end:float=10.,    # last
@@ -390,6 +366,45 @@ class Learner(_Planned, _Pictures):
         n = len(losses) - (not math.isfinite(losses[-1]))
         self.found = suggest(lrs[:n], smooth(losses[:n]))
         return self.found
+
+# %% ../../nbs/train/01_learner.ipynb #db9739cc
+class Learner(_Searching, _Pictures):
+    "Trains `model` on `data`: calls `model(*inputs)` and steps down the gradient of `loss_func(prediction, target)`"
+    def fit(self,
+        n_epochs:int,              # passes over the training data
+        lr:float|None=None,        # learning rate; the learner's when None
+        wd:float|None=None,        # weight decay; the learner's when None
+        until:float|None=None,     # stop early, see `Learner.resume`
+        checkpoint:str|Path|None=None, # save here after each epoch
+        go_on:bool=False,          # if the checkpoint is there already, load it and go on
+        patience:int|None=None,    # stop after so many epochs without a better validation loss
+        keep_best:bool=False       # end with the weights of the epoch with the best validation loss
+    )->Recorder: # displayed as a table of epochs
+        "Train with one learning rate"
+        return _start(self, 'constant', n_epochs, lr, wd, until, checkpoint, go_on, patience, keep_best)
+
+    @settings_in_words
+    @delegates(fit, but=['lr'])
+    def fit_one_cycle(self,
+        n_epochs:int,              # passes over the training data
+        lr_max:float|None=None,    # largest learning rate; the learner's when None
+        **kwargs                   # as for `fit`
+    )->Recorder: # displayed as a table of epochs
+        "Train with the `one_cycle` schedule"
+        return _start(self, 'one_cycle', n_epochs, lr_max, **kwargs)
+
+# %% ../../nbs/train/01_learner.ipynb #7b31aa86
+def _kind_of(saved, file, has_model, trust)->type: # the class of learner that wrote the file; no other module is imported
+    if not (isinstance(saved.get('maker'), str) and isinstance(saved.get('about'), dict)):
+        raise ValueError(f"{file} does not say who made it: take another copy of the file")
+    module, _, name = saved['maker'].partition(':')
+    if module.split('.')[0] != 'ddl_lesson8' and module not in trust:
+        if not has_model: raise ValueError(f"{file} was made by {saved['maker']}, which is not of this library: pass the model, load_learner(path, model=…), or trust=[{module!r}]")
+        module, name = __name__, 'Learner'
+    try: kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError): raise ValueError(f"{file} was made by {saved['maker']}, which is not here") from None
+    if not (isinstance(kind, type) and issubclass(kind, Learner)): raise ValueError(f"{file}: {name} is no learner")
+    return kind
 
 # %% ../../nbs/train/01_learner.ipynb #af57d847
 # what comes of contents that a learner does not expect
@@ -408,15 +423,7 @@ def load_learner(
     "Load a learner without the data it was trained on; raise `ValueError` when the file does not fit"
     path = Path(path)
     saved = _read(path, 'cpu', mapped=bool(shard))
-    if not (isinstance(saved.get('maker'), str) and isinstance(saved.get('about'), dict)):
-        raise ValueError(f"{path.name} does not say who made it: take another copy of the file")
-    module, _, name = saved['maker'].partition(':')
-    if module.split('.')[0] != 'ddl_lesson8' and module not in trust:
-        if model is None: raise ValueError(f"{path.name} was made by {saved['maker']}, which is not of this library: pass the model, load_learner(path, model=…), or trust=[{module!r}]")
-        module, name = __name__, 'Learner'
-    try: kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError): raise ValueError(f"{path.name} was made by {saved['maker']}, which is not here") from None
-    if not (isinstance(kind, type) and issubclass(kind, Learner)): raise ValueError(f"{path.name}: {name} is no learner")
+    kind = _kind_of(saved, path.name, model is not None, trust)
     try: learn = kind.again(saved['about'] if model is not None else check_sizes(kind, saved), data, model, loss_func, device, **(dict(shard=shard) if shard else {}))
     except _NO_FIT as e:
         if isinstance(e, ValueError) and path.name in str(e): raise
@@ -425,7 +432,7 @@ def load_learner(
     if shard and learn.team: learn.team.check_same({'weights file': _mark_of(path)})
     try:
         if shard: state = _own_rows(learn, state)
-        if state['opt_name'] == _name(learn.opt): learn._set_state(state)
+        if state['opt_name'] == _name(learn.opt): _set_state(learn, state)
         else: # an optimiser of your own: enough to predict
             learn.model.load_state_dict(state['model'])
             learn.n_inputs = state['n_inputs']

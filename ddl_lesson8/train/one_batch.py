@@ -29,6 +29,22 @@ def _half_type(device)->torch.dtype:
 
 def _name(f)->str: return getattr(f, '__name__', None) or type(f).__name__
 
+def _weight_decay(wd)->float:
+    if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
+    return float(wd)
+
+@contextmanager
+def evaluating(
+    model:nn.Module # any module
+):  # a context
+    "Compute inside without gradients and without dropout; afterwards the model is as it was"
+    was = model.training
+    model.eval()
+    try:
+        with torch.no_grad(): yield
+    finally: model.train(was)
+
+# %% ../../nbs/train/00e_one_batch.ipynb #8a1f23c3
 def _described(x, depth=4): # a function, layer or setting in plain values: the same in each process that has the same
     if isinstance(x, (str, int, float, bool, type(None))): return x
     if isinstance(x, torch.Tensor): return [str(x.dtype), list(x.shape), *([] if x.requires_grad else [x.double().sum().item()])]
@@ -41,10 +57,6 @@ def _described(x, depth=4): # a function, layer or setting in plain values: the 
     name = f'{x.__module__}.{x.__qualname__}' if hasattr(x, '__qualname__') else type(x).__qualname__
     inside = [c.cell_contents for c in getattr(x, '__closure__', None) or ()]
     return [name, *each(inside)] if inside else name
-
-def _weight_decay(wd)->float:
-    if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
-    return float(wd)
 
 # %% ../../nbs/train/00e_one_batch.ipynb #a754f19c
 class _Changes: # what the batch under way has changed, and how to put it back
@@ -185,6 +197,7 @@ def _take(learn, check=True): # move losses from the device to the recorder; `ch
                              f"rate {lr:.3g}. {_suspect(learn.data.train, 'training')} "
                              "The weights are spoiled: make a new model, or load one")
 
+# %% ../../nbs/train/00e_one_batch.ipynb #5a25c9d7
 def _roll_back(learn): # to the last batch that is complete
     learn.changes.undo(learn.plan.done)
     _take(learn)
@@ -207,7 +220,7 @@ def _one_row_in_words(data): # what batch norm says of a batch of one
                          f"batch_size than {data.batch_size}, with two or more rows for each batch") from e
 
 # %% ../../nbs/train/00e_one_batch.ipynb #831d13fb
-class _OneBatch(_Settings): # the five lines, and what keeps them whole
+class _Measuring(_Settings): # what a batch costs
     def loss(self,
         batch:tuple # inputs and target, on the device
     )->torch.Tensor: # one number
@@ -218,31 +231,33 @@ class _OneBatch(_Settings): # the five lines, and what keeps them whole
             check_shapes(pred, target, self.loss_func)
             return self.loss_func(pred, target)
 
-    def _gradients(self, rows)->torch.Tensor: # the loss, without its graph
-        if self.team: rows = self.team.rows(rows)
-        loss = self.loss(self.data.batch(rows))
-        if self.team: loss = loss * self.team.share
-        self.opt.zero_grad()
-        self.scaler.scale(loss).backward()
-        if self.team: self.team.add_gradients(self.model.parameters(), getattr(self.opt, 'lazy', False))
-        if self.clip:
-            self.scaler.unscale_(self.opt)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        return loss.detach()
+# %% ../../nbs/train/00e_one_batch.ipynb #dd9729eb
+def _gradients(learn, rows)->torch.Tensor: # the loss, without its graph
+    if learn.team: rows = learn.team.rows(rows)
+    loss = learn.loss(learn.data.batch(rows))
+    if learn.team: loss = loss * learn.team.share
+    learn.opt.zero_grad()
+    learn.scaler.scale(loss).backward()
+    if learn.team: learn.team.add_gradients(learn.model.parameters(), getattr(learn.opt, 'lazy', False))
+    if learn.clip:
+        learn.scaler.unscale_(learn.opt)
+        nn.utils.clip_grad_norm_(learn.model.parameters(), learn.clip)
+    return loss.detach()
 
-    def _one_batch(self, rows): # predict, measure, ask for gradients; then step and count, together
-        plan, r, started = self.plan, self.recorder, time.thread_time()
-        at = plan.first_batch + plan.done
-        _call(self, 'before_batch')
-        _set_rates(self.opt, *plan.rates())
-        self.changes.keep(plan.done)
-        with own_random(self.random, self.device):
-            loss = self._gradients(rows)
-            after = random_state(self.device)
-        self.changes.note()
-        r.lrs[at:], r.moms[at:] = [max(g['lr'] for g in self.opt.param_groups)], [_momentum(self.opt)]
-        self._late[at - len(r.losses):] = [loss]
-        with _no_interrupt(): # in one line, so that whoever interrupts finds both done or neither
-            self.changes.stepping = True; self.scaler.step(self.opt); self.scaler.update(); self.random, plan.done, self.changes.stepping = after, plan.done + 1, False
-        self.threads.note(time.thread_time() - started)
-        _call(self, 'after_batch')
+# %% ../../nbs/train/00e_one_batch.ipynb #efbec74d
+def _one_batch(learn, rows): # predict, measure, ask for gradients; then step and count, together
+    plan, r, started = learn.plan, learn.recorder, time.thread_time()
+    at = plan.first_batch + plan.done
+    _call(learn, 'before_batch')
+    _set_rates(learn.opt, *plan.rates())
+    learn.changes.keep(plan.done)
+    with own_random(learn.random, learn.device):
+        loss = _gradients(learn, rows)
+        after = random_state(learn.device)
+    learn.changes.note()
+    r.lrs[at:], r.moms[at:] = [max(g['lr'] for g in learn.opt.param_groups)], [_momentum(learn.opt)]
+    learn._late[at - len(r.losses):] = [loss]
+    with _no_interrupt(): # in one line, so that whoever interrupts finds both done or neither
+        learn.changes.stepping = True; learn.scaler.step(learn.opt); learn.scaler.update(); learn.random, plan.done, learn.changes.stepping = after, plan.done + 1, False
+    learn.threads.note(time.thread_time() - started)
+    _call(learn, 'after_batch')

@@ -19,6 +19,7 @@ from ..data.files import check_kinds
 from .disk import DiskData
 from .learner import Data, Learner, seeded
 from .memory import DiskMemory, Memory, memory_again
+from .one_batch import evaluating
 from .newcomer import at_least_float32, score_for
 
 # %% ../../nbs/train/07_rating_learner.ipynb #3dba32e2
@@ -48,6 +49,7 @@ def default_range(
     step = max(values.diff().median().item(), (high - low) / 10) if len(values) > 1 else 1.
     return low - step / 2, high + step / 2
 
+# %% ../../nbs/train/07_rating_learner.ipynb #3849abf2
 def range_for(
     y_range,              # (low, high), None for a range from the ratings, False for no limit
     ratings:torch.Tensor  # training ratings
@@ -64,6 +66,10 @@ def range_for(
     raise ValueError(f"y_range={tuple(y_range)} leaves out ratings: they go from {low:g} to {high:g}")
 
 # %% ../../nbs/train/07_rating_learner.ipynb #18320fd3
+def _as_list(names): # of an array or a column, too
+    way = next((w for w in ('to_pylist', 'to_list', 'tolist') if hasattr(names, w)), None)
+    return list(names) if way is None else getattr(names, way)()
+
 def as_names(
     names # one name, or several
 )->list: # of them
@@ -73,8 +79,7 @@ def as_names(
         raise TypeError("an array of whole numbers could be names or row numbers: pass a list of names, "
                         "or a tensor of rows")
     if not hasattr(names, '__iter__'): raise TypeError(f"{names!r} is no name, and no list of names")
-    way = next((w for w in ('to_pylist', 'to_list', 'tolist') if hasattr(names, w)), None) # of arrays and columns
-    return list(names) if way is None else getattr(names, way)()
+    return _as_list(names)
 
 # %% ../../nbs/train/07_rating_learner.ipynb #f0b5edaa
 def row_of(
@@ -85,6 +90,7 @@ def row_of(
     found = name if name in vocab else id_name(name)
     return vocab.id(found) if found in vocab else -1
 
+# %% ../../nbs/train/07_rating_learner.ipynb #ed95c346
 def row_numbers(
     vocab,       # a `Vocab`: names of the rows
     names,       # one name, or several; numbers are also found where the names are texts
@@ -111,8 +117,7 @@ def _pairs_of(
     if None in found:
         raise ValueError(f"no column of {'users' if found[0] is None else 'items'} among {names}: pass the columns, as in "
                          "predict(list(frame['who']), list(frame['what']))")
-    def values(c): return next(getattr(c, way)() for way in ('to_pylist', 'to_list', 'tolist') if hasattr(c, way))
-    return tuple(values(frame[n]) for n in found)
+    return tuple(_as_list(frame[n]) for n in found)
 
 # %% ../../nbs/train/07_rating_learner.ipynb #a91c2f02
 def rows_by_name(
@@ -173,8 +178,6 @@ def softmax_loss(
     chosen = (u_weight[user] * i_weight[item]).sum(1) + i_bias[item]
     return (torch.cat([chosen[:, None], scores], 1).logsumexp(1) - chosen).mean()
 
-_DEFAULT_NEGATIVES = dict(bpr=16, softmax=None)
-
 # %% ../../nbs/train/07_rating_learner.ipynb #b1f31c72
 def _checked(rows, n, kind): # row numbers as int64 on the CPU
     if rows.is_floating_point() or rows.dtype == torch.bool: raise TypeError(f"rows of {kind}s are whole numbers, not {rows.dtype}")
@@ -184,7 +187,7 @@ def _checked(rows, n, kind): # row numbers as int64 on the CPU
     return rows
 
 # %% ../../nbs/train/07_rating_learner.ipynb #2a0f807c
-class _Named(Learner): # names, what is kept of the ratings, and a loss of its own for order
+class _Named(Learner): # names, and what is kept of the ratings
     def __init__(self,
         train,           # training `Ratings`; None for a learner that only predicts
         valid,           # validation `Ratings`, or None
@@ -209,15 +212,20 @@ class _Named(Learner): # names, what is kept of the ratings, and a loss of its o
         "Which users or items have a training rating, so that something was learned of them"
         return getattr(self.memory, kind)
 
+    def _warm(self, rows, kind)->torch.Tensor: # the same rows, -1 where nothing was learned
+        return rows.masked_fill((rows < 0) | ~self.learned(kind)[rows], -1)
+
+# %% ../../nbs/train/07_rating_learner.ipynb #fa26e614
+class _Ordering(_Named): # a loss for the order of items
     def loss(self,
         batch:tuple # users, items and ratings, on the device
     )->torch.Tensor: # one number
         "The loss of one batch: of its ratings, or of the order of its items"
         if self.order is None: return super().loss(batch)
-        (user, item, _), negatives = batch, self.config['negatives'] or _DEFAULT_NEGATIVES[self.order]
+        (user, item, _), negatives = batch, self.config['negatives']
         with self.autocast():
             if self.order == 'softmax': return softmax_loss(self.model, user, item, negatives)
-            return bpr_loss(self.model, user, item, negatives, self._chosen())
+            return bpr_loss(self.model, user, item, negatives or 16, self._chosen())
 
     def _chosen(self)->torch.Tensor: # the pairs of training as numbers, user * number of items + item, rising, on the device
         m = self.memory
@@ -227,7 +235,7 @@ class _Named(Learner): # names, what is kept of the ratings, and a loss of its o
         return self._pairs[1]
 
 # %% ../../nbs/train/07_rating_learner.ipynb #3bcfa4c2
-class _Averaging(_Named): # what the unknown give, or get
+class _Averaging(_Ordering): # what the unknown give, or get
     def averages(self,
         rows:torch.Tensor, # of users or items, int64 (n,)
         kind:str,          # 'user' or 'item': what these rows are
@@ -261,7 +269,7 @@ class _Averaging(_Named): # what the unknown give, or get
         return out
 
 # %% ../../nbs/train/07_rating_learner.ipynb #e611fd5d
-class _Predicting(_Averaging): # ratings, by name
+class _Finding(_Averaging): # rows, by name
     def find_rows(self,
         names,              # one name, several, or a tensor of row numbers; all when None
         kind:str,           # 'user' or 'item'
@@ -274,12 +282,15 @@ class _Predicting(_Averaging): # ratings, by name
         elif isinstance(names, torch.Tensor): rows = _checked(names, len(vocab), kind)
         elif unknown == 'error': rows = row_numbers(vocab, names, kind)
         else: rows = torch.tensor([row_of(vocab, n) for n in as_names(names)], dtype=torch.int64)
-        new = (rows >= 0) & ~self.learned(kind)[rows]
-        if new.any() and names is not None and unknown == 'error':
-            raise KeyError(f"no training rating of {kind} {vocab[int(rows[new][0])]!r}, so nothing was learned of it; "
+        warm = self._warm(rows, kind)
+        new = rows[rows != warm]
+        if len(new) and names is not None and unknown == 'error':
+            raise KeyError(f"no training rating of {kind} {vocab[int(new[0])]!r}, so nothing was learned of it; "
                            "unknown='average' predicts the average")
-        return rows.masked_fill(new, -1)
+        return warm
 
+# %% ../../nbs/train/07_rating_learner.ipynb #7582764b
+class _Predicting(_Finding): # ratings, by name
     def predict(self,
         user,               # a name, several, or rows as a tensor; a data frame of pairs; or a newcomer: {item: rating}
         item=None,          # a name, several, or row numbers; or facts about a new item: {column: value}; all when None
@@ -305,10 +316,10 @@ class _Predicting(_Averaging): # ratings, by name
         return out[0] if isinstance(other, (str, Integral)) else out
 
 # %% ../../nbs/train/07_rating_learner.ipynb #bfa82fad
-def _validate_pieces(learn)->dict: # as `validate`
+def _validate_pieces(learn, pieces)->dict: # as `validate`
     sums, counts, kept = {}, {}, []
-    for user, item, target in learn.data.valid_pieces():
-        u, i = (rows.long().masked_fill(~learn.learned(kind)[rows], -1) for rows, kind in ((user, 'user'), (item, 'item')))
+    for user, item, target in pieces:
+        u, i = learn._warm(user, 'user'), learn._warm(item, 'item')
         pred, known = learn.predict_pairs(u, i), (u >= 0) & (i >= 0)
         for name, part in (('loss', torch.ones_like(known)), ('warm', known), ('cold', ~known)):
             n = int(part.sum())
@@ -328,31 +339,22 @@ class _Judging(_Predicting): # warm and cold apart
         rows=None # users, items and ratings as tensors, or a table of them; the validation set when None
     )->dict: # 'loss' and each metric by name; 'warm' and 'cold' losses where some pairs are cold
         "Loss and metrics; users and items without a training rating are predicted as averages"
-        if rows is None and isinstance(self.data, DiskData) and self.data.valid: return _validate_pieces(self)
+        if rows is None and isinstance(self.data, DiskData) and self.data.valid: return _validate_pieces(self, self.data.valid_pieces())
         if rows is None: rows = self.data and self.data.valid or ()
         if isinstance(rows, tuple) and not rows: return super().validate()
         tensors = isinstance(rows, (tuple, list)) and all(isinstance(t, torch.Tensor) for t in rows)
         if not tensors: rows = rows_by_name(rows, self.users, self.items)
         user, item, target = (t.cpu() if t.is_floating_point() else t.cpu().long() for t in rows)
-        u, i = (t.masked_fill((t < 0) | ~self.learned(kind)[t], -1) for t, kind in ((user, 'user'), (item, 'item')))
-        known = (u >= 0) & (i >= 0)
+        known = (self._warm(user, 'user') >= 0) & (self._warm(item, 'item') >= 0)
         if self.order: return self._validate_order(user[known], item[known])
-        if known.all(): return super().validate(tuple(rows))
-        pred = self.predict_pairs(u, i)
-        found = {'loss': self.loss_func(pred, target)} | {name: m(pred, target) for name, m in self.metrics.items()}
-        for name, part in (('warm', known), ('cold', ~known)):
-            if part.any(): found[name] = self.loss_func(pred[part], target[part])
-        return {k: float(v) for k, v in found.items()}
+        return super().validate(tuple(rows)) if known.all() else _validate_pieces(self, [(user, item, target)])
 
     def _validate_order(self, user, item): # always against the same random items
-        was, total = self.model.training, 0.
-        self.model.eval()
-        try:
-            with seeded(0):
-                for u, i in zip(user.split(8192), item.split(8192)):
-                    batch = u.to(self.device), i.to(self.device), None
-                    total += float(self.loss(batch)) * len(u)
-        finally: self.model.train(was)
+        total = 0.
+        with evaluating(self.model), seeded(0):
+            for u, i in zip(user.split(8192), item.split(8192)):
+                batch = u.to(self.device), i.to(self.device), None
+                total += float(self.loss(batch)) * len(u)
         return {'loss': total / max(len(user), 1)}
 
 # %% ../../nbs/train/07_rating_learner.ipynb #89adab21
@@ -381,13 +383,8 @@ class RatingLearner(_Judging):
         "Variance of a training rating around its score"
         rows = self._rows_for_noise()
         if rows is None or self.order or not hasattr(self.model, 'score'): return self.memory.noise
-        was = self.model.training
-        self.model.eval()
         user, item, rating = (t.to(self.device) for t in rows)
-        try:
-            with torch.no_grad():
-                score = torch.cat([self.model.score(*p) for p in zip(user.split(2**16), item.split(2**16))])
-        finally: self.model.train(was)
+        with evaluating(self.model): score = torch.cat([self.model.score(*p) for p in zip(user.split(2**16), item.split(2**16))])
         score = at_least_float32(score)
         return (score_for(rating.to(score.dtype), self.model.y_range) - score).square().mean().item()
 

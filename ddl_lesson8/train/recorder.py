@@ -35,6 +35,13 @@ class Recorder:
         head, *epochs = self.rows() or [[]]
         return html_table(head, epochs) if epochs else repr(self)
 
+# %% ../../nbs/train/00b_recorder.ipynb #9f061ba5
+def in_one_line(
+    epoch:dict # name -> number
+)->str: # for a terminal
+    "An epoch's numbers, with four digits"
+    return '  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k, v in epoch.items())
+
 # %% ../../nbs/train/00b_recorder.ipynb #29e83acf
 def someone_watches()->bool: # show a progress bar?
     "True in a terminal and in a notebook that a person has opened"
@@ -70,6 +77,7 @@ def accuracy(
                          f"{tuple(pred.shape)} with {tuple(target.shape)} of {target.dtype}; for numbers take rmse")
     return (pred.argmax(1) == target).float().mean()
 
+# %% ../../nbs/train/00b_recorder.ipynb #16f4a1dc
 def rmse(
     pred:torch.Tensor,  # numbers
     target:torch.Tensor # numbers of the same shape

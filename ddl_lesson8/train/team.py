@@ -106,7 +106,7 @@ def _compare(all_facts): # of each process
                                    "All processes need the same script, settings, data and seed")
 
 # %% ../../nbs/train/00c_team.ipynb #e21cbf89
-class _Agreeing(_Exchanging): # what all must have alike, and who was waited for
+class _Agreeing(_Exchanging): # what all must have alike
     def check_same(self,
         facts:dict # name -> plain value: what all processes must have alike
     ): # nothing
@@ -133,19 +133,21 @@ class _Agreeing(_Exchanging): # what all must have alike, and who was waited for
         dist.broadcast_object_list(said)
         if said[0]: raise OSError(f"process 0 could not write: {said[0][0]}: {said[0][1]}")
 
-    def blame(self,
-        e:RuntimeError # of an exchange that failed
-    )->RuntimeError: # that names processes
-        "Say which processes were waited for"
-        silent = []
-        try:
-            store = dist.distributed_c10d._get_default_store()
-            store.set(f'waits {self.rank}', '')
-            time.sleep(2) # the others give up at about the same time
-            silent = [k for k in range(self.world) if not store.check([f'waits {k}'])]
-        except RuntimeError: pass # the notes are gone with process 0
-        names = ' and '.join(map(str, silent)) or 'the others'
-        return RuntimeError(f"process {self.rank} of {self.world} waited in vain for process {names}, see its own message: {str(e).splitlines()[0]}")
+# %% ../../nbs/train/00c_team.ipynb #abfac78d
+def blame(
+    team,          # this process is one of it
+    e:RuntimeError # of an exchange that failed
+)->RuntimeError: # that names processes
+    "Say which processes were waited for"
+    silent = []
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        store.set(f'waits {team.rank}', '')
+        time.sleep(2) # the others give up at about the same time
+        silent = [k for k in range(team.world) if not store.check([f'waits {k}'])]
+    except RuntimeError: pass # the notes are gone with process 0
+    names = ' and '.join(map(str, silent)) or 'the others'
+    return RuntimeError(f"process {team.rank} of {team.world} waited in vain for process {names}, see its own message: {str(e).splitlines()[0]}")
 
 # %% ../../nbs/train/00c_team.ipynb #0ff4bf66
 def _add_touched(team, params, lazy)->set: # parameters with sparse gradients -> those whose rows were exchanged
@@ -207,6 +209,7 @@ class _Sum(torch.autograd.Function): # over processes, forwards and backwards
     @staticmethod
     def backward(ctx, g): return ctx.team.sum(g.contiguous().clone()), None
 
+# %% ../../nbs/train/00c_team.ipynb #9fac120e
 def _joint_norm(layer, team):
     own = type(layer).forward
     def forward(x):
@@ -278,6 +281,7 @@ def _as_part(rows, mesh, like): # of a tensor of that shape
 def _put_part(table, rows, team): # these are the own rows of the weights
     table.weight = nn.Parameter(_as_part(rows, team.mesh['table'], table.weight), requires_grad=table.weight.requires_grad)
 
+# %% ../../nbs/train/00c_team.ipynb #729ece1a
 def shard_tables(
     model:nn.Module,     # with `nn.Embedding` tables
     team:Team,           # with more than one part of the tables
