@@ -14,6 +14,7 @@ from numbers import Real
 import torch
 from .collab import EmbeddingDotBias, whole_number
 from .embeddings import as_vocab
+from .data.frames import warn_caller
 from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .sheets.address import html_table
@@ -204,12 +205,14 @@ def _judge(make, memory, people, chosen, popular, k, chunk): # one row of the re
     return {**{n: v for n, v in means.items() if n != 'novelty'}, 'coverage': listed.float().mean().item(), 'novelty': means['novelty']}
 
 # %% ../nbs/05b_ranking.ipynb #f9f7d204
-def _refuse_trained(chosen, names, memory): # pairs that no list of unseen items can hold; a few, such as films under two ids, count as missed
+def _unseen(chosen, names, memory): # pairs without those that were trained on, which no list of unseen items can hold
     user = torch.arange(len(memory.user)).repeat_interleave(memory.starts.diff())
-    again = int(torch.isin((user * names + memory.items)[memory.trained], chosen).sum())
-    if again > len(chosen) / 100:
-        raise ValueError(f"{again:,} of the {len(chosen):,} pairs held out were trained on: lists are of unseen items, so "
-                         "leave them out, or split the ratings before training")
+    again = torch.isin(chosen, (user * names + memory.items)[memory.trained])
+    n = int(again.sum())
+    said = f"{n:,} of the {len(chosen):,} pairs held out were trained on: lists are of unseen items, so "
+    if n > len(chosen) / 100: raise ValueError(said + "leave them out, or split the ratings before training")
+    if n: warn_caller(said + "these pairs are left out. Does an item stand in the table under two ids?")
+    return chosen[~again]
 
 def ranking_report(
     learner,           # a `CollabLearner`, an `ALS`, or anything with `memory` and `scores`
@@ -218,7 +221,7 @@ def ranking_report(
     chunk:int=1024,    # people at a time
     seed:int=0         # of the random lists
 )->RankingReport:
-    "Lists of unseen items against what people chose: the model, popularity and chance"
+    "Lists of unseen items against what people chose: the model, popularity and chance; `ValueError` where more than one pair in a hundred was trained on, fewer are left out with a notice"
     memory, held_out = learner.memory, as_ratings(held_out)
     whole_number(k, 'k')
     whole_number(chunk, 'chunk')
@@ -227,13 +230,14 @@ def ranking_report(
     user, item, _ = rows_by_name(held_out, learner.users, learner.items)
     people = user[user >= 0].unique()
     warm, g = people[memory.user[people]], torch.Generator().manual_seed(seed)
+    left_out = len(held_out.user.unique()) - len(warm)
     if not len(warm): raise ValueError("nobody with something held out has a training rating")
     popular = memory.items[memory.trained].long().bincount(minlength=len(learner.items)).float()
     makers = {'model': lambda u: _all_scores(learner, u), 'popularity': lambda u: popular.expand(len(u), -1),
               'random': lambda u: torch.rand(len(u), len(popular), generator=g)}
     n_items = len(popular)
     names = n_items + held_out.n_items # an item that the learner does not know gets a number beyond its own: no list can hold it
-    chosen = (user * names + torch.where(item < 0, n_items + held_out.item, item))[user >= 0].unique()
-    _refuse_trained(chosen, names, memory)
+    chosen = _unseen((user * names + torch.where(item < 0, n_items + held_out.item, item))[user >= 0].unique(), names, memory)
+    warm = warm[torch.isin(warm, chosen // names)]
     rows = {name: _judge(make, memory, warm, (chosen, names), popular, k, chunk) for name, make in makers.items()}
-    return RankingReport(rows, k, len(warm), len(held_out.user.unique()) - len(warm))
+    return RankingReport(rows, k, len(warm), left_out)

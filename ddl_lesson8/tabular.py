@@ -17,7 +17,7 @@ from fastcore.meta import delegates
 from .collab import get_emb_sz, sigmoid_range
 from .data.columns import ColumnPrep, cont_cat_split, split_rows
 from .data.files import check_kinds
-from .data.frames import as_frame, warn_caller
+from .data.frames import _moment, as_frame, warn_caller
 from .data.scan_table import ScannedTable
 from .data.tables import settings_in_words
 from .train.disk import DiskData, validate_pieces
@@ -179,20 +179,35 @@ def _column_prep(table, cat_names, cont_names, y_names, y_kind): # columns are c
     if cat_names is None and cont_names is None: cont_names, cat_names = cont_cat_split(table, dep_var=y_names)
     return ColumnPrep(cat_names or [], cont_names or [], y_names, y_kind)
 
+def _tell_two(prep, target): # numbers that look like names of two classes
+    for name, y in zip(prep.y_names, target.T):
+        low, high = y.min(), y.max()
+        if low < high and ((y == low) | (y == high)).all() and all(v == v.round() for v in (low, high)):
+            warn_caller(f"the target '{name}' holds {low:g} and {high:g} only, and is predicted as a number: y_kind='class' predicts a probability for each")
+
+def _is_date(value)->bool:
+    try: return _moment(value) is not None
+    except ValueError: return False
+
 def _tell_unrepeated(prep, n_rows): # categories that say nothing of a new row
     for name in prep.cat_names:
-        n = len(prep.classes[name]) - 1
-        if n_rows >= 100 and n > n_rows / 2:
-            warn_caller(f"the category '{name}' has {n:,} values in {n_rows:,} training rows, so a new row mostly brings a new "
-                        "one: of a date, `add_datepart` makes columns that repeat; leave out ids")
+        values = prep.classes[name][1:]
+        n, days = len(values), len(values) > 31 and prep.kinds[name] != 'number' and all(map(_is_date, values))
+        if days or n_rows >= 100 and n > n_rows / 2:
+            what = f"holds {n:,} different dates, each a name of its own" if days else f"has {n:,} values in {n_rows:,} training rows"
+            cure = "`add_datepart` makes columns that repeat" if days else "leave out ids"
+            warn_caller(f"the category '{name}' {what}, so a new row mostly brings a new one: {cure}")
 
 # %% ../nbs/06_tabular.ipynb #d4bf80c2
 def _from_memory(table, y_names, cat_names, cont_names, splits, y_kind, seed, batch_size): # the preparation, and the rows as it makes them
     if y_names is None: raise ValueError("say which column to predict: y_names='…'")
     table, y_names = as_frame(table), list(y_names) if isinstance(y_names, (list, tuple)) else [y_names]
     prep = _column_prep(table, cat_names, cont_names, y_names, y_kind)
-    parts = prep.parts(table, *(split_rows(table, seed=seed) if splits is None else splits), fit=True)
+    splits = split_rows(table, seed=seed) if splits is None else splits
+    if not isinstance(splits, (tuple, list)) or len(splits) != 2: raise ValueError(f"splits={splits!r:.60} is no pair (rows to train on, rows to validate on): split_rows(table, valid=.2) makes one")
+    parts = prep.parts(table, *splits, fit=True)
     _tell_unrepeated(prep, len(parts[0][-1]))
+    if y_kind is None and prep.y_kind == 'number': _tell_two(prep, parts[0][-1])
     return prep, Data(*parts, batch_size=batch_size)
 
 def _from_disk(scanned, y_names, batch_size, **settled): # the same of a table that was scanned
@@ -200,6 +215,7 @@ def _from_disk(scanned, y_names, batch_size, **settled): # the same of a table t
     settled['y_names'] = None if y_names in (own, *own[:len(own) == 1]) else y_names
     for name, value in settled.items():
         if value is not None: raise ValueError(f"{name} was settled when the table was scanned: leave it out, or scan the table again")
+    _tell_unrepeated(scanned.prep, scanned.manifest['rows']['train'])
     row = sum(scanned.columns[c].itemsize for c in scanned.wanted)
     return scanned.prep, DiskData(scanned, batch_size, block_rows=min(10**6, 2**25 // row + 1))
 

@@ -719,3 +719,23 @@ def test_archives_of_other_kinds_that_are_damaged(kind, tmp_path):
         damaged[at] ^= 255
         (tmp_path/'x.zip').write_bytes(damaged)
         with pytest.raises(DownloadError): unpack(tmp_path/'x.zip', {'a': tmp_path/'a'})
+
+
+def test_times_of_a_csv_file_are_dates_in_text(tmp_path): # "'2024-10-09 17:30:00' is not a number", though the docs promised dates
+    spelled = {'2024-02-29': 1709164800, '1969-12-31 23:59:59': -1, ' 2024-02-29T12:30:00Z': 1709209800, '2024-02-29T12:30:00+02:00': 1709202600, '1709164800': 1709164800, '-5': -5}
+    (tmp_path/'r.csv').write_text('user,item,rating,when\n' + ''.join(f'u,i{k},3,{w}\n' for k, w in enumerate(spelled)))
+    assert ratings_from_table(tmp_path/'r.csv', timestamp='when').timestamp.tolist() == list(spelled.values())
+    for bad in ('29.02.2024', '2024-02-30', '2/3/2024', '12:30:00'):
+        with pytest.raises(ValueError, match=f"'when', row 1: '{bad}' is no date; dates look like 2014-03-01"): ratings_from_table(dict(user=['u'], item=['i'], rating=[1.], when=[bad]), timestamp='when')
+
+
+@pytest.mark.parametrize('zone', [None, 'UTC', 'Asia/Tokyo'])
+def test_dates_of_a_scan_are_those_in_memory(tmp_path, zone): # refused, "holds Datetime, not numbers"
+    pl = pytest.importorskip('polars')
+    from ddl_lesson8.data.scan import scan_ratings
+    when = pl.Series(['1969-12-31 23:59:59.5', '2024-02-29 12:00:00', '2025-01-01 00:00:00']).str.to_datetime()
+    frame = pl.DataFrame(dict(user=['a', 'b', 'a'], item=['x', 'y', 'z'], rating=[1., 2., 3.], when=when if zone is None else when.dt.replace_time_zone(zone)))
+    for name, f in (('t', frame), ('d', frame.with_columns(pl.col('when').dt.date()))):
+        f.write_parquet(tmp_path/f'{name}.parquet')
+        scanned = scan_ratings(tmp_path/f'{name}.parquet', timestamp='when', valid=0)
+        assert sorted(scanned.column('timestamp').tolist()) == ratings_from_table(tmp_path/f'{name}.parquet', timestamp='when').timestamp.tolist()

@@ -182,3 +182,22 @@ def test_settings_that_float32_cannot_follow(settings): # a newcomer's scores we
     table = dict(user=[u for u in 'abcdefghi' for _ in range(9)], item=list('rstuvwxyz') * 9, rating=[1.] * 81)
     with pytest.raises(FloatingPointError, match='smaller alpha, or a larger penalty'): ALS(table, **settings).fit()
     with pytest.raises(ValueError, match="alpha='3'|alpha=3,"): ALS(table, alpha='3')
+
+def test_a_few_pairs_that_were_trained_on_are_left_out_and_told(): # they counted as missed
+    n, m = 400, 50
+    g = torch.Generator().manual_seed(0)
+    first = torch.randint(0, m, (n,), generator=g)
+    later = (first + torch.randint(1, m, (n,), generator=g)) % m
+    names = dict(users=[f'u{k}' for k in range(n)], items=[f'i{k}' for k in range(m)])
+    train = Ratings(torch.arange(n), first, torch.ones(n), **names)
+    again = later.clone()
+    again[:3] = first[:3]
+    als = ALS(train, n_factors=4).fit(2)
+    with pytest.warns(UserWarning, match='3 of the 400 pairs held out were trained on.*left out') as said:
+        report = ranking_report(als, Ratings(torch.arange(n), again, torch.ones(n), **names), k=5)
+    assert said[0].filename == __file__
+    clean = ranking_report(als, Ratings(torch.arange(3, n), later[3:], torch.ones(n - 3), **names), k=5)
+    assert report.n_users == clean.n_users == n - 3 and report.left_out == 0
+    for name in ('model', 'popularity'): assert report.rows[name] == clean.rows[name]
+    again[:5] = first[:5] # more than one in a hundred
+    with pytest.raises(ValueError, match='5 of the 400 pairs'): ranking_report(als, Ratings(torch.arange(n), again, torch.ones(n), **names), k=5)

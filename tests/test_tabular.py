@@ -94,10 +94,29 @@ def test_learns_predicts_and_keeps_itself_in_one_file(trained, tmp_path):
 def test_a_category_that_never_repeats_is_told(trained):
     "A date of a CSV file is a text: as a category, each new row brings a value that training did not have"
     t = pd.DataFrame(dict(day=pd.date_range('2000-01-01', periods=200).astype(str), c=['a', 'b'] * 100, y=np.arange(200.)))
-    with pytest.warns(UserWarning, match="'day' has 160 values in 160 training rows.*add_datepart"): tabular_learner(t, 'y', device='cpu')
+    with pytest.warns(UserWarning, match="'day' holds 160 different dates.*add_datepart"): tabular_learner(t, 'y', device='cpu')
+    again = t.assign(day=(pd.Timestamp('2000-01-01') + pd.to_timedelta(np.arange(200) % 40, 'D')), order=[f'no {k}' for k in range(200)]) # also dates that come more than once
+    with pytest.warns(UserWarning) as said: tabular_learner(again, 'y', device='cpu')
+    words = ' '.join(str(w.message) for w in said)
+    assert "'day' holds 40 different dates" in words and "'order' has 160 values in 160 training rows" in words and {w.filename for w in said} == {__file__}
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         tabular_learner(t[['c', 'y']], 'y', device='cpu')
+
+
+def test_two_numbers_may_be_names_of_classes():
+    t = dict(x=[1., 2, 3, 4, 5] * 8, churn=[0, 0, 1, 0, 1] * 8)
+    with pytest.warns(UserWarning, match="'churn' holds 0 and 1 only.*y_kind='class'") as said: tabular_learner(t, 'churn', device='cpu')
+    assert said[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for kind in ('class', 'number'): tabular_learner(t, 'churn', y_kind=kind, device='cpu')
+        tabular_learner(t | dict(churn=[.5, 1., 1, .5, 1] * 8), 'churn', device='cpu')
+
+
+@pytest.mark.parametrize('splits', [.2, 'random', (np.arange(4),), range(3)])
+def test_splits_that_are_none(splits): # Python said: Value after * must be an iterable
+    with pytest.raises(ValueError, match='is no pair .*split_rows'): tabular_learner(dict(x=[1., 2, 3, 4, 5], y=[1., 2, 3, 4, 5]), 'y', splits=splits)
 
 
 def test_files_that_are_none(tmp_path):

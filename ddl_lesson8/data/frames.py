@@ -8,13 +8,13 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/frames.html.md"""
 __all__ = []
 
 # %% ../../nbs/data/03b_frames.ipynb #a7e535e8
-import datetime, difflib, math, numbers, re, sys, unicodedata, warnings
+import datetime, difflib, math, numbers, sys, unicodedata, warnings
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 import numpy as np
 import torch
-from .read_ratings import _number_values
+from .read_ratings import DATE, _number_values
 from .table_files import read_file
 from .tables import import_extra
 
@@ -135,13 +135,10 @@ def _no_category(name, row, value, why=''):
     return ValueError(f"column '{name}', row {row}: {str(value)[:80]!r} {what}")
 
 # %% ../../nbs/data/03b_frames.ipynb #bf1f40f7
-_CLOCK = r'([T ]\d\d:\d\d(:\d\d([.]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?'
-_DATE = re.compile(r'(\d{4}-\d\d-\d\d|\d{8})' + _CLOCK)
-
 def _moment(value): # -> local and UTC datetime64[us]; ValueError where it is no date
     if isinstance(value, np.datetime64): return (_microseconds(value[None], 'date')[0],) * 2
     if isinstance(value, str):
-        if not _DATE.fullmatch(value.strip()): raise ValueError
+        if not DATE.fullmatch(value.strip()): raise ValueError
         value = datetime.datetime.fromisoformat(value.strip())
     if not isinstance(value, datetime.datetime): # a date; anything else raises ValueError
         if not isinstance(value, datetime.date): raise ValueError
@@ -316,7 +313,7 @@ def _read_column(
     if owner in ('pandas', 'polars', 'narwhals'):
         if hasattr(values, 'tolist') and not hasattr(values, 'dt'): return _from_list(values.tolist(), name) # an index
         return _from_series(import_extra('narwhals').from_native(values, series_only=True), name)
-    raise TypeError(f"column '{name}' must be a list, an array or a tensor, not {type(values).__name__}")
+    raise TypeError(f"column '{name}' must be a list, an array or a tensor, not {type(values).__name__}; a single row is a list of one dict")
 
 # %% ../../nbs/data/03b_frames.ipynb #3c814628
 class Frame:

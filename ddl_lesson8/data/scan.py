@@ -32,9 +32,13 @@ def _chosen(frame, names): # user, item, rating and perhaps timestamp, with thei
     there, pl = frame.collect_schema(), _polars()
     for what, name in names.items():
         if name not in there: raise ValueError(f"no column {name!r} for the {what}; the table has {', '.join(there)}")
+    when = names.get('timestamp')
+    if when and (there[when] == pl.Date or isinstance(there[when], pl.Datetime)): # as in memory: local time of no zone is that of UTC
+        frame = frame.with_columns(pl.col(when).dt.epoch('s'))
+        there = frame.collect_schema()
     for what in ('rating', 'timestamp'):
         if what in names and not there[names[what]].is_numeric():
-            raise ValueError(f"column {names[what]!r}, the {what}, holds {there[names[what]]}, not numbers")
+            raise ValueError(f"column {names[what]!r}, the {what}, holds {there[names[what]]}, not numbers" + ' or dates' * (what == 'timestamp'))
     for what in ('user', 'item'):
         if not (there[names[what]].is_integer() or there[names[what]] in (pl.String, pl.Categorical)):
             raise ValueError(f"column {names[what]!r}, the {what}, holds {there[names[what]]}; ids are whole numbers or texts")

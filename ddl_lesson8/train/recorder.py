@@ -25,7 +25,7 @@ class Recorder:
     def rows(self)->list: # one list of strings for each epoch, names first
         "The epochs as a table"
         shown = [{k: v for k, v in e.items() if k not in ('seconds', 'batches')} for e in self.epochs]
-        cells = [[str(v) if isinstance(v, int) else f'{v:.4f}' for v in e.values()] for e in shown]
+        cells = [[str(v) if isinstance(v, int) else f'{v:.4f}' if abs(v) < 1e5 else f'{v:.5g}' for v in e.values()] for e in shown]
         return [list(e) for e in shown[:1]] + cells
 
     def __repr__(self)->str:
