@@ -254,18 +254,18 @@ class CollabLearner(RatingLearner):
         data=None,     # `Ratings`, or a pair of them, to train on
         model=None,    # is made from the file
         loss_func=None,# the usual one when None
-        device=None    # the accelerator if there is one
+        device=None,   # the accelerator if there is one
+        shard=None     # under torchrun: cut large tables into parts, see `Team`
     )->'CollabLearner': # without the weights yet
         "Make the learner that a file is about"
         check_about(about)
         users, items = Vocab(about['users']), Vocab(about['items'])
         encoders = tuple(TableEncoder.again(c) for c in about['columns'] or ({}, {}))
-        model = collab_model(users, items, about['settings'], about['tables'])
+        with cut_tables(shard, device): model = collab_model(users, items, about['settings'], about['tables'])
         train, valid = (None, None) if data is None else split_ratings(data, 0, 0)
-        if train is not None and (train.users, train.items) != (users.items, items.items):
-            raise ValueError("these ratings list other users or items than the file")
-        kw = {} if loss_func is None else dict(loss_func=loss_func)
-        return cls(train, valid, model, encoders, about['settings'], memory_again(about['known'], len(users), len(items)), device=device, **kw)
+        if train is not None and (train.users, train.items) != (users.items, items.items): raise ValueError("these ratings list other users or items than the file")
+        kw = dict(device=device, shard=shard) | ({} if loss_func is None else dict(loss_func=loss_func))
+        return cls(train, valid, model, encoders, about['settings'], memory_again(about['known'], len(users), len(items)), **kw)
 
 # %% ../nbs/03_collab.ipynb #11ba0aa0
 _USUAL = dict(dot=(1024, .008, .4), network=(1024, .008, 1.5), combined=(1024, .008, .8),

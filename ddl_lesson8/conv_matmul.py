@@ -213,7 +213,7 @@ def conv2d_matmul(
 @settings_in_words
 @delegates(conv_entries)
 def matrix_counts(
-    weight_shape:tuple,   # shape of the kernels, (out_channels, in_channels / groups, height, width)
+    weight_shape:tuple,   # of the kernels: (out, in / groups, height, width)
     input_size:int|tuple, # height and width of the image, in cells
     **kwargs              # of `conv_entries`
 )->dict: # numbers of cells

@@ -60,7 +60,7 @@ class _TabularFile(Learner): # the part of a `TabularLearner` that is about its 
         path:str|Path # a file written by `save`
     )->dict: # what was given as `extra`
         "Load as `Learner.load` does, into a learner of the same table"
-        saved = _read(Path(path), 'cpu')['about']
+        saved = _read(Path(path), 'cpu', mapped=True)['about'] # the weights stay on the disk
         if 'prep' in saved: _same_table(saved['prep'], self.prep.to_dict(), Path(path).name)
         return super().load(path)
 
@@ -70,19 +70,20 @@ class _TabularFile(Learner): # the part of a `TabularLearner` that is about its 
         data=None,     # raw rows with the target, what `scan_table` found on disk, or `Data`, to train on
         model=None,    # is made from the file
         loss_func=None,# the usual one when None
-        device=None    # the accelerator if there is one
+        device=None,   # the accelerator if there is one
+        shard=None     # under torchrun: cut large tables into parts, see `Team`
     )->'TabularLearner': # without the weights yet
         "Make the learner that a file is about"
         prep, config = ColumnPrep.from_dict(about['prep']), dict(about['config'])
         _check_config(prep, config)
         act, args = config.pop('act'), config.pop('act_args', {})
-        with seeded(0): model = TabularModel(**config, act_cls=_activation(act)(**args) if act else None)
+        with seeded(0), cut_tables(shard, device): model = TabularModel(**config, act_cls=_activation(act)(**args) if act else None)
         if isinstance(data, ScannedTable):
             _same_table(prep.to_dict(), data.prep.to_dict(), 'the file')
             data = _from_disk(data, None, 512)[1]
         if data is not None and not isinstance(data, Data): data = Data(*prep.parts(rows := prep.open(data), np.arange(len(rows)), None))
         loss_func = loss_func or (nn.CrossEntropyLoss() if prep.y_kind == 'class' else nn.MSELoss())
-        return cls(data, model, loss_func, prep, about['config'], device=device)
+        return cls(data, model, loss_func, prep, about['config'], device=device, shard=shard)
 
 # %% ../nbs/06_tabular.ipynb #be1c6f68
 @delegates()

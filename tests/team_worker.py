@@ -52,7 +52,7 @@ def work(job, out):
         calls = dict(before_batch=die)
     import ddl_lesson8.train.one_batch as module, functools
     for name, function in (('cut', 'shard_tables'), ('touched', 'join_layers')): # also small tables
-        if job.get(name): setattr(module, function, functools.partial(getattr(module, function), least=1))
+        if job.get(name): setattr(module, function, functools.partial(getattr(module, function), least=job[name]))
     if job.get('timeout'): module.find_team = functools.partial(module.find_team, timeout=job['timeout'])
     if job.get('version') and rank == 1:
         if job['version'] == 'torch': torch.__version__ = '1.0'

@@ -15,6 +15,7 @@ from importlib import import_module, util
 from pathlib import Path
 from types import FunctionType
 import torch
+from .claims import _prose_html
 
 # %% ../../nbs/book/02_exercises.ipynb #73dce442
 class Outcome:
@@ -29,8 +30,7 @@ class Outcome:
         return f'{self.name}: {self.state}' + (f' - {self.hint}' if self.hint else '')
     def _repr_html_(self)->str:
         sign = {'open': '○', 'not yet': '✗', 'solved': '✓'}[self.state]
-        hint = re.sub('`([^`]+)`', r'<code>\1</code>', escape(self.hint))
-        hint = f' &ndash; {hint}' if hint else ''
+        hint = f' &ndash; {_prose_html(self.hint)}' if self.hint else ''
         return f'<p>{sign} <code>{escape(self.name)}</code>: {self.state}{hint}</p>'
 
 # %% ../../nbs/book/02_exercises.ipynb #43e1e72a
@@ -79,6 +79,7 @@ class _Watched: # the reader's function; notes whether it ever returned anything
         self.results += result is not None
         return result
 
+# %% ../../nbs/book/02_exercises.ipynb #25b2117a
 def _line_in(answer, error)->str: # the last line of the answer that was running
     if not isinstance(answer, FunctionType): return ''
     frames = [f for f in traceback.extract_tb(error.__traceback__)

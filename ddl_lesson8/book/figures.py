@@ -318,6 +318,28 @@ def schedule_figure(
     return LiveFigure(fig, 'one-cycle',
                       _spec(2, signals, [points], scales, panels, said))
 
+# %% ../../nbs/book/03c_figures.ipynb #dfd5933c
+def _dropout_signals(image): # a rate, other random numbers, a switch; what follows
+    switch = dict(input='checkbox', name='divide what stays by 1 - rate')
+    return [dict(name='cells', value=_rounded(image)),
+            _slider('rate', .5, 0, .95, 'dropout rate', .05),
+            _slider('draw', 1, 1, 20, 'random numbers, set'),
+            dict(name='scaled', value=False, bind=switch),
+            _is('factor', 'scaled ? 1 / (1 - rate) : 1'),
+            _is('deleted', "length(data('gone'))"),
+            _is('mean', "data('means')[0].after"),
+            _is('before', "data('means')[0].before")]
+
+# %% ../../nbs/book/03c_figures.ipynb #afa3a806
+def _dropout_data(h, w): # each cell before and after, those that are gone, the means
+    noise = 'sin((datum.i + 1) * 12.9898 + draw * 78.233) * 43758.5453'
+    means = dict(type='aggregate', ops=['mean', 'mean'], fields=['v', 'after'],
+                 **{'as': ['before', 'after']})
+    return [_table('image', h, w, v='cells[datum.i]', u=f'{noise} - floor({noise})',
+                   keeps='datum.u > rate', after='datum.keeps ? datum.v * factor : 0'),
+            dict(name='gone', source='image', transform=[_kept('!datum.keeps')]),
+            dict(name='means', source='image', transform=[means])]
+
 # %% ../../nbs/book/03c_figures.ipynb #fig22
 def dropout_figure(
     fig,               # its picture, a matplotlib figure
@@ -328,22 +350,6 @@ def dropout_figure(
         raise ValueError(
             f"an image (height, width) is needed, not {tuple(image.shape)}")
     (h, w), side = image.shape, 252 // max(image.shape)
-    noise = 'sin((datum.i + 1) * 12.9898 + draw * 78.233) * 43758.5453'
-    signals = [dict(name='cells', value=_rounded(image)),
-               _slider('rate', .5, 0, .95, 'dropout rate', .05),
-               _slider('draw', 1, 1, 20, 'random numbers, set'),
-               dict(name='scaled', value=False,
-                    bind=dict(input='checkbox', name='divide what stays by 1 - rate')),
-                    _is('factor', 'scaled ? 1 / (1 - rate) : 1'),
-               _is('deleted', "length(data('gone'))"),
-               _is('mean', "data('means')[0].after"),
-               _is('before', "data('means')[0].before")]
-    data = [_table('image', h, w, v='cells[datum.i]', u=f'{noise} - floor({noise})',
-                   keeps='datum.u > rate', after='datum.keeps ? datum.v * factor : 0'),
-            dict(name='gone', source='image', transform=[_kept('!datum.keeps')]),
-            dict(name='means', source='image',
-                 transform=[dict(type='aggregate', ops=['mean', 'mean'], fields=[
-                     'v', 'after'], **{'as': ['before', 'after']})])]
     panels = [_panel('the image', w * side, h * side,
                      [_cells('image', 'image', side, 'ink1')]),
               _panel('after dropout', w * side, h * side,
@@ -351,10 +357,9 @@ def dropout_figure(
     said = ("deleted + ' of ' + length(cells) + ' cells are deleted (' + "
             "format(deleted / length(cells), '.0%') + '). The mean of all cells is '"
             " + format(mean, '.3f') + '; before it was ' + format(before, '.3f') + '.'")
-    return LiveFigure(fig, 'dropout',
-                      _spec(2, signals, data, [_shades('ink1', '1'),
-                                               _shades('ink2', 'max(1, factor)')],
-                                               panels, said))
+    shades = [_shades('ink1', '1'), _shades('ink2', 'max(1, factor)')]
+    return LiveFigure(fig, 'dropout', _spec(2, _dropout_signals(image),
+                                            _dropout_data(h, w), shades, panels, said))
 
 # %% ../../nbs/book/03c_figures.ipynb #fig26
 def _neighbour_data(names, points): # all things, the chosen one, and its neighbours
@@ -394,6 +399,16 @@ def _neighbour_bars(): # names of the neighbours, with a bar as long as they are
     return [_text('others', said, '0', 'datum.rank * 40 + 8', 12),
             _mark('rect', 'others', bar)]
 
+# %% ../../nbs/book/03c_figures.ipynb #3e216333
+def _by_name(names, first, what): # a list to choose one from
+    order = sorted(range(len(names)), key=lambda i: names[i].lower())
+    return _choice('chosen', first, order, what, [names[i] for i in order],
+                   on=[('@dots:pointerover', 'datum.i')])
+
+def _listed(data, near, n): # names of the chosen one's neighbours, as a formula
+    return " + ', ' + ".join(f"data('{data}')[{near}[chosen][{j}]].name"
+                             for j in range(n))
+
 # %% ../../nbs/book/03c_figures.ipynb #4cb65517
 def neighbour_figure(
     fig,                   # its picture, a matplotlib figure
@@ -409,18 +424,13 @@ def neighbour_figure(
     if not len(names) == n == len(points) or alike.shape != near.shape:
         raise ValueError(f"{len(names)} names, {len(points)} points, neighbours "
                          f"{tuple(near.shape)} and {tuple(alike.shape)}: the first "
-                         "sizes "
-                         f"must be equal")
-    order = sorted(range(n), key=lambda i: names[i].lower())
+                         "sizes must be equal")
     signals = [dict(name='near', value=near.tolist()),
                dict(name='alike', value=[_rounded(a) for a in alike]),
-               _choice('chosen', first, order, what, [names[i] for i in order],
-                       on=[('@dots:pointerover', 'datum.i')])]
+               _by_name(names, first, what)]
     scales = [dict(name=a, type='linear', domain=dict(data='things', field=a), range=r,
-                   zero=False,
-                   nice=True) for a, r in (('x', [0, 430]), ('y', [330, 0]))]
-    listed = " + ', ' + ".join(f"data('things')[near[chosen][{j}]].name"
-                               for j in range(k))
+                   zero=False, nice=True) for a, r in (('x', [0, 430]), ('y', [330, 0]))]
+    listed = _listed('things', 'near', k)
     said = f"'Nearest to ' + data('one')[0].name + ': ' + {listed} + '.'"
     panels = [_panel('the map', 430, 330, _neighbour_map()),
               _panel('its neighbours', 215, 40 * k, _neighbour_bars())]
@@ -486,25 +496,20 @@ def places_figure(
                          f"{tuple(drawn.shape)}: n, (n, 2) and (n, 2) are needed")
     def closest(x):
         return (torch.cdist(x, x) + torch.eye(len(x)) * 1e9).argsort(1)[:, :3].tolist()
-    order = sorted(range(len(names)), key=lambda i: names[i])
     signals = [dict(name='ground', value=closest(km)),
                dict(name='learned', value=closest(drawn)),
                _slider('share', 1, 0, 1, 'from the ground (0) to the embedding (1)',
                        .05),
-               _choice('chosen', 0, order, 'place', [names[i] for i in order],
-                       on=[('@dots:pointerover', 'datum.i')])]
+               _by_name(names, 0, 'place')]
     axes = [dict(scale='x', orient='bottom', title='kilometres east', tickCount=5,
                  **_AXIS),
             dict(scale='y', orient='left', title='kilometres north', tickCount=5,
                  **_AXIS)]
-    def three(of):
-        return " + ', ' + ".join(f"data('places')[{of}[chosen][{j}]].name"
-                                 for j in range(3))
+    def three(of): return _listed('places', of, 3)
     one = "data('one')[0]"
     said = (f"{one}.name + ' (' + {one}.region + '): nearest in the embedding ' + "
             f"{three('learned')} + '; on the ground ' + {three('ground')} + '. It lies "
-            "' + "
-            f"{one}.gap + ' km from its place.'")
+            f"' + {one}.gap + ' km from its place.'")
     panels = [_panel('ground and embedding', 430, 430, _place_marks(), axes=axes)]
     spec = _spec(1, signals, _place_data(names, km, drawn, groups),
                  _place_scales(km, drawn), panels, said)

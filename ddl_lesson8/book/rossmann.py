@@ -132,20 +132,20 @@ def compare_learners(
             for i in range(n_networks)]
     ee = nets[0][0]
     codes, x = ee.prep(frame)[0].numpy(), embedding_features(ee, frame)
-    score = lambda log_pred: _errors(sales[valid], np.exp(log_pred))
     others = other_learners(n_trees, gbt_rounds, gbt_lr, gbt_depth, seed, n_jobs)
     scores, log_sales = {}, np.log(sales[train])
+    def score(method, inputs):
+        guess = method.fit(inputs[train], log_sales).predict(inputs[valid])
+        return _errors(sales[valid], np.exp(guess))
     for name, (plain, other) in others.items():
-        scores[name] = {
-            'without': score(plain.fit(codes[train], log_sales).predict(codes[valid])),
-            'with': score(other.fit(x[train], log_sales).predict(x[valid]))}
+        scores[name] = {'without': score(plain, codes), 'with': score(other, x)}
         if say:
             say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, "
                 f"{scores[name]['with'][0]:.3f} with embeddings")
     inputs = ee.prep(frame.take(cat_names, valid))
     sales_of = lambda net: np.exp(net.outputs(inputs).squeeze(1).double().cpu().numpy())
-    mean_of = lambda k: np.mean([sales_of(pair[k]) for pair in nets], axis=0)
-    scores['neural network'] = {k: score(np.log(mean_of(i)))
+    def mean(k): return np.mean([sales_of(pair[k]) for pair in nets], axis=0)
+    scores['neural network'] = {k: _errors(sales[valid], mean(i))
                                 for k, i in (('without', 1), ('with', 0))}
     return scores, ee
 

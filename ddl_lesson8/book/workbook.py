@@ -29,14 +29,10 @@ CHAPTERS = ('parameters', 'embeddings', 'collab', 'tabular', 'conv', 'conv_matmu
 def chapter_sheets(
     chapters:tuple=CHAPTERS # names of chapters, in the book's order
 )->dict: # the function that writes each chapter's sheet
-    "Find the functions `<chapter>_sheet` in `book.sheet_<chapter>` or the chapter"
-    found = {}
-    for name in chapters:
-        for module in (f'ddl_lesson8.book.sheet_{name}', f'ddl_lesson8.{name}'):
-            if importlib.util.find_spec(module) is None: continue
-            write = getattr(importlib.import_module(module), f'{name}_sheet', None)
-            if write is not None: found[name] = write; break
-    return found
+    "Find the functions `<chapter>_sheet` in `book.sheet_<chapter>`"
+    modules = {name: f'ddl_lesson8.book.sheet_{name}' for name in chapters}
+    return {name: getattr(importlib.import_module(module), f'{name}_sheet')
+            for name, module in modules.items() if importlib.util.find_spec(module)}
 
 # %% ../../nbs/book/10_workbook.ipynb #5b3f775e
 TITLE = 'Deep learning, lesson 8: every number live' # by which a copy is recognised

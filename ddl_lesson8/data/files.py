@@ -75,6 +75,17 @@ def _each_tensor(value, f): # the same, with f(tensor) for each tensor
     if isinstance(value, (list, tuple)): return type(value)(_each_tensor(v, f) for v in value)
     return copy.deepcopy(value)
 
+# %% ../../nbs/data/00_files.ipynb #cd32ae90
+def _put_sums(f, sums): # behind the numbers, and in the list at the end of the archive
+    with zipfile.ZipFile(f) as z: at, records = z.start_dir, z.infolist()
+    known, places = iter(sums), list(sums)
+    for r in records:
+        if r.file_size and not r.CRC: places.append((at + 16, next(known)[1]))
+        at += 46 + len(r.orig_filename.encode()) + len(r.extra) + len(r.comment)
+    for at, crc in places:
+        f.seek(at)
+        f.write(crc)
+
 # %% ../../nbs/data/00_files.ipynb #b366ac45
 def _bytes(t): return t.detach().cpu().reshape(-1).view(torch.uint8).numpy()
 
@@ -94,7 +105,7 @@ class _Filled(_Noting): # a file in which PyTorch leaves gaps for the numbers of
         self.gaps = iter([numbers for numbers in found.values() if numbers.nbytes()])
         with skip_data(materialize_fake_tensors=True): torch.save(content, self)
         if next(self.gaps, None) is not None: raise RuntimeError("PyTorch left fewer gaps than there are tensors")
-        self.put_sums()
+        _put_sums(self.f, self.sums)
 
     def seek(self, size, whence): # PyTorch leaves the next gap
         try:
@@ -109,16 +120,6 @@ class _Filled(_Noting): # a file in which PyTorch leaves gaps for the numbers of
         except Exception as e:
             self.error = e
             raise
-
-    def put_sums(self): # behind the numbers, and in the list at the end of the archive
-        with zipfile.ZipFile(self.f) as z: at, records = z.start_dir, z.infolist()
-        known = iter(self.sums[:])
-        for r in records:
-            if r.file_size and not r.CRC: self.sums.append((at + 16, next(known)[1]))
-            at += 46 + len(r.orig_filename.encode()) + len(r.extra) + len(r.comment)
-        for at, crc in self.sums:
-            self.f.seek(at)
-            self.f.write(crc)
 
 # %% ../../nbs/data/00_files.ipynb #709cfa66
 def write_tensors(

@@ -206,12 +206,13 @@ class _Described(_Judging): # what a file needs besides weights
         data=None,       # to train on
         model=None,      # for a plain `Learner`, whose file does not describe the model
         loss_func=None,  # the usual one when None
-        device=None      # default: the accelerator if there is one
+        device=None,     # default: the accelerator if there is one
+        shard=None       # under torchrun: cut large tables into parts, see `Team`
     ): # a learner, without the weights yet
         "Make a learner from what `about` kept"
         if model is None:
             raise ValueError("this file holds the weights of a model that you wrote: pass it, load_learner(path, model=…)")
-        return cls(data, model, **({} if loss_func is None else dict(loss_func=loss_func)), device=device)
+        return cls(data, model, **({} if loss_func is None else dict(loss_func=loss_func)), device=device, shard=shard)
 
     def recall(self,
         about:dict # of the file whose weights this learner has taken over
@@ -225,17 +226,17 @@ def _read(path:Path, device, mapped=False)->dict: # the content of a file of a l
     saved = read_tensors(path, device, 'saved learner', mapped)
     if not isinstance(saved, dict) or saved.get('format') != FORMAT or not {'maker', 'about', 'state', 'extra'} <= saved.keys():
         raise ValueError(f"{path.name} was not written by Learner.save")
-    return saved
+    return {k: v if k == 'state' else _each_tensor(v, torch.clone) for k, v in saved.items()} if mapped else saved
 
-def _own_rows(learn, saved)->dict: # what this process keeps of a file whose numbers are still on the disk
-    state, own = saved['state'], learn.model.state_dict()
+def _own_rows(learn, state)->dict: # what this process keeps of a state whose numbers are still on the disk
+    own = learn.model.state_dict()
     params = dict(enumerate(p for g in learn.opt.param_groups for p in g['params']))
     likes = {id(t): own.get(k) for part in (state['model'], state['best'] or {}) for k, t in part.items()}
     likes |= {id(t): params.get(k) for k, slots in state['opt']['state'].items() for t in slots.values()}
     def copied(t):
         part = cut_like(t, likes.get(id(t)))
         return t.to(learn.device, copy=True) if part is t else part
-    return _each_tensor(saved, copied)
+    return _each_tensor(state, copied)
 
 # %% ../../nbs/train/01_learner.ipynb #baca5587
 class _Files(_Described): # written and read
@@ -271,9 +272,7 @@ class _Files(_Described): # written and read
         if other: raise ValueError(f"{path.name} is about other {' and other '.join(other)}: make the learner from the same "
                                    "table and with the same settings, or use load_learner")
         kept = _state(self)
-        try:
-            if parts: saved = _own_rows(self, saved)
-            _set_state(self, saved['state'])
+        try: _set_state(self, _own_rows(self, saved['state']) if parts else saved['state'])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
             _set_state(self, kept)
             raise ValueError(f"{path.name} belongs to another model or optimiser: {str(e)[:500]}") from e
@@ -418,18 +417,21 @@ def load_learner(
     model=None,      # only for a plain `Learner`: the model that it trained
     loss_func=None,  # the usual one when None
     device=None,     # default: the accelerator if there is one
-    trust:tuple=()   # names of modules of yours that may be imported because the file names them
+    trust:tuple=(),  # names of modules of yours that may be imported because the file names them
+    shard=None       # under torchrun: cut large tables into parts, 'auto' or a number; each process reads its own rows
 )->Learner: # of the kind that was saved
     "Load a learner without the data it was trained on; raise `ValueError` when the file does not fit"
     path = Path(path)
-    saved = _read(path, 'cpu')
+    saved = _read(path, 'cpu', mapped=bool(shard))
     kind = _kind_of(saved, path.name, model is not None, trust)
-    try: learn = kind.again(saved['about'] if model is not None else check_sizes(kind, saved), data, model, loss_func, device)
+    try: learn = kind.again(saved['about'] if model is not None else check_sizes(kind, saved), data, model, loss_func, device, **(dict(shard=shard) if shard else {}))
     except _NO_FIT as e:
         if isinstance(e, ValueError) and path.name in str(e): raise
         raise ValueError(f"{path.name} cannot be made again: {str(e)[:500]}") from e
     state = saved['state']
+    if shard and learn.team: learn.team.check_same({'weights file': _mark_of(path)})
     try:
+        if shard: state = _own_rows(learn, state)
         if state['opt_name'] == _name(learn.opt): _set_state(learn, state)
         else: # an optimiser of your own: enough to predict
             learn.model.load_state_dict(state['model'])

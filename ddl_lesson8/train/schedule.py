@@ -102,7 +102,8 @@ def adamw(
 )->torch.optim.Optimizer:
     "Adam with decoupled weight decay, fused into one kernel where the device has one"
     decay, still = decay_groups(model)
-    fused = all(p.is_floating_point() and p.device.type in ('cpu', 'cuda') for p in decay + still)
+    mixed = any(len({hasattr(p, 'device_mesh') for p in g}) > 1 for g in (decay, still)) # cut tables beside whole weights
+    fused = not mixed and all(p.is_floating_point() and p.device.type in ('cpu', 'cuda') for p in decay + still)
     groups = [dict(params=decay, decay=True, mom=mom), dict(params=still, decay=False, mom=mom, weight_decay=0.)]
     groups = [g for g in groups if g['params']]
     if not groups:
