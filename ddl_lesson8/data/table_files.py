@@ -70,14 +70,14 @@ def _separator(file, kind)->str: # between the fields of a CSV file
     with open(file, encoding='utf-8-sig', errors='replace') as f: first = f.readline(2**17)
     return next((s for s in ',\t;|' if s in first), ',')
 
-def _open_files(path)->tuple: # a lazy frame; is it CSV?
+def _open_files(path, types=None)->tuple: # a lazy frame; is it CSV? Its columns are texts but for those with a type
     files, kind = _files(path)
     if kind not in _READERS: raise ValueError(f"{path}: cannot read {kind or 'a file without a suffix'}; wanted one of {', '.join(_READERS)}")
     read, near = getattr(_polars(), _READERS[kind]), not _protocol(path)
     if kind not in ('.csv', '.tsv'): return _unlabelled(read(files, glob=not near)), False # a file here may be called 'a[1].csv'
     sep = _separator(files[0], kind) if near else '\t' if kind == '.tsv' else ','
     if near: _refuse_twice(files, sep)
-    return _unlabelled(read(files, separator=sep, glob=not near, infer_schema=False)), True
+    return _unlabelled(read(files, separator=sep, glob=not near, infer_schema=False, schema_overrides=types)), True
 
 def _unlabelled(frame): # without the row labels of pandas and R
     names = frame.collect_schema().names()
@@ -104,6 +104,14 @@ def _guess(fields)->str: # what a few fields look like, a series of texts: 'text
     return 'fraction' if numbers.cast(_polars().Int64, strict=False).null_count() else 'whole' 
 
 # %% ../../nbs/data/02b_table_files.ipynb #6a3c77a2
+def _plain(frame, kinds)->dict: # name -> type of the columns of numbers in which nothing else stands, and no name such as 007
+    pl = _polars()
+    types = {n: pl.Int64 if kind == 'whole' else pl.Float64 for n, kind in kinds.items() if kind != 'yes/no'}
+    def other(n): return pl.col(n).is_not_null() & pl.col(n).cast(types[n], strict=False).is_null()
+    def zeros(n): return pl.col(n).str.starts_with('0') & (pl.col(n).str.len_bytes() > 1) | pl.col(n).str.starts_with('-0') if kinds[n] == 'whole' else pl.col(n).str.contains(r'^-?0\d')
+    found = frame.select((other(n) | zeros(n)).any().alias(n) for n in types).collect(engine='streaming')
+    return {n: kind for n, kind in types.items() if not found[n][0]}
+
 def _asked(name, guess)->dict: # expressions: what a column holds that does not fit the guess
     pl = _polars()
     field = pl.col(name)
@@ -114,19 +122,21 @@ def _asked(name, guess)->dict: # expressions: what a column holds that does not 
     long = text.filter(part).str.contains(r'^[+-]?\d+$').any() # whole, and too long for 64 bits
     return dict(odd=field.filter(number.is_null() & field.is_not_null()).unique().implode(), part=part.any(), name=long | text.str.contains(r'^-?0\d').any())
 
-def _kinds(frame, names)->dict: # name -> kind of the columns that are no texts
+def _guessed(frame, names)->dict: # name -> kind of the columns that look like no texts
     head = frame.head(10_000).collect()
-    kinds = {n: kind for n in names if (kind := _guess(head[n])) != 'text'}
+    return {n: kind for n in names if (kind := _guess(head[n])) != 'text'}
+
+def _kinds(frame, kinds)->dict: # the same of the whole columns
     asked = {(n, what): e for n, kind in kinds.items() for what, e in _asked(n, kind).items()}
     found = frame.select(e.alias(str(k)) for k, e in enumerate(asked.values())).collect(engine='streaming')
     for (n, what), value in zip(asked, found.row(0) if asked else ()):
         if what == 'name' and value or what == 'odd' and not {v.strip().lower() for v in value} <= GAPS: kinds[n] = 'text'
         if what == 'part' and value and kinds[n] == 'whole': kinds[n] = 'fraction'
-    return {n: kind for n, kind in kinds.items() if kind != 'text'}
+    return kinds
 
 def _typed(name, kind): # an expression: texts as what they mean
     pl = _polars()
-    if kind is None: return pl.col(name).replace('', None)
+    if kind in (None, 'text'): return pl.col(name).replace('', None)
     if kind == 'yes/no': return pl.col(name).replace_strict(_YES_NO, default=None, return_dtype=pl.Boolean)
     number = pl.col(name).str.strip_chars().cast(pl.Float64 if kind == 'fraction' else pl.Int64, strict=False)
     return number.fill_nan(None) if kind == 'fraction' else number
@@ -139,8 +149,11 @@ def scan_file(
     "Open a table in files. In CSV, `NA`, `null`, `None` and their like are missing among numbers and texts among texts"
     frame, is_csv = _open_files(path)
     if not is_csv: return frame
-    kinds = _kinds(frame, [n for n in frame.collect_schema().names() if n not in texts])
-    return frame.with_columns(_typed(n, kinds.get(n)) for n in frame.collect_schema().names())
+    names = frame.collect_schema().names()
+    guesses = _guessed(frame, [n for n in names if n not in texts])
+    plain = _plain(frame, guesses)
+    kinds = _kinds(frame, {n: kind for n, kind in guesses.items() if n not in plain})
+    return _open_files(path, plain)[0].with_columns(_typed(n, kinds.get(n)) if n not in plain else _polars().col(n).fill_nan(None) for n in names)
 
 def read_file(
     path,     # as in `scan_file`, or an address that fsspec reads
