@@ -6,7 +6,7 @@ import pytest
 bs4 = pytest.importorskip('bs4')
 pytest.importorskip('latex2mathml')
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tools'))
-import polish
+import docs, polish
 
 
 def png(width:int)->str:
@@ -200,3 +200,14 @@ def test_a_number_stays_beside_its_spread_and_a_long_name_may_break():
 def test_a_signature_has_short_names():
     given = 'def Fit(data:ddl_lesson8.train.batches.Data|None, net:torch.nn.modules.module.Module, path:str|pathlib.Path, loss:function=mse_loss)->None'
     assert polish.clean_signature(given, 'Fit') == 'class Fit(data:Data|None, net:nn.Module, path:str|Path, loss=mse_loss)'
+
+
+def test_a_page_has_links_and_pictures_but_no_sentence_beside_hidden_code(tmp_path, monkeypatch):
+    assert docs.local_links('a [[`Thing`](https://e.org/page.html#thing)](01_page.ipynb).', 0, 'https://e.org/') == 'a [`Thing`](page.html#thing).'
+    empty = dict(output_type='display_data', metadata={}, data={'text/plain': '<Figure size 640x480 with 0 Axes>'})
+    cells = [dict(cell_type='markdown', source=s) for s in (f'{docs.BESIDE_CODE}\nhidden', 'shown')] + [dict(cell_type='code', source='1', outputs=[empty])]
+    monkeypatch.setattr(docs, 'proc', tmp_path)
+    (tmp_path/'20_page.ipynb').write_text(json.dumps(dict(cells=cells)), encoding='utf-8')
+    docs.rename(tmp_path/'20_page.ipynb', '', 'https://e.org/a/b')
+    found = json.loads((tmp_path/'page.ipynb').read_text(encoding='utf-8'))['cells']
+    assert [c['source'] for c in found] == ['shown', '1'] and found[1]['outputs'] == []
