@@ -8,13 +8,17 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/table_files.html.md"""
 __all__ = []
 
 # %% ../../nbs/data/02b_table_files.ipynb #f671f302
-import csv, importlib, importlib.util, tempfile
+import csv, gzip, importlib, importlib.util, tempfile, zlib
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
 # %% ../../nbs/data/02b_table_files.ipynb #4f86168a
 _READERS = {'.parquet': 'scan_parquet', '.pq': 'scan_parquet', '.csv': 'scan_csv', '.tsv': 'scan_csv', '.arrow': 'scan_ipc', '.feather': 'scan_ipc', '.ipc': 'scan_ipc'}
+
+def _kind(path)->str: # the ending that says what a file holds; CSV may be packed
+    name = Path(str(path).lower())
+    return Path(name.stem).suffix if name.suffix == '.gz' else name.suffix
 
 def _polars():
     try: import polars
@@ -42,7 +46,7 @@ def _fetched(path, folder:Path): # copies of the files at such an address
 
 def _listed(path): # file system and names
     fs, at = _remote(path)
-    names = sorted(n for n in fs.find(at) if Path(n).suffix.lower() in _READERS) if fs.isdir(at) else [at] if fs.exists(at) else []
+    names = sorted(n for n in fs.find(at) if _kind(n) in _READERS) if fs.isdir(at) else [at] if fs.exists(at) else []
     if not names: raise FileNotFoundError(f"{path}: no table there; wanted one of {', '.join(_READERS)}")
     return fs, names
 def _near(path, folder:Path): # what polars can read: the path itself, or a folder with copies of the files
@@ -50,24 +54,29 @@ def _near(path, folder:Path): # what polars can read: the path itself, or a fold
 
 # %% ../../nbs/data/02b_table_files.ipynb #32fc6c5c
 def _files(path): # the files of a path or folder, all read in one way, and a suffix; some addresses are left to polars
-    if _protocol(path): return [str(path)], Path(str(path)).suffix.lower()
+    if _protocol(path): return [str(path)], _kind(path)
     path = Path(path)
-    found = sorted(p for p in path.rglob('*') if p.suffix.lower() in _READERS) if path.is_dir() else [path]
+    found = sorted(p for p in path.rglob('*') if _kind(p) in _READERS) if path.is_dir() else [path]
     if not found or not found[0].exists(): raise FileNotFoundError(f"{path}: no table there; wanted one of {', '.join(_READERS)}")
-    counts = Counter(p.suffix.lower() for p in found)
+    counts = Counter(map(_kind, found))
     if len({(_READERS.get(kind), kind == '.tsv') for kind in counts}) > 1:
         raise ValueError(f"{path} holds {' and '.join(f'{n} {kind}' for kind, n in sorted(counts.items()))} files, which may be the same rows twice: name one of the files, or keep one kind in the folder")
-    return [str(p) for p in found], found[0].suffix.lower()
+    return [str(p) for p in found], _kind(found[0])
+
+def _first_line(file)->str: # of a CSV file
+    try:
+        with (gzip.open if file.lower().endswith('.gz') else open)(file, 'rt', encoding='utf-8-sig', errors='replace', newline='') as f: return f.readline(2**17)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as e: raise ValueError(f"{file} cannot be read: {e}") from None
 
 def _refuse_twice(files, separator): # polars gives the second column of a name another one
     for file in files:
-        with open(file, encoding='utf-8-sig', errors='replace', newline='') as f: names = next(csv.reader([f.readline(2**17)], delimiter=separator), [])
+        names = next(csv.reader([_first_line(file)], delimiter=separator), [])
         if len(set(names)) < len(names): raise ValueError(f"{file} names a column twice: {names}")
 
 # %% ../../nbs/data/02b_table_files.ipynb #416ad680
 def _separator(file, kind)->str: # between the fields of a CSV file
     if kind == '.tsv': return '\t'
-    with open(file, encoding='utf-8-sig', errors='replace') as f: first = f.readline(2**17)
+    first = _first_line(file)
     return next((s for s in ',\t;|' if s in first), ',')
 
 def _open_files(path, types=None)->tuple: # a lazy frame; is it CSV? Its columns are texts but for those with a type
