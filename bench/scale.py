@@ -9,7 +9,7 @@ adds that many. recommend: `ddl8-recommend` for a million users, the best 10 of 
 tables: a table with a target, prepared by `scan_table`, an epoch of it from disk beside the same rows as resident tensors, and the peak; not in the usual run, and `--table-rows 2500000` asks for a
 smaller one. Synthetic ratings, Zipf both ways, made in a temporary folder. Writes bench/results/scale.md, a section for each table.
 """
-import json, os, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 import numpy as np, torch
 from ddl_lesson8.collab import collab_learner
@@ -125,7 +125,7 @@ print(json.dumps(dict(mb=kb // 1024, seconds=time.perf_counter() - start, loss=l
 
 def memory(sizes=(2_500_000, 25_000_000)):
     "The peak of a training from disk, preparing left out"
-    for n in (*sizes, *asked('--rows')):
+    for n in (*sizes, *ARGS.rows):
         with tempfile.TemporaryDirectory(dir=os.environ.get('DDL_LESSON8_BENCH')) as folder:
             source, start = write_ratings(Path(folder)/'r', n), time.perf_counter()
             scanned = scan_ratings(source, duplicates='keep')
@@ -148,7 +148,7 @@ def recommend(n=5_000_000):
         folder = Path(folder)
         scanned = scan_ratings(write_ratings(folder/'r', n), folder/'model'/'columns', duplicates='keep', valid=0)
         scanned_learner(scanned, 16).save(folder/'model'/'model.pt')
-        few = asked('--users')
+        few = ARGS.users
         if few: (folder/'users').write_text('\n'.join(map(str, scanned.users[:few[0]])))
         order = [str(folder/'model'), '--out', str(folder/'lists.parquet'), *(['--users', str(folder/'users')] if few else [])]
         got = json.loads(subprocess.run([sys.executable, '-c', LISTS, *order], capture_output=True, text=True, check=True).stdout)
@@ -189,7 +189,7 @@ print(json.dumps(dict(prepared=prepared, seconds=seconds, mb=mb, loss=learn.reco
 
 def tables(times=3):
     "Preparing a table, and an epoch with its validation from disk and from memory in turns, each in a process of its own"
-    for n in asked('--table-rows') or [25_000_000]:
+    for n in ARGS.table_rows or [25_000_000]:
         with tempfile.TemporaryDirectory(dir=os.environ.get('DDL_LESSON8_BENCH')) as folder:
             source, got = write_table(Path(folder)/'t', n), {'disk': [], 'resident': []}
             for _ in range(times):
@@ -200,8 +200,6 @@ def tables(times=3):
         yield {'rows': f'{n:,}', 'prepared, s': f"{first['prepared']:.0f}", 'rows a second, prepared': f"{n / first['prepared']:,.0f}", 'an epoch, s': f"{statistics.median(d['seconds'] for d in disk):.1f}",
                'rows a second': f"{n / statistics.median(d['seconds'] for d in disk):,.0f}", 'times resident': f'{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})',
                'peak, MB, preparing included': first['mb'], 'resident, MB': max(r['mb'] for r in resident), 'validation loss': f"{first['loss']:.3f}"}
-
-def asked(name): return [int(b) for a, b in zip(sys.argv, sys.argv[1:]) if a == name] # numbers after an argument
 
 TITLES = {'processes': f'Several processes: {SIZES[0]:,} users, {SIZES[1]:,} items, {SIZES[2]} factors, batch {SIZES[4]:,}, AdamW', 'disk': 'An epoch from disk and from memory, 16 factors, batch 32,768',
           'growth': 'What grows: 100,000 users, 20,000 items, 32 factors, 400,000 ratings, batch 20,000, and one of them doubled', 'others': 'One epoch of a million ratings, 50,000 users, 10,000 items, 32 factors',
@@ -227,13 +225,18 @@ Its newest CPU kernels (fbgemm-gpu-cpu 1.9.0) do not load beside torch 2.13 (und
 would bring, sparse gradients and tables in parts, is here touched rows, `lazy_adagrad` and DTensor. Steps on one large table, dense and lazy: lazy.md.'''
 
 def main():
+    global ARGS
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('sections', nargs='*', choices=[*TITLES, []], metavar='section')
+    p.add_argument('--no-write', action='store_true', help='only print')
+    for name in ('--rows', '--users', '--table-rows'): p.add_argument(name, type=int, action='append', default=[])
+    ARGS = p.parse_args()
     torch.set_num_threads(1)
-    names = [a for a in sys.argv[1:] if a in TITLES] or ['processes', 'disk', 'growth', 'others']
     old = written()
-    for name in names:
+    for name in ARGS.sections or ['processes', 'disk', 'growth', 'others']:
         old[TITLES[name]] = section(name)
         print(old[TITLES[name]], '', sep='\n', flush=True)
         kept = [old[t] for t in TITLES.values() if t in old]
-        if '--no-write' not in sys.argv: RESULT.write_text('\n\n'.join([*kept, LAST]) + '\n', encoding='utf-8')
+        if not ARGS.no_write: RESULT.write_text('\n\n'.join([*kept, LAST]) + '\n', encoding='utf-8')
 
 if __name__ == '__main__': main()
