@@ -33,7 +33,8 @@ def run_one(nb:Path, save:bool, flags:str)->tuple[Path, bool, float, str]:
         p = processes.Process(target=in_child, args=(nb, save, flags, str(log)))
         p.start()
         p.join()
-        return nb, p.exitcode == 0, time.time() - start, log.read_text(encoding='utf-8', errors='replace')
+        said = log.read_text(encoding='utf-8', errors='replace') or f'nothing was said; exit status {p.exitcode}'
+        return nb, p.exitcode == 0, time.time() - start, said
 
 
 def run_all(notebooks:list[Path], save:bool=False, workers:int=2)->bool:
