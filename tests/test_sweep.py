@@ -151,8 +151,8 @@ def test_targets_that_a_network_cannot_see():
         with pytest.raises(ValueError, match='spread'): tabular_learner(TABLE, 'y', y_scale=bad, device='cpu')
 
 WRITTEN = {'thousands': ([f'{1000 * k:,}' for k in range(36)], True), 'share': ([f'{k} %' for k in range(36)], True), 'comma': ([f'{k},5' for k in range(36)], True), 'euro': ([f'€{k}.50' for k in range(36)], True),
-           'postcode': ([f'{10000 + k}' for k in range(36)], False), 'day': ([f'{k % 28 + 1:02d}.{k % 12 + 1:02d}.2020' for k in range(36)], False), 'few': (['1,5', '2,5'] * 18, False), 'word': ([f'1,{k}' for k in range(35)] + ['north'], False),
-           'gap': ([f'1,{k}' for k in range(35)] + ['none'], True)}
+           'postcode': ([f'{10000 + k}' for k in range(36)], False), 'day': ([f'{k % 28 + 1:02d}.{k % 12 + 1:02d}.2020' for k in range(36)], False), 'few': (['1,5', '2,5'] * 18, False), 'word': ([f'1,{k}' for k in range(35)] + ['north'], True),
+           'words': ([f'1,{k}' for k in range(32)] + ['north', 'south', 'east', 'west'], False), 'gap': ([f'1,{k}' for k in range(35)] + ['none'], True)}
 
 @pytest.mark.parametrize('kind', WRITTEN)
 def test_numbers_written_as_text_are_a_category_with_a_notice(kind):

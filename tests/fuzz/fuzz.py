@@ -346,8 +346,7 @@ def main():
     args = ap.parse_args()
     if args.work: return work(json.load(sys.stdin))
     if args.only is not None and args.only % 4 == 3:
-        folder = Path(tempfile.mkdtemp())
-        whole = others.originals(folder/'others')
+        folder, whole = Path(tempfile.mkdtemp()), others.originals(Path(tempfile.mkdtemp()))
         name, level, parts = others.mutated(args.only, whole)
         for part, data in parts.items(): (folder/part).write_bytes(data)
         print(name, level, folder)

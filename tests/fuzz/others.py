@@ -212,6 +212,7 @@ def use(name, level, parts, original, folder):
     def table_file(): # the same as in memory, where both can read it
         from ddl_lesson8.data.columns import ColumnPrep
         from ddl_lesson8.data.scan_table import scan_table
+        from ddl_lesson8.data.frames import as_frame
         import numpy, polars, torch
         path = folder/name
         try: scanned = scan_table(path, 'price', folder=folder/'scan', valid=0)
@@ -221,8 +222,7 @@ def use(name, level, parts, original, folder):
         cats, conts, target = (t[order] for t in scanned.tensors())
         finite(conts.flatten().tolist() + target.flatten().tolist())
         shutil.rmtree(folder/'scan')
-        read = dict(csv=lambda p: polars.read_csv(p, infer_schema_length=10_000), parquet=polars.read_parquet, arrow=polars.read_ipc)[name[2:]]
-        try: frame = read(path)
+        try: frame = as_frame(path)
         except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError): return # its other way of reading does not get so far
         own = scanned.prep
         prep = ColumnPrep(own.cat_names, own.cont_names, own.y_names, own.y_kind)
