@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from ddl_lesson8.collab import collab_learner
 from ddl_lesson8.data.ratings import movielens
-from ddl_lesson8.train.learner import one_cycle, seeded
+from ddl_lesson8.train.schedule import one_cycle, seeded
 
 
 def timed(f):

@@ -1,5 +1,5 @@
 "The house rules that a program can check."
-import ast, json, os, re, subprocess, sys, tomllib
+import ast, importlib.util, json, os, re, subprocess, sys, tomllib
 from configparser import ConfigParser
 from pathlib import Path
 import pytest, torch
@@ -273,3 +273,12 @@ def stumbles(nb:Path)->list[str]:
 @pytest.mark.parametrize('nb', NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_notebook_reads_from_top_to_bottom(nb):
     assert not stumbles(nb), '\n'.join(stumbles(nb))
+
+
+@pytest.mark.parametrize('path', sorted((ROOT/'bench').glob('*.py')), ids=lambda p: p.name)
+def test_a_bench_imports_what_is_there(path):
+    "No test runs the benches, so a name that moved would be noticed only by who measures; their programs in strings count too"
+    text = path.read_text(encoding='utf-8')
+    for module, names in re.findall(r'^from (ddl_lesson8[\w.]*) import ([\w, ]+)', text, re.M):
+        there = importlib.import_module(module)
+        for name in names.split(', '): assert hasattr(there, name) or importlib.util.find_spec(f'{module}.{name}'), f'{module} has no {name}'
