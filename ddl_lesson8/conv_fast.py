@@ -159,11 +159,12 @@ class _Window(torch.autograd.Function):
         return dx, dw, grad.sum((0, 2, 3)) if needs[2] else None, None
 
 # %% ../nbs/07c_conv_fast.ipynb #b4457f5f
+_MOST = 100   # weights; with more the window is slower
 _CHOICES = {} # what was decided: shapes and settings -> a plan for the window, or False for F.conv2d
 
 def _allowed(x, weight, bias, stride, padding)->bool: # rule 1
-    if x.ndim != 4 or x.dtype not in _TYPES or x.device.type != 'cpu' or not x.numel(): return False
-    if weight.numel() > 100 or isinstance(padding, str): return False
+    if x.ndim != 4 or x.dtype not in _TYPES or not x.is_cpu or not x.numel(): return False
+    if weight.numel() > _MOST or isinstance(padding, str): return False
     _check_all(x, weight, bias, stride, padding, 1, 1) # bad arguments end here, in our words
     stride, padding = _pair(stride, 'stride'), _pair(padding, 'padding', 0)
     return stride[0] == stride[1] and padding[0] == padding[1] and _window(x.dtype) is not None
@@ -173,7 +174,7 @@ def _plain(x, weight, bias)->bool: # ordinary numbers in memory, and nobody who 
     if torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack(): return False
     for t in (x, weight) if bias is None else (x, weight, bias):
         if type(t) not in (torch.Tensor, torch.nn.Parameter) or not t.is_contiguous(): return False
-        if t.dtype != x.dtype or t.device.type != 'cpu' or t.is_neg(): return False
+        if t.dtype != x.dtype or not t.is_cpu or t.is_neg(): return False
     return bias is None or bias.shape == weight.shape[:1]
 
 # %% ../nbs/07c_conv_fast.ipynb #db0c37db
@@ -222,8 +223,9 @@ def conv2d_fast(
 )->torch.Tensor: # (batch, outputs, output height, output width)
     "`F.conv2d`, or a window in C where that was faster when this shape first came by"
     try:
-        stride, padding = (tuple(v) if isinstance(v, list) else v for v in (stride, padding))
-        if dilation == 1 and groups == 1:
+        if dilation == 1 and groups == 1 and weight.numel() <= _MOST:
+            if isinstance(stride, list): stride = tuple(stride)
+            if isinstance(padding, list): padding = tuple(padding)
             plan, train = _settled(x, weight, bias, stride, padding)
             if plan and _plain(x, weight, bias):
                 return _Window.apply(x, weight, bias, plan) if train else _slide_fast(x, weight, bias, plan)
