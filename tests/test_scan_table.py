@@ -7,6 +7,7 @@ from ddl_lesson8.data.columns import ColumnPrep, cont_cat_split
 from ddl_lesson8.data.files import read_values, write_values
 from ddl_lesson8.data.scan import scan_ratings
 from ddl_lesson8.data.scan_table import ScannedTable, _kth, _median, scan_table
+from ddl_lesson8.train.command import train_main
 from ddl_lesson8.tabular import tabular_learner
 from ddl_lesson8.train.learner import load_learner
 
@@ -177,13 +178,12 @@ def test_a_learner_says_what_was_settled(tmp_path):
 
 def test_two_processes_train_as_one(tmp_path):
     table().write_parquet(tmp_path/'t.parquet')
-    env, losses = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get('PYTHONPATH', '')])), []
-    for n in (1, 2):
-        launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n)]
-        order = ['-m', 'ddl_lesson8.train', str(tmp_path/'t.parquet'), '--model', 'table', '--target', 'price', '--scan', '--epochs', '2', '--out', str(tmp_path/f'm{n}')]
-        done = subprocess.run([sys.executable, *launch, *order], env=env, capture_output=True, text=True)
-        assert not done.returncode, done.stderr
-        losses.append(read_values(tmp_path/f'm{n}'/'report.json')['valid_loss'])
+    def order(n): return [str(tmp_path/'t.parquet'), '--model', 'table', '--target', 'price', '--scan', '--epochs', '2', '--out', str(tmp_path/f'm{n}')]
+    assert train_main(order(1)) == 0
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get('PYTHONPATH', '')]))
+    done = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', '-m', 'ddl_lesson8.train', *order(2)], env=env, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    losses = [read_values(tmp_path/f'm{n}'/'report.json')['valid_loss'] for n in (1, 2)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 PEAK = """
