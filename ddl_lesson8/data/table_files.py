@@ -49,6 +49,7 @@ def _listed(path): # file system and names
     names = sorted(n for n in fs.find(at) if _kind(n) in _READERS) if fs.isdir(at) else [at] if fs.exists(at) else []
     if not names: raise FileNotFoundError(f"{path}: no table there; wanted one of {', '.join(_READERS)}")
     return fs, names
+
 def _near(path, folder:Path): # what polars can read: the path itself, or a folder with copies of the files
     return path if _protocol(path) in ('', *_POLARS) else _fetched(path, folder)
 
