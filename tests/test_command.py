@@ -1,5 +1,5 @@
 "The commands: a table to a model folder, a model folder to lists"
-import csv, json, os
+import csv, gzip, json, os
 import pytest, torch
 from ddl_lesson8.data.files import read_values
 from ddl_lesson8.data.ratings import planted_ratings
@@ -154,7 +154,7 @@ def test_a_table_of_any_kind_gives_the_same_model(tmp_path, name): # all but two
         losses.append(read_values(tmp_path/f'm{k}'/'report.json')['valid_loss'])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
-@pytest.mark.parametrize('name, raw, words', [('t.xlsx', b'PK\3\4\xa9\xff', 't.xlsx: cannot read .xlsx; wanted one of'), ('t.pq', b'PAR1', 't.pq cannot be read'), ('t.csv', b'', 't.csv cannot be read'), ('t.csv.gz', b'no gzip', 't.csv.gz cannot be read'), ('t.csv.gz', __import__('gzip').compress(b'x,y\n' + b'1,2\n' * 999)[:-20], 't.csv.gz cannot be read'),
+@pytest.mark.parametrize('name, raw, words', [('t.xlsx', b'PK\3\4\xa9\xff', 't.xlsx: cannot read .xlsx; wanted one of'), ('t.pq', b'PAR1', 't.pq cannot be read'), ('t.csv', b'', 't.csv cannot be read'), ('t.csv.gz', b'no gzip', 't.csv.gz cannot be read'), ('t.csv.gz', gzip.compress(b'x,y\n' + b'1,2\n' * 999, mtime=0)[:-20], 't.csv.gz cannot be read'),
                                               ('t.csv', b'x,y\n1,2\n1,2,3,4\n', 't.csv cannot be read'), ('t.csv', b'x,y,x\n1,2,3\n', 't.csv names a column twice')])
 def test_a_table_that_cannot_be_read_is_named(tmp_path, capsys, name, raw, words):
     pytest.importorskip('pandas')
