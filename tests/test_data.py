@@ -751,3 +751,12 @@ def test_dates_and_seconds_in_one_column_of_times(): # 20200101 would be a day i
         with pytest.raises(ValueError, match="'when' holds dates, such as .*2020.*, and numbers, such as"): times(when)
     assert times([datetime.date(2020, 1, 1), '2020-01-01', '2020-01-01 10:00']) == [1577836800, 1577836800, 1577872800]
     assert times(['1e9', '2', 3]) == [10**9, 2, 3]
+
+@pytest.mark.parametrize('rating', [16777217, 1e-50])
+def test_a_scan_refuses_ratings_that_32_bits_round(tmp_path, rating): # as ratings in memory
+    pl = pytest.importorskip('polars')
+    from ddl_lesson8.data.scan import scan_ratings
+    frame = pl.DataFrame(dict(user=['a', 'b'], item=['x', 'y'], rating=[1, rating]), strict=False)
+    frame.write_parquet(tmp_path/'r.parquet')
+    with pytest.raises(ValueError, match='row 2: the rating .* has too many digits'): scan_ratings(tmp_path/'r.parquet')
+    with pytest.raises(ValueError, match="'rating', row 2"): ratings_from_table(frame)
