@@ -44,7 +44,7 @@ class _Parts: # rows to train on and rows to judge by, on one device
         self.valid = None if valid is None else _as_tensors(valid, 'valid')
         if self.valid and len(self.valid) != len(self.train):
             raise ValueError(f"train has {len(self.train)} tensors, valid has {len(self.valid)}")
-        if batch_size < 1: raise ValueError(f"a batch needs at least one row, not {batch_size}")
+        if batch_size < 1 or batch_size % 1: raise ValueError(f"a batch needs at least one row, and whole ones, not {batch_size}")
         self.batch_size, self.valid_batch_size = int(batch_size), int(valid_batch_size or 8 * batch_size)
         if device is not None: self.to(device)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from fastcore.meta import delegates
-from ..data.files import _each_tensor, _mark_of, read_tensors, write_tensors
+from ..data.files import _each_tensor, _mark_of, read_tensors, refuse_other, write_tensors
 from ..data.tables import settings_in_words
 from .batches import Data, _as_tensors, _same, _suspect, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _Measuring, _call, _facts, _facts_of_steps, _gradients, _name, _need_data, _one_batch, _roll_back, _set_rates, _take, _weight_decay, evaluating
@@ -316,6 +316,7 @@ def _start(learn, kind, n_epochs, lr, wd=None, until=None, checkpoint=None, go_o
     _need_data(learn)
     lr = learn.lr if lr is None else lr
     _check_plan(learn.data, n_epochs, lr, patience, keep_best)
+    if checkpoint: refuse_other(checkpoint)
     asked, wd = wd is not None, learn.wd if wd is None else _weight_decay(wd)
     learn.plan, learn.changes, learn._best = None, _Changes(learn.model), None
     learn._late.clear()
