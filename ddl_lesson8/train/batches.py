@@ -17,6 +17,9 @@ from torch.nn import functional as F
 from ..data.files import check_kinds
 
 # %% ../../nbs/train/00d_batches.ipynb #42d8b4a3
+def _tensor(values)->torch.Tensor: # of columns of pandas and polars too, by place and not by label
+    return torch.tensor(values.to_numpy()) if hasattr(values, 'to_numpy') else torch.as_tensor(values)
+
 def _as_tensors(
     part:tuple, # tensors, or anything `torch.as_tensor` takes, with equal lengths
     name:str    # for the error message
@@ -24,7 +27,7 @@ def _as_tensors(
     "Check that the columns of one part of the data belong together"
     if not isinstance(part, (tuple, list)):
         raise TypeError(f"{name} must be a tuple of tensors (inputs first, target last), not {type(part).__name__}")
-    part = tuple(torch.as_tensor(t) for t in part)
+    part = tuple(map(_tensor, part))
     if len(part) < 2: raise ValueError(f"{name} needs at least one input and the target; it has {len(part)} tensor(s)")
     sizes = [t.shape[0] if t.ndim else None for t in part]
     if len(set(sizes)) > 1 or not sizes[0]:
