@@ -188,6 +188,76 @@ def test_locked_cells_and_bad_numbers_are_refused_in_words(page):
     assert said('AJ4', '1') == 'AJ4 is not an input of this sheet'
     assert said('K9', 'ink') == 'ink is not a number'
     assert said('K9', '') == 'nothing is not a number'
+    for text in ('1e400', '-1e100', '5e-324'): assert said('K9', text) == f'{text} is beyond the numbers of this sheet, 1e-99 to 1e99'
+    for text in ('0x10', '0b11', 'Infinity', '1 000', '=1/3', '1.000,5'): assert said('K9', text) == f'{text} is not a number'
+    assert said('K9', '1,000') == '1,000 can be read in two ways: leave the comma out, or type a point'
+    for text in ('A3:B4', 'losses!A3', 'see A3', 'A0', ''): assert said(text, '1') == f"{text or 'nothing'} is not the address of a cell, such as B3"
+
+
+def test_numbers_as_readers_type_them(page):
+    "A decimal comma, a minus sign of the text, a small and a large number; the engine holds each, and a blank cell is no zero"
+    e = ELEMENT.format('parameters', 'parameters')
+    for text, value in {'1,5': 1.5, '0,125': .125, '−2': -2, '.5': .5, '1e-7': 1e-7, '1e99': 1e99, '-1e-99': -1e-99, ' 7 ': 7}.items():
+        assert page.evaluate(f"async text => {{ await {e}.set('$a$3', text); return [{e}.values.get('A3'), await {e}.get('A3')] }}", text) == [value, value]
+    assert page.evaluate(f"{e}.get('B3')") == ''
+    for other in ('losses!A3', 'A3:A4'):
+        assert 'is not the address of a cell' in page.evaluate(f"{e}.get('{other}').catch(e => e.message)")
+    page.evaluate(f'{e}.reset()')
+
+
+def test_what_is_typed_counts_wherever_the_reader_goes(page):
+    "By Enter, by Tab, by a click on another cell; Escape takes it back, and what is no number leaves the field as it was"
+    e = ELEMENT.format('parameters', 'parameters')
+    read(page, 'parameters', 'parameters')
+    state = f"[{e}.values.get('A3'), {e}.at, {e}.bar.value, {e}.status.textContent]"
+    def type_over(text, key=None):
+        page.evaluate(f"{e}._select('A3', true)")
+        page.keyboard.type(text)
+        if key: page.keyboard.press(key)
+    type_over('0.7', 'Tab')
+    assert page.evaluate(state) == [.7, 'A3', '0.7', 'A3 is 0.7; everything behind it has changed']
+    type_over('0.8')
+    page.evaluate(f"{e}.scrollIntoView()")
+    box = page.evaluate(f"(() => {{ const r = {e}.grid.nodes.get('T7').getBoundingClientRect(); return [r.x + 5, r.y + 5] }})()")
+    page.mouse.click(*box)
+    page.wait_for_function(f"{e}.status.textContent.startsWith('A3 is 0.8')")
+    assert page.evaluate(state)[:2] == [.8, 'T7'] and page.evaluate(f"{e}.bar.value === String({e}.values.get('T7'))")
+    type_over('0.9', 'Escape')
+    assert page.evaluate(state)[:3] == [.8, 'A3', '0.8']
+    type_over('1x', 'Tab')
+    page.wait_for_function(f"{e}.bar.value === '0.8'")
+    assert page.evaluate(state)[3] == '1x is not a number: A3 stays 0.8'
+    page.evaluate(f'{e}.reset()')
+
+
+def test_the_field_shows_what_the_cell_holds_after_undo_and_reset(page):
+    "Many edits at once, all taken back one by one; nothing done leaves nothing to undo"
+    e = ELEMENT.format('parameters', 'parameters')
+    read(page, 'parameters', 'parameters')
+    first, field = page.evaluate(f"{e}.values.get('A3')"), f'Number({e}.bar.value)'
+    page.evaluate(f"async () => {{ {e}.past.length = 0; {e}._select('A3'); await Promise.all([1, 2, 3, 4].map(v => {e}.set('A3', v))) }}")
+    assert page.evaluate(field) == page.evaluate(f"{e}.get('A3')") == 4
+    for value in (3, 2, 1, first):
+        page.evaluate(f'{e}.undo()')
+        assert page.evaluate(field) == page.evaluate(f"{e}.get('A3')") == value
+    page.evaluate(f'(async () => {{ await {e}.reset(); await {e}.setMany({{}}); await {e}.undo() }})()')
+    assert page.evaluate(f'{e}.status.textContent') == 'Nothing to undo'
+
+
+@each_sheet
+def test_what_is_shown_is_what_the_engine_holds(page, name, sheet):
+    "After each of some edits, every number in the page is the engine's own, kept to nine places"
+    far = page.evaluate(f'''async () => {{ const e = {ELEMENT.format(name, sheet)}, far = []; await e.start()
+        const at = await e.formulas(), free = await e.inputs(), chosen = free.filter((_, i) => i % Math.ceil(free.length / 6) === 0)
+        for (const a of chosen) {{
+            const words = e._list(e.cells.get(a)), now = e.values.get(a)
+            await e.set(a, words ? words.at(-1) : String(Math.round(1000 * (now + .37)) / 1000))
+            const exact = await e.getMany(at)
+            at.forEach((b, i) => {{ const v = e.values.get(b) ?? '', w = exact[i]; if (v !== w && !(Math.abs(v - w) <= 1e-9 + 1e-9 * Math.abs(w))) far.push([a, b, v, w]) }})
+        }}
+        await e.reset()
+        return far }}''')
+    assert not far
 
 
 def test_a_kernel_from_the_list(page):
@@ -249,6 +319,12 @@ def test_the_walk_shows_each_product_with_its_window(page):
     stopped = places()
     page.wait_for_timeout(400)
     assert places() == stopped
+    page.evaluate(walk)
+    page.evaluate(f"{e}.grid.chosen.focus()")
+    page.keyboard.press('PageDown') # a reader who goes elsewhere is not taken back
+    there = places()[0]
+    page.wait_for_timeout(400)
+    assert places()[0] == there and not page.evaluate(f"{e}._walking")
     page.emulate_media(reduced_motion='reduce')
     page.evaluate(f"() => {e}._select('BI4')") # the last of its row
     page.evaluate(walk)
@@ -331,6 +407,20 @@ def test_drawn_digits_are_read_as_pytorch_reads_them(page, site):
         assert page.evaluate("document.querySelector('digit-reader').answer") == shares.argmax()
 
 
+def test_only_pixels_of_the_picture_can_be_set(page):
+    "No formula is overwritten, no word becomes a pixel; what is refused changes nothing"
+    d = "document.querySelector('digit-reader')"
+    page.evaluate(f'{d}.start().then(() => 0)')
+    shares = page.evaluate(f'{d}.bars.map(b => {d}.values.get(b.at))')
+    said = lambda at, text: page.evaluate(f"([at, text]) => {d}.set(at, text).then(() => 'taken', e => e.message)", [at, text])
+    assert said('A5', 'ink') == 'ink is not a number' and said('AD5', '1') == 'AD5 is not a cell of the picture'
+    assert said('model!A5', '1') == 'model!A5 is not the address of a cell, such as B3'
+    page.evaluate(f'{d}.setMany({{}})')
+    assert page.evaluate(f'{d}.bars.map(b => {d}.values.get(b.at))') == shares
+    assert said('a5', '0,5') == 'taken' and page.evaluate(f"{d}.get('A5')") == .5
+    page.evaluate(f'{d}.clear()')
+
+
 def test_a_pen_stroke_changes_the_bars(page):
     "A vertical stroke on an empty canvas is ink in the cells under it"
     page.evaluate("async () => { const e = document.querySelector('digit-reader'); await e.open(); await e.clear(); e.scrollIntoView() }")
@@ -395,6 +485,19 @@ def test_a_page_that_nobody_clicks_loads_no_engine(page):
     assert 'live-sheet.js' in asked and not {'ironcalc.wasm', 'worker.js', 'live-app.js'} & set(asked) and not [u for u in asked if u.endswith(('.json', '.bin'))]
     fresh.click('live-sheet >> text=Open the live sheet')
     fresh.wait_for_function("document.querySelector('live-sheet').grid")
+    fresh.close()
+
+
+@pytest.mark.parametrize('missing', ['ironcalc.wasm', 'worker.js', 'live-app.js', 'parameters.json'])
+def test_a_sheet_that_cannot_start_says_so(page, missing):
+    "The picture is there, the button says what is wrong, `ready` is refused: no sheet stands there that computes nothing"
+    fresh = page.context.browser.new_page()
+    fresh.route(f'**/{missing}', lambda route: route.fulfill(status=404))
+    fresh.goto(page.url)
+    fresh.click('live-sheet >> text=Open the live sheet')
+    fresh.locator('live-sheet >> text=It could not be opened').first.wait_for()
+    assert fresh.locator('live-sheet img').first.is_visible() and not fresh.locator('live-sheet .grid').count()
+    assert fresh.evaluate("document.querySelector('live-sheet').ready.catch(e => e.message)")
     fresh.close()
 
 

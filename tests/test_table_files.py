@@ -1,5 +1,5 @@
 "Tables in files: what is missing and what is a text, in memory and from disk alike; a path wherever a table is taken"
-import warnings
+import gzip, warnings
 import pytest, torch
 pl, pd, np = (pytest.importorskip(m) for m in ('polars', 'pandas', 'numpy'))
 from ddl_lesson8.collab import collab_learner
@@ -106,6 +106,41 @@ def test_files_that_are_none(tmp_path):
     for name, raw, error, words in (('gone.csv', None, FileNotFoundError, 'no table there'), ('t.xlsx', b'PK', ValueError, 'cannot read .xlsx; wanted one of'), ('t.parquet', b'PAR1 and more', ValueError, 'cannot be read'), ('t.csv', b'a,a\n1,2\n', ValueError, 'names a column twice'), ('e.csv', b'', ValueError, 'cannot be read')):
         if raw is not None: (tmp_path/name).write_bytes(raw)
         with pytest.raises(error, match=words): tabular_learner(tmp_path/name, 'y')
+
+@pytest.mark.parametrize('end', ['\n', '\r\n'])
+@pytest.mark.parametrize('packed', [False, True])
+def test_a_line_of_another_length_is_refused_by_file_and_line(tmp_path, end, packed): # polars fills a short one with missing values
+    def file(*lines):
+        raw = (end.join(lines) + end).encode()
+        path = tmp_path/('t.csv' + '.gz' * packed)
+        path.write_bytes(gzip.compress(raw) if packed else raw)
+        return path
+    for bad, words in (('1', '1 field, where'), ('', '0 fields, where'), ('"a,b"', '1 field, where'), ('1,2,3', '3 fields, where')):
+        with pytest.raises(ValueError, match=f'line 3: {words} the header has 2') as said: read_file(file('x,y', '5,6', bad, '7,8'))
+        assert 't.csv' in str(said.value)
+        with pytest.raises(ValueError, match='line 3'): scan_table(file('x,y', '5,6', bad, '7,8'), 'x', [], 'y')
+    assert read_file(file('x,y', 'a,', f'"b{end}c",', '"d, e",', 'f,3')).rows() == [('a', None), (f'b{end}c', None), ('d, e', None), ('f', 3)] # as the format has it (RFC 4180)
+    assert read_file(file('x', '1', '', '2'))['x'].to_list() == [1, None, 2] # in a single column an empty line is an empty field
+
+def test_shards_of_other_columns_are_refused_by_name(tmp_path):
+    for k, text in enumerate(('x,y\n1,2\n', 'x,y\n3,4\n')): (tmp_path/f'{k}.csv').write_text(text)
+    assert read_file(tmp_path).rows() == [(1, 2), (3, 4)]
+    for text in ('y,x\n4,3\n', 'x\n3\n', 'x;y\n3;4\n', '3,4\n5,6\n', ''):
+        (tmp_path/'2.csv').write_text(text)
+        with pytest.raises(ValueError, match='2.csv has the columns'): read_file(tmp_path)
+
+def test_copies_and_leftovers_in_a_folder_are_no_shards(tmp_path): # each row would count twice
+    rows = [(k, k % 3, k % 5) for k in range(30)]
+    for name in ('a.csv', '.ipynb_checkpoints/a-checkpoint.csv', '_temporary/0.csv', '._a.csv'):
+        (tmp_path/name).parent.mkdir(exist_ok=True)
+        (tmp_path/name).write_text('user,item,rating\n' + ''.join(f'{u},{i},{r}\n' for u, i, r in rows))
+    scan_ratings(tmp_path/'a.csv') # puts Parquet files into a.csv.scan
+    assert read_file(tmp_path).rows() == rows
+
+def test_other_encodings_and_ends_of_lines_are_refused(tmp_path):
+    for raw, words in (('x,y\n1,2\n'.encode('utf-16'), 'UTF-8'), ('x,y\n1,2\n'.encode('utf-16-le'), 'UTF-8'), ('é,y\n1,2\n'.encode('latin-1'), 'UTF-8'), (b'x,y\r1,2\r', 'CR alone')):
+        (tmp_path/'t.csv').write_bytes(raw)
+        with pytest.raises(ValueError, match=words): read_file(tmp_path/'t.csv')
 
 RATINGS = pd.DataFrame(dict(user=[f'u{k % 7}' for k in range(60)], item=[f'007-{k % 11}' for k in range(60)], rating=[1. + k % 5 for k in range(60)]))
 

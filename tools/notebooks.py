@@ -38,13 +38,13 @@ def run_one(nb:Path, save:bool, flags:str)->tuple[Path, bool, float, str]:
 
 
 def run_all(notebooks:list[Path], save:bool=False, workers:int=2)->bool:
-    "Run notebooks side by side and report each as it ends"
+    "Run notebooks side by side and report each as it ends; the last first, for those with processes of their own take longest"
     flags = 'real_data' if os.environ.get('DDL_LESSON8_DATA') else ''
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // workers)))
     if processes.get_start_method() == 'forkserver': processes.set_forkserver_preload(PRELOADED)
     all_ok = True
     with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(run_one, p, save, flags) for p in notebooks]
+        jobs = [pool.submit(run_one, p, save, flags) for p in reversed(notebooks)]
         for n, job in enumerate(as_completed(jobs), 1):
             nb, ok, seconds, text = job.result()
             name = nb.relative_to(root/'nbs').as_posix()

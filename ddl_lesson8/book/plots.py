@@ -67,13 +67,15 @@ def show_grids(
     titles:list|None=None,  # a title for each
     n_cols:int=5,           # grids in a row
     size:float=2.,          # width of one grid in inches
-    **kwargs                # passed to `show_grid`: numbers, fmt, signed, vmax, ticks
+    numbers:bool=False,     # write each number into its cell?
+    fmt:str='.1f',          # format of the numbers
+    signed:bool=False,      # diverging colours centred on 0?
+    vmax:float|None=None    # of the strongest colour; the largest when None
 ):  # the matplotlib figure
     "Draw several matrices beside each other on one colour scale"
     xs = list(xs)
     if not xs: raise ValueError("show_grids needs at least one matrix")
-    kwargs.setdefault('vmax', max(x.abs().max().item() for x in xs) or 1.)
-    kwargs.setdefault('ticks', False)
+    if vmax is None: vmax = max(x.abs().max().item() for x in xs) or 1.
     n_cols = min(n_cols, len(xs))
     n_rows = -(-len(xs) // n_cols)
     height = size * xs[0].shape[0] / xs[0].shape[1] + .3
@@ -82,7 +84,8 @@ def show_grids(
                              squeeze=False)
     for i, ax in enumerate(axes.flat):
         if i < len(xs):
-            show_grid(xs[i], ax=ax, title=titles[i] if titles else '', **kwargs)
+            show_grid(xs[i], ax, titles[i] if titles else '', numbers, fmt, signed,
+                      vmax, ticks=False)
         else: ax.set_axis_off()
     return fig
 

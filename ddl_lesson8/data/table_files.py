@@ -37,6 +37,10 @@ def _remote(path): # file system and path of an address that polars does not kno
     try: return fs.core.url_to_fs(str(path))
     except (ValueError, ImportError) as e: raise ValueError(f"{path}: {e}") from None
 
+def _is_part(file, folder)->bool: # of the table in a folder? Not a hidden file, one that a program left behind, or one of our own columns
+    inside = str(file).removeprefix(str(folder)).strip('/').split('/')
+    return _kind(file) in _READERS and not any(name.startswith(('.', '_')) or name.endswith('.scan') for name in inside)
+
 def _fetched(path, folder:Path): # copies of the files at such an address
     fs, names = _listed(path)
     for k, name in enumerate(names):
@@ -46,7 +50,7 @@ def _fetched(path, folder:Path): # copies of the files at such an address
 
 def _listed(path): # file system and names
     fs, at = _remote(path)
-    names = sorted(n for n in fs.find(at) if _kind(n) in _READERS) if fs.isdir(at) else [at] if fs.exists(at) else []
+    names = sorted(n for n in fs.find(at) if _is_part(n, at)) if fs.isdir(at) else [at] if fs.exists(at) else []
     if not names: raise FileNotFoundError(f"{path}: no table there; wanted one of {', '.join(_READERS)}")
     return fs, names
 
@@ -57,22 +61,33 @@ def _near(path, folder:Path): # what polars can read: the path itself, or a fold
 def _files(path): # the files of a path or folder, all read in one way, and a suffix; some addresses are left to polars
     if _protocol(path): return [str(path)], _kind(path)
     path = Path(path)
-    found = sorted(p for p in path.rglob('*') if _kind(p) in _READERS) if path.is_dir() else [path]
+    found = sorted(p for p in path.rglob('*') if _is_part(p.as_posix(), path.as_posix())) if path.is_dir() else [path]
     if not found or not found[0].exists(): raise FileNotFoundError(f"{path}: no table there; wanted one of {', '.join(_READERS)}")
     counts = Counter(map(_kind, found))
     if len({(_READERS.get(kind), kind == '.tsv') for kind in counts}) > 1:
         raise ValueError(f"{path} holds {' and '.join(f'{n} {kind}' for kind, n in sorted(counts.items()))} files, which may be the same rows twice: name one of the files, or keep one kind in the folder")
     return [str(p) for p in found], _kind(found[0])
 
+def _opened(file): # a CSV file as text
+    return (gzip.open if file.lower().endswith('.gz') else open)(file, 'rt', encoding='utf-8-sig', newline='')
+
 def _first_line(file)->str: # of a CSV file
     try:
-        with (gzip.open if file.lower().endswith('.gz') else open)(file, 'rt', encoding='utf-8-sig', errors='replace', newline='') as f: return f.readline(2**17)
+        with _opened(file) as f: line = f.readline(2**17)
+        if '\0' not in line and not line.endswith('\r'): return line
+        raise ValueError(f"{file} cannot be read: " + ("a byte of value 0 stands in its first line; save it as UTF-8" if '\0' in line else "its lines end with CR alone; save it with the usual ends of lines"))
+    except UnicodeDecodeError: raise ValueError(f"{file} cannot be read: it is no UTF-8 text; save it as UTF-8") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as e: raise ValueError(f"{file} cannot be read: {e}") from None
 
-def _refuse_twice(files, separator): # polars gives the second column of a name another one
-    for file in files:
-        names = next(csv.reader([_first_line(file)], delimiter=separator), [])
-        if len(set(names)) < len(names): raise ValueError(f"{file} names a column twice: {names}")
+def _head(file, separator)->list: # names of the columns of a CSV file
+    names = next(csv.reader([_first_line(file)], delimiter=separator), [])
+    if len(set(names)) < len(names): raise ValueError(f"{file} names a column twice: {names}") # polars gives the second another name
+    return names
+
+def _check_heads(files, separator): # the same columns in the same order?
+    first = _head(files[0], separator)
+    other = next((f for f in files[1:] if _head(f, separator) != first), None)
+    if other: raise ValueError(f"{other} has the columns {_head(other, separator)}, and {files[0]} has {first}: give them the same, in the same order")
 
 # %% ../../nbs/data/02b_table_files.ipynb #416ad680
 def _separator(file, kind)->str: # between the fields of a CSV file
@@ -86,7 +101,7 @@ def _open_files(path, types=None)->tuple: # a lazy frame; is it CSV? Its columns
     read, near = getattr(_polars(), _READERS[kind]), not _protocol(path)
     if kind not in ('.csv', '.tsv'): return _unlabelled(read(files, glob=not near)), False # a file here may be called 'a[1].csv'
     sep = _separator(files[0], kind) if near else '\t' if kind == '.tsv' else ','
-    if near: _refuse_twice(files, sep)
+    if near: _check_heads(files, sep)
     return _unlabelled(read(files, separator=sep, glob=not near, infer_schema=False, schema_overrides=types)), True
 
 def _unlabelled(frame): # without the row labels of pandas and R
@@ -94,10 +109,22 @@ def _unlabelled(frame): # without the row labels of pandas and R
     return frame.drop(n for n in names if not n or n.startswith('__index_level_'))
 
 # %% ../../nbs/data/02b_table_files.ipynb #b11dca30
+def _refuse_uneven(path): # lines with more or fewer fields than the header
+    for file in () if _protocol(path) else _files(path)[0]:
+        sep = _separator(file, _kind(file))
+        n = len(_head(file, sep))
+        with _opened(file) as f:
+            lines = csv.reader(f, delimiter=sep)
+            try: n_fields = next((len(row) for row in lines if len(row) != n), n)
+            except csv.Error as e: raise ValueError(f"{file}, line {lines.line_num}: {e}") from None
+        if n_fields != n: raise ValueError(f"{file}, line {lines.line_num}: {n_fields} field{'s' * (n_fields != 1)}, where the header has {n}; mend the line, or delete it")
+
 @contextmanager
 def _in_words(path): # of polars' own errors
     try: yield
-    except (_polars().exceptions.PolarsError, _polars().exceptions.PanicException) as e: raise ValueError(f"{path} cannot be read: {str(e).splitlines()[0]:.300}") from None
+    except (_polars().exceptions.PolarsError, _polars().exceptions.PanicException) as e:
+        if 'more fields' in str(e): _refuse_uneven(path)
+        raise ValueError(f"{path} cannot be read: {str(e).splitlines()[0]:.300}") from None
     except OSError as e: # of polars, which finds less in the file than it says
         if e.errno is None and not isinstance(e, FileNotFoundError): raise ValueError(f"{path} cannot be read: {e}") from None
         raise
@@ -114,13 +141,13 @@ def _guess(fields)->str: # what a few fields look like, a series of texts: 'text
     return 'fraction' if numbers.cast(_polars().Int64, strict=False).null_count() else 'whole' 
 
 # %% ../../nbs/data/02b_table_files.ipynb #6a3c77a2
-def _plain(frame, kinds)->dict: # name -> type of the columns of numbers in which nothing else stands, and no name such as 007
+def _plain(frame, kinds)->tuple: # name -> type of the columns of numbers in which nothing else stands, and no name such as 007; has the last column gaps?
     pl = _polars()
     types = {n: pl.Int64 if kind == 'whole' else pl.Float64 for n, kind in kinds.items() if kind != 'yes/no'}
     def other(n): return pl.col(n).is_not_null() & pl.col(n).cast(types[n], strict=False).is_null()
     def zeros(n): return pl.col(n).str.starts_with('0') & (pl.col(n).str.len_bytes() > 1) | pl.col(n).str.starts_with('-0') if kinds[n] == 'whole' else pl.col(n).str.contains(r'^-?0\d')
-    found = frame.select((other(n) | zeros(n)).any().alias(n) for n in types).collect(engine='streaming')
-    return {n: kind for n, kind in types.items() if not found[n][0]}
+    found = frame.select(pl.last().is_null().any().alias(''), *((other(n) | zeros(n)).any().alias(n) for n in types)).collect(engine='streaming')
+    return {n: kind for n, kind in types.items() if not found[n][0]}, found[''][0]
 
 def _asked(name, guess)->dict: # expressions: what a column holds that does not fit the guess
     pl = _polars()
@@ -151,6 +178,14 @@ def _typed(name, kind): # an expression: texts as what they mean
     number = pl.col(name).str.strip_chars().cast(pl.Float64 if kind == 'fraction' else pl.Int64, strict=False)
     return number.fill_nan(None) if kind == 'fraction' else number
 
+# %% ../../nbs/data/02b_table_files.ipynb #978b248d
+def _refuse_short(path): # lines with fewer fields than the header
+    for file in () if _protocol(path) else _files(path)[0]:
+        sep = _separator(file, _kind(file))
+        found = _polars().col('line').str.replace_all('"[^"]*"', '').str.count_matches(sep, literal=True)
+        few = (found < len(_head(file, sep)) - 1).any()
+        if _polars().scan_lines(file, name='line').select(few).collect(engine='streaming').item(): return _refuse_uneven(path)
+
 # %% ../../nbs/data/02b_table_files.ipynb #233ca027
 def scan_file(
     path,     # a Parquet, Arrow or CSV file, a folder of them, or an address that polars reads
@@ -161,7 +196,8 @@ def scan_file(
     if not is_csv: return frame
     names = frame.collect_schema().names()
     guesses = _guessed(frame, [n for n in names if n not in texts])
-    plain = _plain(frame, guesses)
+    plain, gaps = _plain(frame, guesses)
+    if gaps: _refuse_short(path)
     kinds = _kinds(frame, {n: kind for n, kind in guesses.items() if n not in plain})
     return _open_files(path, plain)[0].with_columns(_typed(n, kinds.get(n)) if n not in plain else _polars().col(n).fill_nan(None) for n in names)
 

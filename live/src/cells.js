@@ -10,6 +10,11 @@ export function area(text) { // 'A1:B2' -> {top, left, bottom, right}
   if (!left) throw new Error(`${text} is not a range such as A1:B3`)
   return { top: +top, left: number(left), bottom: +bottom, right: number(right) }
 }
+export function place(text) { // 'B3' -> [row, column]
+  const [, column, row] = /^\$?([A-Z]{1,3})\$?([1-9]\d*)$/i.exec(String(text).trim()) ?? []
+  if (!column) throw new Error(`${text || 'nothing'} is not the address of a cell, such as B3`)
+  return [Number(row), number(column)]
+}
 export const inside = (a, row, column) => a.top <= row && row <= a.bottom && a.left <= column && column <= a.right
 
 export function reads(formula, sheet, sheetIndex) { // the areas that a formula reads
@@ -57,6 +62,14 @@ export class Dependents { // which formulas change when cells change
 
 export const isFormula = ([, , , content]) => typeof content === 'string' && /^\{?=/.test(content)
 export const isInput = ([, , , content]) => typeof content === 'number'
+
+export function typed(text) { // the number that somebody has typed; a comma may stand for the point
+  if (/^[-+]?[1-9]\d{0,2}(,\d{3})+$/.test(text)) throw new Error(`${text} can be read in two ways: leave the comma out, or type a point`)
+  const value = Number(text.replace('−', '-').replace(',', '.'))
+  if (!/\d/.test(text) || /[box]/i.test(text) || Number.isNaN(value)) throw new Error(`${text || 'nothing'} is not a number`)
+  if (value && Math.abs(Math.log10(Math.abs(value))) > 99) throw new Error(`${text} is beyond the numbers of this sheet, 1e-99 to 1e99`)
+  return value
+}
 
 export function shown(value, fmt = 'General') { // the same rules as the library's `shown_number`
   if (typeof value === 'boolean') return String(value).toUpperCase()

@@ -1,6 +1,6 @@
 // <digit-reader src="live/digit.json">: a canvas tied to the input cells of a workbook, and the cells behind it as pictures.
 import { ask } from './client.js'
-import { Batch, area, isFormula, name, shown } from './cells.js'
+import { Batch, area, inside, isFormula, name, place, shown, typed } from './cells.js'
 import { el } from './el.js'
 import { DigitReader } from './stub.js'
 import css from './draw.css'
@@ -24,11 +24,16 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
   }
 
   // the same handle as a live sheet's
-  async get(at) { const { top, left } = area(at); return (await ask('exact', { key: this.key, cells: [[top, left]] }))[0] }
-  async set(at, value) { return this.setMany({ [at]: Number(value) }) }
+  async get(at) { return (await ask('exact', { key: this.key, cells: [place(at)] }))[0] }
+  async set(at, value) { return this.setMany({ [at]: value }) }
   async inputs() { return [...this._at(this.canvasArea)] }
   async setMany(entries) {
-    const edits = Object.entries(entries).map(([at, v]) => { this.values.set(at, v); const [row, column] = this.cells.get(at); return [row, column, v] })
+    const edits = Object.entries(entries).map(([at, value]) => {
+      const [row, column] = place(at)
+      if (!inside(this.canvasArea, row, column)) throw new Error(`${at} is not a cell of the picture`)
+      return [row, column, typed(String(value).trim())]
+    })
+    for (const [row, column, value] of edits) this.values.set(name(row, column), value)
     for (const [at, value] of await ask('edit', { key: this.key, edits })) this.values.set(at, value)
     if (this.pad) this._show()
   }
@@ -53,7 +58,7 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
     const board = el('div', { className: 'board' }, el('div', {}, this.pad, el('p', {}, clear, ' ', download)),
       ...this.layers.map(l => el('figure', {}, el('div', { className: 'maps' }, ...l.grids), el('figcaption', { textContent: l.title }))),
       el('div', { className: 'bars' }, ...this.bars.map(b => b.row), this.said))
-    this._uncover()
+    this._cover(false)
     this.root.append(el('style', { textContent: css }), el('div', { className: 'app' }, board, el('p', { className: 'formula' }, this.formula)))
     this._pen()
   }

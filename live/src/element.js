@@ -1,6 +1,6 @@
 // <live-sheet src="live/convolutions.json" sheet="convolutions" view="A1:BJ31">: a picture of a sheet that becomes the sheet itself on a click.
 import { ask } from './client.js'
-import { VOLATILE, area, inside, isFormula, isInput, name, reads, shown } from './cells.js'
+import { VOLATILE, area, inside, isFormula, isInput, name, place, reads, shown, typed } from './cells.js'
 import { edited } from './download.js'
 import { drawable } from './paint.js'
 import { el } from './el.js'
@@ -39,17 +39,16 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   inputs() { return Promise.resolve(this._free().map(([at]) => at)) }
   formulas() { return Promise.resolve([...this.cells].filter(([, c]) => isFormula(c)).map(([at]) => at)) }
   async get(at) { return (await this.getMany([at]))[0] }
-  getMany(addresses) { // with all digits
-    return ask('exact', { key: this.key, cells: addresses.map(at => { const { top, left } = area(at); return [top, left] }) })
-  }
+  async getMany(addresses) { return ask('exact', { key: this.key, cells: addresses.map(place) }) } // with all digits
   set(at, text) { return this.setMany({ [at]: text }) }
   async setMany(entries) { // {'A1': '0.5', …}: many cells, one recalculation
     const edits = Object.entries(entries).map(([at, text]) => {
-      at = at.toUpperCase()
+      at = name(...place(at))
       const cell = this.cells.get(at)
       if (!this._opens(cell)) throw new Error(`${at} is not an input of this sheet`)
       return [at, this._meant(cell, String(text).trim())]
     })
+    if (!edits.length) return
     this.past.push(edits.map(([at]) => [at, this.values.get(at)]))
     await this._apply(edits)
   }
@@ -59,9 +58,11 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this._say(last ? 'Undone' : 'Nothing to undo')
   }
   async reset() {
-    const edits = this._changed().map(([at]) => [at, this.first.get(at)])
-    this.past.push(this._changed())
-    await this._apply(edits)
+    const changed = this._changed()
+    if (changed.length) {
+      this.past.push(changed)
+      await this._apply(changed.map(([at]) => [at, this.first.get(at)]))
+    }
     this._say('Everything is as it was')
   }
   async recalculate() { // new random numbers
@@ -85,9 +86,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     const list = this._list(cell), word = list?.find(w => w.toLowerCase() === text.toLowerCase())
     if (list && word === undefined) throw new Error(`${text || 'nothing'} is not in the list: ${list.slice(0, 12).join(', ')}`)
     if (!isInput(cell)) return `'${word}`
-    const value = Number(text.replace(',', '.'))
-    if (text === '' || !Number.isFinite(value)) throw new Error(`${text || 'nothing'} is not a number`)
-    return value
+    return typed(text)
   }
   _send(edits) { return ask('edit', { key: this.key, edits: edits.map(([at, v]) => { const [row, column] = this.cells.get(at); return [row, column, v] }) }) }
   async _apply(edits) {
@@ -99,7 +98,10 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     for (const [at, value] of news) this.values.set(at, value)
     this._show([...typed, ...news.map(([at]) => at)])
   }
-  _show(touched) { this.grid.show(this.values, touched, this._dark ? [30, 33, 38] : [255, 255, 255]) }
+  _show(touched) {
+    this.grid.show(this.values, touched, this._dark ? [30, 33, 38] : [255, 255, 255])
+    if (this.at && this.root.activeElement !== this.bar) this._fill() // not over what is being typed
+  }
   tint(colours) { this.grid.tint(colours); this._show() } // colours by address, for example gradients, instead of the sheet's own
 
   // ---- the page -------------------------------------------------------------------------------------------------
@@ -117,7 +119,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this._show()
     this.app = el('div', { className: 'app' }, el('div', { className: 'line' }, this.address_, this.bar, this.choice, this._tools()), this.box, this.status)
     this._select(this._home())
-    this._uncover()
+    this._cover(false)
     this.root.append(el('style', { textContent: css }), this.app)
     this._listen()
     if (this.hasAttribute('paint')) drawable(this, area(this.getAttribute('paint')))
@@ -150,16 +152,14 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     const { top, left } = area(at), cell = this.cells.get(at), list = this._list(cell)
     const node = this.grid.choose(top, left, cell && isFormula(cell) ? this._readsOf(cell) : [])
     this.at = this.address_.value = at
-    this.bar.value = this._content(cell, at)
     this.bar.readOnly = !this._opens(cell)
     this.bar.hidden = Boolean(list)
     this.choice.hidden = !list
-    if (list) {
-      this.choice.replaceChildren(...list.map(word => el('option', { value: word, textContent: word })))
-      this.choice.value = this.bar.value
-    }
+    if (list) this.choice.replaceChildren(...list.map(word => el('option', { value: word, textContent: word })))
+    this._fill()
     if (focus) { node.focus({ preventScroll: false }); this._say(this._spoken(at, cell)) }
   }
+  _fill() { this.choice.value = this.bar.value = this._content(this.cells.get(this.at), this.at) } // the field shows what the selected cell holds
   _content(cell, at) { return !cell ? '' : isFormula(cell) ? cell[3] : String(plain(this.values.get(at))) }
   _spoken(at, cell) {
     const { top, left } = area(at), hint = this.hints.find(([a]) => inside(a, top, left))?.[1]
@@ -199,18 +199,23 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     for (; this._walking === mine && this.isConnected && formula(r, c); next()) {
       this._select(name(r, c))
       await new Promise(done => setTimeout(done, 120))
+      if (this.at !== name(r, c)) break // the reader went elsewhere
     }
     if (this._walking === mine) this._walking = null
   }
 
-  async _commit(text, down) {
-    const at = this.at
-    if (!this._opens(this.cells.get(at)) || text === this._content(this.cells.get(at), at)) return this._move(down, 0)
+  async _commit(text, down = 0) { // go on by some rows, or nowhere: the reader is there already
+    const at = this.at, cell = this.cells.get(at)
     try {
-      await this.set(at, text)
-      this._say(`${at} is ${text}; everything behind it has changed`)
+      if (this._opens(cell) && text !== this._content(cell, at)) {
+        await this.set(at, text)
+        this._say(`${at} is ${this._content(cell, at)}; everything behind it has changed`)
+      }
       if (down) this._move(down, 0)
-    } catch (e) { this._say(e.message); this.bar.select() }
+    } catch (e) {
+      this._say(down ? e.message : `${e.message}: ${at} stays ${this._content(cell, at)}`)
+      down ? this.bar.select() : this._fill()
+    }
   }
 
   _move(rows, columns, far = false) {
@@ -243,10 +248,15 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
       else return
       e.preventDefault()
     })
-    this.choice.addEventListener('change', () => this._commit(this.choice.value, 0))
+    this.bar.addEventListener('blur', () => this._commit(this.bar.value)) // what was typed counts, wherever the reader goes
+    this.choice.addEventListener('change', () => this._commit(this.choice.value))
     this.grid.element.addEventListener('pointerdown', e => {
       const at = this._under(e)
-      if (at) { this._walking = null; this._select(at, true); e.preventDefault() }
+      if (!at) return
+      this._walking = null
+      this.bar.blur()
+      this._select(at, true)
+      e.preventDefault()
     })
     this.grid.element.addEventListener('dblclick', () => this._edit())
   }
@@ -262,7 +272,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this.choice.focus()
     const words = this._list(this.cells.get(this.at)), at = words.indexOf(this.choice.value) + 1
     const next = key && [...words.slice(at), ...words].find(w => w.toLowerCase().startsWith(key.toLowerCase()))
-    if (next) { this.choice.value = next; this._commit(next, 0) }
+    if (next) { this.choice.value = next; this._commit(next) }
   }
 
   _say(text) { this.status.textContent = text }

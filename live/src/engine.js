@@ -40,13 +40,14 @@ export function edit(model, edits) { // [sheet, row, column, content], then one 
 
 export function read(model, sheet, row, column) { // quick, for the eye
   const text = model.getFormattedCellValue(sheet, row, column)
-  return model.getCellType(sheet, row, column) === NUMBER ? Number(text) : text
+  return text !== '' && model.getCellType(sheet, row, column) === NUMBER ? Number(text) : text
 }
 
-export function exact(model, cells) { // all digits, for comparisons
+export function exact(model, cells) { // all digits, for comparisons; that format knows no blank cells, and no exponent of three digits
   const style = format => cells.forEach(([sheet, row, column]) => model.updateRangeStyle({ sheet, row, column, width: 1, height: 1 }, 'num_fmt', format))
+  const quick = cells.map(at => read(model, ...at))
   style(EXACT)
-  const values = cells.map(at => read(model, ...at))
+  const values = cells.map((at, i) => { const v = read(model, ...at); return quick[i] !== '' && Number.isFinite(v) ? v : quick[i] })
   style('general')
   return values
 }

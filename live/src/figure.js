@@ -19,7 +19,7 @@ export class OpenFigure extends LiveFigure {
     this.root.append(el('style', { textContent: css }), el('div', { className: narrow ? 'app narrow' : 'app' }, inputs, picture, this.said))
     await this.view.runAsync()
     this._name(picture)
-    this._uncover()
+    this._cover(false)
     if (picture.scrollWidth > picture.clientWidth + 1) picture.tabIndex = 0 // it scrolls: a keyboard must reach it
     this.view.addSignalListener('said', () => this._tell())
     this._tell()

@@ -25,7 +25,7 @@ class Live extends HTMLElement {
   get bytes() { return true }            // and whether the engine's own form of the document lies beside it
   get address() { return new URL(this.getAttribute('src'), document.baseURI) }
 
-  _uncover() { this.root.querySelector('.cover').classList.add('open') } // on paper the picture comes back
+  _cover(on) { this.root.querySelector('.cover').classList.toggle('open', !on) } // on paper the picture comes back
   start() { this._started ??= this._start(); return this.ready }
 
   async _start() {
@@ -39,6 +39,8 @@ class Live extends HTMLElement {
       this._open.resolve(this)
     } catch (e) {
       this._button.textContent = `It could not be opened: ${e.message}`
+      this.root.querySelector('.app')?.remove() // a sheet that computes nothing: its picture comes back
+      this._cover(true)
       this._open.reject(e)
     }
   }

@@ -6,7 +6,7 @@ const books = new Map() // key -> the workbook, which formulas follow from which
 let ready
 
 const tasks = {
-  start: ({ wasm }) => { ready ??= start(wasm); return ready.then(() => true) },
+  start: ({ wasm }) => { ready ??= start(wasm).catch(e => { throw new Error(`the engine could not be loaded (${e.message})`) }); return ready.then(() => true) },
   open: ({ key, doc, bytes, sheet }) => { books.set(key, { model: open(doc, bytes), dependents: new Dependents(doc), sheet }) },
   edit: ({ key, edits }) => { // cells of the shown sheet, [row, column, content]; then address and value of each of its formulas behind them
     const { model, dependents, sheet } = books.get(key), places = edits.map(([r, c, content]) => [sheet, r, c, content])
