@@ -93,7 +93,8 @@ class Vocab(_Unique):
         "The ids of several items"
         return torch.tensor([self.id(item) for item in items], dtype=torch.int64, device=device)
 
-    def __getitem__(self, i:int): # the item
+    def __getitem__(self, i:int): # the item, or a list for a slice
+        if isinstance(i, slice): return self.items[i]
         if 0 <= i < len(self): return self.items[i] # counting from the end would hide a mistake
         raise IndexError(f"id {i} is outside 0..{len(self) - 1}")
 

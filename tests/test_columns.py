@@ -338,3 +338,12 @@ def test_numbers_with_gaps_in_words_are_told(word): # R writes NA; read as text,
 def test_large_numbers_are_kept_and_read_again(tmp_path): # a file with a median above 2**63 was written, and refused when it was read
     prep = ColumnPrep([], ['x']).fit(dict(x=[1e20, 3e20, 2.**63]))
     assert ColumnPrep.load(prep.save(tmp_path/'p.json')).numbers == prep.numbers
+
+def test_parts_of_a_date_do_not_replace_a_column():
+    table = dict(saledate=['2020-01-01'], saleYear=[7])
+    for t in (table, pd.DataFrame(table), pl.DataFrame(table)):
+        with pytest.raises(ValueError, match="column 'saleYear' already"): add_datepart(t, 'saledate')
+    assert add_datepart(table, 'saledate', prefix='of_')['saleYear'] == [7]
+
+def test_a_split_that_is_a_set_is_refused_in_words():
+    with pytest.raises(ValueError, match='a list of row numbers'): ColumnPrep('c', [], 'y').parts(dict(c=list('abc'), y=[1., 2., 3.]), {0, 1}, {2}, fit=True)

@@ -155,12 +155,27 @@ def test_a_table_of_any_kind_gives_the_same_model(tmp_path, name): # all but two
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 @pytest.mark.parametrize('name, raw, words', [('t.xlsx', b'PK\3\4\xa9\xff', 't.xlsx: cannot read .xlsx; wanted one of'), ('t.pq', b'PAR1', 't.pq cannot be read'), ('t.csv', b'', 't.csv cannot be read'), ('t.csv.gz', b'no gzip', 't.csv.gz cannot be read'), ('t.csv.gz', gzip.compress(b'x,y\n' + b'1,2\n' * 999, mtime=0)[:-20], 't.csv.gz cannot be read'),
-                                              ('t.csv', b'x,y\n1,2\n1,2,3,4\n', 't.csv cannot be read'), ('t.csv', b'x,y,x\n1,2,3\n', 't.csv names a column twice')])
+                                              ('t.csv', b'x,y\n1,2\n1,2,3,4\n', 't.csv, line 3: 4 fields, where the header has 2'), ('t.csv', b'x,y,x\n1,2,3\n', 't.csv names a column twice')])
 def test_a_table_that_cannot_be_read_is_named(tmp_path, capsys, name, raw, words):
     pytest.importorskip('pandas')
     (tmp_path/name).write_bytes(raw)
     assert train_main([str(tmp_path/name), '--out', str(tmp_path/'m'), '--model', 'table', '--target', 'y']) == 2
     assert words in capsys.readouterr().err
+
+def test_no_file_of_yours_is_replaced(tmp_path, capsys): # by a slip in a name
+    (tmp_path/'m').mkdir()
+    ratings, users, report = tmp_path/'r.csv', tmp_path/'users.csv', tmp_path/'m/report.json'
+    ratings.write_text('user,item,rating\n' + ''.join(f'u{k % 7},i{k % 11},{1 + k % 5}\n' for k in range(60)))
+    users.write_text('u1\nu2\n'); report.write_text('{"mine": 1}')
+    before = [p.read_bytes() for p in (ratings, users, report)]
+    train = [str(ratings), '--out', str(tmp_path/'m2'), '--epochs', '1', '--factors', '2']
+    assert train_main([*train, '--checkpoint', str(ratings)]) == 2 and 'r.csv is there already' in capsys.readouterr().err
+    assert train_main([*train[:2], str(tmp_path/'m'), *train[3:]]) == 2 and 'report.json is there already' in capsys.readouterr().err
+    assert train_main([*train, '--checkpoint', str(tmp_path/'c.pt')]) == train_main([*train, '--checkpoint', str(tmp_path/'c.pt')]) == 0 # our own are
+    assert recommend_main([str(tmp_path/'m2'), '--users', str(users), '--out', str(users)]) == 2 and 'name another one to write' in capsys.readouterr().err
+    learn = load_learner(tmp_path/'m2'/'model.pt')
+    with pytest.raises(FileExistsError, match='not replaced'): learn.save(ratings)
+    assert [p.read_bytes() for p in (ratings, users, report)] == before
 
 def test_a_folder_of_somebody_else_in_the_model_folder(tmp_path, table, capsys):
     (tmp_path/'m'/'columns').mkdir(parents=True)

@@ -1,5 +1,5 @@
 "Data: planted truth, ratings from any table, splits, and downloads that fail in every way"
-import contextlib, errno, hashlib, http.server, io, multiprocessing, os, random, re, socket, threading, time, zipfile
+import contextlib, datetime, errno, hashlib, http.server, io, multiprocessing, os, random, re, socket, threading, time, zipfile
 from decimal import Decimal
 from pathlib import Path
 import numpy as np, pytest, torch
@@ -238,7 +238,6 @@ def test_timestamps_are_whole_and_exact():
     for t in (1700000000123456789, '1700000000123456789'): assert table(t).timestamp.item() == 1700000000123456789
     assert table(5.).timestamp.item() == 5
     with pytest.raises(ValueError, match='no whole number'): table(1.9)
-    import datetime
     day = datetime.datetime(2024, 1, 1)
     for t in (day, day.date(), day.replace(tzinfo=datetime.timezone.utc), np.datetime64('2024-01-01'), day + datetime.timedelta(seconds=.5)):
         assert table(t).timestamp.item() == 1704067200
@@ -722,9 +721,10 @@ def test_archives_of_other_kinds_that_are_damaged(kind, tmp_path):
 
 
 def test_times_of_a_csv_file_are_dates_in_text(tmp_path): # "'2024-10-09 17:30:00' is not a number", though the docs promised dates
-    spelled = {'2024-02-29': 1709164800, '1969-12-31 23:59:59': -1, ' 2024-02-29T12:30:00Z': 1709209800, '2024-02-29T12:30:00+02:00': 1709202600, '1709164800': 1709164800, '-5': -5}
-    (tmp_path/'r.csv').write_text('user,item,rating,when\n' + ''.join(f'u,i{k},3,{w}\n' for k, w in enumerate(spelled)))
-    assert ratings_from_table(tmp_path/'r.csv', timestamp='when').timestamp.tolist() == list(spelled.values())
+    spelled = {'2024-02-29': 1709164800, '1969-12-31 23:59:59': -1, ' 2024-02-29T12:30:00Z': 1709209800, '2024-02-29T12:30:00+02:00': 1709202600}
+    for spelled in (spelled, {'1709164800': 1709164800, '-5': -5}):
+        (tmp_path/'r.csv').write_text('user,item,rating,when\n' + ''.join(f'u,i{k},3,{w}\n' for k, w in enumerate(spelled)))
+        assert ratings_from_table(tmp_path/'r.csv', timestamp='when').timestamp.tolist() == list(spelled.values())
     for bad in ('29.02.2024', '2024-02-30', '2/3/2024', '12:30:00'):
         with pytest.raises(ValueError, match=f"'when', row 1: '{bad}' is no date; dates look like 2014-03-01"): ratings_from_table(dict(user=['u'], item=['i'], rating=[1.], when=[bad]), timestamp='when')
 
@@ -739,3 +739,24 @@ def test_dates_of_a_scan_are_those_in_memory(tmp_path, zone): # refused, "holds 
         f.write_parquet(tmp_path/f'{name}.parquet')
         scanned = scan_ratings(tmp_path/f'{name}.parquet', timestamp='when', valid=0)
         assert sorted(scanned.column('timestamp').tolist()) == ratings_from_table(tmp_path/f'{name}.parquet', timestamp='when').timestamp.tolist()
+
+def test_a_rating_that_32_bits_take_for_nothing():
+    for tiny in ([1e-50, 1, 2], ['1e-50', '1', '2'], np.array([1e-50, 1, 2])):
+        with pytest.raises(ValueError, match="'rating', row 1: .*too small"): ratings_from_table(dict(user=[1, 1, 2], item=[1, 2, 1], rating=tiny))
+    assert ratings_from_table(dict(user=[1, 1, 2], item=[1, 2, 1], rating=[0, -0., 1e-30])).rating.tolist() == [0, 0, pytest.approx(1e-30)]
+
+def test_dates_and_seconds_in_one_column_of_times(): # 20200101 would be a day in August 1970
+    def times(when): return ratings_from_table(dict(user=[1, 1, 2], item=[1, 2, 1], rating=[1, 2, 3], when=when), timestamp='when').timestamp.tolist()
+    for when in (['2020-01-01', '20200101', '2020-01-02'], ['2020-01-01', 5, 6], [datetime.date(2020, 1, 1), '2020-01-01', '7']):
+        with pytest.raises(ValueError, match="'when' holds dates, such as .*2020.*, and numbers, such as"): times(when)
+    assert times([datetime.date(2020, 1, 1), '2020-01-01', '2020-01-01 10:00']) == [1577836800, 1577836800, 1577872800]
+    assert times(['1e9', '2', 3]) == [10**9, 2, 3]
+
+@pytest.mark.parametrize('rating', [16777217, 1e-50])
+def test_a_scan_refuses_ratings_that_32_bits_round(tmp_path, rating): # as ratings in memory
+    pl = pytest.importorskip('polars')
+    from ddl_lesson8.data.scan import scan_ratings
+    frame = pl.DataFrame(dict(user=['a', 'b'], item=['x', 'y'], rating=[1, rating]), strict=False)
+    frame.write_parquet(tmp_path/'r.parquet')
+    with pytest.raises(ValueError, match='row 2: the rating .* has too many digits'): scan_ratings(tmp_path/'r.parquet')
+    with pytest.raises(ValueError, match="'rating', row 2"): ratings_from_table(frame)

@@ -273,3 +273,7 @@ def test_a_word_model_adds_its_bias():
     with torch.no_grad(): model.bias.copy_(torch.tensor([0., 1, 2, -3, 4]))
     scores = model(torch.tensor([2, 0]))
     assert torch.allclose(scores - model.factors[[2, 0]] @ model.next_factors.T, torch.tensor([0., 1, 2, -3, 4]).expand(2, 5), atol=1e-6)
+
+def test_a_slice_of_a_vocabulary(): # "'<=' not supported between instances of 'int' and 'slice'"
+    assert Vocab(['a', 'b', 'c'])[:2] == ['a', 'b'] and Vocab(['a', 'b', 'c'])[-1:] == ['c']
+    with pytest.raises(IndexError): Vocab(['a', 'b', 'c'])[-1]

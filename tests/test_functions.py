@@ -1,11 +1,13 @@
 "Functions of the families against ironcalc, and their gradients against differences"
 import pytest, torch
+from formula_fuzz import F
 from ddl_lesson8.sheets.address import SheetError
 from ddl_lesson8.sheets.evaluate import SmallSheet, calculate, evaluate
 from ddl_lesson8.sheets.formulas import Fault, parse_formula
 from ddl_lesson8.sheets.functions import FUNCTIONS
 from ddl_lesson8.sheets.keep import Helper, KeptFormulas
 from ddl_lesson8.sheets.values import Cells
+from ddl_lesson8.sheets.xlsx import ErrorValue
 
 ROWS = [[2., 6.], [3., 5.], [9., 11.], [1., 7.], [8., 5.], [7., 4.], [5., 4.]]
 FORMULAS = '''CEILING(A1*1.3,0.7) CEILING(-2.5,-2) CEILING(-2.5,2) FLOOR(3.7,2) FLOOR(-2.5,-2) MROUND(10,3) MROUND(-10,-3) CEILING.MATH(24.3,5) CEILING.MATH(-8.1,2) CEILING.MATH(-5.5,2,-1)
@@ -132,3 +134,36 @@ def test_totals_have_the_slope_of_their_differences(tmp_path, formula):
     m = answers(tmp_path, [formula])
     x = torch.tensor(ROWS, dtype=torch.float64) + torch.linspace(0, .3, 14, dtype=torch.float64).reshape(7, 2) # no two alike
     assert torch.autograd.gradcheck(lambda t: m({'A1:B7': t})['I20'], x.requires_grad_())
+
+
+def test_a_range_of_sumif_that_is_computed_is_no_crash(tmp_path): # Excel takes ranges only; ironcalc gives #VALUE! too
+    m = answers(tmp_path, ['SUMIF(A1:A7*1,">3",B1:B7)', 'AVERAGEIF(TRUE,1,B1:B7)', 'SUMIF(A1:A7,">3",B1:B7)', 'SUMIF(CHOOSE(1,A1:A7),">3")'])
+    assert [m.how(f'I{k}') for k in range(20, 24)] == ['frozen', 'frozen', 'tensor', 'tensor']
+    assert m.values('I22:I23') == [[24.], [29.]]
+
+
+ODD = {(1, 1): 1., (1, 2): 2., (2, 1): 3., (2, 2): 5., (3, 1): 'x', (3, 2): 7., (4, 1): 9., (4, 2): 4., (5, 1): 2., (5, 2): 6., (6, 1): ErrorValue('#N/A'), (6, 2): 8., (7, 1): 1., (7, 2): 3.,
+       **{(k, 4): v for k, v in enumerate((1., 2., 4., 9., 'x', 1., 3.), 1)}}
+
+@pytest.mark.parametrize('formula', ['SUM(MMULT(A{0}:B{0},$D$1:$D$2))', 'MDETERM(A{0}:B{1})', 'SUM(MINVERSE(A{0}:B{1}))', 'SUM(LINEST(B{0}:B{2},D{0}:D{2}))', 'SUM(OFFSET($B$1,A{0},0))',
+                                     'SUM(OFFSET($B$1,0,0,D{0}))', 'IFNA(OFFSET($B$1,A{0},0),-1)', 'SUM(_xlfn._xlws.FILTER(B{0}:B{1},A{0}:A{1}))'])
+def test_a_text_or_an_error_of_one_copy_stays_there(formula, tmp_path): # each copy by itself, and ironcalc
+    from formula_fuzz import F, from_ironcalc, from_module, same, write
+    copies = {(k, 9): F(formula.format(k, k + 1, k + 2)) for k in range(1, 6)}
+    def values(engine, formulas): return engine(write(tmp_path/'copies.xlsx', {'s': ODD | formulas}, saved=''), [('s', *at) for at in formulas])
+    got, want = values(from_module, copies), values(from_ironcalc, copies)
+    assert [at for at in got if not same(got[at], want[at], 1e-9)] == [] and len(set(map(str, got.values()))) > 1
+    for at, f in copies.items(): assert str(values(from_module, {at: f})['s', *at]) == str(got['s', *at])
+
+
+@pytest.mark.parametrize('formula,want', [('OFFSET(A1,B1/0,0)', '#DIV/0!'), ('SUM(OFFSET(A1,MATCH(99,A1:A7,0),0))', '#N/A'), ('IFNA(OFFSET(A1,MATCH(99,A1:A7,0),0),7)', 7.), ('OFFSET(A1,"x",0)', '#VALUE!'), ('OFFSET(A1,-1,0)', '#REF!')])
+def test_offset_passes_an_error_on(formula, want): # as ironcalc and LibreOffice
+    assert calculate(formula, ROWS, functions=FUNCTIONS) == want
+
+
+@pytest.mark.parametrize('formula', ['MATCH(4,A1:A7,C1)', 'VLOOKUP(4,A1:B7,2,C1)', 'XMATCH(4,A1:A7,C1)', 'SUBTOTAL(C1,A1:A7)', 'COLUMNS(-C1)', 'ROWS(C1*1)', 'SUMIF(C1+0,"<5")', 'SUM(OFFSET(A1,C1,0))'])
+def test_an_error_of_one_element_of_a_batch_stays_there(formula, tmp_path): # the right one is the element by itself
+    m = answers(tmp_path, [formula], cells={(1, 3): F('IF(A1>5,1/0,IF(A1>3,1,2))', None), (7, 1): 4.})
+    x = torch.tensor([2., 9., 4., 1.], dtype=torch.float64)
+    alone = [m({'A1': v}).values('I20') for v in x]
+    assert m({'A1': x}).values('I20') == alone and alone[1] == '#DIV/0!' != alone[0]

@@ -815,3 +815,18 @@ def test_lazy_training_is_saved_and_goes_on(tmp_path):
     again.resume()
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), again.model.parameters()))
     assert [g['weight_decay'] for g in whole.opt.param_groups] == [.1]
+
+def test_a_metric_does_not_stand_for_another_number(): # one named 'loss' was what patience and keep_best went by
+    data = Data((torch.ones(8, 1), torch.ones(8, 1)), (torch.ones(8, 1), torch.ones(8, 1)))
+    make = lambda metrics: Learner(data, nn.Linear(1, 1), F.mse_loss, metrics=metrics, progress=False)
+    for metrics in (dict(loss=rmse), dict(seconds=rmse), [rmse, rmse], [lambda p, t: p.mean(), lambda p, t: t.mean()]):
+        with pytest.raises(ValueError, match='two numbers of a report would be called'): make(metrics)
+    assert list(make(dict(a=rmse, b=rmse)).validate()) == ['loss', 'a', 'b']
+
+def test_columns_of_a_data_frame_are_read_by_place():
+    pd, pl = pytest.importorskip('pandas'), pytest.importorskip('polars')
+    square = pd.DataFrame(torch.arange(9.).view(3, 3).numpy(), index=[2, 1, 0]) # by label it came turned over
+    target = pd.Series([10., 20., 30.], index=[2, 1, 0])
+    for x, y in ((square, target), (pl.DataFrame(square.rename(columns=str)), pl.Series([10., 20., 30.]))):
+        data = Data((x, y))
+        assert torch.equal(data.train[0].float(), torch.arange(9.).view(3, 3)) and data.train[1].tolist() == [10, 20, 30]

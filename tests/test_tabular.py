@@ -426,3 +426,15 @@ def test_numbers_by_intervals():
     assert piecewise_linear(np.linspace(0, 1, 7), np.linspace(0, 1, 5)).sum(1).tolist() == pytest.approx((np.linspace(0, 1, 7) * 4).tolist())
     for bad in ([0., 0], [1., 0], [0.]):
         with pytest.raises(ValueError, match='edges must rise'): piecewise_linear([.5], bad)
+
+@pytest.mark.parametrize('dtype, near', [(torch.float64, 1e-5), (torch.bfloat16, .05)])
+def test_a_model_of_another_precision_reads_tables(dtype, near):
+    g = np.random.default_rng(0)
+    table = dict(c=list('abcd') * 20, x=g.normal(size=80), y=g.normal(size=80))
+    def trained(dtype):
+        learn = tabular_learner(table, 'y', layers=[8])
+        learn.progress = False
+        learn.model.to(dtype)
+        learn.fit_one_cycle(1)
+        return learn.predict(table).double()
+    assert (trained(dtype) - trained(torch.float32)).abs().max() < near

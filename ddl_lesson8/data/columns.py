@@ -90,6 +90,8 @@ def add_datepart(
     parts = date_parts(local, time)
     parts['Elapsed'] = date_parts(utc)['Elapsed']
     prefix = re.sub('[Dd]ate$', '', field_name) if prefix is None else prefix
+    taken = [prefix + k for k in parts if prefix + k in frame.columns]
+    if taken: raise ValueError(f"the table has a column '{taken[0]}' already: rename it, or choose another prefix than {prefix!r}")
     return with_columns(frame, {prefix + k: v for k, v in parts.items()}, [field_name] if drop else [])
 
 # %% ../../nbs/data/04_columns.ipynb #0f1628f6
@@ -371,7 +373,7 @@ def _check_rows(parts, n): # row numbers of each part as int64 arrays, or None
     for part in parts:
         part = None if part is None else np.asarray(part)
         if part is not None and part.dtype == bool and part.shape == (n,): part = np.flatnonzero(part)
-        if part is not None and len(part) and (part.ndim != 1 or part.dtype.kind not in 'iu'):
+        if part is not None and (part.ndim != 1 or len(part) and part.dtype.kind not in 'iu'):
             raise ValueError(f"a split is a list of row numbers, not {part.dtype} of shape {part.shape}")
         wrong = [] if part is None else part[(part < 0) | (part >= n)]
         if len(wrong): raise ValueError(f"a split names row {wrong[0]}; the rows of the table are 0 to {n - 1}")

@@ -17,12 +17,24 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.serialization import skip_data
 from ..sheets.package import write_whole
 
+# %% ../../nbs/data/00_files.ipynb #6925e9b2
+def refuse_other(
+    path:str|Path # where something is going to be written
+): # nothing
+    "Raise `FileExistsError` where a file stands that is neither of tensors nor of our values; nothing there, or an empty file, is fine"
+    path = Path(path)
+    if not path.is_file() or not path.stat().st_size: return
+    with open(path, 'rb') as f: start = f.read(300)
+    if b'/data.pkl' not in start and not start.startswith(b'{"sha256"'):
+        raise FileExistsError(f"{path} is there already, and is no file of this library, so it is not replaced: choose another name, or delete it")
+
 # %% ../../nbs/data/00_files.ipynb #f82a46c1
 def write_values(
     path:str|Path, # file to write
     content        # numbers, texts, lists and dicts
 )->Path: # the file
-    "Write plain values as JSON with a checksum, see `write_whole`"
+    "Write plain values as JSON with a checksum, see `write_whole` and `refuse_other`"
+    refuse_other(path)
     text = json.dumps(content, ensure_ascii=False, indent=1).encode('utf-8', 'surrogatepass')
     return write_whole(path, lambda f: f.write(_frame(text)))
 
@@ -127,7 +139,8 @@ def write_tensors(
     content:dict,  # tensors and plain values
     blocks=None    # the numbers of tensors on 'meta', one after the other, as an iterator of tensors
 )->Path: # the file
-    "Write tensors and plain values with a checksum, see `write_whole`; raises `TypeError` for anything else"
+    "Write tensors and plain values with a checksum, see `write_whole` and `refuse_other`; raises `TypeError` for anything else"
+    refuse_other(path)
     _check_plain(content)
     def write(f):
         out = _Noting(f) if blocks is None else _Filled(f, blocks)

@@ -262,6 +262,7 @@ def _star(v)->float: # a rating
     if abs(x) > 3.4e38: raise ValueError(f"{v!r:.60} is too large for a number of 32 bits")
     if x.is_integer() and float(np.float32(x)) != _exact(v):
         raise ValueError(f"{v!r:.60} has too many digits for 32 bits: use smaller numbers")
+    if x and not np.float32(x): raise ValueError(f"{v!r:.60} is too small for a number of 32 bits, it would be 0: count in a smaller unit")
     return x
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #6622c333
@@ -269,7 +270,7 @@ def _stars(values, name, rows)->torch.Tensor: # float32
     if isinstance(values, np.ndarray) and values.dtype.kind in 'biuf':
         x = values.astype(np.float64)
         with np.errstate(over='ignore', invalid='ignore'): small = x.astype(np.float32)
-        bad = ~np.isfinite(small) | ((x == np.floor(x)) & (small != x))
+        bad = ~np.isfinite(small) | ((x == np.floor(x)) & (small != x)) | ((small == 0) & (x != 0))
         if values.dtype.kind in 'iu': # of which the large ones were rounded already
             for k in np.flatnonzero(np.abs(x) >= 2**53): bad[k] |= int(x[k]) != int(values[k])
         if bad.any(): _at(_star, values[bad.argmax()].item(), bad, True, name, rows)
@@ -287,8 +288,11 @@ def _day(text)->datetime: # of a date
     except ValueError: pass # such as the 30th of February
     raise ValueError(f"{text!r:.60} is no date; dates look like 2014-03-01, and moments like 2014-03-01 12:30:00")
 
+def _is_date(v)->bool: # and no number of seconds
+    return isinstance(v, (date, np.datetime64)) or isinstance(v, str) and re.search(r'\d[-/:.]\d+[-/:.]', v) is not None
+
 def _second(v)->int: # since 1970; whole numbers stay exact
-    if isinstance(v, str) and re.search(r'\d[-/:.]\d+[-/:.]', v): v = _day(v)
+    if isinstance(v, str) and _is_date(v): v = _day(v)
     if isinstance(v, np.datetime64): return int(v.astype('datetime64[s]').astype(np.int64))
     if isinstance(v, np.generic): v = v.item()
     if isinstance(v, date):
@@ -307,6 +311,9 @@ def _seconds(values, name, rows)->torch.Tensor: # int64
         if values.dtype.kind == 'i': return torch.from_numpy(values.astype(np.int64))
     codes, found = _distinct(values)
     seconds = [_at(_second, v, codes, k, name, rows) for k, v in enumerate(found)]
+    dated = [_is_date(v) for v in found]
+    if any(dated) and not all(dated):
+        raise ValueError(f"{name!r} holds dates, such as {found[dated.index(True)]!r}, and numbers, such as {found[dated.index(False)]!r}: write all in one way")
     return torch.tensor(seconds, dtype=torch.int64)[torch.from_numpy(codes)]
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #8b6bd807

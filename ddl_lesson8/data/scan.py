@@ -45,13 +45,16 @@ def _chosen(frame, names): # user, item, rating and perhaps timestamp, with thei
     return frame.select(**{what: pl.col(name) for what, name in names.items()})
 
 # %% ../../nbs/data/05_scan.ipynb #e800b1c6
-def _refuse_gaps(frame): # rows without an id or without a finite rating, by number
+def _refuse_gaps(frame): # rows without an id or without a rating that 32 bits hold, by number
     pl = _polars()
-    bad = pl.any_horizontal(pl.all().is_null(), ~pl.col('rating').cast(pl.Float32, strict=False).is_finite().fill_null(True))
-    n = frame.select(bad.sum()).collect(engine='streaming').item()
-    if not n: return
-    row = frame.with_row_index('row').filter(bad).head(1).collect().row(0, named=True)
-    raise ValueError(f"row {row.pop('row') + 1} is incomplete: {row}; {n:,} such row(s). Drop them first, or fill them")
+    exact, kept = pl.col('rating').cast(pl.Float64), pl.col('rating').cast(pl.Float32, strict=False).cast(pl.Float64)
+    gap = pl.any_horizontal(pl.all().is_null(), ~kept.is_finite().fill_null(True))
+    lost = (kept != exact) & ((exact == exact.floor()) | (kept == 0))
+    gaps, losses = frame.select(gap.sum(), lost.sum().alias('lost')).collect(engine='streaming').row(0)
+    if not gaps + losses: return
+    row = frame.with_row_index('row').filter(gap if gaps else lost).head(1).collect().row(0, named=True)
+    if gaps: raise ValueError(f"row {row.pop('row') + 1} is incomplete: {row}; {gaps:,} such row(s). Drop them first, or fill them")
+    raise ValueError(f"row {row['row'] + 1}: the rating {row['rating']} has too many digits for 32 bits, or is so small that it would be 0: count in another unit")
 
 def _refuse_fractions(frame): # of a second, say, in times, which are kept as whole numbers
     pl, kind = _polars(), frame.collect_schema().get('timestamp')

@@ -49,12 +49,12 @@ def _turned(x, by_column): return x.map(lambda t: t.mT) if by_column else x
 # %% ../../nbs/sheets/08b_arrays.ipynb #eead6f98
 @ARRAYS('FILTER', 'aap', 2, context=True)
 def _filter(ctx, x, include, empty=None):
+    _for_all(include)
     truth, fault = _truth(include)
-    if _any(fault): return _problem(x, int(fault.max()))
+    if _any(fault): return _problem(x, int(fault[fault > 0][0]))
     if 1 not in include.size[-2:]: return _problem(x, VALUE)
     across = include.size[-2] == 1 and x.size[-2] != 1
     if max(include.size[-2:]) != x.size[-1 if across else -2]: return _problem(x, VALUE)
-    _for_all(Cells(truth.to(torch.float64)))
     keep = truth.expand(include.size).flatten().nonzero()[:, 0]
     if len(keep): return _turned(_rows(_turned(x, across), keep), across)
     return ctx.constant(Fault('#CALC!')) if empty is None else empty

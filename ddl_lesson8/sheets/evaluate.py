@@ -17,7 +17,8 @@ from .formulas import (Array,
 from .values import (BLANK, FAULT, LOST, VALUE, Cells, Functions,
                                        Texts, build, cat_cells, decode, elementwise,
                                        from_rows, letter_of, numbers_of, operate)
-from .values import _any, _broken, _code, _last_sum, _with_fault
+from .values import (_any, _broken, _code, _first, _last_sum,
+                                       _with_fault)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #adb1f0e5
 class OneByOne(Exception):
@@ -338,7 +339,7 @@ def _whole_number(arg, ctx, default): # an argument for each formula, (..., n)
     if arg is None or isinstance(arg, Empty): return default
     num, fault = numbers_of(evaluate(arg, ctx))
     if num.shape[-2:] != (1, 1): raise NeedsCells # several places at once
-    if _any(fault): return torch.full(num.shape[:-2], -MAX_ROWS * 9, device=num.device)
+    if fault is not None: num = torch.where(fault > 0, -MAX_ROWS * 9, num)
     return num.detach()[..., 0, 0].trunc().long()
 
 def _locate_offset(ctx, base, rows, cols, height=None, width=None):
@@ -357,7 +358,10 @@ def _offset(ctx, args, array, whole):
     except NeedsCells:
         raise SheetError('OFFSET with an array means several ranges, which is not '
                          'supported') from None
-    return ctx.read(place)
+    x = ctx.read(place)
+    if not _any(place.bad()): return x
+    numbers = (a for a in args[1:] if not isinstance(a, Empty)) # an error among them?
+    return _with_fault(x, _first(*(numbers_of(evaluate(a, ctx))[1] for a in numbers)))
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #43fbe868
 def _index_numbers(x, row, col): # rows and columns as whole numbers
@@ -401,7 +405,7 @@ def _extent(axis): # ROWS and COLUMNS
     def compute(ctx, args, array, whole):
         if not is_range(args[0]):
             x = evaluate(args[0], ctx, True, True)
-            return x if _any(_broken(x)) else ctx.constant(x.size[axis - 2])
+            return _with_fault(ctx.constant(x.size[axis - 2]), _broken(x))
         place = locate(args[0], ctx)
         size = (place.height, place.width)[axis]
         return Cells(size.to(ctx.like.dtype)[..., None, None])

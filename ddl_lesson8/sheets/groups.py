@@ -489,7 +489,9 @@ class Names(_Counted):
         return rebuild(tree, plain if trouble is None else lenient)
 
 # %% ../../nbs/sheets/10_groups.ipynb #c85485a5
-_WANT_RANGES = {'OFFSET', 'ROW', 'COLUMN', 'SUMIF', 'AVERAGEIF', 'SUBTOTAL'}
+# arguments that must be ranges
+_WANT_RANGES = {'OFFSET': (0,), 'ROW': (0,), 'COLUMN': (0,), 'SUBTOTAL': (1,),
+                'SUMIF': (0, 2), 'AVERAGEIF': (0, 2)}
 
 def _problem(node): # what cannot be computed in a node, or None
     if isinstance(node, Chain) and node.ops[0] in ' :' and not is_range(node):
@@ -501,9 +503,9 @@ def _problem(node): # what cannot be computed in a node, or None
     if not f.least <= n <= f.most:
         return f"{node.name} with {n} argument{'s' if n != 1 else ''}"
     if node.name == 'IFS' and n % 2: return 'IFS without a value for its last condition'
-    where = {'SUMIF': 2, 'AVERAGEIF': 2, 'SUBTOTAL': 1}.get(node.name, 0)
-    if node.name in _WANT_RANGES and n > where and not (
-        is_range(node.args[where]) or isinstance(node.args[where], Fault)):
+    ranges = _WANT_RANGES.get(node.name, ())
+    if n > max(ranges, default=n) and not all(
+        is_range(node.args[k]) or isinstance(node.args[k], Fault) for k in ranges):
         return f"{node.name} with something that is no range"
     if node.name in _WANT_LAMBDAS and not (isinstance(node.args[-1], Call)
                                            and node.args[-1].name == 'LAMBDA'):

@@ -370,12 +370,17 @@ def _randbetween(ctx, low, high):
                        check=lambda u, a, b: _code(b < a, NUM))
 
 # %% ../../nbs/sheets/06_mathematics.ipynb #5c476429
+# the first error in a formula's matrices, or VALUE where a cell holds no number
+def _matrix_fault(*args):
+    other = lambda x: (x.full_kind() != NUMBER).flatten(-2).any(-1, keepdim=True)
+    return _first(*(_numbers_or_zero(x)[1] for x in args),
+                  *(_code(other(x), VALUE) for x in args if x.kind is not None))
+
 @MATHEMATICS('MMULT', 'aa')
 def _mmult(a, b):
-    if a.size[-1] != b.size[-2] or any(x.kind is not None and _any(x.kind != NUMBER)
-                                       for x in (a, b)):
-        return _misfit(VALUE, a, b)
-    return build(a.num @ b.num)
+    if a.size[-1] != b.size[-2]: return _misfit(VALUE, a, b)
+    fault, (a, b) = _matrix_fault(a, b), (_numbers_or_zero(x)[0] for x in (a, b))
+    return build(a @ b, None if fault is None else fault[..., None])
 
 @MATHEMATICS('TRANSPOSE', 'a')
 def _transpose(x): return x.map(lambda t: t.mT)
@@ -383,13 +388,15 @@ def _transpose(x): return x.map(lambda t: t.mT)
 # %% ../../nbs/sheets/06_mathematics.ipynb #b4858eac
 @MATHEMATICS('MINVERSE', 'a')
 def _minverse(x):
-    if x.size[-1] != x.size[-2] or x.kind is not None: return _problem(x, VALUE)
-    singular = torch.linalg.det(x.num.detach()) == 0
-    eye = torch.eye(x.size[-1]).to(x.num)
-    return build(torch.linalg.inv(torch.where(singular[..., None, None], eye, x.num)),
-                 _code(singular, NUM)[..., None, None].expand(x.size))
+    if x.size[-1] != x.size[-2]: return _misfit(VALUE, x)
+    num = _numbers_or_zero(x)[0]
+    singular = torch.linalg.det(num.detach()) == 0
+    eye = torch.eye(x.size[-1]).to(num)
+    fault = _first(_matrix_fault(x), _code(singular, NUM)[..., None])
+    return build(torch.linalg.inv(torch.where(singular[..., None, None], eye, num)),
+                 fault[..., None])
 
 @MATHEMATICS('MDETERM', 'a')
 def _mdeterm(x):
-    return (_problem(x, VALUE) if x.size[-1] != x.size[-2] or x.kind is not None
-            else _scalar(torch.linalg.det(x.num)))
+    if x.size[-1] != x.size[-2]: return _misfit(VALUE, x)
+    return _scalar(torch.linalg.det(_numbers_or_zero(x)[0]), _matrix_fault(x))

@@ -12,12 +12,13 @@ import math
 import torch
 from .address import SheetError
 from .evaluate import OneByOne
-from .values import (DIV0, NA, NUM, REF, VALUE, Cells, Functions,
+from .values import (DIV0, NA, NUM, REF, Cells, Functions,
                                        build, elementwise, numbers_of)
-from .values import _code, _first, _left_out, _with_fault
-from .mathematics import (_count, _error, _finite, _no_pairs, _pairs,
-                                            _pieces, _pool, _problem, _scalar, _sorted,
-                                            _sqrt, _total, _unary_function)
+from .values import _any, _code, _first, _left_out, _with_fault
+from .mathematics import (_count, _error, _finite, _matrix_fault,
+                                            _no_pairs, _pairs, _pieces, _pool, _problem,
+                                            _scalar, _sorted, _sqrt, _total,
+                                            _unary_function)
 from .logic import _truth
 from .lookup import take
 
@@ -239,7 +240,6 @@ STATISTICS('STEYX', 'aa')(_line(
 # columns of the regressors, the observations; None where they do not fit
 def _design(y, x, const):
     yn, xn = y.num, x.num
-    if y.kind is not None or x.kind is not None: return None
     rows = y.size[-2:] if 1 in y.size[-2:] else None
     if rows is None or x.size[-2:] == y.size[-2:]: # one regressor
         yn, xn = yn.flatten(-2)[..., None], xn.flatten(-2)[..., None]
@@ -270,8 +270,13 @@ def _linest(y, x=None, const=None, stats=None):
         x = (Cells(torch.arange(1., y.size[-2] * y.size[-1] + 1,
                                 dtype=y.num.dtype).reshape(y.size[-2:])[None]))
     const, stats = _switch(const, True), _switch(stats, False)
+    fault = _matrix_fault(y, x)
+    if _any(fault):
+        if fault.numel() > 1: raise OneByOne # the others have an answer
+        return build(torch.zeros_like(fault, dtype=y.num.dtype)[..., None],
+                     fault[..., None])
     found = _design(y, x, const)
-    if found is None: return _problem(y, VALUE if y.size[-2:] == x.size[-2:] else REF)
+    if found is None: return _problem(y, REF)
     A, t = found
     rank = torch.linalg.matrix_rank(A.detach())
     if bool((rank < A.shape[-1]).any()):

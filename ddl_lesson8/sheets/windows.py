@@ -71,8 +71,8 @@ class _Locator(Context):
         if isinstance(node, Ref): return Place(node.sheet, *self._corner_and_size(node))
         try: place = locate(node, self)
         except NeedsCells: return None
-        knows = isinstance(node, Call) and node.name == 'INDEX' # its own errors
-        if knows and place.bad().any(): return None
+        # INDEX and OFFSET know their own errors
+        if isinstance(node, Call) and place.bad().any(): return None
         return Place(place.sheet,
                      *np.broadcast_arrays(*place[1:], self.family.rows)[:4])
 

@@ -17,6 +17,9 @@ from torch.nn import functional as F
 from ..data.files import check_kinds
 
 # %% ../../nbs/train/00d_batches.ipynb #42d8b4a3
+def _tensor(values)->torch.Tensor: # of columns of pandas and polars too, by place and not by label
+    return torch.tensor(values.to_numpy()) if hasattr(values, 'to_numpy') else torch.as_tensor(values)
+
 def _as_tensors(
     part:tuple, # tensors, or anything `torch.as_tensor` takes, with equal lengths
     name:str    # for the error message
@@ -24,7 +27,7 @@ def _as_tensors(
     "Check that the columns of one part of the data belong together"
     if not isinstance(part, (tuple, list)):
         raise TypeError(f"{name} must be a tuple of tensors (inputs first, target last), not {type(part).__name__}")
-    part = tuple(torch.as_tensor(t) for t in part)
+    part = tuple(map(_tensor, part))
     if len(part) < 2: raise ValueError(f"{name} needs at least one input and the target; it has {len(part)} tensor(s)")
     sizes = [t.shape[0] if t.ndim else None for t in part]
     if len(set(sizes)) > 1 or not sizes[0]:
@@ -44,7 +47,7 @@ class _Parts: # rows to train on and rows to judge by, on one device
         self.valid = None if valid is None else _as_tensors(valid, 'valid')
         if self.valid and len(self.valid) != len(self.train):
             raise ValueError(f"train has {len(self.train)} tensors, valid has {len(self.valid)}")
-        if batch_size < 1: raise ValueError(f"a batch needs at least one row, not {batch_size}")
+        if batch_size < 1 or batch_size % 1: raise ValueError(f"a batch needs at least one row, and whole ones, not {batch_size}")
         self.batch_size, self.valid_batch_size = int(batch_size), int(valid_batch_size or 8 * batch_size)
         if device is not None: self.to(device)
 

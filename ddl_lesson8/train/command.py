@@ -12,7 +12,7 @@ import argparse, csv, importlib, io, json, os, sys, time
 from pathlib import Path
 import numpy as np
 import torch
-from ..data.files import write_values, write_whole
+from ..data.files import refuse_other, write_values, write_whole
 from ..data.frames import as_frame
 from ..data.read_ratings import ratings_from_table
 from ..data.scan import scan_ratings
@@ -117,6 +117,7 @@ def _check_order(a): # what does not go together is refused, what follows is fil
     if isinstance(a.shard, int) and world % a.shard: raise ValueError(f"--shard {a.shard}: {world} process{'es' * (world > 1)} cannot be dealt into groups of {a.shard}; torchrun --nproc-per-node says how many there are")
     if Path(a.out).exists() and not Path(a.out).is_dir(): raise ValueError(f"--out {a.out} is a file: name a folder for the model")
     if not Path(a.table).exists(): raise FileNotFoundError(f"there is nothing at {a.table}")
+    for file in (Path(a.out)/'model.pt', Path(a.out)/'report.json', *[a.checkpoint] * bool(a.checkpoint)): refuse_other(file)
 
 # %% ../../nbs/train/08_command.ipynb #986612ff
 def _on_disk(a, path)->bool: return a.scan or path.is_dir() or path.stat().st_size > _SMALL_FILE
@@ -268,6 +269,7 @@ def recommend_main(
         out, path = Path(a.out), Path(a.model)
         if out.suffix not in _WRITERS: raise ValueError(f"--out ends with .csv, .jsonl or .parquet, not {out.suffix!r}")
         if out.is_dir() or not out.parent.is_dir(): raise ValueError(f"--out {out} is {'a folder' if out.is_dir() else 'in no folder that is there'}: name a file to write")
+        if a.users and out.resolve() == Path(a.users).resolve(): raise ValueError(f"--out and --users are one file, {a.users}: name another one to write")
         names = _users_in(Path(a.users)) if a.users else None
         learn = load_learner(path/'model.pt' if path.is_dir() else path, device='cuda' if torch.cuda.is_available() else 'cpu')
         if not hasattr(learn, 'memory'): raise ValueError(f"{path} holds no model of ratings")

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import nn
 from fastcore.meta import delegates
-from ..data.files import _each_tensor, _mark_of, read_tensors, write_tensors
+from ..data.files import _each_tensor, _mark_of, read_tensors, refuse_other, write_tensors
 from ..data.tables import settings_in_words
-from .batches import Data, _as_tensors, _same, _suspect, check_shapes, check_sizes, check_state
+from .batches import Data, _as_tensors, _same, _suspect, _tensor, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _Measuring, _call, _facts, _facts_of_steps, _gradients, _name, _need_data, _one_batch, _roll_back, _set_rates, _take, _weight_decay, evaluating
 from .schedule import Plan, own_random, seeded
 from .recorder import LRFind, Recorder, _Pictures, accuracy, in_one_line, progress_bar, rmse, smooth, someone_watches, suggest
@@ -50,7 +50,7 @@ def train_plainly(
 
 # %% ../../nbs/train/01_learner.ipynb #430ef312
 def _rows_for(inputs:tuple, n:int|None)->tuple: # tensors of equal length, as many as the model takes
-    inputs = tuple(torch.as_tensor(t) for t in inputs)
+    inputs = tuple(map(_tensor, inputs))
     if len(inputs) != (len(inputs) if n is None else n) or not inputs: raise ValueError(f"the model was trained on {n} input(s) and is given {len(inputs)}")
     if not all(t.ndim for t in inputs): raise ValueError("predict takes rows: for a single row, write predict([7]) or x[None]")
     if len({len(t) for t in inputs}) > 1: raise ValueError(f"the inputs have different numbers of rows: {[len(t) for t in inputs]}")
@@ -316,6 +316,7 @@ def _start(learn, kind, n_epochs, lr, wd=None, until=None, checkpoint=None, go_o
     _need_data(learn)
     lr = learn.lr if lr is None else lr
     _check_plan(learn.data, n_epochs, lr, patience, keep_best)
+    if checkpoint: refuse_other(checkpoint)
     asked, wd = wd is not None, learn.wd if wd is None else _weight_decay(wd)
     learn.plan, learn.changes, learn._best = None, _Changes(learn.model), None
     learn._late.clear()

@@ -29,6 +29,15 @@ def _half_type(device)->torch.dtype:
 
 def _name(f)->str: return getattr(f, '__name__', None) or type(f).__name__
 
+_TAKEN = 'epoch', 'loss', 'train_loss', 'valid_loss', 'warm', 'cold', 'seconds', 'batches' # what a report calls its own columns
+
+def _as_metrics(metrics)->dict: # name -> function
+    named = list(metrics.items()) if isinstance(metrics, dict) else [(_name(m), m) for m in metrics or []]
+    names = [n for n, _ in named]
+    twice = next((n for n in names if n in _TAKEN or names.count(n) > 1), None)
+    if twice is not None: raise ValueError(f"two numbers of a report would be called {twice!r}: give each metric a name, as in metrics=dict(error=f)")
+    return dict(named)
+
 def _weight_decay(wd)->float:
     if not 0 <= wd < math.inf: raise ValueError(f"weight decay is a number from 0 up, not {wd}")
     return float(wd)
@@ -159,7 +168,7 @@ class _Settings: # what is said at the beginning
         self.n_inputs = len(data.train) - 1 if data else None
         self.loss_func, self.progress, self.clip, self.calls = loss_func, progress, clip, _as_calls(calls)
         self.lr, self.wd, self.seed = float(lr), _weight_decay(wd), int(seed)
-        self.metrics = dict(metrics) if isinstance(metrics, dict) else {_name(m): m for m in metrics or []}
+        self.metrics = _as_metrics(metrics)
         self.team = find_team(self.device, shard)
         if self.team: _join(self)
         self.forward = torch.compile(model) if compile else model

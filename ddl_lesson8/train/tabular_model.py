@@ -148,5 +148,7 @@ class TabularModel(nn.Module):
         if self.n_emb:
             rows = [e(ids) for e, ids in zip(self.embeds, x_cat.unbind(1), strict=True)]
             parts.append(self.emb_drop(torch.cat(rows, 1)))
-        if self.n_cont: parts.append(x_cont if self.bn_cont is None else self.bn_cont(x_cont))
+        if self.n_cont:
+            x_cont = x_cont.to(next(self.parameters()).dtype) # tables are prepared in float32
+            parts.append(x_cont if self.bn_cont is None else self.bn_cont(x_cont))
         return self.layers(torch.cat(parts, 1))
