@@ -1,4 +1,4 @@
-"""What `check_exercise` asks of your answers in the chapter on trained networks
+"""What `check_exercise` asks of your answers in the chapters on a trained network
 
 Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/checks_cnn.html.md"""
 

@@ -1,4 +1,4 @@
-"""They say what is wrong with an answer to an exercise of collaborative filtering, recommending and ranking
+"""What `check_exercise` asks of your answers on collaborative filtering, recommending and ranking
 
 Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/checks_collab.html.md"""
 

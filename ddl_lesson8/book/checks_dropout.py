@@ -1,4 +1,4 @@
-"""What each exercise of the chapter on dropout asks of an answer
+"""What `check_exercise` asks of your answers in the chapter on dropout
 
 Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/checks_dropout.html.md"""
 

@@ -1,4 +1,4 @@
-"""What each exercise of the chapter on embeddings asks of an answer
+"""What `check_exercise` asks of your answers in the chapter on embeddings
 
 Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/checks_embeddings.html.md"""
 

@@ -1,4 +1,4 @@
-"""What each exercise of the last chapter asks of an answer
+"""What `check_exercise` asks of your answers in the last chapter
 
 Docs: https://ddl-lesson8.github.io/ddl_lesson8/book/checks_whole_picture.html.md"""
 

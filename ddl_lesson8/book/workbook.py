@@ -110,7 +110,7 @@ def _squeeze(formula): # without blanks, which mean nothing outside quotes
 def _said(cell): # what a cell holds, in words
     if cell.formula: return f'the formula {_squeeze(cell.typed)[:70]}'
     if cell.type in ('empty', 'number'):
-        return 'nothing' if cell.type == 'empty' else repr(cell.value)
+        return 'nothing' if cell.type == 'empty' else f'{cell.value:.15g}'
     return f'the {cell.type} {str(cell.value)[:40]!r}'
 
 # %% ../../nbs/book/10_workbook.ipynb #fd733454
@@ -405,8 +405,8 @@ def _differences(part, sheet, name, got, want, row):
                                  a.left + j * part.step)), gap[k, i, j].item()
     if worst >= row.diff: row.diff, row.worst = worst, where
     if worst <= 1e-12: return []
-    return [f'{name}, {where} is {got[k, i, j].item()!r}; PyTorch has '
-            f'{want[k, i, j].item()!r}']
+    return [f'{name}, {where} is {got[k, i, j].item():.15g}; PyTorch has '
+            f'{want[k, i, j].item():.15g}']
 
 # %% ../../nbs/book/10_workbook.ipynb #080889cd
 def _part_row(part, sheet): # the line of a block, before it is judged

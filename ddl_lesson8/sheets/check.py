@@ -173,7 +173,7 @@ class Report:
         against = lambda r: ('given; ' if r.given else '') + r.against
         mark = lambda r: 'ok' if r.ok else 'DIFFERS'
         return ([(mark(r), r.name, r.sheet, r.cells, str(r.n), against(r), diff(r),
-                  r.worst) for r in self.rows])
+                  r.worst.rpartition('!')[2]) for r in self.rows])
 
     def __repr__(self)->str:
         return '\n'.join(text_table(_HEAD, self._table()) + self.problems)
