@@ -486,11 +486,19 @@ def test_the_notebook_widget_sends_edits_to_python_and_takes_them_back(page, sit
         state.colours = { [first]: '#ff0000' }
         heard['change:colours']()
         const cell = sheet.grid.nodes.get(first)
-        window.widget = { state, saved: model.saved, second: await sheet.get(second), colour: cell.style.background, first }
+        state.inputs = { ...state.inputs, Q99: 1 } // what Python's own check would refuse
+        await heard['change:inputs']()
+        const said = sheet.status.textContent
+        delete state.inputs.Q99
+        await sheet.set(first, '3.5') // is heard all the same
+        const late = heard['change:inputs'](state.inputs = { ...state.inputs, [second]: 5 })
+        await Promise.all([late, sheet.set(first, '4.5')]) // an edit by each side at once
+        window.widget = { state, said, saved: model.saved, second: await sheet.get(second), colour: cell.style.background, first }
     }""", sheet_document(site/'live'/'parameters.xlsx'))
     got = page.evaluate('window.widget')
-    assert got['state']['inputs'][got['first']] == 2.5 and got['saved'] == 1
-    assert got['second'] == 4 and got['colour'] == 'rgb(255, 0, 0)'
+    assert got['state']['inputs'][got['first']] == 4.5 and got['saved'] == 3
+    assert got['said'] == 'Q99 is not an input of this sheet'
+    assert got['second'] == 5 and got['colour'] == 'rgb(255, 0, 0)'
 
 
 def test_axe_finds_nothing_serious(page):
