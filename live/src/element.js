@@ -148,6 +148,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this.box.classList.toggle('far', this.zoom < FAR)
   }
 
+  _enter() { return this.grid.chosen }
   _home() { return this._free().find(([, c]) => inside(this.view, c[0], c[1]))?.[0] ?? name(this.view.top, this.view.left) }
   _select(at, focus = false) {
     const { top, left } = area(at), cell = this.cells.get(at), list = this._list(cell)
@@ -219,6 +220,14 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     }
   }
 
+  async _paste(text) { // rows and columns as other programs copy them, from the selected cell on: all of them or none
+    const { top, left } = area(this.at), rows = text.replace(/\r?\n$/, '').split(/\r?\n/).map(line => line.split('\t'))
+    try {
+      await this.setMany(Object.fromEntries(rows.flatMap((row, i) => row.map((content, j) => [name(top + i, left + j), content]))))
+      this._say(`${rows.flat().length} cells pasted from ${this.at} on; everything behind them has changed`)
+    } catch (e) { this._say(`Nothing was pasted: ${e.message}`) }
+  }
+
   _move(rows, columns, far = false) {
     const { top, left } = area(this.at), { view } = this
     const limit = (v, low, high) => Math.min(high, Math.max(low, v))
@@ -259,6 +268,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
       this._select(at, true)
       e.preventDefault()
     })
+    this.grid.element.addEventListener('paste', e => { e.preventDefault(); this._paste(e.clipboardData.getData('text')) })
     this.grid.element.addEventListener('dblclick', () => this._edit())
   }
   _under({ clientX, clientY }) { // the address of the cell under the pointer, blank ones too

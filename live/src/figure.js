@@ -26,8 +26,9 @@ export class OpenFigure extends LiveFigure {
     this.view.addSignalListener('said', () => this._tell())
     this._tell()
     this._watchTheme()
-    inputs.querySelector('input, select')?.focus({ preventScroll: true })
   }
+
+  _enter() { return this.root.querySelector('input, select') ?? this }
 
   // what programs and readers with a console use
   async get(name) { return this.view.signal(name) }
