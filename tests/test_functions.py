@@ -1,5 +1,6 @@
 "Functions of the families against ironcalc, and their gradients against differences"
 import pytest, torch
+from formula_fuzz import F
 from ddl_lesson8.sheets.address import SheetError
 from ddl_lesson8.sheets.evaluate import SmallSheet, calculate, evaluate
 from ddl_lesson8.sheets.formulas import Fault, parse_formula
@@ -158,3 +159,11 @@ def test_a_text_or_an_error_of_one_copy_stays_there(formula, tmp_path): # each c
 @pytest.mark.parametrize('formula,want', [('OFFSET(A1,B1/0,0)', '#DIV/0!'), ('SUM(OFFSET(A1,MATCH(99,A1:A7,0),0))', '#N/A'), ('IFNA(OFFSET(A1,MATCH(99,A1:A7,0),0),7)', 7.), ('OFFSET(A1,"x",0)', '#VALUE!'), ('OFFSET(A1,-1,0)', '#REF!')])
 def test_offset_passes_an_error_on(formula, want): # as ironcalc and LibreOffice
     assert calculate(formula, ROWS, functions=FUNCTIONS) == want
+
+
+@pytest.mark.parametrize('formula', ['MATCH(4,A1:A7,C1)', 'VLOOKUP(4,A1:B7,2,C1)', 'XMATCH(4,A1:A7,C1)', 'SUBTOTAL(C1,A1:A7)', 'COLUMNS(-C1)', 'ROWS(C1*1)', 'SUMIF(C1+0,"<5")', 'SUM(OFFSET(A1,C1,0))'])
+def test_an_error_of_one_element_of_a_batch_stays_there(formula, tmp_path): # the right one is the element by itself
+    m = answers(tmp_path, [formula], cells={(1, 3): F('IF(A1>5,1/0,IF(A1>3,1,2))', None), (7, 1): 4.})
+    x = torch.tensor([2., 9., 4., 1.], dtype=torch.float64)
+    alone = [m({'A1': v}).values('I20') for v in x]
+    assert m({'A1': x}).values('I20') == alone and alone[1] == '#DIV/0!' != alone[0]

@@ -40,7 +40,7 @@ def clean_signature(text:str, name:str)->str:
     "A signature as a person would write it: a class as a class, types by their short names, nothing about NoneType"
     text = re.sub(r':\s*NoneType\b', '', text)
     text = re.sub(r'=<factory>', '', text)
-    text = text.replace('(*args, **kwargs)', '').replace('(\n    args:VAR_POSITIONAL,\n    kwargs:VAR_KEYWORD\n)', '')
+    text = re.sub(r'\(\s*\*args, \*\*kwargs\s*\)', '', text).replace('(\n    args:VAR_POSITIONAL,\n    kwargs:VAR_KEYWORD\n)', '')
     text = re.sub(r'\bddl_lesson8\.(?:\w+\.)+|\bpathlib\.|\bpandas\.core\.\w+\.', '', text)
     text = text.replace('torch._C.Generator', 'torch.Generator')
     text = re.sub(r'\btorch\.nn\.modules\.\w+\.', 'nn.', text).replace(':function=', '=')
@@ -149,6 +149,7 @@ def fold_claims(soup):
         box.wrap(element(soup, '<details class="code-fold"><summary>Code</summary></details>'))
     for s in soup.select('main details.code-fold > summary'):
         if s.get_text(strip=True) == 'Code': s.string = 'Show the code'
+        elif s.get_text(strip=True) == 'A solution': s['class'] = 'solution' # as large as those in prose
 
 
 def join_folds(soup):

@@ -55,7 +55,7 @@ def _ids(s, rows, prep): # states and days as text, their classes, and their ids
 
 def _scaled(s, rows, prep): # promotion and days, scaled as in training
     numbers = torch.tensor([rows['promotion'], rows['days']], dtype=torch.float64).T
-    raw = s.put(numbers, 'promotion, days', at='G4', fmt='0', scale=False)
+    raw = s.put(numbers, 'promotion, days', at='G4', fmt='General', scale=False)
     told = torch.tensor([[prep.numbers[n][k] for n in prep.cont_names]
                          for k in ('mean', 'std')], dtype=torch.float64)
     stats = s.put(told, 'mean and spread in training', at='G10', fmt='0.00',

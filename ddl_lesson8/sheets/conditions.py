@@ -182,7 +182,6 @@ def _if_older(finish):
     def compute(ctx, args, array, whole):
         values, condition = (evaluate(args[0], ctx, array, True),
                              evaluate(args[1], ctx, array))
-        if _any(_broken(values)): return values
         target = values
         if len(args) > 2 and is_range(args[2]):
             first, place = (locate(a, ctx) for a in (args[0], args[2]))
@@ -192,7 +191,8 @@ def _if_older(finish):
                                                  width=first.width))
         elif len(args) > 2:
             raise SheetError('the third argument of SUMIF or AVERAGEIF is no range')
-        return _each(lambda c: finish(*_masked(target, _where(values, c))), condition)
+        out = _each(lambda c: finish(*_masked(target, _where(values, c))), condition)
+        return _with_fault(out, _broken(values))
     return compute
 
 # %% ../../nbs/sheets/06c_conditions.ipynb #5f48ed45

@@ -405,7 +405,7 @@ def _extent(axis): # ROWS and COLUMNS
     def compute(ctx, args, array, whole):
         if not is_range(args[0]):
             x = evaluate(args[0], ctx, True, True)
-            return x if _any(_broken(x)) else ctx.constant(x.size[axis - 2])
+            return _with_fault(ctx.constant(x.size[axis - 2]), _broken(x))
         place = locate(args[0], ctx)
         size = (place.height, place.width)[axis]
         return Cells(size.to(ctx.like.dtype)[..., None, None])

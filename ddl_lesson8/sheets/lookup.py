@@ -147,7 +147,7 @@ def _split_by(mode, fn):
 def _number(x, default, read=numbers_of): # an argument that must be the same for all
     if x is None: return float(default)
     num, fault = read(x)
-    if _any(fault): raise OneByOne if x.size[-3] > 1 else Faulty(fault)
+    if _any(fault): raise Faulty(fault) if (fault > 0).all() else OneByOne
     return _split_by(num.to(torch.float64), float)
 
 def _whole_number(x): # whole numbers, and errors; None where it is left out

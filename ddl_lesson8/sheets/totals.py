@@ -28,10 +28,9 @@ def _one_number(arg, ctx): # the one whole number that all formulas have there
     if num.shape[-2:] != (1, 1):
         raise SheetError('the number of the function is an array, which is not '
                          'supported; give one number')
-    found = torch.where(fault > 0, -1., num.detach()) if _any(fault) else num.detach()
-    found = found.trunc().unique()
+    if _any(fault): raise Faulty(fault) if (fault > 0).all() else OneByOne
+    found = num.detach().trunc().unique()
     if len(found) > 1: raise OneByOne
-    if _any(fault): raise Faulty(fault)
     return int(found)
 
 # %% ../../nbs/sheets/07c_totals.ipynb #b2214021
