@@ -107,7 +107,7 @@ def _errors(true, predicted): # MAPE and RMSE
     measures = mean_absolute_percentage_error, root_mean_squared_error
     return tuple(float(measure(true, predicted)) for measure in measures)
 
-# %% ../../nbs/book/20_rossmann.ipynb #bd295a52
+# %% ../../nbs/book/20_rossmann.ipynb #fae4ae66
 # {method: {'without' or 'with': (MAPE, RMSE)}}
 def _scores_of(methods, codes, embedded, sales, splits, say):
     (train, valid), scores = splits, {}

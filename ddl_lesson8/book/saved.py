@@ -23,7 +23,7 @@ def _differ(a, b): # do two inputs differ by more than a last digit?
         return abs(a - b) > 1e-12 * max(1, abs(b))
     return a != b
 
-# %% ../../nbs/book/03b_saved.ipynb #eea8bc28
+# %% ../../nbs/book/03b_saved.ipynb #5487e3a9
 def _as_written(chapter, sheet): # cells and blocks of the sheet, by who writes it
     write = chapter
     if isinstance(chapter, str):

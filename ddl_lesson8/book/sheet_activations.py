@@ -96,7 +96,7 @@ def _number_losses(sheet, above): # below: losses of four predictions
             Check('binary cross-entropy', binary, from_scratch=logits(x, yes),
                   PyTorch=F.binary_cross_entropy_with_logits(x, yes))]
 
-# %% ../../nbs/book/05_sheet_activations.ipynb #f3b8335d
+# %% ../../nbs/book/05_sheet_activations.ipynb #c8f1db68
 def _losses_sheet(book):
     x = torch.tensor([[2., 1., -1., 0.5], [0., 3., 0.25, -2.], [1., 1., 1., 1.]],
                      dtype=torch.float64)

@@ -90,7 +90,7 @@ def _answers(s, last, low, high): # logarithms of sales within a range, and sale
                       fmt='0', scale=False)
     return out, sales
 
-# %% ../../nbs/book/05_sheet_tabular.ipynb #5af74993
+# %% ../../nbs/book/05_sheet_tabular.ipynb #8f6d5376
 def _lookup_checks(learn, rows, x_cat, tables, blocks): # ids, and rows of embeddings
     names, ids, looked = learn.prep.cat_names, [], []
     for n, i, block in zip(names, x_cat.T, blocks['ids']):
