@@ -17,7 +17,7 @@ from .files import check_kinds
 from .frames import as_frame, table_with
 from .scan import (_InPieces, _Split, _ahead, _check_files, _mixed_pile, _n_piles, _place, _place_of, _polars,
     _scan_into, _share_of, _source, _to_piles, _VERSION, _whole, _write_columns)
-from .tables import warn_caller
+from .words import warn_caller
 
 # %% ../../nbs/data/05d_scan_table.ipynb #5d5ca007
 def _in_order(x): # whole numbers (n,) that are in the order of the numbers x

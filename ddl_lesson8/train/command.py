@@ -17,7 +17,7 @@ from ..data.frames import as_frame
 from ..data.read_ratings import ratings_from_table
 from ..data.scan import scan_ratings
 from ..data.scan_table import scan_table
-from ..data.tables import import_extra
+from ..data.words import import_extra
 from .disk import DiskData
 from .learner import load_learner
 from .memory import DiskMemory
