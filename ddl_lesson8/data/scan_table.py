@@ -112,10 +112,10 @@ def _roles(frame, targets, max_card): # names of categories and of continuous co
 def _in_table(error, row): # the same words; `row` says which row of the table a row of the piece is
     return ValueError(re.sub(r"(?<=', row )\d+", lambda m: str(row(int(m[0]))), str(error), count=1))
 
-# %% ../../nbs/data/05d_scan_table.ipynb #cda269fc
 def _coded(prep): return prep.cat_names + prep.y_names * (prep.y_kind == 'class')
 def _numeric(prep): return prep.cont_names + prep.y_names * (prep.y_kind == 'number')
 
+# %% ../../nbs/data/05d_scan_table.ipynb #cda269fc
 class _FirstReading:
     "Values, numbers and the rows in pieces"
     def __init__(self, prep, folder, split, seed, time):
