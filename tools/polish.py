@@ -261,7 +261,7 @@ def tidy_tables(soup):
         if not body or len({len(cells) for cells in body}) > 1: continue
         for k in range(-len(body[0]), 0):
             column = [cells[k] for cells in body]
-            words = sum(bool(re.search(r'[^\W\d_]{2}|^\D*[^\W\d_]\D*$', re.sub('NaN|inf|\xa0to\xa0', '', c.get_text()))) for c in column)
+            words = sum(bool(re.search(r'[^\W\d_]{2}|^\D*[^\W\d_]\D*$|[=^*&!"]', re.sub('NaN|inf|\xa0to\xa0', '', c.get_text()))) for c in column)
             if 2 * words < len(column): continue
             for c in column + last[k:][:1]: c['class'] = [*c.get('class', []), 'words']
         for c in last[:max(0, len(last) - len(body[0]))]: c['class'] = [*c.get('class', []), 'words']
