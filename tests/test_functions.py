@@ -167,3 +167,13 @@ def test_an_error_of_one_element_of_a_batch_stays_there(formula, tmp_path): # th
     x = torch.tensor([2., 9., 4., 1.], dtype=torch.float64)
     alone = [m({'A1': v}).values('I20') for v in x]
     assert m({'A1': x}).values('I20') == alone and alone[1] == '#DIV/0!' != alone[0]
+
+
+@pytest.mark.parametrize('formula,want', [('#REF!A1+1', '#REF!'), ('SUM(#REF!A1:B2,1)', '#REF!'), ('IFERROR(#REF!$A:$A,7)', 7.)])
+def test_what_a_deleted_sheet_leaves_behind(formula, want): # Excel writes the cells of a deleted sheet so
+    assert calculate(formula, ROWS, functions=FUNCTIONS) == want
+
+
+@pytest.mark.parametrize('formula', ['1E400', '-1E309', '{1,1E999}'])
+def test_a_number_in_a_formula_is_finite(formula): # ironcalc and LibreOffice refuse it too
+    with pytest.raises(SheetError, match='^=[^=]*is larger than any number'): parse_formula(formula)
