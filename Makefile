@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport PYTHONDONTWRITEBYTECODE # hundreds of processes import the same modules: compile them once
 
 .PHONY: help lesson test docs readme notebooks lab bench fuzz nightly lowest mutants clean
 help:

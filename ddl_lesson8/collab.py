@@ -16,7 +16,7 @@ from torch import nn
 from fastcore.meta import delegates
 from .embeddings import Embedding, Vocab, as_vocab, rows_of
 from .data.facts import TableEncoder
-from .data.frames import warn_caller
+from .data.tables import warn_caller
 from .data.scan import ScannedRatings
 from .data.tables import settings_in_words
 from .train.learner import Learner, seeded

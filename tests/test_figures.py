@@ -159,6 +159,7 @@ def test_every_package_that_is_shipped_has_its_licence_on_a_page(site):
     live.licences_page(site, packages)
     text = (site/'licences.html').read_text()
     assert all(p['name'] in text for p in packages) and 'Apache License 2.0' in text
+    assert 'aria-current' not in text, 'no entry of the sidebar is this page'
 
 
 def test_a_build_without_node_has_pictures_and_says_so(tmp_path, monkeypatch, capsys):

@@ -166,7 +166,7 @@ def test_another_poem_is_chosen_word_by_word(page):
     assert read(page, 'embeddings', 'embeddings') == first
 
 
-def test_a_downloaded_workbook_holds_the_edits(page, tmp_path):
+def test_a_downloaded_workbook_holds_the_edits(page, site, tmp_path):
     "A number and a word; opened by the Python engine the formulas give what the page shows"
     e = ELEMENT.format('tabular', 'tabular')
     read(page, 'tabular', 'tabular')
@@ -176,6 +176,11 @@ def test_a_downloaded_workbook_holds_the_edits(page, tmp_path):
     waiting.value.save_as(path)
     ours, engine = read(page, 'tabular', 'tabular'), Engine(path)
     page.evaluate(f'() => {e}.reset()')
+    import openpyxl
+    kept, written, first = (openpyxl.load_workbook(p, data_only=d) for p, d in ((path, True), (path, False), (site/'live'/'tabular.xlsx', False)))
+    assert kept['tabular']['A4'].value == 'Hamburg' and kept['tabular']['G4'].value == 1 and dict(written.defined_names) == dict(first.defined_names)
+    assert all(close(value, kept['tabular'][at].value) for at, value in ours.items()) # no result of before the edits
+    assert all(written['tabular'][at].value == first['tabular'][at].value for at in ours if isinstance(first['tabular'][at].value, str))
     engine.change({"'tabular'!G4": 1})
     for at, value in ours.items():
         row, column = parse_area(at).top, parse_area(at).left
@@ -242,6 +247,26 @@ def test_the_field_shows_what_the_cell_holds_after_undo_and_reset(page):
         assert page.evaluate(field) == page.evaluate(f"{e}.get('A3')") == value
     page.evaluate(f'(async () => {{ await {e}.reset(); await {e}.setMany({{}}); await {e}.undo() }})()')
     assert page.evaluate(f'{e}.status.textContent') == 'Nothing to undo'
+
+
+def test_no_digit_is_cut_off_unseen(page):
+    "A weight of 1.5 is not shown as 2, nor its products as whole numbers; a number too long for its cell is ###, and said below it"
+    e = ELEMENT.format('matrix', 'convolution = matrix')
+    read(page, 'matrix', 'convolution = matrix')
+    change(page, 'matrix', 'convolution = matrix', {'A10': 1.5, 'B11': -.25, 'C6': .5})
+    text = page.evaluate(f"() => Object.fromEntries([...{e}.grid.nodes].map(([at, n]) => [at, n.textContent]))")
+    x, w = torch.tensor([[1, 2, 0], [3, 1, 4], [0, 2, .5]]), torch.tensor([[1.5, 2], [3, -.25]])
+    want = torch.nn.functional.conv2d(x[None, None], w[None, None]).flatten().tolist()
+    assert [float(text[at]) for at in ('Y4', 'Z4', 'Y5', 'Z5')] == [float(text[f'T{r}']) for r in range(4, 8)] == pytest.approx(want, abs=.0501)
+    assert [text[at] for at in ('A10', 'H4', 'I5', 'L4')] == ['1.5', '1.5', '1.5', '-0.25']
+    change(page, 'matrix', 'convolution = matrix', {'A10': 123456, 'A4': .333333333})
+    page.evaluate(f"{e}._select('H4', true)")
+    assert page.evaluate(f"['A10', 'H4', 'A4'].map(at => {e}.grid.nodes.get(at).textContent)") == ['###', '###', '0.33']
+    assert page.evaluate(f"{e}.status.textContent").startswith('H4, 123456, formula')
+    read(page, 'collab', 'collab')
+    change(page, 'collab', 'collab', {'I17': 4.5, 'J17': 0})
+    assert page.evaluate(f"['I17', 'J17'].map(at => {ELEMENT.format('collab', 'collab')}.grid.nodes.get(at).textContent)") == ['4.5', '']
+    for name, sheet in (('matrix', 'convolution = matrix'), ('collab', 'collab')): page.evaluate(f"{ELEMENT.format(name, sheet)}.reset()")
 
 
 @each_sheet

@@ -138,6 +138,10 @@ def licences_page(site:Path, packages:list):
     main = soup.select_one('main')
     main.clear()
     for e in soup.select('#TOC, .toc-phone'): e.extract()
+    for e in soup.select('.breadcrumb li'): e.string = 'Licences' # and not the page whose frame this is
+    for a in soup.select('[aria-current=page]'):
+        del a['aria-current']
+        a['class'] = [c for c in a.get('class', []) if c != 'active']
     soup.title.string = 'Licences'
     said = ('The text, code and sheets of this site stand under the Apache License 2.0. Its live sheets and figures carry these packages, each with its own licence.'
             if packages else 'The text, code and sheets of this site stand under the Apache License 2.0. This copy carries no live sheets.')

@@ -40,7 +40,7 @@ def clean_signature(text:str, name:str)->str:
     "A signature as a person would write it: a class as a class, types by their short names, nothing about NoneType"
     text = re.sub(r':\s*NoneType\b', '', text)
     text = re.sub(r'=<factory>', '', text)
-    text = text.replace('(*args, **kwargs)', '').replace('(\n    args:VAR_POSITIONAL,\n    kwargs:VAR_KEYWORD\n)', '')
+    text = re.sub(r'\(\s*\*args, \*\*kwargs\s*\)', '', text).replace('(\n    args:VAR_POSITIONAL,\n    kwargs:VAR_KEYWORD\n)', '')
     text = re.sub(r'\bddl_lesson8\.(?:\w+\.)+|\bpathlib\.|\bpandas\.core\.\w+\.', '', text)
     text = text.replace('torch._C.Generator', 'torch.Generator')
     text = re.sub(r'\btorch\.nn\.modules\.\w+\.', 'nn.', text).replace(':function=', '=')
@@ -149,6 +149,7 @@ def fold_claims(soup):
         box.wrap(element(soup, '<details class="code-fold"><summary>Code</summary></details>'))
     for s in soup.select('main details.code-fold > summary'):
         if s.get_text(strip=True) == 'Code': s.string = 'Show the code'
+        elif s.get_text(strip=True) == 'A solution': s['class'] = 'solution' # as large as those in prose
 
 
 def join_folds(soup):
@@ -260,7 +261,7 @@ def tidy_tables(soup):
         if not body or len({len(cells) for cells in body}) > 1: continue
         for k in range(-len(body[0]), 0):
             column = [cells[k] for cells in body]
-            words = sum(bool(re.search(r'[^\W\d_]{2}|^\D*[^\W\d_]\D*$', re.sub('NaN|inf|\xa0to\xa0', '', c.get_text()))) for c in column)
+            words = sum(bool(re.search(r'[^\W\d_]{2}|^\D*[^\W\d_]\D*$|[=^*&!"]', re.sub('NaN|inf|\xa0to\xa0', '', c.get_text()))) for c in column)
             if 2 * words < len(column): continue
             for c in column + last[k:][:1]: c['class'] = [*c.get('class', []), 'words']
         for c in last[:max(0, len(last) - len(body[0]))]: c['class'] = [*c.get('class', []), 'words']

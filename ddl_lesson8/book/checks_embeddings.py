@@ -151,9 +151,7 @@ def check_sheet_same_words(workbook):
     for at, value in wanted.items():
         now = changed[at][1] if at in changed else table.content(ham, at[1] - table.col)
         far = now is None or abs(now - value) > .006
-        assert now is not None and abs(now - value) < 1e-9, (
-            f"{cell_name(*at)} " + ("still differs from the number of 'eggs' in its "
-                                    "column"
-            if far else "holds what the cell of 'eggs' shows, which is rounded; copy "
-                        "the "
-                        "cells instead of typing"))
+        hint = ("still differs from the number of 'eggs' in its column" if far else
+                "holds what the cell of 'eggs' shows, which is rounded; copy the cells "
+                "instead of typing")
+        assert now is not None and abs(now - value) < 1e-9, f'{cell_name(*at)} {hint}'

@@ -107,6 +107,20 @@ def _errors(true, predicted): # MAPE and RMSE
     measures = mean_absolute_percentage_error, root_mean_squared_error
     return tuple(float(measure(true, predicted)) for measure in measures)
 
+# %% ../../nbs/book/20_rossmann.ipynb #fae4ae66
+# {method: {'without' or 'with': (MAPE, RMSE)}}
+def _scores_of(methods, codes, embedded, sales, splits, say):
+    (train, valid), scores = splits, {}
+    def score(method, inputs):
+        method.fit(inputs[train], np.log(sales[train]))
+        return _errors(sales[valid], np.exp(method.predict(inputs[valid])))
+    for name, (plain, other) in methods.items():
+        scores[name] = {'without': score(plain, codes), 'with': score(other, embedded)}
+        if say:
+            say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, "
+                f"{scores[name]['with'][0]:.3f} with embeddings")
+    return scores
+
 # %% ../../nbs/book/20_rossmann.ipynb #ea01a139
 def compare_learners(
     table,                # data frame with the target and the columns `cat_names`
@@ -127,21 +141,13 @@ def compare_learners(
     "Error of four methods, each without and with entity embeddings (claim T7)"
     sales = as_frame(table)[target].values
     frame = as_frame(with_columns(as_frame(table), dict(log_sales=np.log(sales))))
-    train, valid = splits
+    valid = splits[1]
     nets = [shop_networks(frame, cat_names, splits, emb_szs, seed=seed + i, **network)
             for i in range(n_networks)]
     ee = nets[0][0]
     codes, x = ee.prep(frame)[0].numpy(), embedding_features(ee, frame)
     others = other_learners(n_trees, gbt_rounds, gbt_lr, gbt_depth, seed, n_jobs)
-    scores, log_sales = {}, np.log(sales[train])
-    def score(method, inputs):
-        guess = method.fit(inputs[train], log_sales).predict(inputs[valid])
-        return _errors(sales[valid], np.exp(guess))
-    for name, (plain, other) in others.items():
-        scores[name] = {'without': score(plain, codes), 'with': score(other, x)}
-        if say:
-            say(f"{name}: MAPE {scores[name]['without'][0]:.3f} without, "
-                f"{scores[name]['with'][0]:.3f} with embeddings")
+    scores = _scores_of(others, codes, x, sales, splits, say)
     inputs = ee.prep(frame.take(cat_names, valid))
     sales_of = lambda net: np.exp(net.outputs(inputs).squeeze(1).double().cpu().numpy())
     def mean(k): return np.mean([sales_of(pair[k]) for pair in nets], axis=0)

@@ -23,6 +23,17 @@ def _differ(a, b): # do two inputs differ by more than a last digit?
         return abs(a - b) > 1e-12 * max(1, abs(b))
     return a != b
 
+# %% ../../nbs/book/03b_saved.ipynb #5487e3a9
+def _as_written(chapter, sheet): # cells and blocks of the sheet, by who writes it
+    write = chapter
+    if isinstance(chapter, str):
+        write = getattr(import_module(f'ddl_lesson8.book.sheet_{chapter}'),
+                        f'{chapter}_sheet')
+    with tempfile.TemporaryDirectory() as folder:
+        write(book := Book())
+        cells = open_workbook(book.save(Path(folder)/'fresh.xlsx')).cells(sheet)
+    return cells, {b.label: b for b in book[sheet].blocks}
+
 # %% ../../nbs/book/03b_saved.ipynb #c77dcb2f
 def changed_inputs(
     saved:'Engine|str|Path', # the saved file, open in an engine or by its path
@@ -35,14 +46,7 @@ def changed_inputs(
         raise AssertionError(f'the file cannot be read: {e}') from None
     assert sheet in file.sheets, \
         f"the file has no sheet {sheet!r}; it has {', '.join(map(repr, file.sheets))}"
-    write = chapter
-    if isinstance(chapter, str):
-        write = getattr(import_module(f'ddl_lesson8.book.sheet_{chapter}'),
-                        f'{chapter}_sheet')
-    with tempfile.TemporaryDirectory() as folder:
-        write(book := Book())
-        fresh = open_workbook(book.save(Path(folder)/'fresh.xlsx')).cells(sheet)
-    now = file.cells(sheet)
+    (fresh, blocks), now = _as_written(chapter, sheet), file.cells(sheet)
     lost = [cell_name(*at) for at, c in sorted(fresh.items())
             if c.formula and not (at in now and now[at].formula)]
     assert not lost, (
@@ -55,7 +59,7 @@ def changed_inputs(
     assert changed, (
         f'nothing has changed on the sheet {sheet!r}; was the file saved, and is it '
         'this one?')
-    return changed, {b.label: b for b in book[sheet].blocks}
+    return changed, blocks
 
 # %% ../../nbs/book/03b_saved.ipynb #dcb67c48
 def refuse_others(

@@ -55,18 +55,7 @@ def _curves_sheet(book):
     return checks
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #5783dc31
-def _losses_sheet(book):
-    x = torch.tensor([[2., 1., -1., 0.5], [0., 3., 0.25, -2.], [1., 1., 1., 1.]],
-                     dtype=torch.float64)
-    y = torch.tensor([0, 2, 3])
-    about = ('Softmax and cross-entropy step by step with EXP and LN; squared, '
-             'absolute '
-             'and binary losses')
-    sheet = book.sheet('losses', about=about)
-    scores = sheet.put(x, 'scores', at='A3', fmt='0.00', scale='signed')
-    target = sheet.put(y, 'right class', right_of=scores, vertical=True, scale=False)
-    sheet.choose(target, ['0', '1', '2', '3'])
-    sheet.hint(target, 'The right class of this row; the first score is class 0.')
+def _cross_entropy_steps(sheet, scores, target): # one block for each step
     row = lambda block, i: block.area(rows=(i, i + 1), absolute=True)
     top = sheet.formula((3,), lambda i: f'MAX({row(scores, i)})', 'largest',
                         right_of=target, fmt='0.00', vertical=True, scale=False)
@@ -82,15 +71,7 @@ def _losses_sheet(book):
                          'cross-entropy', right_of=each, fmt='0.0000', scale=False)
     safe = sheet.cross_entropy(scores, target, label='in one formula', right_of=loss,
                                fmt='0.0000', scale=False)
-    checks = [Check('EXP(score - largest)', exps,
-                    from_scratch=(x - x.amax(1, keepdim=True)).exp()),
-              Check('softmax', share, from_scratch=softmax(x), PyTorch=F.softmax(x, 1)),
-              Check('-LN(share)', each,
-                    from_scratch=cross_entropy(x, y, reduction='none'),
-                    PyTorch=F.cross_entropy(x, y, reduction='none'))]
-    checks += [Check(b.label, b, from_scratch=cross_entropy(x, y),
-                     PyTorch=F.cross_entropy(x, y)) for b in (loss, safe)]
-    return checks + _number_losses(sheet, scores)
+    return exps, share, each, loss, safe
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #9e014146
 def _number_losses(sheet, above): # below: losses of four predictions
@@ -114,6 +95,29 @@ def _number_losses(sheet, above): # below: losses of four predictions
                   PyTorch=F.l1_loss(x, y)),
             Check('binary cross-entropy', binary, from_scratch=logits(x, yes),
                   PyTorch=F.binary_cross_entropy_with_logits(x, yes))]
+
+# %% ../../nbs/book/05_sheet_activations.ipynb #c8f1db68
+def _losses_sheet(book):
+    x = torch.tensor([[2., 1., -1., 0.5], [0., 3., 0.25, -2.], [1., 1., 1., 1.]],
+                     dtype=torch.float64)
+    y = torch.tensor([0, 2, 3])
+    about = ('Softmax and cross-entropy step by step with EXP and LN; squared, absolute '
+             'and binary losses')
+    sheet = book.sheet('losses', about=about)
+    scores = sheet.put(x, 'scores', at='A3', fmt='0.00', scale='signed')
+    target = sheet.put(y, 'right class', right_of=scores, vertical=True, scale=False)
+    sheet.choose(target, ['0', '1', '2', '3'])
+    sheet.hint(target, 'The right class of this row; the first score is class 0.')
+    exps, share, each, *losses = _cross_entropy_steps(sheet, scores, target)
+    checks = [Check('EXP(score - largest)', exps,
+                    from_scratch=(x - x.amax(1, keepdim=True)).exp()),
+              Check('softmax', share, from_scratch=softmax(x), PyTorch=F.softmax(x, 1)),
+              Check('-LN(share)', each,
+                    from_scratch=cross_entropy(x, y, reduction='none'),
+                    PyTorch=F.cross_entropy(x, y, reduction='none'))]
+    checks += [Check(b.label, b, from_scratch=cross_entropy(x, y),
+                     PyTorch=F.cross_entropy(x, y)) for b in losses]
+    return checks + _number_losses(sheet, scores)
 
 # %% ../../nbs/book/05_sheet_activations.ipynb #66b0d24b
 def activations_sheet(

@@ -141,7 +141,7 @@ def collab_sheet(
     biases = [s.put(x, w, at=at, fmt='0.0', scale='signed', vertical=x is bi)
               for x, w, at in ((bi, 'biases', 'G17'), (bu, 'biases of people', 'I14'))]
     numbered = s.put([p.replace('person ', 'P') for p in people], 'person', at='I4')
-    stars = s.put(table.T, 'ratings; blank where there is none', at='I17', fmt='0;;')
+    stars = s.put(table.T, 'ratings; blank where there is none', at='I17', fmt='General;;')
     s.hint(stars, 'A rating from 1 to 5, or 0 for none: its error on the right follows.')
     guess = _predictions(s, low, high, factors, biases)
     checks = _errors(s, stars, guess, table, model)

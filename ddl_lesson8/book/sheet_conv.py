@@ -72,7 +72,7 @@ _CHOICES = {'top edge': '1 1 1 0 0 0 -1 -1 -1', 'left edge': '1 0 -1 1 0 -1 1 0 
             'blur': '1/9 ' * 9, 'sharpen': '0 -1 0 -1 5 -1 0 -1 0'} # row by row
 
 def _kernels_to_choose(s, w1): # the weights that a reader types, and those in use
-    typed = s.put(w1, 'kernels', at='AE13', fmt='0', scale='signed', pitch=29,
+    typed = s.put(w1, 'kernels', at='AE13', fmt='General', scale='signed', pitch=29,
                   name='conv_w1')
     chosen = [s.put(['as typed'], 'choose', at=at) for at in ('AC13', 'AC42')]
     for block in chosen:

@@ -21,9 +21,9 @@ def _numbers(rows): return torch.tensor(rows, dtype=torch.float64)
 def _inputs(sheet):
     x = _numbers([[1, 2, 0], [3, 1, 4], [0, 2, 5]])
     w, g = _numbers([[1, 2], [3, 4]]), _numbers([[1], [0], [-1], [2]])
-    blocks = (sheet.put(x, 'image, A to J', at='A4', fmt='0'),
-              sheet.put(w, 'kernel α β γ δ', at='A10', fmt='0'),
-              sheet.put(g, 'gradient of y', at='H12', fmt='0', scale='signed'))
+    blocks = (sheet.put(x, 'image, A to J', at='A4', fmt='General'),
+              sheet.put(w, 'kernel α β γ δ', at='A10', fmt='General'),
+              sheet.put(g, 'gradient of y', at='H12', fmt='General', scale='signed'))
     sheet.note('A13', 'Type over a weight:')
     sheet.note('A14', 'its four copies follow.')
     sheet.note('J12', 'Any gradient of the results,')
@@ -40,7 +40,7 @@ def _matrix(sheet, ws): # 4 x 9 formulas: a weight of the kernel, or a fixed 0
     def cell(i, j):
         k = int(source[i, j])
         return ws.ref(*divmod(k, 2), absolute=True) if k >= 0 else '0'
-    return sheet.formula((4, 9), cell, at='H4', fmt='0')
+    return sheet.formula((4, 9), cell, at='H4', fmt='General')
 
 # %% ../../nbs/book/05_sheet_conv_matmul.ipynb #510cc69e
 def _checks(m, ys, window, back, x, w, g): # what each block should hold
@@ -68,10 +68,10 @@ def conv_matmul_sheet(
     (xs, ws, gs), values = _inputs(sheet)
     m = _matrix(sheet, ws)
     flat = sheet.formula((9, 1), lambda i, _: xs.ref(*divmod(i, 3)), 'x', at='R4',
-                         fmt='0')
-    ys = sheet.matmul(m, flat, 'matrix · x', at='T4', fmt='0')
-    window = sheet.conv2d(xs, ws, label='sliding window', at='Y4', fmt='0')
+                         fmt='General')
+    ys = sheet.matmul(m, flat, 'matrix · x', at='T4', fmt='General')
+    window = sheet.conv2d(xs, ws, label='sliding window', at='Y4', fmt='General')
     one = lambda j, _: f'SUMPRODUCT({m.area(cols=(j, j + 1))},{gs.area()})'
-    back = sheet.formula((9, 1), one, 'transposed · gradient', at='R16', fmt='0',
+    back = sheet.formula((9, 1), one, 'transposed · gradient', at='R16', fmt='General',
                          scale='signed')
     return _checks(m, ys, window, back, *values)

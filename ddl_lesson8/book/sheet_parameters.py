@@ -36,9 +36,8 @@ def parameters_sheet(
 )->list: # of `Check`
     "A parameter of 12 x 4 numbers, their mean and standard deviation (claim P6)"
     g = torch.Generator().manual_seed(42)
-    u, v = 1 - torch.rand(12, 4, dtype=torch.float64,
-                          generator=g), torch.rand(12, 4, dtype=torch.float64,
-                                                   generator=g)
+    even = lambda: torch.rand(12, 4, dtype=torch.float64, generator=g)
+    u, v = 1 - even(), even()
     drawn = create_params(12, 4, dtype=torch.float64, generator=g)
     about = 'How create_params makes random numbers, with mean and standard deviation'
     sheet = book.sheet('parameters', about=about)

@@ -55,7 +55,7 @@ def _ids(s, rows, prep): # states and days as text, their classes, and their ids
 
 def _scaled(s, rows, prep): # promotion and days, scaled as in training
     numbers = torch.tensor([rows['promotion'], rows['days']], dtype=torch.float64).T
-    raw = s.put(numbers, 'promotion, days', at='G4', fmt='0', scale=False)
+    raw = s.put(numbers, 'promotion, days', at='G4', fmt='General', scale=False)
     told = torch.tensor([[prep.numbers[n][k] for n in prep.cont_names]
                          for k in ('mean', 'std')], dtype=torch.float64)
     stats = s.put(told, 'mean and spread in training', at='G10', fmt='0.00',
@@ -90,6 +90,18 @@ def _answers(s, last, low, high): # logarithms of sales within a range, and sale
                       fmt='0', scale=False)
     return out, sales
 
+# %% ../../nbs/book/05_sheet_tabular.ipynb #8f6d5376
+def _lookup_checks(learn, rows, x_cat, tables, blocks): # ids, and rows of embeddings
+    names, ids, looked = learn.prep.cat_names, [], []
+    for n, i, block in zip(names, x_cat.T, blocks['ids']):
+        by_list = torch.tensor([learn.prep.classes[n].index(v) for v in rows[n]])
+        ids.append(Check(f'tabular: id of {n}', block, from_scratch=by_list, PyTorch=i))
+    for n, t, e, i, block in zip(names, tables, learn.model.embeds, x_cat.T,
+                                 blocks['looked']):
+        looked.append(Check(f'tabular: {n} looked up', block, from_scratch=t[i],
+                            PyTorch=e(i).detach()))
+    return ids + looked
+
 # %% ../../nbs/book/05_sheet_tabular.ipynb #f0e8e36e
 def _checks(
     learn:TabularLearner, # the sheet's model, in float64
@@ -105,17 +117,8 @@ def _checks(
     by_hand = torch.cat([t[i] for t, i in zip(tables, x_cat.T)] + [x_cont], 1)
     with torch.no_grad(): out, first = model(x_cat, x_cont), model.layers[0](inputs)
     scratch = tabular_forward(x_cat, x_cont, tables, w, b, learn.config['y_range'])
-    checks = []
-    for n, i, block in zip(learn.prep.cat_names, x_cat.T, blocks['ids']):
-        by_list = torch.tensor([learn.prep.classes[n].index(v) for v in rows[n]])
-        checks.append(Check(f'tabular: id of {n}', block, from_scratch=by_list,
-                            PyTorch=i))
-    for n, t, e, i, block in zip(learn.prep.cat_names, tables, model.embeds, x_cat.T,
-                                 blocks['looked']):
-        checks.append(Check(f'tabular: {n} looked up', block, from_scratch=t[i],
-                            PyTorch=e(i).detach()))
     hidden = (by_hand @ w[0].T + b[0]).clamp(min=0)
-    return checks + [
+    return _lookup_checks(learn, rows, x_cat, tables, blocks) + [
         Check('tabular: side by side', blocks['x'], from_scratch=by_hand,
               PyTorch=inputs),
         Check('tabular: hidden layer', blocks['hidden'], from_scratch=hidden,

@@ -13,10 +13,9 @@ from difflib import get_close_matches
 from numbers import Real
 import torch
 from .files import check_kinds
+from .frames import _is_missing
 
 # %% ../../nbs/data/05_facts.ipynb #70564602
-def _missing(v)->bool: return v is None or v != v
-
 def _learned(name, known)->tuple|list: # mean and standard deviation, or words
     if not known or not all(isinstance(v, Real) and not isinstance(v, bool) for v in known):
         return sorted({w for v in known for w in str(v).split('|') if w})
@@ -30,8 +29,8 @@ def _width(columns)->int: # columns of the matrix
 def _encoded(column, values)->torch.Tensor: # (rows, columns of the matrix that are for this one)
     if isinstance(column, tuple):
         mean, std = column
-        return torch.tensor([[0. if _missing(v) else (v - mean) / std] for v in values])
-    return torch.tensor([[float(not _missing(v) and w in str(v).split('|')) for w in column] for v in values])
+        return torch.tensor([[0. if _is_missing(v) else (v - mean) / std] for v in values])
+    return torch.tensor([[float(not _is_missing(v) and w in str(v).split('|')) for w in column] for v in values])
 
 # %% ../../nbs/data/05_facts.ipynb #c0f77371
 def _check_value(name, value, column):
@@ -47,16 +46,14 @@ def _check_value(name, value, column):
             raise ValueError(f"{name!r} has no {word!r}; it knows {', '.join(map(repr, near))}")
 
 # %% ../../nbs/data/05_facts.ipynb #8bf49011
+_MOST_WORDS = 50 # different ones in a column of texts
+
 class _Columns: # what was learned of each column of a table
     def __init__(self,
-        table:dict,      # name -> list of numbers (None or NaN where unknown) or of texts such as 'Action|Comedy'
-        max_words:int=50 # columns of texts with more different words are left out, and listed in `left_out`
+        table:dict # name -> list of numbers (None or NaN where unknown) or of texts such as 'Action|Comedy'
     ):
-        self.columns, self.left_out = {}, []
-        for name, values in table.items():
-            learned = _learned(name, [v for v in values if not _missing(v)])
-            if isinstance(learned, tuple) or 0 < len(learned) <= max_words: self.columns[name] = learned
-            else: self.left_out.append(name)
+        learned = {n: _learned(n, [v for v in values if not _is_missing(v)]) for n, values in table.items()}
+        self.columns = {n: c for n, c in learned.items() if isinstance(c, tuple) or 0 < len(c) <= _MOST_WORDS}
         self.n = _width(self.columns)
 
     @classmethod
@@ -94,4 +91,4 @@ class TableEncoder(_Columns):
         for name, value in row.items():
             if name not in self.columns:
                 raise KeyError(f"nothing is known of {name!r}; the columns are {list(self.columns)}")
-            if not _missing(value): _check_value(name, value, self.columns[name])
+            if not _is_missing(value): _check_value(name, value, self.columns[name])

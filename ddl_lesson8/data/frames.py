@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/frames.html.md"""
 __all__ = []
 
 # %% ../../nbs/data/03b_frames.ipynb #a7e535e8
-import datetime, difflib, math, numbers, sys, unicodedata, warnings
+import datetime, difflib, math, numbers, unicodedata
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -395,13 +395,3 @@ def with_columns(
     nw, native = import_extra('narwhals'), frame.native
     new = [nw.new_series(k, v, backend=native.implementation) for k, v in columns.items()]
     return native.with_columns(*new).drop(list(drop)).to_native()
-
-# %% ../../nbs/data/03b_frames.ipynb #e9eb5ba2
-def warn_caller(
-    message:str # what to say
-):
-    "Warn, with the line outside of this library that led here"
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get('__name__', '').startswith(('ddl_lesson8.', 'torch.utils._contextlib', 'sklearn.')): # also what wraps our functions
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/data/read_ratings.html.md"""
 __all__ = ['DATE', 'ratings_from_table']
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #650485ca
-import csv, io, math, re, sys, unicodedata, warnings
+import csv, io, math, re, unicodedata
 from dataclasses import replace
 from datetime import date, datetime, time as clock, timezone
 from decimal import Decimal
@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from .ratings import Ratings
+from .tables import warn_caller
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #819fb050
 def _open_table(table, sep:str=',')->tuple: # names of the columns, function: name -> column
@@ -36,8 +37,8 @@ def _open_table(table, sep:str=',')->tuple: # names of the columns, function: na
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #a889d84c
 _BINARY = { # first bytes: kind of file, and who reads it
-    b'PAR1': ('Parquet', {'polars': 'scan_parquet', 'pyarrow.parquet': 'read_table', 'pandas': 'read_parquet'}),
-    b'ARRO': ('Arrow', {'polars': 'scan_ipc', 'pyarrow.feather': 'read_table', 'pandas': 'read_feather'})}
+    b'PAR1': ('Parquet', {'polars': 'scan_parquet', 'pyarrow.parquet': 'read_table'}),
+    b'ARRO': ('Arrow', {'polars': 'scan_ipc', 'pyarrow.feather': 'read_table'})}
 
 def _open_file(path:Path, sep:str)->tuple: # as `_open_table`
     if not path.is_file(): raise FileNotFoundError(f"no table at {path}")
@@ -110,14 +111,9 @@ def _by_place(names, roles)->dict: # the first three columns
         if len(names) <= place:
             raise ValueError(f"the table has {len(names)} columns {names}: no column {place + 1} for the {role}; "
                              f"name it with `{role}=`")
-    _notice(f"the columns {names[:3]} are taken as user, item and rating, by their place: name them with user=, item= "
-            "and rating= if that is wrong")
+    warn_caller(f"the columns {names[:3]} are taken as user, item and rating, by their place: name them with user=, item= "
+                "and rating= if that is wrong")
     return dict(zip(roles, names))
-
-def _notice(text:str): # a warning at the line outside this library
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get('__name__', '').startswith('ddl_lesson8'): level, frame = level + 1, frame.f_back
-    warnings.warn(text, stacklevel=level)
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #4b785c75
 class _Coded(NamedTuple):
@@ -173,6 +169,7 @@ def _number_values(values, gone=False): # -> codes, -1 where it is gone; differe
     codes = [-1 if g else known.setdefault((type(v) is bool, v), len(known)) for v, g in zip(values.tolist(), gone)]
     return np.array(codes, dtype=np.int64).reshape(len(values)), [v for _, v in known]
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #b70c4e96
 def _distinct(values)->_Coded: # of an array, or a column that is coded already
     if isinstance(values, _Coded): return values
     return _Coded(*_number_values(values))
@@ -182,7 +179,7 @@ def _coded(values:list, kinds:set, name)->_Coded: # `kinds`: the types that occu
     keys = values if kinds == {str} else zip(map(type, values), values) # 1, True and 1.0 are equal, and different
     try: codes = np.fromiter((seen.setdefault(k, len(seen)) for k in keys), np.int64, len(values))
     except TypeError:
-        row = next(i for i, v in enumerate(values, 1) if type(v).__hash__ is None or _unhashable(v))
+        row = next(i for i, v in enumerate(values, 1) if _unhashable(v))
         raise ValueError(f"{name!r}, row {row}: a {type(values[row - 1]).__name__} is no value of a column") from None
     return _Coded(codes, list(seen) if kinds == {str} else [v for _, v in seen])
 
@@ -191,6 +188,7 @@ def _unhashable(v)->bool:
     except TypeError: return True
     return False
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #ac7be2ff
 def _is_missing(v)->bool:
     if v is None or type(v).__name__ in ('NAType', 'NaTType'): return True
     if isinstance(v, (np.datetime64, np.timedelta64)): return bool(np.isnat(v))
@@ -305,6 +303,7 @@ def _second(v)->int: # since 1970; whole numbers stay exact
     if not -2**63 <= x < 2**63: raise ValueError(f"{v!r} seconds lie outside of what 64 bits hold")
     return int(x)
 
+# %% ../../nbs/data/01b_read_ratings.ipynb #3d5e8855
 def _seconds(values, name, rows)->torch.Tensor: # int64
     if isinstance(values, np.ndarray):
         if values.dtype.kind == 'M': return torch.from_numpy(values.astype('datetime64[s]').astype(np.int64))

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from .columns import ColumnPrep, cont_cat_split, _ReadTable, _no_number, _refuse_gaps, _told
 from .files import check_kinds
-from .frames import as_frame, table_with, warn_caller
+from .frames import as_frame, table_with
 from .scan import (_InPieces, _Split, _ahead, _check_files, _mixed_pile, _n_piles, _place, _place_of, _polars,
     _scan_into, _share_of, _source, _to_piles, _VERSION, _whole, _write_columns)
+from .tables import warn_caller
 
 # %% ../../nbs/data/05d_scan_table.ipynb #5d5ca007
 def _in_order(x): # whole numbers (n,) that are in the order of the numbers x

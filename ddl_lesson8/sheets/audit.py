@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 import torch
-from .address import Area, SheetError, html_table, text_table
+from .address import (Area, SheetError, counted, html_table,
+                                        text_table)
 from .engine import Engine
 from .module import SheetModule, _results
 from .package import BROKEN
@@ -98,8 +99,8 @@ class Audit(_Counted):
     def _head(self): # one sentence
         said = (', '.join(f'{n:,} {k}' for k, n in self.counts.items())
                 or 'nothing to report')
-        return (f'{self.path.name}: {self.formulas:,} formulas on {self.sheets} '
-                f'sheets, {self.recalculated:,} recalculated: {said}')
+        return (f'{self.path.name}: {counted(self.formulas, "formula")} on '
+                f'{counted(self.sheets, "sheet")}, {self.recalculated:,} recalculated: {said}')
 
     def _table(self, most=5): # the first cells of each kind
         shown = {k: [f for f in self.findings if f.what == k] for k in self.counts}

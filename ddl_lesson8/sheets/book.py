@@ -13,7 +13,8 @@ from html import escape
 from types import SimpleNamespace
 from pathlib import Path
 from .address import (MAX_COLS, MAX_ROWS, SheetError, cell_name,
-                                        col_number, like_a_cell, need, quote_sheet)
+                                        col_number, counted, like_a_cell, need,
+                                        quote_sheet)
 from .blocks import Block, places
 from .check import Check, Report, crosscheck, read_range
 from .engine import Engine
@@ -323,7 +324,7 @@ class Book:
     def __init__(self): self.sheets, self.names = {}, {}
     def __getitem__(self, name)->Sheet: return self.sheets[name]
     def __repr__(self)->str:
-        return f'Book of {len(self.sheets)} sheets: ' + ', '.join(self.sheets)
+        return f'Book of {counted(len(self.sheets), "sheet")}: ' + ', '.join(self.sheets)
 
     def sheet(self,
         name:str,          # name of the sheet, at most 31 characters

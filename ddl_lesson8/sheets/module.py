@@ -28,7 +28,8 @@ from .work import MAX_WORK, Work
 from .fit import Fitting
 from .plan import Plan, Run, compute_steps
 from .results import Sheets, _python
-from .address import MAX_COLS, MAX_ROWS, Area, SheetError, parse_area
+from .address import (MAX_COLS, MAX_ROWS, Area, SheetError, counted,
+                                        parse_area)
 from .package import stamp
 from .xlsx import garbage_waits, read_xlsx
 from .rewrite import rewrite_xlsx
@@ -486,5 +487,6 @@ class SheetModule(_Opened):
         "Formulas, groups and parameters"
         n = sum(len(g.rows) for g in self.groups)
         parameters = ', '.join(map(str, self.areas.values())) or 'none'
-        return (f"{Path(self.path).name}: {n:,} formulas in {len(self.groups)} groups; "
+        return (f"{Path(self.path).name}: {counted(n, 'formula')} in "
+                f"{counted(len(self.groups), 'group')}; "
                 f"parameters {parameters}")

@@ -103,14 +103,14 @@ def _shown_number(
     "A number as a spreadsheet's cell shows it, for the formats that the sheets of this book use"
     if isinstance(value, bool): return str(value).upper()
     if not isinstance(value, (int, float)): return str(value or '')
-    if fmt == 'General':
-        digits = len(str(int(abs(value)))) if math.isfinite(value) else 6
-        return f'{value:.{max(6, min(11, digits))}g}'
     parts = fmt.split(';')
     part = parts[1] if value < 0 and len(parts) > 1 else parts[2] if value == 0 and len(parts) > 2 else parts[0]
+    number = abs(value) if len(parts) > 1 else value
+    if part == 'General':
+        digits = len(str(int(abs(value)))) if math.isfinite(value) else 6
+        return f'{number:.{max(6, min(11, digits))}g}'
     if '0' not in part: return ''
     percent = part.endswith('%')
-    number = abs(value) if len(parts) > 1 else value
     return ('-' if part.startswith('-') else '') + f'{number * (100 if percent else 1):.{_decimals(part)}f}' + '%' * percent
 
 # %% ../../nbs/sheets/24_view.ipynb #d4503b4b

@@ -25,15 +25,23 @@ _SOFTPLUS = 'IF({self}<0,' + _BELOW + ',{self}+' + _ABOVE + ')'
 # operation -> formula; names in braces are arguments of the operation
 ACTIVATION_FORMULAS = {
     'relu': 'MAX(0,{self})', 'relu6': 'MIN(6,MAX(0,{self}))',
-    'leaky_relu': 'IF({self}>0,{self},{negative_slope}*{self})', 'prelu': 'IF({self}>0,{self},{weight}*{self})',
-    'elu': 'IF({self}>0,{self},{alpha}*(EXP({self})-1))', 'celu': 'IF({self}>0,{self},{alpha}*(EXP({self}/{alpha})-1))',
-    'selu': '{scale}*IF({self}>0,{self},{alpha}*(EXP({self})-1))', 'sigmoid': _SIGMOID,
-    'log_sigmoid': 'IF({self}<0,{self}-' + _BELOW + ',-' + _ABOVE + ')', 'silu': '{self}*' + _SIGMOID,
-    'tanh': 'TANH({self})', 'gelu': '{self}*NORM.DIST({self},0,1,TRUE)', 'mish': '{self}*TANH(' + _SOFTPLUS + ')',
-    'softplus': 'IF({self}>20,{self},' + _SOFTPLUS + ')', 'hardtanh': 'MIN({max_val},MAX({min_val},{self}))',
-    'hardsigmoid': 'MIN(1,MAX(0,{self}/6+0.5))', 'hardswish': '{self}*MIN(1,MAX(0,{self}/6+0.5))',
-    'hardshrink': 'IF(ABS({self})>{lambd},{self},0)', 'threshold': 'IF({self}>{threshold},{self},{value})',
-    'softshrink': 'IF({self}>{lambd},{self}-{lambd},IF({self}<-{lambd},{self}+{lambd},0))'}
+    'leaky_relu': 'IF({self}>0,{self},{negative_slope}*{self})',
+    'prelu': 'IF({self}>0,{self},{weight}*{self})',
+    'elu': 'IF({self}>0,{self},{alpha}*(EXP({self})-1))',
+    'celu': 'IF({self}>0,{self},{alpha}*(EXP({self}/{alpha})-1))',
+    'selu': '{scale}*IF({self}>0,{self},{alpha}*(EXP({self})-1))',
+    'sigmoid': _SIGMOID, 'silu': '{self}*' + _SIGMOID,
+    'log_sigmoid': 'IF({self}<0,{self}-' + _BELOW + ',-' + _ABOVE + ')',
+    'tanh': 'TANH({self})', 'gelu': '{self}*NORM.DIST({self},0,1,TRUE)',
+    'softplus': 'IF({self}>20,{self},' + _SOFTPLUS + ')',
+    'mish': '{self}*TANH(' + _SOFTPLUS + ')',
+    'hardtanh': 'MIN({max_val},MAX({min_val},{self}))',
+    'hardsigmoid': 'MIN(1,MAX(0,{self}/6+0.5))',
+    'hardswish': '{self}*MIN(1,MAX(0,{self}/6+0.5))',
+    'hardshrink': 'IF(ABS({self})>{lambd},{self},0)',
+    'softshrink': ('IF({self}>{lambd},{self}-{lambd},'
+                   'IF({self}<-{lambd},{self}+{lambd},0))'),
+    'threshold': 'IF({self}>{threshold},{self},{value})'}
 
 # %% ../../nbs/sheets/22_write_ops.ipynb #826320c6
 _ARITHMETIC = {

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from .address import (MAX_FORMULA, MAX_TEXT, SheetError, cell_name,
-                                        need, quote_sheet, shift_formula)
+                                        counted, need, quote_sheet, shift_formula)
 from .package import BROKEN, MAIN, REL, Package
 from .walk import TAGS, Walk, _Reading, check_root, edges, whole
 
@@ -106,7 +106,7 @@ class XlsxFile:
     def __repr__(self)->str:
         n = sum(c.formula is not None for s in self.sheets.values()
                 for c in s.cells.values())
-        return f"{self.path.name}: {', '.join(self.sheets)}; {n:,} formulas"
+        return f"{self.path.name}: {', '.join(self.sheets)}; {counted(n, 'formula')}"
 
     def cells(self,
         sheet:str # name of a sheet

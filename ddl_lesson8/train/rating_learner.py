@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from fastcore.meta import delegates
 from ..data.ratings import Ratings
-from ..data.read_ratings import KNOWN_NAMES, _open_table, as_ratings, id_name
+from ..data.read_ratings import _known, _open_table, as_ratings, id_name
 from ..data.files import check_kinds
 from .disk import DiskData
 from .learner import Data, Learner, seeded
@@ -113,8 +113,7 @@ def _pairs_of(
 )->tuple: # two lists of names
     "The pairs in a table, by the names of its columns; raises `ValueError` where they are not clear"
     names, column = _open_table(table)
-    plain = {''.join(filter(str.isalnum, str(n))).lower(): n for n in reversed(names)}
-    found = [next((plain[k] for k in KNOWN_NAMES[role].split() if k in plain), None) for role in ('user', 'item')]
+    found = [_known(role, names) for role in ('user', 'item')]
     if None in found:
         raise ValueError(f"no column of {'users' if found[0] is None else 'items'} among {names}: pass the columns, as in "
                          "predict(list(table['who']), list(table['what']))")

@@ -71,12 +71,21 @@ export function typed(text) { // the number that somebody has typed; a comma may
   return value
 }
 
+const general = (value, digits = Math.max(6, Math.min(11, String(Math.trunc(Math.abs(value))).length))) => String(Number(value.toPrecision(digits)))
+
+export function fitted(value, fmt, fits) { // as in a spreadsheet program: no digit of a number is cut off, and a format that asks for too many shows none
+  const text = shown(value, fmt)
+  if (typeof value !== 'number' || fits(text)) return text
+  if (/^General/.test(fmt ?? 'General')) for (let digits = 5; digits; digits--) if (fits(general(value, digits))) return general(value, digits)
+  return '###'
+}
+
 export function shown(value, fmt = 'General') { // the same rules as the library's `shown_number`
   if (typeof value === 'boolean') return String(value).toUpperCase()
   if (typeof value !== 'number') return String(value ?? '').replace(/^'/, '')
-  if (fmt === 'General') return String(Number(value.toPrecision(Math.max(6, Math.min(11, String(Math.trunc(Math.abs(value))).length)))))
   const parts = fmt.split(';')
   const part = value < 0 && parts.length > 1 ? parts[1] : value === 0 && parts.length > 2 ? parts[2] : parts[0]
+  if (part === 'General') return general(parts.length > 1 ? Math.abs(value) : value)
   if (!part.includes('0')) return ''
   const percent = part.endsWith('%'), digits = (part.split('.')[1] ?? '').replace('%', '').length
   const n = (parts.length > 1 ? Math.abs(value) : value) * (percent ? 100 : 1)

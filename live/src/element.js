@@ -71,7 +71,8 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   }
   async download() {
     const file = new URL(this.address.href.replace(/\.json$/, '.xlsx'))
-    const bytes = await edited(await (await fetch(file)).arrayBuffer(), this.sheet.name, this._changed())
+    const at = await this.formulas(), values = await this.getMany(at)
+    const bytes = await edited(await (await fetch(file)).arrayBuffer(), this.sheet.name, this._changed(), at.map((a, i) => [a, values[i]]))
     const link = el('a', { href: URL.createObjectURL(new Blob([bytes])), download: file.pathname.split('/').pop() })
     link.click()
     setTimeout(() => URL.revokeObjectURL(link.href), 1000)

@@ -1,7 +1,8 @@
 // The cells of a sheet in the page: a grid for eyes, keyboards and screen readers. A blank cell is made when it is first needed.
-import { area, ground, inside, isFormula, letters, name, shown } from './cells.js'
+import { area, fitted, ground, inside, isFormula, letters, name } from './cells.js'
 import { el } from './el.js'
 
+const pen = document.createElement('canvas').getContext('2d')
 const ROW = 20, NUMBERS = 30 // height of a row, width of the row numbers, in pixels
 const linear = c => c <= 10 ? c / 3294 : ((c / 255 + .055) / 1.055) ** 2.4
 export const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b) > .179 // black reads better on it than white, by WCAG
@@ -62,10 +63,16 @@ export class Grid {
     for (const at of seen) {
       const node = this.nodes.get(at)
       if (!node || !values.has(at)) continue
-      const text = shown(values.get(at), node.fmt)
+      const text = fitted(values.get(at), node.fmt, text => this._fits(node, text))
       if (node.firstChild ? node.firstChild.data !== text : text) node.firstChild ? node.firstChild.data = text : node.textContent = text
     }
     if (!this.tints) for (const scale of this.scales) this._scale(scale, values, seen, paper)
+  }
+  _fits(node, text) { // most are short enough to be seen at once
+    const room = this._wide(node.column) - 2
+    if (text.length * 7 <= room) return true
+    pen.font = `${node.style.fontSize || '11px'} system-ui, sans-serif`
+    return pen.measureText(text).width <= room
   }
   _scale(scale, values, seen, paper) {
     scale.at ??= this.sheet.cells.filter(c => scale.areas.some(a => inside(a, c[0], c[1]))).map(c => name(c[0], c[1]))
