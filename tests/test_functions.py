@@ -167,3 +167,36 @@ def test_an_error_of_one_element_of_a_batch_stays_there(formula, tmp_path): # th
     x = torch.tensor([2., 9., 4., 1.], dtype=torch.float64)
     alone = [m({'A1': v}).values('I20') for v in x]
     assert m({'A1': x}).values('I20') == alone and alone[1] == '#DIV/0!' != alone[0]
+
+
+@pytest.mark.parametrize('formula,want', [('#REF!A1+1', '#REF!'), ('SUM(#REF!A1:B2,1)', '#REF!'), ('IFERROR(#REF!$A:$A,7)', 7.)])
+def test_what_a_deleted_sheet_leaves_behind(formula, want): # Excel writes the cells of a deleted sheet so
+    assert calculate(formula, ROWS, functions=FUNCTIONS) == want
+
+
+@pytest.mark.parametrize('formula', ['1E400', '-1E309', '{1,1E999}'])
+def test_a_number_in_a_formula_is_finite(formula): # ironcalc and LibreOffice refuse it too
+    with pytest.raises(SheetError, match='^=[^=]*is larger than any number'): parse_formula(formula)
+
+
+PICKED = {'SUM(IF(A1>99,B1:B7,1))': 1., 'SUM(IF(A1>0,B1:B7,1))': 42., 'COUNT(IF(A1>99,B1:B7,1))': 1., 'SUM(IF(A1>99,B1:B7,A1:A3))': 14., 'SUM(IF(A1>0,B1:B7,A1:B1))': 42., 'SUM(IFERROR(A1,B1:B7))': 2.,
+          'SUM(IFNA(NA(),B1:B7))': 42., 'SUM(SWITCH(A1,99,B1:B7,1))': 1., 'SUM(IFS(A1>99,B1:B7,TRUE,1))': 1., 'SUM(IF(A1:A7>4,B1:B7,1))': 27., 'SUM(IF(A1>99,B1:B7,{1,2}))': 3.}
+
+@pytest.mark.parametrize('formula', PICKED)
+def test_one_condition_picks_a_whole_branch(formula, tmp_path): # as ironcalc (array formulas) and LibreOffice; the sizes of the branches differ
+    m = answers(tmp_path, [formula])
+    assert m.values('I20') == PICKED[formula]
+    x = torch.tensor([100., 2.], dtype=torch.float64)
+    assert m({'A1': x})['I20'].expand(2).tolist() == [m({'A1': v}).values('I20') for v in x]
+
+
+def test_offset_at_several_places_is_no_single_place(tmp_path): # SUMPRODUCT(SUBTOTAL(9,OFFSET(A1,ROW(A1:A7)-1,0))) is 35 in LibreOffice; one place would give 2
+    m = answers(tmp_path, ['SUMPRODUCT(SUBTOTAL(9,OFFSET(A1,ROW(A1:A7)-1,0)))', 'SUM(OFFSET(A1,ROWS(A1:A3),0,2))'])
+    changed = m({'B1': torch.tensor(7., dtype=torch.float64)})
+    with pytest.raises(SheetError, match='OFFSET with an array'): m({'A1': torch.tensor(7., dtype=torch.float64)})['I20']
+    assert changed['I21'].item() == 9.
+
+
+def test_sortby_whose_keys_move_with_the_formula(tmp_path): # as ironcalc
+    m = answers(tmp_path, ['SUM(SORTBY($A$1:$A$3,B1:B3)*{1;2;3})', 'SUM(SORTBY($A$1:$A$3,B2:B4)*{1;2;3})'])
+    assert m.values('I20:I21') == [[34.], [29.]]

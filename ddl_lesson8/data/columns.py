@@ -15,7 +15,7 @@ import torch
 from .files import check_kinds, read_values, write_values
 from .frames import Column, Frame, as_frame, categories, coded, read_dates, table_with, with_columns
 from .table_files import GAPS
-from .tables import warn_caller
+from .words import warn_caller
 
 # %% ../../nbs/data/04_columns.ipynb #ef62e58a
 _WRITTEN = re.compile(r"[€$£]? ?[-+]?\d{1,3}(?:[ .,']?\d{3})*(?:[.,]\d+)? ?[%€$£]?")

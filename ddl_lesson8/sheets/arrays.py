@@ -16,7 +16,7 @@ from .evaluate import OneByOne, evaluate
 from .formulas import Call, Fault
 from .lookup import take
 from .values import (BLANK, FAULT, VALUE, Cells, Functions, align,
-                                       cat_cells, numbers_of)
+                                       cat_cells, common_shape, numbers_of)
 from .values import _any, _keys, _left_out
 from .logic import _truth
 from .lookup import _number
@@ -71,7 +71,8 @@ def _order(x, falling):
     return first.gather(-1, rank.gather(-1, first).argsort(dim=-1, stable=True))
 
 def _arranged(x, keys): # x with its rows in the order of the last key first
-    at = torch.arange(x.size[-2], device=x.num.device).expand(x.size[:-1])
+    lead = common_shape(x.size[:-2], *(k.size[:-2] for k, _ in keys))
+    at = torch.arange(x.size[-2], device=x.num.device).expand(lead + x.size[-2:-1])
     for key, falling in reversed(keys):
         k = take(key, at[..., None])
         at = at.gather(-1, _order(k, falling).expand(at.shape))

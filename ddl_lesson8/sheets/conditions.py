@@ -183,13 +183,13 @@ def _if_older(finish):
         values, condition = (evaluate(args[0], ctx, array, True),
                              evaluate(args[1], ctx, array))
         target = values
-        if len(args) > 2 and is_range(args[2]):
+        if len(args) > 2 and is_range(args[2]) and is_range(args[0]):
             first, place = (locate(a, ctx) for a in (args[0], args[2]))
             if _same_size(first, place): target = evaluate(args[2], ctx, array, True)
             else:
                 target = ctx.read(place._replace(height=first.height,
                                                  width=first.width))
-        elif len(args) > 2:
+        elif len(args) > 2 and is_range(args[0]):
             raise SheetError('the third argument of SUMIF or AVERAGEIF is no range')
         out = _each(lambda c: finish(*_masked(target, _where(values, c))), condition)
         return _with_fault(out, _broken(values))

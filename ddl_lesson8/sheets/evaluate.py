@@ -354,14 +354,13 @@ def _locate_offset(ctx, base, rows, cols, height=None, width=None):
 def _offset(ctx, args, array, whole):
     if not is_range(args[0]):
         raise SheetError('the first argument of OFFSET is no range')
-    try: place = locate(Call('OFFSET', args), ctx)
-    except NeedsCells:
+    numbers = [evaluate(a, ctx, array) for a in args[1:] if not isinstance(a, Empty)]
+    if any(n.size[-2:] != (1, 1) for n in numbers):
         raise SheetError('OFFSET with an array means several ranges, which is not '
-                         'supported') from None
-    x = ctx.read(place)
-    if not _any(place.bad()): return x
-    numbers = (a for a in args[1:] if not isinstance(a, Empty)) # an error among them?
-    return _with_fault(x, _first(*(numbers_of(evaluate(a, ctx))[1] for a in numbers)))
+                         'supported')
+    place = locate(Call('OFFSET', args), ctx)
+    fault = _first(*(numbers_of(n)[1] for n in numbers)) # one in place of #REF!
+    return _with_fault(ctx.read(place), fault)
 
 # %% ../../nbs/sheets/05_evaluate.ipynb #43fbe868
 def _index_numbers(x, row, col): # rows and columns as whole numbers

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/sheets/formulas.html.md"""
 __all__ = []
 
 # %% ../../nbs/sheets/03_formulas.ipynb #528c5ece
-import re
+import math, re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from .address import (MAX_COLS, MAX_ROWS, SheetError,
@@ -366,14 +366,21 @@ _Parser.union, _Parser.intersection, _Parser.span, _Parser.called = (
     _union, _intersection, _span, _called)
 
 # %% ../../nbs/sheets/03_formulas.ipynb #f19bfdd3
+def _number(text):
+    if math.isfinite(float(text)): return Number(float(text))
+    raise SheetError(f'{text} is larger than any number of a sheet')
+
 def _operand(self): # a leaf, a call or parentheses
     self.skip()
     if self.at == len(self.tokens): raise SheetError('the formula ends too early')
     kind, text = self.next()
-    if kind == 'number': return Number(float(text))
+    if kind == 'number': return _number(text)
     if kind == 'text': return Text(text[1:-1].replace('""', '"'))
-    if kind == 'error': return Fault(text.upper())
-    if kind in ('area', 'rows', 'columns'): return text
+    areas = 'area', 'rows', 'columns'
+    if kind == 'error': # #REF!A1 is what a deleted sheet leaves behind
+        if text.upper() == '#REF!' and self.peek()[0] in areas: self.next()
+        return Fault(text.upper())
+    if kind in areas: return text
     if kind == 'function': return self.call(text[:-1])
     if kind == 'sheet': return self.on_sheet(text[:-1])
     if kind == 'table':
@@ -473,7 +480,8 @@ def parse_formula(
     col:int=1    # column, counted from 1
 ): # tree of the formula
     "Read the tree of a formula; raises `SheetError` where it makes no sense"
-    try: return parse_tokens(relative_tokens(formula, row, col))
+    tokens = relative_tokens(formula, row, col)
+    try: return parse_tokens(tokens)
     except SheetError as e: raise SheetError(f"={formula[:200]}: {e}") from None
 
 # %% ../../nbs/sheets/03_formulas.ipynb #15618aa2

@@ -58,10 +58,19 @@ def _still_ref(mask, a, b):
     return bool(mask.all()) if a.ref else not bool(mask.any())
 
 # %% ../../nbs/sheets/06b_logic.ipynb #f5629752
+def _is_one(x): return x.size[-2:] == (1, 1)
+
+# one test for branches of different sizes: the one that it picks keeps its own
+def _picked(truth, fault, yes, no):
+    faulty = truth.new_zeros(1) if fault is None else fault > 0
+    if len(truth.unique()) > 1 or len(faulty.unique()) > 1: raise OneByOne
+    return _with_fault(yes if truth.all() else no, fault)
+
 @LOGIC('IF', 'vpp', 1, context=True, picks=True)
 def _if(ctx, test, yes=None, no=None):
     yes, no = (ctx.constant(True) if yes is None else yes,
                ctx.constant(False) if no is None else no)
+    if _is_one(test) and _differ(yes, no): return _picked(*_truth(test), yes, no)
     test, yes, no = align(test, yes, no)
     truth, fault = _truth(test)
     return _with_fault(choose(truth, yes, no), fault)
@@ -70,8 +79,11 @@ def _if(ctx, test, yes=None, no=None):
 def _unless(wrong): # IFERROR and IFNA
     def compute(x, other):
         if x.kind is None: return Cells(x.num)
-        x, other = align(x, other)
-        out = choose(wrong(x), other, x) # does not count as read from cells any more
+        if _is_one(x) and _differ(x, other): out = _picked(wrong(x), None, other, x)
+        else:
+            x, other = align(x, other)
+            out = choose(wrong(x), other, x)
+        # does not count as read from cells any more
         return Cells(out.num, out.kind, texts=out.texts)
     return compute
 

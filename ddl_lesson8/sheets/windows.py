@@ -127,6 +127,11 @@ def _may_cut(call): # whole columns are arguments themselves, not parts of a com
     return call.name in _BLIND_TO_BLANKS and all(plain)
 
 # %% ../../nbs/sheets/10a_windows.ipynb #f1b70c10
+def _lies_at_many(node): # may it be several ranges at once: OFFSET(A1,ROW(A1:A3),0)?
+    return (isinstance(node, Call) and node.name == 'OFFSET'
+            and any(isinstance(n, Ref) and (n.top, n.left) != (n.bottom, n.right)
+                    for a in node.args[1:] for n in walk(a)))
+
 def _letter(call, i): # what a function wants of its argument i
     function = FUNCTIONS.get(call.name)
     letters = function.letters if function else 'r*'
@@ -155,7 +160,9 @@ class _Binder(_Windows):
 
     def bind(self, node, array, whole=True, read=True, cut=False): # the tree, bound
         all_of_it = array or whole or not read
-        if window := self.window(node, all_of_it, read, cut): return window
+        many = array and _lies_at_many(node)
+        if not many and (window := self.window(node, all_of_it, read, cut)):
+            return window
         if isinstance(node, Unary) and node.op == '@' and is_range(node.arg):
             if self.is_fixed(node.arg): return self.bind(node.arg, False, False)
             return Unary('@', self.bind(node.arg, array, array, read))

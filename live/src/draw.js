@@ -112,6 +112,7 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
     this.said.textContent = `The workbook reads ${/^8/.test(best) ? 'an' : 'a'} ${best}.`
   }
 
+  _enter() { return this.pad }
   clear() { return this.setMany(Object.fromEntries([...this._at(this.canvasArea)].map(at => [at, 0]))) }
 
   _pen() { // a round pen of 1.3 cells, as the drawn digits have it
