@@ -188,7 +188,9 @@ def train_main(
         if first: write_values(out/'report.json', report | dict(model=a.model, factors=a.factors, epochs=a.epochs, seed=a.seed, table=Path(a.table).name))
     except (FloatingPointError, RuntimeError) as e: return _sorry('ddl8-train', e, 1)
     except (OSError, ValueError, TypeError, KeyError, ModuleNotFoundError) as e: return _sorry('ddl8-train', e, 2)
-    say(f"the model is in {out}: validation loss {report['valid_loss']}, {report['seconds']} s, {report['peak_mb']} MB")
+    loss = report['valid_loss']
+    judged = '' if loss is None else f'validation loss {loss:.4f}, '
+    say(f"the model is in {out}: {judged}{report['seconds']} s, {report['peak_mb']} MB")
     if a.json and first: print(json.dumps(report))
     return 0
 
