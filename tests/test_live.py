@@ -449,6 +449,7 @@ def test_only_pixels_of_the_picture_can_be_set(page):
 def test_a_pen_stroke_changes_the_bars(page):
     "A vertical stroke on an empty canvas is ink in the cells under it"
     page.evaluate("async () => { const e = document.querySelector('digit-reader'); await e.open(); await e.clear(); e.scrollIntoView() }")
+    assert page.evaluate("document.querySelector('digit-reader').said.textContent").startswith('Nothing is drawn. The workbook reads a')
     x, y, w, h = page.evaluate("(() => { const r = document.querySelector('digit-reader').pad.getBoundingClientRect(); return [r.x, r.y, r.width, r.height] })()")
     page.mouse.move(x + w / 2, y + h * .2)
     page.mouse.down()
@@ -578,6 +579,10 @@ def test_on_a_phone_the_button_stands_below_the_picture(page):
         phone.wait_for_function('i => i.complete && i.naturalWidth', arg=picture.element_handle())
         above, below = picture.bounding_box(), button.bounding_box()
         assert above['height'] > 50 and above['y'] + above['height'] <= below['y'] + 1
+    e = ELEMENT.format('convolutions', 'convolutions')
+    phone.evaluate(f"async () => {{ const e = {e}; await e.start(); e._select('C6', true) }}")
+    line = phone.evaluate(f"(() => {{ const s = {e}.status; return [s.textContent, s.scrollHeight - s.clientHeight, s.scrollWidth - s.clientWidth] }})()")
+    assert line[0].startswith('C6, input, 0. Ink from 0 to 1') and line[1:] == [0, 0] # all of it can be read
     phone.close()
 
 

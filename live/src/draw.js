@@ -109,7 +109,8 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
     })
     this.answer = best
     this.bars.forEach(({ row }, digit) => row.classList.toggle('best', digit === best))
-    this.said.textContent = `The workbook reads ${/^8/.test(best) ? 'an' : 'a'} ${best}.`
+    const empty = ![...this._at(this.canvasArea)].some(at => this.values.get(at) > 0)
+    this.said.textContent = `${empty ? 'Nothing is drawn. ' : ''}The workbook reads ${/^8/.test(best) ? 'an' : 'a'} ${best}.`
   }
 
   _enter() { return this.pad }
