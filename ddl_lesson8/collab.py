@@ -16,9 +16,8 @@ from torch import nn
 from fastcore.meta import delegates
 from .embeddings import Embedding, Vocab, as_vocab, rows_of
 from .data.facts import TableEncoder
-from .data.tables import warn_caller
 from .data.scan import ScannedRatings
-from .data.tables import settings_in_words
+from .data.words import settings_in_words, warn_caller
 from .train.learner import Learner, seeded
 from .train.memory import memory_again
 from .train.rating_learner import RatingLearner, check_about, range_for, row_numbers, split_ratings

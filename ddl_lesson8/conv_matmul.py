@@ -17,7 +17,7 @@ from collections import Counter
 from fastcore.meta import delegates
 from torch import nn
 from .conv import _check_alike, _check_conv, _pair, conv_output_size
-from .data.tables import settings_in_words
+from .data.words import settings_in_words
 
 # %% ../nbs/09_conv_matmul.ipynb #cbc2e2d4
 class Polynomial:

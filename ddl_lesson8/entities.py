@@ -11,7 +11,7 @@ __all__ = ['EntityEmbedding']
 import numpy as np
 import torch
 from .data.columns import cont_cat_split
-from .data.tables import import_extra
+from .data.words import import_extra
 from .learned_maps import embedding_features
 from .tabular import tabular_learner
 

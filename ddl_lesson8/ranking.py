@@ -14,7 +14,7 @@ from numbers import Real
 import torch
 from .collab import EmbeddingDotBias, whole_number
 from .embeddings import as_vocab
-from .data.tables import warn_caller
+from .data.words import warn_caller
 from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .sheets.address import html_table

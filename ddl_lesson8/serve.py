@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from .collab import CollabLearner
 from .data.files import write_whole
-from .data.tables import import_extra
+from .data.words import import_extra
 from .train.learner import Learner
 import ddl_lesson8.recommend
 

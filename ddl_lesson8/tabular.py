@@ -19,7 +19,7 @@ from .data.columns import ColumnPrep, cont_cat_split, split_rows
 from .data.files import check_kinds
 from .data.frames import _moment, as_frame
 from .data.scan_table import ScannedTable
-from .data.tables import settings_in_words, warn_caller
+from .data.words import settings_in_words, warn_caller
 from .train.disk import DiskData, validate_pieces
 from .train.learner import Data, Learner, _read, load_learner, seeded
 from .train.tabular_model import SigmoidRange, TabularModel

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from fastcore.basics import patch
 from .collab import CollabLearner, EmbeddingNN
-from .data.tables import warn_caller
+from .data.words import warn_caller
 from .data.ratings import Ratings
 from .data.read_ratings import as_ratings
 from .embeddings import Vocab

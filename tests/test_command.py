@@ -189,3 +189,10 @@ def test_names_with_other_ends_of_lines(tmp_path): # U+2028 and form feed end a 
     assert train_main([str(tmp_path/'r.csv'), '--out', str(tmp_path/'m'), '--epochs', '1', '--factors', '2']) == 0
     assert recommend_main([str(tmp_path/'m'), '--out', str(tmp_path/'o.csv'), '--users', str(tmp_path/'who.txt'), '--include-seen', '--top', '1']) == 0
     assert [r['user'] for r in csv.DictReader(open(tmp_path/'o.csv', encoding='utf-8', newline=''))] == ['a\u2028b1', 'a\u2028b2']
+
+def test_no_list_is_made_of_nan(model):
+    from ddl_lesson8.train.command import best_items
+    learn = load_learner(model/'model.pt')
+    with torch.no_grad(): learn.model.u_weight.weight[0] = torch.nan
+    with pytest.raises(ValueError, match='a score is NaN'): best_items(learn, torch.tensor([0]), 3)
+    assert best_items(learn, torch.tensor([1]), 3)[0].isfinite().all()

@@ -81,6 +81,24 @@ def test_the_receptive_field_is_where_gradients_are(page):
     assert get(page, 'receptive-field', 'said').startswith('One cell of layer 1 sees 3 x 3 cells of the image: rows 9 to 11')
 
 
+def test_titles_and_pictures_keep_their_places(page):
+    "Whichever layer is chosen: what is not shown moves nothing"
+    places = f"() => [...{figure('receptive-field')}.root.querySelectorAll('svg g[transform]')].flatMap(g => g.getAttribute('transform').match(/-?[0-9.]+/g).map(Number))"
+    put(page, 'receptive-field', layer=3, row=0, column=0)
+    first = page.evaluate(places)
+    for layer, row, column in ((1, 8, 22), (1, 0, 0), (2, 20, 3), (3, 11, 11)):
+        put(page, 'receptive-field', layer=layer, row=row, column=column)
+        assert page.evaluate(places) == pytest.approx(first, abs=4), layer # half the thickness of a frame, for each picture to the left
+
+
+def test_only_what_a_slider_or_a_list_can_say_is_taken(page):
+    said = lambda name, key, value: page.evaluate(f"async ([k, v]) => {figure(name)}.start().then(e => e.set(k, v)).then(() => 'taken', e => e.message)", [key, value])
+    assert said('window', 'row', 26) == 'row is a whole number from 0 to 25' == said('window', 'row', 3.5) == said('window', 'row', None)
+    assert said('window', 'kernel', 'emboss') == 'kernel is one of top edge, left edge, blur'
+    assert said('window', 'sum', 1) == 'sum is not an input of this figure: kernel, row, column'
+    assert said('dropout', 'rate', 'much') == 'much is not a number' and said('dropout', 'rate', '0,25') == 'taken' and get(page, 'dropout', 'rate') == .25
+
+
 def test_one_cycle_is_the_learners(page):
     put(page, 'one-cycle', largest=.02, rise=.4, div=10)
     for moment in (0, 20, 40, 77, 100):

@@ -449,6 +449,7 @@ def test_only_pixels_of_the_picture_can_be_set(page):
 def test_a_pen_stroke_changes_the_bars(page):
     "A vertical stroke on an empty canvas is ink in the cells under it"
     page.evaluate("async () => { const e = document.querySelector('digit-reader'); await e.open(); await e.clear(); e.scrollIntoView() }")
+    assert page.evaluate("document.querySelector('digit-reader').said.textContent").startswith('Nothing is drawn. The workbook reads a')
     x, y, w, h = page.evaluate("(() => { const r = document.querySelector('digit-reader').pad.getBoundingClientRect(); return [r.x, r.y, r.width, r.height] })()")
     page.mouse.move(x + w / 2, y + h * .2)
     page.mouse.down()
@@ -464,7 +465,10 @@ def test_a_digit_drawn_with_the_keyboard(page):
     page.wait_for_function("async () => { const e = document.querySelector('digit-reader'); return e.values.get((await e.inputs())[22 * 28 + 14]) > .9 }")
     assert page.evaluate("document.querySelector('digit-reader').answer") == 1
     ink = "(async () => { const e = document.querySelector('digit-reader'); return (await e.inputs()).reduce((sum, at) => sum + e.values.get(at), 0) })()"
-    before = page.evaluate(ink)
+    last = None
+    while (before := page.evaluate(ink)) != last: # strokes are sent together, the last ones a little later
+        last = before
+        page.wait_for_timeout(300)
     for _ in range(5): page.keyboard.press('ArrowRight')
     assert page.evaluate(ink) == before > 10
 
@@ -486,11 +490,19 @@ def test_the_notebook_widget_sends_edits_to_python_and_takes_them_back(page, sit
         state.colours = { [first]: '#ff0000' }
         heard['change:colours']()
         const cell = sheet.grid.nodes.get(first)
-        window.widget = { state, saved: model.saved, second: await sheet.get(second), colour: cell.style.background, first }
+        state.inputs = { ...state.inputs, Q99: 1 } // what Python's own check would refuse
+        await heard['change:inputs']()
+        const said = sheet.status.textContent
+        delete state.inputs.Q99
+        await sheet.set(first, '3.5') // is heard all the same
+        const late = heard['change:inputs'](state.inputs = { ...state.inputs, [second]: 5 })
+        await Promise.all([late, sheet.set(first, '4.5')]) // an edit by each side at once
+        window.widget = { state, said, saved: model.saved, second: await sheet.get(second), colour: cell.style.background, first }
     }""", sheet_document(site/'live'/'parameters.xlsx'))
     got = page.evaluate('window.widget')
-    assert got['state']['inputs'][got['first']] == 2.5 and got['saved'] == 1
-    assert got['second'] == 4 and got['colour'] == 'rgb(255, 0, 0)'
+    assert got['state']['inputs'][got['first']] == 4.5 and got['saved'] == 3
+    assert got['said'] == 'Q99 is not an input of this sheet'
+    assert got['second'] == 5 and got['colour'] == 'rgb(255, 0, 0)'
 
 
 def test_axe_finds_nothing_serious(page):
@@ -498,6 +510,39 @@ def test_axe_finds_nothing_serious(page):
     page.add_script_tag(path=str(root/'live'/'node_modules'/'axe-core'/'axe.min.js'))
     found = page.evaluate("async () => (await axe.run(document, { resultTypes: ['violations'] })).violations.map(v => [v.impact, v.id, v.nodes[0].target.join(' '), v.nodes.length])")
     assert not [v for v in found if v[0] in ('serious', 'critical')]
+
+
+def test_several_cells_are_pasted_together_or_not_at_all(page):
+    "Four numbers as a spreadsheet program copies them; one undo takes them back; a formula among the cells stops all"
+    e = ELEMENT.format('parameters', 'parameters')
+    first = read(page, 'parameters', 'parameters')
+    def paste(at, text):
+        page.evaluate(f"""([at, text]) => {{ const data = new DataTransfer(); data.setData('text', text); {e}._select(at, true)
+            {e}.root.activeElement.dispatchEvent(new ClipboardEvent('paste', {{ clipboardData: data, bubbles: true, cancelable: true }})) }}""", [at, text])
+        page.wait_for_function(f"{e}.status.textContent.includes('pasted')")
+        return page.evaluate(f"[{e}.status.textContent, ...['A6', 'B6', 'A7', 'B7'].map(at => {e}.values.get(at))]")
+    assert paste('A6', '0.5\t0,25\r\n1\t.125\n') == ['4 cells pasted from A6 on; everything behind them has changed', .5, .25, 1, .125]
+    changed = read(page, 'parameters', 'parameters')
+    assert changed != first and changed['M6'] == pytest.approx(page.evaluate(f"{e}.values.get('A3') * Math.sqrt(-2 * Math.log(.5)) * Math.cos(2 * Math.PI * {e}.values.get('G6'))"), rel=1e-9)
+    assert paste('D6', '1\t2')[0] == 'Nothing was pasted: E6 is not an input of this sheet' and read(page, 'parameters', 'parameters') == changed
+    page.evaluate(f'{e}.undo()')
+    assert read(page, 'parameters', 'parameters') == first
+
+
+def test_a_reader_who_opens_by_key_goes_on_inside(page):
+    "The button goes, the selected cell has the focus; a sheet that a program opens takes none"
+    fresh = page.context.browser.new_page()
+    fresh.goto(page.url)
+    inside = "[document.activeElement.tagName, document.activeElement.root?.activeElement?.at]"
+    fresh.evaluate("document.querySelectorAll('live-sheet')[1].start().then(() => 0)")
+    assert fresh.evaluate(inside) == ['BODY', None]
+    fresh.locator('live-sheet .start').first.focus()
+    fresh.keyboard.press('Enter')
+    fresh.wait_for_function(f"{inside}[1] === 'A3'")
+    fresh.keyboard.type('0.5')
+    fresh.keyboard.press('Enter')
+    fresh.wait_for_function("document.querySelector('live-sheet').values.get('A3') === .5")
+    fresh.close()
 
 
 def test_a_page_that_nobody_clicks_loads_no_engine(page):
@@ -534,6 +579,10 @@ def test_on_a_phone_the_button_stands_below_the_picture(page):
         phone.wait_for_function('i => i.complete && i.naturalWidth', arg=picture.element_handle())
         above, below = picture.bounding_box(), button.bounding_box()
         assert above['height'] > 50 and above['y'] + above['height'] <= below['y'] + 1
+    e = ELEMENT.format('convolutions', 'convolutions')
+    phone.evaluate(f"async () => {{ const e = {e}; await e.start(); e._select('C6', true) }}")
+    line = phone.evaluate(f"(() => {{ const s = {e}.status; return [s.textContent, s.scrollHeight - s.clientHeight, s.scrollWidth - s.clientWidth] }})()")
+    assert line[0].startswith('C6, input, 0. Ink from 0 to 1') and line[1:] == [0, 0] # all of it can be read
     phone.close()
 
 

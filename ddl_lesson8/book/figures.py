@@ -114,7 +114,8 @@ def _cells(name, data, side, scale, field='v'): # a grid's cells as squares
     return _mark('rect', data, at | look, name=name)
 
 def _frame(x, y, width, height, shown='true'): # what is chosen
-    at = {k: _signal(v) for k, v in dict(x=x, y=y, width=width, height=height).items()}
+    at = dict(x=x, y=y, width=width, height=height)
+    at = {k: _signal(f'{shown} ? {v} : 0') for k, v in at.items()} # unseen, it must not move its neighbours
     look = dict(stroke=dict(value=MARK), strokeWidth=dict(value=2.5),
                 fill=dict(value='transparent'), opacity=_signal(f'{shown} ? 1 : 0'))
     return _mark('rect', None, at | look, interactive=False)

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from ..data.columns import split_rows
 from ..data.frames import as_frame, with_columns
-from ..data.tables import import_extra, load_rossmann
+from ..data.tables import load_rossmann
+from ..data.words import import_extra
 from ..learned_maps import embedding_features
 from ..sheets.address import html_table
 from ..tabular import tabular_learner

@@ -15,7 +15,7 @@ import torch
 from .files import check_kinds, read_values, write_values
 from .frames import Column, Frame, as_frame, categories, coded, read_dates, table_with, with_columns
 from .table_files import GAPS
-from .tables import warn_caller
+from .words import warn_caller
 
 # %% ../../nbs/data/04_columns.ipynb #ef62e58a
 _WRITTEN = re.compile(r"[€$£]? ?[-+]?\d{1,3}(?:[ .,']?\d{3})*(?:[.,]\d+)? ?[%€$£]?")
@@ -369,18 +369,20 @@ class _Applying(_Learning): # what was learned, to a table that is read
         return torch.from_numpy(ids)
 
 # %% ../../nbs/data/04_columns.ipynb #4bf71961
-def _check_rows(parts, n): # row numbers of each part as int64 arrays, or None
-    found = []
-    for part in parts:
-        part = None if part is None else np.asarray(part)
-        if part is not None and part.dtype == bool and part.shape == (n,): part = np.flatnonzero(part)
-        if part is not None and (part.ndim != 1 or len(part) and part.dtype.kind not in 'iu'):
-            raise ValueError(f"a split is a list of row numbers, not {part.dtype} of shape {part.shape}")
-        wrong = [] if part is None else part[(part < 0) | (part >= n)]
-        if len(wrong): raise ValueError(f"a split names row {wrong[0]}; the rows of the table are 0 to {n - 1}")
-        found.append(None if part is None else part.astype(np.int64))
+def _row_numbers(part, n)->np.ndarray: # of one part, int64
+    part = np.asarray(part)
+    if part.dtype == bool and part.shape == (n,): part = np.flatnonzero(part)
+    if part.ndim != 1 or len(part) and part.dtype.kind not in 'iu':
+        raise ValueError(f"a split is a list of row numbers, not {part.dtype} of shape {part.shape}")
+    wrong = part[(part < 0) | (part >= n)]
+    if len(wrong): raise ValueError(f"a split names row {wrong[0]}; the rows of the table are 0 to {n - 1}")
+    return part.astype(np.int64)
+
+def _check_rows(parts, n): # row numbers of each part, or None
+    found = [None if part is None else _row_numbers(part, n) for part in parts]
     seen = np.zeros(n, dtype=int)
-    for part in found: seen[[] if part is None else part] += 1 # a row counts once in each part, also one that was drawn twice
+    for part in found:
+        if part is not None: seen[part] += 1 # once in each part, also a row that was drawn twice
     both = np.flatnonzero(seen > 1)
     if len(both): warn_caller(f"{len(both)} rows, the first {both[0]}, are in both splits: the validation error will look too good")
     return found

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from .read_ratings import DATE, _number_values
 from .table_files import read_file
-from .tables import import_extra
+from .words import import_extra
 
 # %% ../../nbs/data/03b_frames.ipynb #8bbf4df4
 class _Values: # an array, which of its values are missing, and their kind

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from .ratings import Ratings
-from .tables import warn_caller
+from .words import warn_caller
 
 # %% ../../nbs/data/01b_read_ratings.ipynb #819fb050
 def _open_table(table, sep:str=',')->tuple: # names of the columns, function: name -> column

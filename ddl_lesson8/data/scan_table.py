@@ -17,7 +17,7 @@ from .files import check_kinds
 from .frames import as_frame, table_with
 from .scan import (_InPieces, _Split, _ahead, _check_files, _mixed_pile, _n_piles, _place, _place_of, _polars,
     _scan_into, _share_of, _source, _to_piles, _VERSION, _whole, _write_columns)
-from .tables import warn_caller
+from .words import warn_caller
 
 # %% ../../nbs/data/05d_scan_table.ipynb #5d5ca007
 def _in_order(x): # whole numbers (n,) that are in the order of the numbers x
@@ -112,10 +112,10 @@ def _roles(frame, targets, max_card): # names of categories and of continuous co
 def _in_table(error, row): # the same words; `row` says which row of the table a row of the piece is
     return ValueError(re.sub(r"(?<=', row )\d+", lambda m: str(row(int(m[0]))), str(error), count=1))
 
-# %% ../../nbs/data/05d_scan_table.ipynb #cda269fc
 def _coded(prep): return prep.cat_names + prep.y_names * (prep.y_kind == 'class')
 def _numeric(prep): return prep.cont_names + prep.y_names * (prep.y_kind == 'number')
 
+# %% ../../nbs/data/05d_scan_table.ipynb #cda269fc
 class _FirstReading:
     "Values, numbers and the rows in pieces"
     def __init__(self, prep, folder, split, seed, time):

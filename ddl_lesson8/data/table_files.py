@@ -68,6 +68,7 @@ def _files(path): # the files of a path or folder, all read in one way, and a su
         raise ValueError(f"{path} holds {' and '.join(f'{n} {kind}' for kind, n in sorted(counts.items()))} files, which may be the same rows twice: name one of the files, or keep one kind in the folder")
     return [str(p) for p in found], _kind(found[0])
 
+# %% ../../nbs/data/02b_table_files.ipynb #96b1616a
 def _opened(file): # a CSV file as text
     return (gzip.open if file.lower().endswith('.gz') else open)(file, 'rt', encoding='utf-8-sig', newline='')
 
@@ -149,6 +150,7 @@ def _plain(frame, kinds)->tuple: # name -> type of the columns of numbers in whi
     found = frame.select(pl.last().is_null().any().alias(''), *((other(n) | zeros(n)).any().alias(n) for n in types)).collect(engine='streaming')
     return {n: kind for n, kind in types.items() if not found[n][0]}, found[''][0]
 
+# %% ../../nbs/data/02b_table_files.ipynb #9c98df18
 def _asked(name, guess)->dict: # expressions: what a column holds that does not fit the guess
     pl = _polars()
     field = pl.col(name)
@@ -171,6 +173,7 @@ def _kinds(frame, kinds)->dict: # the same of the whole columns
         if what == 'part' and value and kinds[n] == 'whole': kinds[n] = 'fraction'
     return kinds
 
+# %% ../../nbs/data/02b_table_files.ipynb #cd637495
 def _typed(name, kind): # an expression: texts as what they mean
     pl = _polars()
     if kind in (None, 'text'): return pl.col(name).replace('', None)

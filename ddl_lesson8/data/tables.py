@@ -9,55 +9,12 @@ __all__ = ['STATES', 'STATE_CODES', 'to_frame', 'planted_shops', 'planted_auctio
            'nyc_flights']
 
 # %% ../../nbs/data/03_tables.ipynb #436a2c97
-import datetime, difflib, functools, importlib, importlib.util, inspect, sys, warnings
+import datetime, importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np
 from fastcore.meta import delegates
-
-# %% ../../nbs/data/03_tables.ipynb #c71d2560
-_BOOK_EXTRA = ('pandas', 'sklearn', 'narwhals', 'sympy') # installed by the extra `book`
-
-def import_extra(
-    name:str # module that the library's core does without
-):  # the module
-    "Import an optional library; raise `ModuleNotFoundError` saying how to install it"
-    try: return importlib.import_module(name)
-    except ModuleNotFoundError as e:
-        if e.name != name: raise # it is installed, and lacks something itself
-        what = "'ddl_lesson8[book]'" if name in _BOOK_EXTRA else name
-        raise ModuleNotFoundError(f"this needs {name}, which is not installed: pip install {what}", name=name) from None
-
-# %% ../../nbs/data/03_tables.ipynb #7f66dfe2
-def settings_in_words(
-    f # a function, or the `__init__` of a class, whose signature names all settings, as `delegates` makes it
-): # the same, which raises `TypeError` for a name that it does not know
-    "Answer a misspelt setting with the nearest names, for the function or class that was called"
-    own = inspect.signature(f)
-    @functools.wraps(f)
-    def called(*args, **kwargs):
-        wrong = next((k for k in kwargs if k not in own.parameters), None)
-        to = type(args[0]) if f.__name__ == '__init__' else f
-        if wrong is not None:
-            known = {**inspect.signature(to).parameters, **own.parameters}
-            names = [k for k, p in known.items() if k != 'self' and p.kind != p.VAR_KEYWORD]
-            near = difflib.get_close_matches(wrong, names, cutoff=.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"it knows {', '.join(names)}"
-            raise TypeError(f"{to.__qualname__} has no setting {wrong!r}: {hint}")
-        try: own.bind(*args, **kwargs)
-        except TypeError as e: raise TypeError(f"{to.__qualname__}: {e}") from None
-        return f(*args, **kwargs)
-    return called
-
-# %% ../../nbs/data/03_tables.ipynb #ace5f5cd
-def warn_caller(
-    message:str # what to say
-):
-    "Warn, with the line outside of this library that led here"
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get('__name__', '').startswith(('ddl_lesson8.', 'torch.utils._contextlib', 'sklearn.')): # also what wraps our functions
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
+from .words import import_extra, settings_in_words
 
 # %% ../../nbs/data/03_tables.ipynb #1d5ec641
 def to_frame(

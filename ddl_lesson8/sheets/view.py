@@ -11,7 +11,7 @@ __all__ = ['sheet_picture', 'view', 'view_gradient']
 import math, re, tempfile
 from html import escape
 from pathlib import Path
-from .address import Area, SheetError, cell_name, col_name, parse_area
+from .address import Area, SheetError, cell_name, col_name, parse_area, quote_sheet
 from .engine import Engine
 from .book import Book
 from .module import SheetModule
@@ -203,17 +203,39 @@ class _Picture:
     def __repr__(self): return f'a picture of a sheet ({self.why})'
     def _repr_html_(self): return f'<div style="overflow:auto">{self.svg}</div><small>{escape(self.why)}</small>'
 
+# %% ../../nbs/sheets/24_view.ipynb #c0ffee02
+def _typed_one(page, at, value): # what an input gets: a number, or a word of its list
+    row, col = (a := parse_area(at)).top, a.left
+    now = next((c[3] for c in page['cells'] if c[:2] == [row, col]), None)
+    words = next((w for area, w in page['choices'] if (row, col) in parse_area(area).cells()), None)
+    word = isinstance(now, str) and now.startswith("'") and words
+    if not word and not _numeric(now):
+        raise SheetError(f"{at} is not an input of the sheet {page['name']}")
+    try: number = None if word else float(value)
+    except (TypeError, ValueError): number = math.nan
+    if number is not None and not math.isfinite(number):
+        raise SheetError(f'{at}: {value!r} is not a number')
+    told = str(value) if word else f'{number:g}'
+    match = next((w for w in words or () if w.lower() == told.lower()), None)
+    if words and match is None:
+        raise SheetError(f"{at}: {told!r} is not in the list {', '.join(words[:12])}")
+    return match if word else number
+
+def _typed(page, inputs): # by address, as the page has it
+    return {at.upper(): _typed_one(page, at.upper(), value) for at, value in inputs.items()}
+
 # %% ../../nbs/sheets/24_view.ipynb #84817485
 def _live(document, sheet, cells, svg): # the widget, or a reason why there is none
     if not BUNDLE.exists(): return 'a picture: this copy of the library was built without its live sheets'
     try: import anywidget, traitlets
     except ImportError: return 'a picture: `pip install anywidget` makes it live'
+    page = next(s for s in document['sheets'] if s['name'] == sheet)
     class LiveSheet(anywidget.AnyWidget):
         "A sheet that computes in the browser; `inputs` holds what was typed, by address"
         _esm = BUNDLE.read_text(encoding='utf-8')
         document, inputs, colours = (traitlets.Dict().tag(sync=True) for _ in range(3))
         sheet, view = (traitlets.Unicode().tag(sync=True) for _ in range(2))
-        def set(self, **inputs): self.inputs = {**self.inputs, **inputs}
+        def set(self, **inputs): self.inputs = {**self.inputs, **_typed(page, inputs)}
         def on_change(self, f): self.observe(lambda change: f(change['new']), 'inputs')
         def _repr_mimebundle_(self, **kwargs):
             data = super()._repr_mimebundle_(**kwargs)
@@ -269,10 +291,11 @@ def _tint(slope, largest): # red above zero, blue below
     return _mix('#ffffff', '#f8696b' if slope > 0 else '#5a8ac6',
                 min(1, abs(slope) / largest)) if largest else '#ffffff'
 
-def _slopes(module, output, area, values): # of the output's sum, at these values of an area
+def _slopes(module, output, area, values, others): # of the output's sum, at these values of an area and of other cells
     import torch
     x = torch.tensor(values, dtype=torch.float64, requires_grad=True)
-    return torch.autograd.grad(module({str(area): x})[output].sum(), x)[0]
+    rest = {at: torch.tensor(v, dtype=torch.float64) for at, v in others.items()}
+    return torch.autograd.grad(module({str(area): x} | rest)[output].sum(), x)[0]
 
 # %% ../../nbs/sheets/24_view.ipynb #5857e09e
 def view_gradient(
@@ -290,8 +313,12 @@ def view_gradient(
         values = [[{**start, **edits}[cell_name(r, c)]
                    for c in range(area.left, area.right + 1)]
                    for r in range(area.top, area.bottom + 1)]
-        slopes = _slopes(module, output, area, values)
+        if any(isinstance(v, str) for v in edits.values()): # tensors hold no words
+            live.colours = {}
+            return
         names = [cell_name(*at) for at in area.cells()]
+        others = {f'{quote_sheet(area.sheet)}!{at}': v for at, v in edits.items() if at not in names}
+        slopes = _slopes(module, output, area, values, others)
         live.colours = {at: _tint(s, slopes.abs().max().item())
                         for at, s in zip(names, slopes.flatten().tolist())}
     if start:

@@ -17,7 +17,7 @@ from ..data.frames import as_frame
 from ..data.read_ratings import ratings_from_table
 from ..data.scan import scan_ratings
 from ..data.scan_table import scan_table
-from ..data.tables import import_extra
+from ..data.words import import_extra
 from .disk import DiskData
 from .learner import load_learner
 from .memory import DiskMemory
@@ -188,7 +188,9 @@ def train_main(
         if first: write_values(out/'report.json', report | dict(model=a.model, factors=a.factors, epochs=a.epochs, seed=a.seed, table=Path(a.table).name))
     except (FloatingPointError, RuntimeError) as e: return _sorry('ddl8-train', e, 1)
     except (OSError, ValueError, TypeError, KeyError, ModuleNotFoundError) as e: return _sorry('ddl8-train', e, 2)
-    say(f"the model is in {out}: validation loss {report['valid_loss']}, {report['seconds']} s, {report['peak_mb']} MB")
+    loss = report['valid_loss']
+    judged = '' if loss is None else f'validation loss {loss:.4f}, '
+    say(f"the model is in {out}: {judged}{report['seconds']} s, {report['peak_mb']} MB")
     if a.json and first: print(json.dumps(report))
     return 0
 
@@ -210,6 +212,7 @@ def best_items(
         if exclude_seen:
             for k, u in enumerate(users.tolist()): score[k, memory.seen(u)] = -torch.inf
         best, items = score.topk(min(n, score.shape[1]))
+        if best.isnan().any(): raise ValueError("a score is NaN, so no list can be made: the weights are spoiled")
         best += u_bias[users, None] # the same for all items of a user, so it changes no order
         value = torch.sigmoid(best) * (model.y_range[1] - model.y_range[0]) + model.y_range[0] if model.y_range else best
         return value.masked_fill(best.isinf(), -torch.inf).cpu(), items.cpu()

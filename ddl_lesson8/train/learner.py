@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from fastcore.meta import delegates
 from ..data.files import _each_tensor, _mark_of, read_tensors, refuse_other, write_tensors
-from ..data.tables import settings_in_words
+from ..data.words import settings_in_words
 from .batches import Data, _as_tensors, _same, _suspect, _tensor, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _Measuring, _call, _facts, _facts_of_steps, _gradients, _name, _need_data, _one_batch, _roll_back, _set_rates, _take, _weight_decay, evaluating
 from .schedule import Plan, own_random, seeded

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from .. import __version__
-from ..data.tables import settings_in_words
+from ..data.words import settings_in_words
 from .batches import Data, _Threads, _as_calls, _no_interrupt, _suspect, check_shapes
 from .recorder import Recorder
 from .schedule import adamw, default_device, own_random, random_state, seeded

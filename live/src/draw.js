@@ -109,9 +109,11 @@ export class OpenReader extends DigitReader { // what a digit reader becomes whe
     })
     this.answer = best
     this.bars.forEach(({ row }, digit) => row.classList.toggle('best', digit === best))
-    this.said.textContent = `The workbook reads ${/^8/.test(best) ? 'an' : 'a'} ${best}.`
+    const empty = ![...this._at(this.canvasArea)].some(at => this.values.get(at) > 0)
+    this.said.textContent = `${empty ? 'Nothing is drawn. ' : ''}The workbook reads ${/^8/.test(best) ? 'an' : 'a'} ${best}.`
   }
 
+  _enter() { return this.pad }
   clear() { return this.setMany(Object.fromEntries([...this._at(this.canvasArea)].map(at => [at, 0]))) }
 
   _pen() { // a round pen of 1.3 cells, as the drawn digits have it

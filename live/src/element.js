@@ -41,7 +41,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
   async get(at) { return (await this.getMany([at]))[0] }
   async getMany(addresses) { return ask('exact', { key: this.key, cells: addresses.map(place) }) } // with all digits
   set(at, text) { return this.setMany({ [at]: text }) }
-  async setMany(entries) { // {'A1': '0.5', …}: many cells, one recalculation
+  async setMany(entries, tell = true) { // {'A1': '0.5', …}: many cells, one recalculation
     const edits = Object.entries(entries).map(([at, text]) => {
       at = name(...place(at))
       const cell = this.cells.get(at)
@@ -50,7 +50,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     })
     if (!edits.length) return
     this.past.push(edits.map(([at]) => [at, this.values.get(at)]))
-    await this._apply(edits)
+    await this._apply(edits, tell)
   }
   async undo() {
     const last = this.past.pop()
@@ -90,10 +90,10 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     return typed(text)
   }
   _send(edits) { return ask('edit', { key: this.key, edits: edits.map(([at, v]) => { const [row, column] = this.cells.get(at); return [row, column, v] }) }) }
-  async _apply(edits) {
+  async _apply(edits, tell = true) {
     for (const [at, value] of edits) this.values.set(at, value)
     this._take(await this._send(edits), edits.map(([at]) => at))
-    this.dispatchEvent(new CustomEvent('change', { detail: Object.fromEntries(edits.map(([at, v]) => [at, plain(v)])) }))
+    if (tell) this.dispatchEvent(new CustomEvent('change', { detail: Object.fromEntries(edits.map(([at, v]) => [at, plain(v)])) }))
   }
   _take(news, typed = []) { // what the engine has computed: address and value of each formula behind an edit
     for (const [at, value] of news) this.values.set(at, value)
@@ -148,6 +148,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     this.box.classList.toggle('far', this.zoom < FAR)
   }
 
+  _enter() { return this.grid.chosen }
   _home() { return this._free().find(([, c]) => inside(this.view, c[0], c[1]))?.[0] ?? name(this.view.top, this.view.left) }
   _select(at, focus = false) {
     const { top, left } = area(at), cell = this.cells.get(at), list = this._list(cell)
@@ -219,6 +220,14 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
     }
   }
 
+  async _paste(text) { // rows and columns as other programs copy them, from the selected cell on: all of them or none
+    const { top, left } = area(this.at), rows = text.replace(/\r?\n$/, '').split(/\r?\n/).map(line => line.split('\t'))
+    try {
+      await this.setMany(Object.fromEntries(rows.flatMap((row, i) => row.map((content, j) => [name(top + i, left + j), content]))))
+      this._say(`${rows.flat().length} cells pasted from ${this.at} on; everything behind them has changed`)
+    } catch (e) { this._say(`Nothing was pasted: ${e.message}`) }
+  }
+
   _move(rows, columns, far = false) {
     const { top, left } = area(this.at), { view } = this
     const limit = (v, low, high) => Math.min(high, Math.max(low, v))
@@ -259,6 +268,7 @@ export class OpenSheet extends LiveSheet { // what a live sheet becomes when it 
       this._select(at, true)
       e.preventDefault()
     })
+    this.grid.element.addEventListener('paste', e => { e.preventDefault(); this._paste(e.clipboardData.getData('text')) })
     this.grid.element.addEventListener('dblclick', () => this._edit())
   }
   _under({ clientX, clientY }) { // the address of the cell under the pointer, blank ones too

@@ -1,5 +1,6 @@
 // Loaded when a reader opens a figure: Vega draws the description that the book saved, with the browser's own sliders and lists.
 import { parse, View, Error as ERRORS } from 'vega'
+import { typed } from './cells.js'
 import { LiveFigure } from './stub.js'
 import { el } from './el.js'
 import css from './figure.css'
@@ -15,6 +16,7 @@ export class OpenFigure extends LiveFigure {
     const picture = el('div', { className: 'plot' }), inputs = el('div', { className: 'inputs' })
     this.said = el('p', { className: 'said' })
     this.said.setAttribute('role', 'status')
+    this.binds = new Map(spec.signals.filter(s => s.bind).map(s => [s.name, s.bind]))
     this.view = new View(parse(spec), { renderer: 'svg', container: picture, bind: inputs, hover: false, logLevel: ERRORS })
     this.root.append(el('style', { textContent: css }), el('div', { className: narrow ? 'app narrow' : 'app' }, inputs, picture, this.said))
     await this.view.runAsync()
@@ -24,13 +26,23 @@ export class OpenFigure extends LiveFigure {
     this.view.addSignalListener('said', () => this._tell())
     this._tell()
     this._watchTheme()
-    inputs.querySelector('input, select')?.focus({ preventScroll: true })
   }
+
+  _enter() { return this.root.querySelector('input, select') ?? this }
 
   // what programs and readers with a console use
   async get(name) { return this.view.signal(name) }
-  async set(name, value) { await this.view.signal(name, value).runAsync() }
-  async inputs() { return [...this.root.querySelectorAll('[name]')].map(i => i.name) }
+  async set(name, value) { await this.view.signal(name, this._meant(name, value)).runAsync() }
+  async inputs() { return [...this.binds.keys()] }
+  _meant(name, value) { // what the reader's own slider or list could say
+    const bind = this.binds.get(name)
+    if (!bind) throw new Error(`${name} is not an input of this figure: ${[...this.binds.keys()].join(', ')}`)
+    if (bind.options && !bind.options.includes(value)) throw new Error(`${name} is one of ${bind.options.slice(0, 12).join(', ')}`)
+    if (bind.input !== 'range') return value
+    const { min, max, step } = bind, number = typeof value === 'string' ? typed(value) : value, whole = Number.isInteger(step)
+    if (!(number >= min && number <= max) || whole && !Number.isInteger(number)) throw new Error(`${name} is a ${whole ? 'whole ' : ''}number from ${min} to ${max}`)
+    return number
+  }
 
   _name(picture) { // one picture with a name, for screen readers; the line below says what it shows
     for (const a of ['role', 'aria-roledescription', 'aria-label']) picture.removeAttribute(a)

@@ -29,6 +29,7 @@ class Live extends HTMLElement {
   start() { this._started ??= this._start(); return this.ready }
 
   async _start() {
+    const pressed = this.root.activeElement === this._button // then the reader goes on inside; else the focus is not taken
     this._button.textContent = 'Opening …'
     this._button.disabled = true
     try {
@@ -36,9 +37,10 @@ class Live extends HTMLElement {
       const [doc, app] = await Promise.all([fetched(this.address, 'json'), import(new URL(this.module, import.meta.url))])
       Object.setPrototypeOf(this, app[this.opened].prototype)
       await this.load(doc, await bytes)
+      if (pressed && [document.body, this].includes(document.activeElement)) this._enter().focus({ preventScroll: true })
       this._open.resolve(this)
     } catch (e) {
-      this._button.textContent = `It could not be opened: ${e.message}`
+      this._button.textContent = `It could not be opened: ${e.message}. Reload the page to try again.`
       this.root.querySelector('.app')?.remove() // a sheet that computes nothing: its picture comes back
       this._cover(true)
       this._open.reject(e)

@@ -12,19 +12,14 @@ function render({ model, el }) {
   for (const name of ['sheet', 'view', 'paint']) if (model.get(name)) sheet.setAttribute(name, model.get(name))
   sheet._started = true // it is opened here, from the notebook's document
   el.append(sheet)
-  let fromPython = false
   const colour = () => sheet.tint(model.get('colours'))
   const take = async () => {
     const news = Object.entries(model.get('inputs')).filter(([at, v]) => plain(sheet.values.get(at)) !== v)
-    if (!news.length) return
-    fromPython = true
-    await sheet.setMany(Object.fromEntries(news))
-    fromPython = false
+    try { await sheet.setMany(Object.fromEntries(news), false) } catch (e) { sheet._say(e.message) }
   }
   const open = async () => {
     Object.setPrototypeOf(sheet, OpenSheet.prototype)
     sheet.addEventListener('change', ({ detail }) => { // the cells are there before the engine has started, so an edit may be early
-      if (fromPython) return
       model.set('inputs', { ...model.get('inputs'), ...detail })
       model.save_changes()
     })
