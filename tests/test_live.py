@@ -615,3 +615,20 @@ def test_the_wheel_carries_the_bundle(site, tmp_path):
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', str(tmp_path), str(source)], check=True)
     with zipfile.ZipFile(next(tmp_path.glob('*.whl'))) as wheel: bundle = wheel.read('ddl_lesson8/sheets/widget.js')
     assert bundle == (root/'ddl_lesson8'/'sheets'/'widget.js').read_bytes()
+
+
+def test_each_view_of_a_chapter_shows_its_words_whole(site):
+    "No heading of a block is cut off at the right edge, and the losses are in sight: the page tells the reader to watch them"
+    import json
+    tag, seen = re.compile(r'<live-sheet src="live/(.*?).json" sheet="(.*?)" view="(.*?)"'), {}
+    for path in sorted((root/'nbs').glob('*.ipynb')):
+        for name, sheet, view in tag.findall(path.read_text(encoding='utf-8').replace('\\"', '"')):
+            if name == 'digit': continue
+            a, page = parse_area(view), next(s for s in json.loads((site/'live'/f'{name}.json').read_text())['sheets'] if s['name'] == sheet)
+            room = lambda c: sum((page['widths'] + [60] * a.right)[c - 1:a.right])
+            seen[sheet, view] = [c[3][1:] for c in page['cells'] if str(c[3]).startswith("'") and a.top <= c[0] <= a.bottom and a.left <= c[1] <= a.right]
+            cut = [c[3] for c in page['cells'] if str(c[3]).startswith("'") and a.top <= c[0] <= a.bottom and a.left <= c[1] <= a.right
+                   and .5 * (page['styles'][c[2]].get('size', 8) + 3) * (len(c[3]) - 1) > room(c[1])]
+            assert not cut, (path.name, view, cut)
+    words = {w for (sheet, _), labels in seen.items() if sheet in ('losses', 'collab') for w in labels}
+    assert {'-LN(share)', 'cross-entropy', 'errors: prediction - rating'} <= words
