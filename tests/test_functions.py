@@ -200,3 +200,11 @@ def test_offset_at_several_places_is_no_single_place(tmp_path): # SUMPRODUCT(SUB
 def test_sortby_whose_keys_move_with_the_formula(tmp_path): # as ironcalc
     m = answers(tmp_path, ['SUM(SORTBY($A$1:$A$3,B1:B3)*{1;2;3})', 'SUM(SORTBY($A$1:$A$3,B2:B4)*{1;2;3})'])
     assert m.values('I20:I21') == [[34.], [29.]]
+
+
+def test_the_middle_of_large_numbers_is_finite(): assert calculate('MEDIAN({1E308,1E308,-1E308})', functions=FUNCTIONS) == 1e308
+
+
+@pytest.mark.parametrize('formula', ['NPV(-1,1,2)', 'NPV(-1,0)', 'NPV(-1,1,-2)', 'NPV(-1+1E-300,1)'])
+def test_npv_where_each_period_takes_all(formula): # as ironcalc and LibreOffice; infinite or no number before
+    assert calculate(formula, ROWS, functions=FUNCTIONS) == '#NUM!'

@@ -37,7 +37,7 @@ def _plane(block, lead): # number of the rectangle of the leading indices
     return n
 
 # %% ../../nbs/sheets/06_blocks.ipynb #97972337
-class Rectangles:
+class _Covering:
     "Which cells a tensor covers: one rectangle for each channel"
     def __init__(self,
         sheet,              # the `Sheet`, or None
@@ -67,6 +67,9 @@ class Rectangles:
                          for end in ('bottom', 'right'))
         return Area(self.sheet.name, self.row, self.col, bottom, right)
 
+# %% ../../nbs/sheets/06_blocks.ipynb #06b-rect2
+class Rectangles(_Covering):
+    "Where each element of a tensor stands"
     def indices(self): # tuples
         "The indices of all elements, in order"
         return product(*map(range, self.shape))

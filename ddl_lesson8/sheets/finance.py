@@ -10,7 +10,7 @@ __all__ = []
 # %% ../../nbs/sheets/08_finance.ipynb #08fi0003
 import torch
 from .address import SheetError
-from .mathematics import _pool, _scalar, _without_truths
+from .mathematics import _finite, _pool, _without_truths
 from .values import DIV0, NUM, Functions, elementwise, numbers_of
 from .values import _code, _first
 
@@ -65,6 +65,7 @@ def _npv(rate, *args):
     if rate.size[-2:] != (1, 1):
         raise SheetError('NPV with several rates at once is not supported; give it one')
     r, rf = (None if t is None else t.flatten(-2) for t in numbers_of(rate))
-    period = mask.cumsum(-1)
-    total = torch.where(mask, num / (1 + r) ** period, 0.).sum(-1)
-    return _scalar(total, _first(rf, fault))
+    lost = r == -1 # each period takes all
+    growth = torch.where(lost, 1., 1 + r) ** mask.cumsum(-1)
+    total = torch.where(mask, num / growth, 0.).sum(-1)
+    return _finite(total, _first(rf, fault, _code(lost, NUM)))

@@ -67,7 +67,7 @@ def _median(*args):
     low, high = (order.gather(-1, i.clamp(0, num.shape[-1] - 1))
                  for i in ((n - 1) // 2, n // 2))
     none = n == 0
-    return _scalar(torch.where(none, 0., (low + high) / 2).squeeze(-1),
+    return _scalar(torch.where(none, 0., low / 2 + high / 2).squeeze(-1),
                    _first(fault, _code(none, NUM)))
 
 def _ranked(order, at): # the numbers of these ranks, counted from 1

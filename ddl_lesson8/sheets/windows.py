@@ -159,10 +159,9 @@ class _Binder(_Windows):
         self.kept = isinstance(family.tree, Call) and family.tree.name.startswith('\0')
 
     def bind(self, node, array, whole=True, read=True, cut=False): # the tree, bound
-        all_of_it = array or whole or not read
-        many = array and _lies_at_many(node)
-        if not many and (window := self.window(node, all_of_it, read, cut)):
-            return window
+        if not (array and _lies_at_many(node)):
+            window = self.window(node, array or whole or not read, read, cut)
+            if window: return window
         if isinstance(node, Unary) and node.op == '@' and is_range(node.arg):
             if self.is_fixed(node.arg): return self.bind(node.arg, False, False)
             return Unary('@', self.bind(node.arg, array, array, read))
@@ -190,8 +189,7 @@ class _Binder(_Windows):
             return self.bind(arg, array, True, read and node.name != 'OFFSET', cut)
         if node.name in ('SUMIF', 'AVERAGEIF') and i == 2 and is_range(arg):
             arg = _as_large_as(node.args[0], arg)
-        return self.bind(arg, array, letter in 'ra' or whole and letter == 'p',
-                         True, cut)
+        return self.bind(arg, array, letter in 'ra' or whole and letter == 'p', cut=cut)
 
 # %% ../../nbs/sheets/10a_windows.ipynb #223c2a17
 @dataclass(frozen=True)
