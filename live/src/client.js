@@ -4,6 +4,7 @@ const waiting = new Map()
 
 export function connect(makeWorker, wasm) {
   if (worker) return
+  failed = undefined
   worker = makeWorker()
   worker.onmessage = ({ data: { id, result, error } }) => {
     const { resolve, reject } = waiting.get(id)
