@@ -293,6 +293,7 @@ def permutation_importance(
     seed:int=0             # of the shuffles
 )->dict: # column -> (mean, standard deviation) of the growth of the loss, largest first
     "How much the loss grows when a column is shuffled"
+    if n_repeats < 1: raise ValueError(f"n_repeats={n_repeats}: shuffle each column once at least")
     prep, g = learn.prep, torch.Generator().manual_seed(seed)
     table = prep.open(table)
     *x, y = *prep(table), prep.target(table)

@@ -10,7 +10,7 @@ from ddl_lesson8.train.batches import Data, check_shapes
 from ddl_lesson8.train.learner import FORMAT, Learner, _state, load_learner
 from ddl_lesson8.train.schedule import lazy_adagrad
 from ddl_lesson8.train.recorder import LRFind, Recorder, accuracy, longest_fall, rmse, smooth, someone_watches, suggest
-from ddl_lesson8.train.schedule import Plan, adamw, cosine, decay_groups, default_device, one_cycle, seeded
+from ddl_lesson8.train.schedule import FitPlan, adamw, cosine, decay_groups, default_device, one_cycle, seeded
 
 quick = settings(derandomize=True, deadline=None, max_examples=40)
 X = torch.linspace(-1, 1, 200)[:, None]
@@ -444,7 +444,7 @@ def test_cuda(tmp_path, amp):
     torch.testing.assert_close(weights(learn), weights(other), rtol=1e-3, atol=1e-4)
     assert learn.predict(X).device.type == 'cpu' and learn.predict(X.cuda()).is_cuda
 
-def test_plan_counts(): assert Plan('fit', 3, .1, 7).total == 21 and cosine(1, 3, .5) == pytest.approx(2)
+def test_plan_counts(): assert FitPlan('fit', 3, .1, 7).total == 21 and cosine(1, 3, .5) == pytest.approx(2)
 
 # ---- metrics
 def test_metrics_never_broadcast(): # right: the definitions by hand; a broadcast would give 0.71 and 1/3

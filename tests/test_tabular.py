@@ -130,6 +130,7 @@ def test_files_that_are_none(tmp_path):
 def test_importance_finds_what_the_rule_uses(trained):
     learn, t = trained
     t = t.assign(noise=1.)
+    with pytest.raises(ValueError, match='n_repeats=0'): permutation_importance(learn, t, n_repeats=0) # no shuffle has no mean: it was NaN
     found = permutation_importance(learn, t, n_repeats=2)
     assert max(found, key=lambda k: found[k][0]) in ('product_size', 'model_description') and found['coupler'][0] < found['product_size'][0]
 

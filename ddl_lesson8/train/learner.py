@@ -18,7 +18,7 @@ from ..data.files import _each_tensor, _mark_of, read_tensors, refuse_other, wri
 from ..data.words import settings_in_words
 from .batches import Data, _as_tensors, _same, _suspect, _tensor, check_shapes, check_sizes, check_state
 from .one_batch import _Changes, _Measuring, _call, _facts, _facts_of_steps, _gradients, _name, _need_data, _one_batch, _roll_back, _set_rates, _take, _weight_decay, evaluating
-from .schedule import Plan, own_random, seeded
+from .schedule import FitPlan, own_random, seeded
 from .recorder import LRFind, Recorder, _Pictures, accuracy, in_one_line, progress_bar, rmse, smooth, someone_watches, suggest
 from .team import blame, blocks_of, cut_like
 
@@ -190,7 +190,7 @@ def _set_state(learn, state): # the reverse
     learn.epoch, learn.seed, learn._best, n_inputs = state['epoch'], state['seed'], state['best'] and _cut(learn.model, state['best']), state['n_inputs']
     learn.n_inputs = learn.n_inputs if n_inputs is None else n_inputs
     learn.threads.many = state.get('many_threads', learn.threads.many)
-    learn.plan = Plan(**state['plan']) if state['plan'] else None
+    learn.plan = FitPlan(**state['plan']) if state['plan'] else None
     learn.recorder, learn.changes = Recorder(**copy.deepcopy(state['recorder'])), _Changes(learn.model)
     learn._late.clear()
 
@@ -322,7 +322,7 @@ def _start(learn, kind, n_epochs, lr, wd=None, until=None, checkpoint=None, go_o
     learn._late.clear()
     for g in learn.opt.param_groups:
         if g.get('decay', asked): g['weight_decay'] = wd
-    plan = Plan(kind, int(n_epochs), float(lr), learn.data.n_batches, 0, len(learn.recorder.losses), learn.epoch, patience, bool(keep_best))
+    plan = FitPlan(kind, int(n_epochs), float(lr), learn.data.n_batches, 0, len(learn.recorder.losses), learn.epoch, patience, bool(keep_best))
     if go_on and checkpoint and Path(checkpoint).exists():
         learn.load(checkpoint)
         if learn.plan is None or (learn.plan.kind, learn.plan.n_epochs, learn.plan.lr) != (kind, plan.n_epochs, plan.lr):

@@ -142,7 +142,7 @@ def _decay_touched(opt, args, kwargs): # PyTorch's own decay refuses sparse grad
 
 # %% ../../nbs/train/00_schedule.ipynb #e21ab09b
 @dataclass
-class Plan:
+class FitPlan:
     "A schedule and how much of it is done"
     kind: str         # 'constant' or 'one_cycle'
     n_epochs: int     # epochs in all
