@@ -208,3 +208,10 @@ def test_the_middle_of_large_numbers_is_finite(): assert calculate('MEDIAN({1E30
 @pytest.mark.parametrize('formula', ['NPV(-1,1,2)', 'NPV(-1,0)', 'NPV(-1,1,-2)', 'NPV(-1+1E-300,1)'])
 def test_npv_where_each_period_takes_all(formula): # as ironcalc and LibreOffice; infinite or no number before
     assert calculate(formula, ROWS, functions=FUNCTIONS) == '#NUM!'
+
+
+@pytest.mark.parametrize('df', [1, 5, 1999, 2001, 1e6, 1e10])
+def test_the_density_of_t_for_many_degrees(df): # scipy's density; at 1e10 it was 6e-7 off, and is the normal one to 1e-10
+    from scipy import stats
+    want = stats.norm.pdf(1.) if df == 1e10 else stats.t.pdf(1., df)
+    assert calculate(f'T.DIST(1,{df:.0f},FALSE)', functions=FUNCTIONS) == pytest.approx(want, rel=2e-10)

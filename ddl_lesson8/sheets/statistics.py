@@ -347,8 +347,12 @@ def _norm_inv(p, mean, sd):
                        check=check, safe=0.5)
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07bt0001
+def _half_step(x): # ln gamma(x + 1/2) - ln gamma(x), which nearly cancel for large x
+    series = torch.log(x) / 2 - 1 / (8 * x) + 1 / (192 * x ** 3)
+    return torch.where(x > 1000, series, torch.lgamma(x + 0.5) - torch.lgamma(x))
+
 def _t_density(x, df):
-    c = torch.lgamma((df + 1) / 2) - torch.lgamma(df / 2) - torch.log(df * math.pi) / 2
+    c = _half_step(df / 2) - torch.log(df * math.pi) / 2
     return torch.exp(c - (df + 1) / 2 * torch.log1p(x * x / df))
 
 class _StudentT(torch.autograd.Function):
