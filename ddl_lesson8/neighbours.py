@@ -17,9 +17,12 @@ def cosine_similarity(
     b:torch.Tensor  # vectors, (m, n_factors)
 )->torch.Tensor: # (n, m), from -1 to 1
     "Cosine of the angle between every pair of vectors (claim C9)"
-    length_a, length_b = (a.square().sum(1, keepdim=True).sqrt(),
-                          b.square().sum(1, keepdim=True).sqrt())
-    return (a / length_a.clamp_min(1e-12)) @ (b / length_b.clamp_min(1e-12)).T
+    kind = torch.result_type(a, b)
+    if not kind.is_floating_point: kind = torch.get_default_dtype()
+    def unit(v): # in float64: squares of half numbers, or of large ones, leave their type
+        v = v.double()
+        return v / v.norm(dim=1, keepdim=True).clamp_min(1e-300)
+    return (unit(a) @ unit(b).T).to(kind)
 
 # %% ../nbs/04b_neighbours.ipynb #3abd148f
 def nearest(
@@ -41,9 +44,12 @@ def nearest(
                          "ratings or fewer neighbours")
     def likeness(m):
         return (cosine_similarity(m[rows], m) if metric == 'cosine'
-                else -torch.cdist(m[rows], m))
+                else -torch.cdist(m[rows].double(), m.double(), # by differences: exact
+                                  compute_mode='donot_use_mm_for_euclid_dist').to(m))
     near = sum(map(likeness, models)) / len(models)
     if allowed is not None: near = near.masked_fill(~allowed, -math.inf)
+    if near.device.type != 'meta' and near.isnan().any():
+        raise ValueError("a vector is NaN or infinite: leave it out")
     near = near.scatter(1, rows[:, None], -math.inf) # nobody is a neighbour of itself
     best = near.topk(n, dim=1)
     return best.indices, best.values if metric == 'cosine' else -best.values

@@ -216,3 +216,30 @@ def test_components_of_equal_rows_and_one_model():
     assert pca(torch.ones(4, 3), 2).share.tolist() == [0, 0]
     assert pca(torch.randn(9, 3).bfloat16(), 2).points.dtype == torch.float32
     with pytest.raises(ValueError, match='two models'): stability(torch.randn(1, 5, 2), torch.arange(2), 2)
+
+
+def test_neighbours_of_half_large_and_whole_numbers(): # as float64 has them
+    v = randn(6, 3, seed=5).float()
+    right = torch.nn.functional.cosine_similarity(v[:, None].double(), v[None].double(), dim=2)
+    for size in (1e-30, 1., 1e25): torch.testing.assert_close(cosine_similarity(v * size, v * size).double(), right, atol=1e-6, rtol=0)
+    half = cosine_similarity((v * 500).half(), (v * 500).half())
+    assert half.dtype == torch.float16
+    torch.testing.assert_close(half.double(), right, atol=2e-3, rtol=0)
+    assert cosine_similarity(torch.zeros(1, 3).half(), v.half()).eq(0).all()
+    whole = torch.full((1, 4), 16, dtype=torch.uint8) # 16 * 16 leaves uint8
+    assert cosine_similarity(whole, whole).item() == pytest.approx(1)
+
+def test_euclidean_neighbours_far_from_zero(): # a product of matrices loses the digits of the difference
+    v = randn(60, 8, seed=6).float() + 1000
+    exact = (v[:, None].double() - v.double()).norm(dim=2).fill_diagonal_(torch.inf)
+    rows, away = nearest(v, torch.arange(60), 5, 'euclidean')
+    right = exact.topk(5, largest=False)
+    assert away.dtype == torch.float32 and rows.equal(right.indices)
+    torch.testing.assert_close(away.double(), right.values, atol=1e-6, rtol=1e-6)
+
+def test_a_vector_that_is_nan_is_nobodys_neighbour():
+    v = randn(6, 3)
+    v[2] = torch.nan
+    with pytest.raises(ValueError, match='leave it out'): nearest(v, torch.tensor([0]), 2)
+    allowed = torch.arange(6) != 2
+    assert 2 not in nearest(v, torch.tensor([0]), 4, allowed=allowed)[0]
