@@ -33,7 +33,7 @@ def fold_in(
     mean:torch.Tensor|None=None # better first guesses, (people, n_factors + 1)
 )->torch.Tensor: # factors and bias of each person, (people, n_factors + 1)
     "Factors and bias of new people from a few ratings, in closed form (claim C10)"
-    v = torch.cat([found.item[items], torch.ones(*items.shape, 1)], 2)
+    v = torch.cat([found.item[items], found.item.new_ones(*items.shape, 1)], 2)
     m = prior.mean.expand(len(items), -1) if mean is None else mean
     return posterior(v, score_for(ratings, found.y_range) - found.item_bias[items],
                      prior, m)
@@ -49,6 +49,6 @@ def guess_from_metadata(
     z = torch.cat([found.user, found.user_bias[:, None]], 1)
     x = meta - meta[people].mean(0)
     known, average = x[people], z[people].mean(0)
-    weight = torch.linalg.solve(known.T @ known + penalty * torch.eye(x.shape[1]),
+    weight = torch.linalg.solve(known.T @ known + penalty * torch.eye(x.shape[1]).to(x),
                                 known.T @ (z[people] - average))
     return average + x @ weight

@@ -243,3 +243,11 @@ def test_a_vector_that_is_nan_is_nobodys_neighbour():
     with pytest.raises(ValueError, match='leave it out'): nearest(v, torch.tensor([0]), 2)
     allowed = torch.arange(6) != 2
     assert 2 not in nearest(v, torch.tensor([0]), 4, allowed=allowed)[0]
+
+def test_newcomers_stay_on_the_device_of_the_model(): # 'meta' stands for any other
+    def on_meta(*shape): return torch.empty(*shape, device='meta')
+    rows, people = torch.zeros(4, 3, dtype=torch.int64, device='meta'), torch.zeros(2, dtype=torch.int64, device='meta')
+    found = Latent(on_meta(5, 2), on_meta(6, 2), on_meta(5), on_meta(6), [], [], None)
+    prior = Prior(on_meta(3), on_meta(3, 3), on_meta(1))
+    assert fold_in(found, rows, on_meta(4, 3), prior).shape == (4, 3)
+    assert guess_from_metadata(on_meta(5, 4), found, people).device.type == 'meta'
