@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .cnn import Jitter
 from .data.digits import make_digits
+from .data.files import write_whole
 from .sheets.from_model import WorkbookModel, to_workbook
 from .train.learner import Data, Learner, accuracy, seeded
 
@@ -64,7 +65,8 @@ def save_reader(
 ):
     "Write the weights, rounded to five digits after the point, so that the file is small"
     rows = {k: [list(v.shape), [round(x, 5) for x in v.flatten().tolist()]] for k, v in model.state_dict().items()}
-    Path(path).write_text(json.dumps(rows, separators=(',', ':')) + '\n', encoding='utf-8')
+    text = json.dumps(rows, separators=(',', ':'), allow_nan=False) + '\n'
+    write_whole(path, lambda f: f.write(text.encode()))
 
 def load_reader(
     path:str|Path=_WEIGHTS # a JSON file; the one that comes with the library

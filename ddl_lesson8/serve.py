@@ -9,13 +9,13 @@ __all__ = ['example_inputs', 'to_program', 'save_program', 'save_onnx', 'save_na
            'recommender_app']
 
 # %% ../nbs/12b_serve.ipynb #f3ec3002
-import copy, json, logging, threading, warnings
+import copy, json, logging, re, threading, warnings
 from inspect import signature
 from pathlib import Path
 import torch
 from torch import nn
 from .collab import CollabLearner
-from .data.files import write_whole
+from .data.files import is_ours, refuse_other, write_whole
 from .data.words import import_extra
 from .train.learner import Learner
 import ddl_lesson8.recommend
@@ -57,6 +57,10 @@ def _agree(found, wanted, what): # to 1e-5 of the largest number
     if not gap <= 1e-5 * max(1., wanted.abs().max().item()):
         raise ValueError(f"not written: {what} computes something else than the model, by up to {gap:.3g}")
 
+def _write(path, begins, write)->Path: # in place of a file of the same kind, or of none
+    refuse_other(path, lambda start, end: re.match(begins, start, re.DOTALL) and not is_ours(start, end))
+    return write_whole(path, write)
+
 def _checked_rows(inputs)->tuple: # one more row than the example had: a number of rows that was never shown
     return tuple(torch.cat([t, t[:1]]) for t in inputs)
 
@@ -80,7 +84,7 @@ def save_program(
     model, inputs = _served(learn, inputs)
     program, more = to_program(learn, inputs), _checked_rows(inputs)
     _agree(program.module()(*more), model(*more), 'the program')
-    return write_whole(path, lambda f: torch.export.save(program, f))
+    return _write(path, rb'PK', lambda f: torch.export.save(program, f))
 
 # %% ../nbs/12b_serve.ipynb #6fdf3492
 def _onnx_packages(): # `onnxruntime`; the others are asked for too, so that the message comes before the work
@@ -109,7 +113,7 @@ def save_onnx(
     fed = {k: t.numpy() for k, t in zip(names, more)}
     found = runtime.InferenceSession(content).run(None, fed)
     _agree(found[0], model(*more), 'onnxruntime')
-    return write_whole(path, lambda f: f.write(content))
+    return _write(path, rb'\x08', lambda f: f.write(content))
 
 # %% ../nbs/12b_serve.ipynb #ac2fcfae
 def save_names(
@@ -121,7 +125,7 @@ def save_names(
         raise TypeError(f"a {type(learn).__name__} has no names of users and items")
     names = dict(users=list(learn.users.items), items=list(learn.items.items))
     text = json.dumps(names, ensure_ascii=False).encode('utf-8', 'surrogatepass')
-    return write_whole(path, lambda f: f.write(text))
+    return _write(path, rb'{"users": ', lambda f: f.write(text))
 
 # %% ../nbs/12b_serve.ipynb #a4672eb8
 def save_torchscript(
@@ -135,7 +139,7 @@ def save_torchscript(
         warnings.simplefilter('ignore', DeprecationWarning) # you asked for it
         traced, more = torch.jit.trace(model, inputs), _checked_rows(inputs)
     _agree(traced(*more), model(*more), 'the traced model')
-    return write_whole(path, lambda f: torch.jit.save(traced, f))
+    return _write(path, rb'PK', lambda f: torch.jit.save(traced, f))
 
 # %% ../nbs/12b_serve.ipynb #b0b723ef
 def save_weights(
@@ -144,7 +148,7 @@ def save_weights(
 )->Path: # the file
     "Write weights and buffers; load them with `safetensors.torch.load_file`"
     content = import_extra('safetensors.torch').save(_copied(learn.model).state_dict())
-    return write_whole(path, lambda f: f.write(content))
+    return _write(path, rb'.{4}\0{4}{', lambda f: f.write(content))
 
 # %% ../nbs/12b_serve.ipynb #f30f3560
 def _answer(status, content): # in ASCII: names may hold what UTF-8 cannot; never NaN

@@ -196,3 +196,27 @@ def test_no_list_is_made_of_nan(model):
     with torch.no_grad(): learn.model.u_weight.weight[0] = torch.nan
     with pytest.raises(ValueError, match='a score is NaN'): best_items(learn, torch.tensor([0]), 3)
     assert best_items(learn, torch.tensor([1]), 3)[0].isfinite().all()
+
+@pytest.mark.parametrize('kind', ['csv', 'jsonl', 'parquet'])
+def test_lists_replace_only_older_lists(model, table, tmp_path, kind, capsys): # --out ratings.csv wrote lists over the ratings
+    pl = pytest.importorskip('polars')
+    pytest.importorskip('pyarrow')
+    mine, out = tmp_path/f'ratings.{kind}', tmp_path/f'lists.{kind}'
+    frame = pl.read_csv(table)
+    dict(csv=frame.write_csv, jsonl=frame.write_ndjson, parquet=frame.write_parquet)[kind](mine)
+    before = mine.read_bytes()
+    assert recommend_main([str(model), '--out', str(mine)]) == 2 and 'is not replaced' in capsys.readouterr().err
+    assert mine.read_bytes() == before
+    assert recommend_main([str(model), '--out', str(out)]) == recommend_main([str(model), '--out', str(out)]) == 0
+
+def test_a_model_folder_in_the_folder_of_the_table_is_refused(tmp_path, capsys): # the second run took the columns of the first for rows
+    for k in range(2): (tmp_path/f'{k}.csv').write_text('user,item,rating\n' + ''.join(f'u{k}{u},i{i},{(u + i) % 5 + 1}\n' for u in range(9) for i in range(9)))
+    for out in (tmp_path, tmp_path/'m'): assert train_main([str(tmp_path), '--out', str(out)]) == 2 and 'lies in the folder of the table' in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path)) == ['0.csv', '1.csv']
+
+def test_a_changed_table_is_scanned_again_after_lists_were_made(tmp_path): # 'holds rated, which is no part of a scan'
+    def write(k): (tmp_path/'r.csv').write_text('user,item,rating\n' + ''.join(f'u{u},i{i},{(u + i) % 5 + 1}\n' for u in range(9 + k) for i in range(u % 3, 9)))
+    for k in range(2):
+        write(k)
+        assert train_main([str(tmp_path/'r.csv'), '--out', str(tmp_path/'m'), '--scan', '--epochs', '1', '--factors', '2']) == 0
+        assert recommend_main([str(tmp_path/'m'), '--out', str(tmp_path/'o.csv')]) == 0

@@ -760,3 +760,19 @@ def test_a_scan_refuses_ratings_that_32_bits_round(tmp_path, rating): # as ratin
     frame.write_parquet(tmp_path/'r.parquet')
     with pytest.raises(ValueError, match='row 2: the rating .* has too many digits'): scan_ratings(tmp_path/'r.parquet')
     with pytest.raises(ValueError, match="'rating', row 2"): ratings_from_table(frame)
+
+def test_a_download_respects_links_modes_and_folders(tmp_path): # right: as for files that are saved; a link and a pipe were replaced, a folder passed for the file
+    import stat
+    real, link, locked, pipe = (tmp_path/n for n in ('real', 'link', 'locked', 'pipe'))
+    real.write_bytes(b'old'), link.symlink_to(real), locked.write_bytes(b'old'), locked.chmod(0o444)
+    with serve() as (url, log):
+        for sum in (SUM, None):
+            with pytest.raises(DownloadError, match='is a folder'): download(url, tmp_path, sum)
+            if hasattr(os, 'mkfifo'):
+                if not pipe.exists(): os.mkfifo(pipe)
+                with pytest.raises(DownloadError, match='no ordinary file'): download(url, pipe, sum)
+        with pytest.raises(DownloadError, match='read-only'): download(url, locked, SUM)
+        with pytest.raises(DownloadError, match='cannot be written|no folder|a directory|exists'): download(url, real/'x', SUM)
+        assert log == [] and download(url, link, SUM) == link
+    assert link.is_symlink() and real.read_bytes() == BODY and locked.read_bytes() == b'old'
+    if hasattr(os, 'mkfifo'): assert stat.S_ISFIFO(pipe.stat().st_mode)

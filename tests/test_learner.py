@@ -212,6 +212,12 @@ def test_half_a_file_changes_nothing(tmp_path, missing):
     assert all(torch.equal(a[k], b[k]) for a, b in zip(before['opt']['state'].values(), after['opt']['state'].values()) for k in a)
     assert before['recorder'] == after['recorder'] and before['plan'] == after['plan'] and before['epoch'] == after['epoch']
 
+def test_tensors_of_another_program_are_not_replaced(tmp_path): # they were: every file of torch.save was taken for ours
+    torch.save(dict(mine=torch.ones(2)), tmp_path/'w.pt')
+    with pytest.raises(FileExistsError, match='not replaced'): learner().save(tmp_path/'w.pt')
+    with pytest.raises(FileExistsError, match='not replaced'): learner().fit(1, checkpoint=tmp_path/'w.pt')
+    assert torch.load(tmp_path/'w.pt')['mine'].sum() == 2
+
 def test_another_optimiser_is_refused(tmp_path):
     path = learner().save(tmp_path / 'a.pt')
     plain = learner(opt_func=lambda model, lr, wd: torch.optim.SGD(model.parameters(), lr))

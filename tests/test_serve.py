@@ -91,6 +91,17 @@ def test_a_file_that_computes_something_else_is_not_written(tmp_path):
     with pytest.raises(ValueError, match='something else than the model'): save_torchscript(learn, tmp_path/'m.pt', (torch.ones(2, 1),))
     assert (tmp_path/'m.pt').read_text() == 'old' and len(list(tmp_path.iterdir())) == 1
 
+@pytest.mark.parametrize('save', [save_program, save_onnx, save_names, save_torchscript, save_weights])
+def test_a_file_for_others_replaces_only_one_of_its_kind(save, tmp_path): # right: the bytes before; model.pt is the usual name of a learner and of TorchScript
+    if save is save_onnx: pytest.importorskip('onnxruntime'); pytest.importorskip('onnxscript')
+    learn = recommender('dot')
+    for name in ('model.pt', 'r.csv'):
+        learn.save(tmp_path/name) if name == 'model.pt' else (tmp_path/name).write_text('user,item,rating\n1,1,5\n')
+        before = (tmp_path/name).read_bytes()
+        with pytest.raises(FileExistsError, match='not replaced'): save(learn, tmp_path/name)
+        assert (tmp_path/name).read_bytes() == before
+    assert save(learn, tmp_path/'own') == save(learn, tmp_path/'own')
+
 @pytest.mark.parametrize('bad', [([1], [1]), ([1, 2], [1]), (1, 2)])
 def test_impossible_examples(bad):
     with pytest.raises(ValueError, match='two or more rows'): to_program(recommender('dot'), bad)

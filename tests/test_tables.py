@@ -1,5 +1,5 @@
 "The planted tables follow their written rules, and the loader of the real shops says what is wrong"
-import math
+import math, os
 import numpy as np, pandas as pd, pytest
 from hypothesis import given, settings, strategies as st
 from ddl_lesson8.data.tables import (ENCLOSURES, ROSSMANN_FEATURES, ROSSMANN_FILES, SIZES, STATES, STATE_CODES, TYRES, load_rossmann,
@@ -122,3 +122,9 @@ def test_the_rule_of_the_auction_is_the_one_in_the_table():
              (dict(size=2, hydraulic=True), .48 + .1), (dict(enclosure=2), .08), (dict(enclosure=3), .16), (dict(enclosure=3, month=1), 0), (dict(tyre=10), .02),
              (dict(year=2005), .1), (dict(year=2009), .18 - .25)]
     for changed, effect in parts: assert price(**changed) - base == pytest.approx(effect, abs=1e-12), changed
+
+@pytest.mark.parametrize('name', ROSSMANN_FILES)
+def test_planted_shops_do_not_replace_real_ones(tmp_path, name):
+    (tmp_path/name).write_text('Store\n1\n')
+    with pytest.raises(FileExistsError, match=name): write_rossmann(tmp_path, n_shops=16, n_days=5)
+    assert os.listdir(tmp_path) == [name] and (tmp_path/name).read_text() == 'Store\n1\n'

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 import torch
 from ..sheets.address import html_table
+from ..sheets.package import write_whole
 
 # %% ../../nbs/book/01_claims.ipynb #4fda72ef
 @dataclass
@@ -411,8 +412,8 @@ class Ledger:
     ): # nothing
         "Write the claims and their pages, for those who have no notebooks"
         rows = [dict(claim=c.to_dict(), page=page._asdict()) for c, page in self.claims]
-        Path(path).write_text(json.dumps(rows, indent=1, ensure_ascii=False) + '\n',
-                              encoding='utf-8')
+        text = json.dumps(rows, indent=1, ensure_ascii=False) + '\n'
+        write_whole(path, lambda f: f.write(text.encode()))
 
     @property
     def counts(self)->dict: # verdict -> number of claims

@@ -11,7 +11,7 @@ __all__ = ['DownloadError', 'download']
 import contextlib, errno, hashlib, http.client, os, re, shutil, socket, tempfile, threading, time, urllib.error, urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
-from ..sheets.package import _sweep
+from ..sheets.package import _check_target, _sweep
 
 # %% ../../nbs/data/00b_downloads.ipynb #78d06611
 def data_folder()->Path|None: # None when the variable is not set
@@ -202,10 +202,14 @@ def download(
     path, checksum = Path(path), _as_checksum(checksum)
     _check_address(url)
     def right(file): return checksum is None or _file_checksum(file, checksum.split(':')[0]) == checksum
-    if path.exists() and right(path): return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    with _part_of(path, checksum) as part:
+    if path.is_file() and right(path): return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_target(path)
+    except OSError as e: raise DownloadError(str(e)) from None
+    target = path.resolve() # where a link leads
+    _sweep(target)
+    with _part_of(target, checksum) as part:
         limits = dict(timeout=timeout, most_bytes=most_bytes, until=time.monotonic() + most_seconds)
         old = part.stat().st_size
         _fetch(url, part, tries, progress, limits)
@@ -216,7 +220,7 @@ def download(
             got = _file_checksum(part, checksum.split(':')[0])
             raise DownloadError(f"{url} gave a file with {got}, expected {checksum}. It was not kept. Try again; if it "
                                 "happens again, the file has changed at its source, or something on the way changes it")
-        os.replace(part, path)
+        os.replace(part, target)
     return path
 
 # %% ../../nbs/data/00b_downloads.ipynb #eec86835

@@ -18,15 +18,21 @@ from torch.serialization import skip_data
 from ..sheets.package import write_whole
 
 # %% ../../nbs/data/00_files.ipynb #6925e9b2
+def is_ours(start:bytes, end:bytes)->bool: # of a file: has it our checksum, behind tensors or before values?
+    return end.startswith(b'sha256:') or start.startswith(b'{"sha256": "') and b'", "content": ' in start
+
 def refuse_other(
-    path:str|Path # where something is going to be written
+    path:str|Path, # where something is going to be written
+    fits=is_ours   # may a file be replaced that begins and ends so? A function of its first 300 and last 71 bytes
 ): # nothing
-    "Raise `FileExistsError` where a file stands that is neither of tensors nor of our values; nothing there, or an empty file, is fine"
+    "Raise `FileExistsError` where a file of another kind stands; nothing there, or an empty file, is fine"
     path = Path(path)
     if not path.is_file() or not path.stat().st_size: return
-    with open(path, 'rb') as f: start = f.read(300)
-    if b'/data.pkl' not in start and not start.startswith(b'{"sha256"'):
-        raise FileExistsError(f"{path} is there already, and is no file of this library, so it is not replaced: choose another name, or delete it")
+    with open(path, 'rb') as f:
+        start = f.read(300)
+        f.seek(max(0, path.stat().st_size - 71))
+        if fits(start, f.read()): return
+    raise FileExistsError(f"{path} is there already, and is of another kind, so it is not replaced: choose another name, or delete it")
 
 # %% ../../nbs/data/00_files.ipynb #f82a46c1
 def write_values(

@@ -391,13 +391,14 @@ def _place_of(path, folder)->tuple: # the path without 'file:', and the folder f
     return path, Path(folder) if folder else Path(str(path).rstrip('/') + '.scan')
 
 # %% ../../nbs/data/05_scan.ipynb #fc7e313c
-_OURS = re.compile(r'(train|valid)-[a-z]+\.bin|(users|items)\.parquet|manifest\.json')
+_OURS = re.compile(r'(train|valid)-[a-z]+\.bin|(users|items)\.parquet|manifest\.json|\.rated-\w+')
 
 def _check_room(folder): # may it be replaced?
     if not folder.exists(): return
     if not folder.is_dir(): raise ValueError(f"{folder} is a file: name a folder for the columns")
     names = sorted(os.listdir(folder))
-    other = next((n for n in names if not _OURS.fullmatch(n)), names[0] if names and not any(n.endswith('.bin') for n in names) else None)
+    def ours(n): return _OURS.fullmatch(n) or n == 'rated' and (folder/n/'manifest.json').is_file() # lists that `rated_items` made
+    other = next((n for n in names if not ours(n)), names[0] if names and not any(n.endswith('.bin') for n in names) else None)
     if other: raise ValueError(f"{folder} holds {other}, which is no part of a scan: name another folder for the columns")
 
 def _put(part, folder, settings): # under its name, in place of an older one

@@ -254,8 +254,10 @@ def write_rossmann(
     seed:int=0,      # seed of `planted_shops`
     **kwargs         # of `planted_shops`
 )->Path: # the folder
-    "Write planted shops as three files in the competition's format"
+    "Write planted shops as three files in the competition's format; `FileExistsError` where one of them is there"
     pd = import_extra('pandas')
+    there = [n for n in ROSSMANN_FILES if (Path(folder)/n).exists()]
+    if there: raise FileExistsError(f"{folder} has a {there[0]} already, which may be the real one and is not replaced: name another folder")
     folder, s = Path(folder), planted_shops(seed, **kwargs)
     folder.mkdir(parents=True, exist_ok=True)
     t, number = s.table(), {name: i + 1 for i, name in enumerate(sorted(s.shop_names))}

@@ -117,6 +117,8 @@ def _check_order(a): # what does not go together is refused, what follows is fil
     if isinstance(a.shard, int) and world % a.shard: raise ValueError(f"--shard {a.shard}: {world} process{'es' * (world > 1)} cannot be dealt into groups of {a.shard}; torchrun --nproc-per-node says how many there are")
     if Path(a.out).exists() and not Path(a.out).is_dir(): raise ValueError(f"--out {a.out} is a file: name a folder for the model")
     if not Path(a.table).exists(): raise FileNotFoundError(f"there is nothing at {a.table}")
+    out, table = Path(a.out).resolve(), Path(a.table).resolve()
+    if table.is_dir() and table in (out, *out.parents): raise ValueError(f"--out {a.out} lies in the folder of the table, where the next reading would take its files for rows: name another folder")
     for file in (Path(a.out)/'model.pt', Path(a.out)/'report.json', *[a.checkpoint] * bool(a.checkpoint)): refuse_other(file)
 
 # %% ../../nbs/train/08_command.ipynb #986612ff
@@ -260,6 +262,13 @@ def _write_parquet(f, lists):
     with pq.ParquetWriter(f, schema) as out:
         for rows in lists: out.write_table(pa.table(dict(zip(HEAD, map(list, zip(*rows)))) if rows else {k: [] for k in HEAD}, schema=schema))
 
+def _is_list(path)->bool: # was it written so?
+    if path.suffix == '.parquet':
+        try: return import_extra('pyarrow.parquet').read_schema(path).names == list(HEAD)
+        except ValueError: return False # no Parquet at all
+    with open(path, 'rb') as f: first = f.readline(2**20)
+    return first.strip() == b','.join(map(str.encode, HEAD)) if path.suffix == '.csv' else first.startswith(b'{"user": ') and b', "rank": ' in first
+
 _WRITERS = {'.csv': _write_csv, '.jsonl': _write_lines, '.parquet': _write_parquet}
 
 # %% ../../nbs/train/08_command.ipynb #936adf15
@@ -273,6 +282,7 @@ def recommend_main(
         if out.suffix not in _WRITERS: raise ValueError(f"--out ends with .csv, .jsonl or .parquet, not {out.suffix!r}")
         if out.is_dir() or not out.parent.is_dir(): raise ValueError(f"--out {out} is {'a folder' if out.is_dir() else 'in no folder that is there'}: name a file to write")
         if a.users and out.resolve() == Path(a.users).resolve(): raise ValueError(f"--out and --users are one file, {a.users}: name another one to write")
+        if out.is_file() and out.stat().st_size and not _is_list(out): raise ValueError(f"--out {out} is there already, and holds no lists of this command, so it is not replaced: name another file, or delete it")
         names = _users_in(Path(a.users)) if a.users else None
         learn = load_learner(path/'model.pt' if path.is_dir() else path, device='cuda' if torch.cuda.is_available() else 'cpu')
         if not hasattr(learn, 'memory'): raise ValueError(f"{path} holds no model of ratings")
