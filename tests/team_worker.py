@@ -18,7 +18,7 @@ SIZES = dict(stars=(31, 17), wide=(3001, 1700, .2)) # a batch of 32 touches most
 
 def sgd(model, lr, wd): return torch.optim.SGD(model.parameters(), lr, weight_decay=wd)
 
-OTHER = dict(shard=dict(shard=2), loss=dict(loss_func=nn.functional.l1_loss), beta=dict(loss_func=nn.SmoothL1Loss(beta=.5)), decay=dict(wd=.5), steps=dict(opt_func=sgd), clip=dict(clip=1.), amp=dict(amp=True))
+OTHER = dict(shard=dict(shard=2), loss=dict(loss_func=nn.functional.l1_loss), beta=dict(loss_func=nn.SmoothL1Loss(beta=.5)), decay=dict(wd=.5), steps=dict(opt_func=sgd), clip=dict(clip=1.), amp=dict(amp=True), calls=dict(calls=dict(after_epoch=print)))
 
 def make(kind, dtype=torch.float64, seed=0, shard=None, calls=None, lazy=False, drawn=False, **other):
     g = torch.Generator().manual_seed(1)

@@ -220,3 +220,8 @@ def test_a_changed_table_is_scanned_again_after_lists_were_made(tmp_path): # 'ho
         write(k)
         assert train_main([str(tmp_path/'r.csv'), '--out', str(tmp_path/'m'), '--scan', '--epochs', '1', '--factors', '2']) == 0
         assert recommend_main([str(tmp_path/'m'), '--out', str(tmp_path/'o.csv')]) == 0
+
+def test_another_split_does_not_go_on(table, tmp_path, capsys): # rows of the one part were in the other
+    base = [str(table), '--out', str(tmp_path/'m'), '--factors', '2', '--epochs', '2', '--checkpoint', str(tmp_path/'c.pt'), '--resume', '--duplicates', 'last']
+    assert train_main([*base, '--seed', '1']) == 0
+    assert train_main([*base, '--seed', '2']) == 1 and 'other training rows' in capsys.readouterr().err

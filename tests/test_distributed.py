@@ -182,7 +182,7 @@ def test_a_killed_process_is_restarted_from_the_checkpoint(tmp_path, seed):
 @pytest.mark.parametrize('change, words', [(dict(other_seed=True), 'another seed'), (dict(other_data=True), 'another training data'), (dict(other_model=True), 'another shape of users.weight'),
                                            (dict(version='torch'), 'another version of PyTorch'), (dict(version='ours'), 'another version of ddl_lesson8'),
                                            (dict(other='shard'), 'another shard'), (dict(other='loss'), 'another loss function'), (dict(other='beta'), 'another loss function'), (dict(other='steps'), 'another optimiser than'),
-                                           (dict(other='decay'), 'another weight_decay of the optimiser'), (dict(other='clip'), 'another clip'), (dict(other='amp'), 'another mixed precision')])
+                                           (dict(other='decay'), 'another weight_decay of the optimiser'), (dict(other='clip'), 'another clip'), (dict(other='amp'), 'another mixed precision'), (dict(other='calls'), 'another number of calls')])
 def test_a_process_with_something_else_is_named(team, change, words):
     assert f'process 1 has {words}' in team(2, ok=False, kind='stars', **change)
 

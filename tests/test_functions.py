@@ -215,3 +215,31 @@ def test_the_density_of_t_for_many_degrees(df): # scipy's density; at 1e10 it wa
     from scipy import stats
     want = stats.norm.pdf(1.) if df == 1e10 else stats.t.pdf(1., df)
     assert calculate(f'T.DIST(1,{df:.0f},FALSE)', functions=FUNCTIONS) == pytest.approx(want, rel=2e-10)
+
+
+FOUR = [[1., 10.], [2., 9.], [3., 8.], [5., 7.]]
+RIGHT = [ # as ironcalc and LibreOffice give, where nothing else is said
+    ('ROUND(1.1,-400)', 0.), ('TRUNC(5,-400)', 0.), ('ROUNDUP(0,-400)', 0.), ('ROUNDUP(1.1,-400)', '#NUM!'), ('ROUNDUP(1.1,-2)', 100.),
+    ('STEYX(A1:A2,B1:B2)', '#DIV/0!'), # "less than three data points" (Excel's page of STEYX)
+    ('LARGE(A1:A4,0.5)', '#NUM!'), ('SMALL(A1:A4,0.5)', '#NUM!'), ('LARGE(A1:A4,1)', 5.), ('QUARTILE(A1:A4,-0.5)', '#NUM!'), ('QUARTILE(A1:A4,1.9)', 1.75),
+    ('MATCH(2,{2;-3.5;0;5;2;-1},0.5)', 1.),
+    ('SUM(SEQUENCE(2,1,"x"))', '#VALUE!'), ('SUM(SEQUENCE(3,1,1,1/0))', '#DIV/0!'), ('SUM(SEQUENCE(3,2,1,"2"))', 36.), # ironcalc
+    ('INDEX(SORT(A1:A4,,-1),1)', 5.), # "If not provided, row1/col1 will be presumed" (Excel's page of SORT)
+    ('INDEX(SORT(A1:A4,1,2),1)', '#VALUE!'), ('INDEX(SORTBY(A1:A4,B1:B4,0),1)', '#VALUE!'), # ironcalc
+    ('NPER(1E-11,-100,1000)', 10.00000000055), # 10 (1 + 5.5 rate), by its series
+    ('INDEX(LINEST({1;1;1},{1;1;1},FALSE,TRUE),4,1)', '#NUM!'), # ironcalc
+    ('NPER(0,0,1000)', '#NUM!'), ('FV(-2,3,100)', -100.)]
+
+@pytest.mark.parametrize('formula,want', RIGHT)
+def test_edges_of_arguments(formula, want):
+    assert calculate(formula, FOUR, functions=FUNCTIONS) == (want if isinstance(want, str) else pytest.approx(want, rel=1e-13))
+
+
+@pytest.mark.parametrize('formula,want', [('(-2)^A1', 0.), ('POWER(-2,A1-4)', 0.), ('STEYX({2;4;6},{1;2;3}*A1)', 0.), ('INDEX(LINEST({1;1;1},{1;1;1}*(A1-2),FALSE,TRUE),5,2)', 0.), # no slope, and not NaN
+                                          ('NPER(A2,-100,1000)', 55.), ('PMT(A2*1E-7,10,1000)', -5.5e-5), ('FV(A2*1E-8,10,-1)', 4.5e-7)]) # n (n + 1) / 2 and its like, by series
+def test_slopes_where_a_formula_has_an_edge(formula, want):
+    x = torch.tensor([[3.], [0.]] if 'A2' in formula and '*' not in formula else [[3.], [1.]], dtype=torch.float64, requires_grad=True)
+    sheet = SmallSheet([[0.], [0.]], functions=FUNCTIONS)
+    sheet.cells = Cells(x[None])
+    evaluate(parse_formula(formula, 2, 100), sheet, True).num.sum().backward()
+    assert x.grad.sum().item() == pytest.approx(want, rel=1e-5)

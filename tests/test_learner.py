@@ -836,3 +836,44 @@ def test_columns_of_a_data_frame_are_read_by_place():
     for x, y in ((square, target), (pl.DataFrame(square.rename(columns=str)), pl.Series([10., 20., 30.]))):
         data = Data((x, y))
         assert torch.equal(data.train[0].float(), torch.arange(9.).view(3, 3)) and data.train[1].tolist() == [10, 20, 30]
+
+# ---- going on with what is no longer the same
+@pytest.mark.parametrize('then', [dict(wd=.5), dict(patience=1), dict(keep_best=True)])
+def test_going_on_with_other_settings_is_refused(tmp_path, then): # those of the file were taken, in silence
+    learner().fit(3, .05, checkpoint=tmp_path/'c.pt', until=1)
+    with pytest.raises(ValueError, match='another plan'): learner().fit(3, .05, checkpoint=tmp_path/'c.pt', go_on=True, **then)
+
+def test_going_on_with_other_rows_is_refused(tmp_path): # another split would judge by rows that were trained on
+    data = [Data((x, x**2), (x[:9], x[:9]**2), 32) for x in (X, X.flip(0))]
+    def make(k): return Learner(data[k], net(), F.mse_loss, device='cpu')
+    l = make(0); l.fit(3, .05, checkpoint=tmp_path/'c.pt', until=1)
+    for again in (lambda: make(1).fit(3, .05, checkpoint=tmp_path/'c.pt', go_on=True), lambda: (setattr(l, 'data', data[1]), l.resume())):
+        with pytest.raises(RuntimeError, match='other training rows'): again()
+    l.data = data[0]; l.resume()
+    whole = make(0); whole.fit(3, .05)
+    assert torch.equal(weights(l), weights(whole))
+
+def test_rows_are_told_apart_whatever_they_hold(): # sums did not see order, and NaN is not NaN
+    rows = (X, torch.full_like(X, math.nan)), (X.flip(0), torch.full_like(X, math.nan)), (X.bool(), X), (X[:, :0], X.bfloat16())
+    marks = [Data(r).mark() for r in rows]
+    assert len({*marks}) == 4 and marks == [Data(r).mark() for r in rows]
+
+def test_a_call_that_stops_also_stops_who_goes_on(tmp_path): # the file was written before the call
+    for k in range(2):
+        l = learner(calls=dict(after_epoch=lambda s: 'stop' if s.epoch == 1 else None))
+        l.fit(3, .05, checkpoint=tmp_path/'c.pt', go_on=True)
+        assert l.epoch == 1 and l.plan.stopped
+
+def test_an_optimiser_that_wants_a_closure_is_refused_at_once(): # it broke in the middle of the first update
+    with pytest.raises(TypeError, match='LBFGS measures the loss several times'): learner(opt_func=lambda m, lr, wd: torch.optim.LBFGS(m.parameters(), lr))
+
+@pytest.mark.parametrize('kind', ['Adafactor', 'ASGD', 'Rprop', 'NAdam', 'RMSprop', 'Adadelta'])
+def test_optimisers_of_pytorch_go_on_exactly(tmp_path, kind): # right: the weights without a stop; Adafactor was saved and never loaded
+    def make():
+        with seeded(0): model = nn.Sequential(nn.Linear(1, 6), nn.ReLU(), nn.Linear(6, 4), nn.Linear(4, 1))
+        return Learner(Data((X, X**2), batch_size=32), model, F.mse_loss, device='cpu', opt_func=lambda m, lr, wd: getattr(torch.optim, kind)(m.parameters(), lr))
+    a, b = make(), make()
+    a.fit_one_cycle(3, .01, until=1.5); b.load(a.save(tmp_path/'a.pt'))
+    for l in (a, b): l.resume()
+    whole = make(); whole.fit_one_cycle(3, .01)
+    assert torch.equal(weights(a), weights(b)) and torch.equal(weights(a), weights(whole))

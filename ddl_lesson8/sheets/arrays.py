@@ -12,11 +12,11 @@ import math
 from collections import Counter
 import torch
 from .address import SheetError
-from .evaluate import OneByOne, evaluate
+from .evaluate import Faulty, OneByOne, evaluate
 from .formulas import Call, Fault
 from .lookup import take
 from .values import (BLANK, FAULT, VALUE, Cells, Functions, align,
-                                       cat_cells, common_shape, numbers_of)
+                                       cat_cells, common_shape, elementwise)
 from .values import _any, _keys, _left_out
 from .logic import _truth
 from .lookup import _number
@@ -25,15 +25,17 @@ from .mathematics import _problem
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0006
 ARRAYS = Functions() # arrays that spill, and functions of LAMBDA
 
+# an argument such as the second of SORT(A1:A9,,-1) is None
+def _given(x): return None if x is None or _left_out(x) else x
+
 @ARRAYS('SEQUENCE', 'vvvv', 1, context=True)
 def _sequence(ctx, rows, cols=None, start=None, step=None):
-    args = (rows, cols, start, step)
-    rows, cols, start, step = (None if x is None or _left_out(x) else x for x in args)
+    rows, cols, start, step = map(_given, (rows, cols, start, step))
     r, c = int(_number(rows, 1)), int(_number(cols, 1))
     if r < 1 or c < 1: return ctx.constant(Fault('#CALC!'))
-    (a, _), (b, _) = (numbers_of(x or ctx.constant(1)) for x in (start, step))
-    steps = torch.arange(r * c, device=ctx.like.device).to(ctx.like)
-    return Cells(a + b * steps.reshape(1, r, c))
+    steps = torch.arange(r * c, device=ctx.like.device).to(ctx.like).reshape(1, r, c)
+    return elementwise(lambda a, b, k: a + b * k, start or ctx.constant(1),
+                       step or ctx.constant(1), Cells(steps))
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #f76d7646
 # which rows are taken must be the same for all formulas and the whole batch
@@ -80,10 +82,17 @@ def _arranged(x, keys): # x with its rows in the order of the last key first
     return take(x, at[..., None] * cols + torch.arange(cols, device=at.device))
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #b6006d1f
+def _falling(order): # 1 rises, -1 falls, and there is no other order
+    way = _number(_given(order), 1)
+    if way not in (1, -1):
+        raise Faulty(torch.full((1, 1, 1), VALUE, dtype=torch.int8,
+                                device=order.num.device))
+    return way == -1
+
 @ARRAYS('SORT', 'avvv', 1)
 def _sort(x, by=None, order=None, across=None):
-    turn, k, falling = (bool(_number(across, 0)), int(_number(by, 1)),
-                        _number(order, 1) == -1)
+    turn, k, falling = (bool(_number(across, 0)), int(_number(_given(by), 1)),
+                        _falling(order))
     x = _turned(x, turn)
     if not 1 <= k <= x.size[-1]: return _problem(x, VALUE)
     return _turned(_arranged(x, [(x.map(lambda t: t[..., k - 1:k]), falling)]), turn)
@@ -95,7 +104,7 @@ def _sortby(x, *args):
     x, keys = _turned(x, turn), [_turned(k, turn) for k in keys]
     if any(k.size[-1] != 1 or k.size[-2] != x.size[-2] for k in keys):
         return _problem(x, VALUE)
-    falling = [_number(o, 1) == -1 for o in orders]
+    falling = [_falling(o) for o in orders]
     return _turned(_arranged(x, list(zip(keys, falling))), turn)
 
 # %% ../../nbs/sheets/08b_arrays.ipynb #08ba0008

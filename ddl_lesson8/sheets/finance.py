@@ -22,7 +22,11 @@ FINANCE = Functions() # loans, savings, present values
 def _annuity(rate, n):
     small = rate.detach().abs() < 1e-8
     r = torch.where(small, 1., rate)
-    return torch.where(small, n * (1 + (n - 1) / 2 * rate), ((1 + r) ** n - 1) / r)
+    less = r.detach() <= -1
+    # exact where (1 + r)^n is nearly 1
+    grown = torch.where(less, (1 + r) ** n - 1,
+                        torch.expm1(n * torch.log1p(torch.where(less, 1., r))))
+    return torch.where(small, n * (1 + (n - 1) / 2 * rate), grown / r)
 
 # the last arguments of most are 0 when they are left out
 def _with_defaults(fn, check=None):
@@ -39,10 +43,11 @@ def _pv(rate, n, pmt, fv, due):
 def _pmt(rate, n, pv, fv, due):
     return -(fv + pv * (1 + rate) ** n) / ((1 + rate * (due != 0)) * _annuity(rate, n))
 def _nper(rate, pmt, pv, fv, due):
-    small = rate.detach().abs() < 1e-12
+    small = rate.detach().abs() < 1e-8
     r, p = torch.where(small, 1., rate), pmt * (1 + rate * (due != 0))
-    many = torch.log((p - fv * r) / (p + pv * r)) / torch.log1p(r)
-    return torch.where(small, -(pv + fv) / torch.where(small, pmt, 1.), many)
+    many = torch.log1p(-(pv + fv) * r / (p + pv * r)) / torch.log1p(r)
+    n = -(pv + fv) / (p + pv * rate) # and the first terms of the logarithms
+    return torch.where(small, n * (1 + (1 - n) / 2 * rate), many)
 
 # %% ../../nbs/sheets/08_finance.ipynb #f79c8cfb
 _no_loan = lambda rate, n, *rest: _code((n == 0) | (rate <= -1), NUM)

@@ -160,7 +160,7 @@ def _is_line(values): return 1 in values.size[-2:]
 # %% ../../nbs/sheets/07_lookup.ipynb #e8004f65
 @LOOKUP('MATCH', 'vrv', 2)
 def _match(x, values, mode=None):
-    how = _number(mode, 1)
+    how = int(_number(mode, 1))
     if not _is_line(values): return _problem(x, NA)
     broken = _broken(values)
     if how == 0: return _position(*_at_edge(_same(values, x, True), False), x, broken)

@@ -297,9 +297,12 @@ def _scaled(step): # rounding at a number of decimal digits
         digits = digits.trunc()
         factor = 10. ** digits.abs()
         big = x.abs() * factor
-        y = torch.where(digits >= 0, big, x.abs() / factor)
+        tiny = torch.finfo(x.dtype).tiny # ROUNDUP of what is left of a number
+        y = torch.where(digits >= 0, big, (x.abs() / factor).clamp(min=tiny))
         done = step(y)
-        out = torch.where(digits >= 0, done / factor, done * factor)
+        # 10^400 is infinite, and 0 of it is 0
+        whole = torch.where((done == 0) | (x == 0), 0., done * factor)
+        out = torch.where(digits >= 0, done / factor, whole)
         return torch.where((digits > 0) & ((big >= 2. ** 52) | ~big.isfinite()), x,
                            x.sign() * out)
     return compute

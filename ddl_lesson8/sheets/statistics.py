@@ -79,7 +79,7 @@ def _nth(descending):
         order, n = _sorted(num, mask, descending), mask.sum(-1)[..., None, None]
         kn, kf = numbers_of(k)
         at = kn.detach().ceil().long()
-        out = (at < 1) | (at > n)
+        out = (kn.detach() < 1) | (at > n)
         found = _ranked(order, torch.where(out, 1, at))
         fault = _first(None if fault is None else fault[..., None], kf, _code(out, NUM))
         return build(torch.where(out, 0., found), fault)
@@ -155,7 +155,7 @@ def _quantile(exclusive, parts=None): # PERCENTILE and QUARTILE; parts: 4 for qu
         num, mask, fault = _pool([values])
         order, n = _sorted(num, mask), mask.sum(-1)[..., None, None].to(num.dtype)
         kn, kf = numbers_of(k)
-        p = kn / 1. if parts is None else kn.trunc() / parts
+        p = kn / 1. if parts is None else kn.floor() / parts
         at = p * (n + 1) if exclusive else p * (n - 1) + 1
         out = (at < 1) | (at > n) | (p < 0) | (p > 1) | (n < 1)
         at = torch.where(out, 1., at)
@@ -212,15 +212,16 @@ STATISTICS('GEOMEAN', 'r*', 1)(_positive_mean(torch.log, torch.exp))
 STATISTICS('HARMEAN', 'r*', 1)(_positive_mean(torch.reciprocal, torch.reciprocal));
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07br0001
-# of the sums of squares and products of y and x around their means, and of the means
-def _line(fn):
+# of the sums of squares and products of y and x around their means, and of the means;
+# `least` points are needed
+def _line(fn, least=1):
     def compute(*args):
         *at, y, x = args
         if y.size[-2] * y.size[-1] != x.size[-2] * x.size[-1]: return _no_pairs(y)
         yy, xx, xy, n, fault = _moments(y, x)
         py, px, mask, _ = _pairs(y, x)
         mean = lambda t: t.sum(-1) / mask.sum(-1).clamp(min=1)
-        bad = (xx.detach() <= 0) | (n < 1)
+        bad = (xx.detach() <= 0) | (n < least)
         slope = xy / torch.where(bad, 1., xx)
         fault = _first(fault, _code(bad, DIV0)[..., None])
         if not at: return _finite(fn(mean(py), mean(px), slope, yy, xy, n), fault)
@@ -233,8 +234,8 @@ def _line(fn):
 STATISTICS('INTERCEPT', 'aa')(_line(lambda my, mx, b, yy, xy, n: my - b * mx))
 STATISTICS('FORECAST FORECAST.LINEAR', 'vaa')(_line(None))
 STATISTICS('STEYX', 'aa')(_line(
-    lambda my, mx, b, yy, xy, n: ((yy - b * xy).clamp(min=0)
-                                  / (n - 2).clamp(min=1)).sqrt()));
+    lambda my, mx, b, yy, xy, n: _sqrt((yy - b * xy).clamp(min=0)
+                                       / (n - 2).clamp(min=1)), 3));
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #07br0002
 # columns of the regressors, the observations; None where they do not fit
@@ -300,19 +301,23 @@ def _linest_table(A, t, b, R, coef, const):
     s2 = rest / df
     inverse = torch.linalg.solve_triangular(R, torch.eye(k).to(R).expand(R.shape),
                                             upper=True)
-    se = (inverse.square().sum(-1) * s2[..., None]).sqrt()
+    se = _sqrt(inverse.square().sum(-1) * s2[..., None])
     se = torch.cat([se[..., :k - const].flip(-1),
                     se[..., -1:] if const else torch.full_like(se[..., :1], math.nan)],
                    -1)
     free = k - const
-    r2, F = 1 - rest / spread, (spread - rest) / free / s2
+    certain = s2.detach() == 0 # nothing is left over, and F has no value
+    r2 = 1 - rest / spread
+    F = (spread - rest) / free / torch.where(certain, 1., s2)
     pair = lambda a, c: torch.cat([a[..., None],
                                    torch.as_tensor(c).to(a).expand(a.shape)[..., None],
                                    torch.full(a.shape + (coef.shape[-1] - 2,),
                                               math.nan).to(a)], -1)
-    out = torch.stack([coef, se, pair(r2, s2.sqrt()), pair(F, float(df)),
+    out = torch.stack([coef, se, pair(r2, _sqrt(s2)), pair(F, float(df)),
                        pair(spread - rest, rest)], -2)
-    return build(out.nan_to_num(0.), _code(out.detach().isnan(), NA))
+    fault = _code(out.detach().isnan(), NA)
+    fault[..., 3, 0] = torch.where(certain, NUM, fault[..., 3, 0])
+    return build(out.nan_to_num(0.), fault)
 
 # %% ../../nbs/sheets/07b_statistics.ipynb #c6cfef5e
 # exact far to the left too, where `ndtr` is not

@@ -365,6 +365,8 @@ def _odd_root(a, b):
                                          * n.abs()) & (n.round() % 2 != 0)
 
 def _power(a, b): # the exponent is almost always 2
+    if b.requires_grad: # a number below zero has powers at single exponents only
+        b = torch.where(a.detach() < 0, b.detach(), b)
     if b.numel() == 1 and not b.requires_grad and b.item() == 2: return a * a
     # as in `_flat` below
     steep = (a.detach() == 0) & (b.detach() < 1) if a.requires_grad else None

@@ -8,7 +8,7 @@ Docs: https://ddl-lesson8.github.io/ddl_lesson8/train/batches.html.md"""
 __all__ = ['Data']
 
 # %% ../../nbs/train/00d_batches.ipynb #bc7e7f3a
-import copy, math, signal, threading
+import copy, math, signal, threading, zlib
 from contextlib import contextmanager
 from numbers import Integral, Real
 import torch
@@ -94,9 +94,14 @@ class Data(_Parts):
         "Some of the training rows"
         return tuple(t.index_select(0, rows) for t in self.train) # three times as fast as t[rows]
 
-    def facts(self)->list: # shape and a sum of some rows, for each tensor
+    def facts(self)->list: # shape and a checksum of some rows, for each tensor
         "What tells these rows from others"
-        return [(tuple(t.shape), t[::max(1, len(t) // 4096)].double().sum().item()) for t in self.train]
+        some = [t.detach()[::max(1, len(t) // 4096)].cpu().contiguous() for t in self.train]
+        return [(tuple(t.shape), zlib.crc32(s.reshape(-1).view(torch.uint8).numpy())) for t, s in zip(self.train, some)]
+
+    def mark(self)->int: # the same on each device
+        "A checksum of `facts`"
+        return zlib.crc32(repr(self.facts()).encode())
 
 # %% ../../nbs/train/00d_batches.ipynb #fc6facdb
 _EACH_NUMBER = {f for f in (F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits)}
@@ -189,7 +194,7 @@ def _same(a, b)->bool: # plain values and tensors
 
 # %% ../../nbs/train/00d_batches.ipynb #e34bce09
 _PLAN = dict(kind=str, n_epochs=int, lr=float, n_batches=int, done=int, first_batch=int, first_epoch=int, patience=(None, int), keep_best=bool,
-             best=Real, best_epoch=int, stopped=bool)
+             best=Real, best_epoch=int, stopped=bool, rows=(None, int))
 _STATE = dict(model=dict, opt=dict(state=dict, param_groups=[dict]), opt_name=str, best=(None, dict), scaler=dict, random=dict, plan=(None, _PLAN),
               undo=(None, list), recorder=dict(losses=[float], lrs=[float], moms=[float], epochs=[dict]), epoch=int, seed=Integral, n_inputs=(None, int))
 
@@ -205,10 +210,11 @@ def check_state(
     params = [p for g in opt.param_groups for p in g['params']]
     for number, averages in state['opt']['state'].items():
         for name, t in averages.items():
-            if isinstance(t, torch.Tensor) and t.ndim and t.numel() > 1 and t.shape != params[number].shape:
+            short = isinstance(opt, torch.optim.Adafactor) and name in ('row_var', 'col_var') # sums of rows or columns
+            if isinstance(t, torch.Tensor) and t.ndim and t.numel() > 1 and t.shape != params[number].shape and not short:
                 raise ValueError(f"{name} of weight {number} is {tuple(t.shape)}, and the weight is {tuple(params[number].shape)}")
     for own, theirs in zip(opt.param_groups, state['opt']['param_groups']):
-        kinds = {k: (None, bool) if isinstance(v, bool) else float if isinstance(v, (int, float)) else [float] for k, v in own.items() if k != 'params' and isinstance(v, (bool, int, float, tuple))}
+        kinds = {k: (None, bool) if isinstance(v, bool) else float if isinstance(v, (int, float)) else [(None, float)] if None in v else [float] for k, v in own.items() if k != 'params' and isinstance(v, (bool, int, float, tuple))}
         check_kinds(theirs, kinds, 'the optimiser')
 
 # %% ../../nbs/train/00d_batches.ipynb #553e5aab

@@ -159,7 +159,9 @@ def _follow(learn, stop, bar, checkpoint): # the plan, epoch by epoch
             _end_epoch(learn, time.perf_counter() - started, bar)
             started = time.perf_counter()
             if checkpoint: learn.save(checkpoint)
+            going = not plan.stopped
             _call(learn, 'after_epoch')
+            if checkpoint and going and plan.stopped: learn.save(checkpoint) # so that it does not go on from there
         if plan.done >= stop or plan.stopped: break
         _train_epoch(learn, stop, bar)
         _check_finite(learn, "after training: the weights are spoiled. Make a new model, or load a saved one; then try a smaller learning rate")
@@ -301,6 +303,8 @@ class _Planned(_Files): # a plan that is followed
         if plan.n_batches != self.data.n_batches:
             raise RuntimeError(f"the plan was made for {plan.n_batches} batches an epoch and the data has "
                                f"{self.data.n_batches}: use the same data and batch size")
+        if plan.rows not in (None, self.data.mark()):
+            raise RuntimeError("the plan was made for other training rows: use the same data, split and seed of the split, or begin again with fit")
         if until is not None and not until > 0: raise ValueError(f"until counts epochs from the start of the plan: give a positive number, not {until}")
         _roll_back(self)
         if self.team: # one sum of each weight that all hold whole: another where another file was loaded
@@ -322,11 +326,13 @@ def _start(learn, kind, n_epochs, lr, wd=None, until=None, checkpoint=None, go_o
     learn._late.clear()
     for g in learn.opt.param_groups:
         if g.get('decay', asked): g['weight_decay'] = wd
-    plan = FitPlan(kind, int(n_epochs), float(lr), learn.data.n_batches, 0, len(learn.recorder.losses), learn.epoch, patience, bool(keep_best))
+    plan = FitPlan(kind, int(n_epochs), float(lr), learn.data.n_batches, 0, len(learn.recorder.losses), learn.epoch, patience, bool(keep_best), rows=learn.data.mark())
+    def asked_for(p): return p and [p.kind, p.n_epochs, p.lr, p.patience, p.keep_best, *[g['weight_decay'] for g in learn.opt.param_groups]]
     if go_on and checkpoint and Path(checkpoint).exists():
+        wanted = asked_for(plan)
         learn.load(checkpoint)
-        if learn.plan is None or (learn.plan.kind, learn.plan.n_epochs, learn.plan.lr) != (kind, plan.n_epochs, plan.lr):
-            raise ValueError(f"{checkpoint} follows another plan ({learn.plan}): give the same epochs and rate, or another file")
+        if asked_for(learn.plan) != wanted:
+            raise ValueError(f"{checkpoint} follows another plan ({learn.plan}), or another weight decay: give the same settings, or another file")
     else: learn.plan = plan
     _call(learn, 'before_fit')
     return learn.resume(until, checkpoint)

@@ -11,6 +11,7 @@ __all__ = []
 import math, time
 from contextlib import contextmanager
 from functools import partial
+from inspect import signature
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -103,7 +104,7 @@ class _Changes: # what the batch under way has changed, and how to put it back
 def _facts(learn)->dict: # what all processes must have alike
     return {'version of PyTorch': torch.__version__, 'version of ddl_lesson8': __version__, 'seed': learn.seed,
             'training data': learn.data and learn.data.facts(), 'loss function': _described(learn.loss_func),
-            'clip': learn.clip, 'settings': getattr(learn, 'config', None)}
+            'clip': learn.clip, 'number of calls at each moment': {m: len(f) for m, f in learn.calls.items() if f}, 'settings': getattr(learn, 'config', None)}
 
 def _facts_of_steps(learn)->dict: # likewise
     groups = learn.opt.param_groups
@@ -127,6 +128,9 @@ def _join(learn): # the other processes
 # %% ../../nbs/train/00e_one_batch.ipynb #b5fd06bf
 def _optimiser(opt_func, model, lr, wd): # that remembers how the rates of its groups compare
     opt = opt_func(model, lr=lr, wd=wd)
+    closure = signature(opt.step).parameters.get('closure')
+    if closure and closure.default is closure.empty:
+        raise TypeError(f"{_name(opt)} measures the loss several times in a step, and this training measures it once: choose another optimiser, such as adamw")
     top = max(float(g['lr']) for g in opt.param_groups) or 1.
     for g in opt.param_groups: g['lr_share'] = float(g['lr']) / top
     return opt

@@ -156,6 +156,7 @@ class FitPlan:
     best: float = math.inf    # the best validation loss so far
     best_epoch: int = 0       # and its epoch
     stopped: bool = False     # ended early
+    rows: int|None = None     # a checksum of what tells the training rows from others
 
     @property
     def total(self)->int: # batches
