@@ -31,6 +31,8 @@ def conv_output_size(
     dilation:int=1   # distance between the window's cells
 )->int: # output height or width
     "Number of places where the window fits (claim V10)"
+    if min(kernel_size, stride, dilation) < 1:
+        raise ValueError("kernel_size, stride and dilation are at least 1")
     span = dilation * (kernel_size - 1) + 1
     if size + 2*padding < span:
         raise ValueError(f"a window of {span} cells does not fit "
