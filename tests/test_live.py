@@ -220,6 +220,7 @@ def test_what_is_typed_counts_wherever_the_reader_goes(page):
         page.keyboard.type(text)
         if key: page.keyboard.press(key)
     type_over('0.7', 'Tab')
+    page.wait_for_function(f"{e}.status.textContent.startsWith('A3 is 0.7')")
     assert page.evaluate(state) == [.7, 'A3', '0.7', 'A3 is 0.7; everything behind it has changed']
     type_over('0.8')
     page.evaluate(f"{e}.scrollIntoView()")
