@@ -109,8 +109,29 @@ def _answer_layers(out_sz, y_range, y_scale)->list: # of modules: what follows t
         raise ValueError(f"y_scale is a list of means and one of spreads, {out_sz} each, not {y_scale}")
     return [SigmoidRange(*y_range)] if y_range else [OutputScale(*y_scale)] if y_scale else []
 
+# %% ../../nbs/train/05_tabular_model.ipynb #7b2f0809
+class _Inputs(nn.Module):
+    "Embeddings of the categories and the continuous columns, side by side"
+    def __init__(self, emb_szs, n_cont, embed_p, bn_cont):
+        super().__init__()
+        self.embeds = nn.ModuleList(nn.Embedding(n, size) for n, size in emb_szs)
+        for e in self.embeds: nn.init.normal_(e.weight, 0, .01)
+        self.emb_drop = nn.Dropout(embed_p)
+        self.n_emb, self.n_cont = sum(size for _, size in emb_szs), n_cont
+        self.bn_cont = nn.BatchNorm1d(n_cont) if bn_cont else None
+
+    def side_by_side(self, x_cat, x_cont): # (n, n_emb + n_cont)
+        parts = []
+        if self.n_emb:
+            rows = [e(ids) for e, ids in zip(self.embeds, x_cat.unbind(1), strict=True)]
+            parts.append(self.emb_drop(torch.cat(rows, 1)))
+        if self.n_cont:
+            x_cont = x_cont.to(next(self.parameters()).dtype) # tables are prepared in float32
+            parts.append(x_cont if self.bn_cont is None else self.bn_cont(x_cont))
+        return torch.cat(parts, 1)
+
 # %% ../../nbs/train/05_tabular_model.ipynb #f64f24de
-class TabularModel(nn.Module):
+class TabularModel(_Inputs):
     "Embeddings and continuous columns through a few linear layers (claims C11, T3, T4)"
     __prepare_scriptable__ = no_script
     def __init__(self,
@@ -128,14 +149,8 @@ class TabularModel(nn.Module):
         act_cls:nn.Module|None=None, # activation between layers; ReLU when None
         lin_first:bool=True   # linear before norm in each layer?
     ):
-        super().__init__()
-        self.embeds = nn.ModuleList(nn.Embedding(n, size) for n, size in emb_szs)
-        for e in self.embeds: nn.init.normal_(e.weight, 0, .01)
-        self.emb_drop = nn.Dropout(embed_p)
-        self.n_emb, self.n_cont = sum(size for _, size in emb_szs), n_cont
-        self.bn_cont = nn.BatchNorm1d(n_cont) if bn_cont else None
-        last = _answer_layers(out_sz, y_range, y_scale)
-        n_in = self.n_emb + n_cont
+        super().__init__(emb_szs, n_cont, embed_p, bn_cont)
+        n_in, last = self.n_emb + n_cont, _answer_layers(out_sz, y_range, y_scale)
         linear = tabular_layers(n_in, out_sz, list(layers), ps, use_bn, bn_final, act_cls, lin_first)
         self.layers = nn.Sequential(*linear, *last)
 
@@ -144,11 +159,4 @@ class TabularModel(nn.Module):
         x_cont:torch.Tensor|None=None # continuous columns, (n, continuous)
     )->torch.Tensor: # (n, out_sz)
         "Look up, put side by side, and go through the layers"
-        parts = []
-        if self.n_emb:
-            rows = [e(ids) for e, ids in zip(self.embeds, x_cat.unbind(1), strict=True)]
-            parts.append(self.emb_drop(torch.cat(rows, 1)))
-        if self.n_cont:
-            x_cont = x_cont.to(next(self.parameters()).dtype) # tables are prepared in float32
-            parts.append(x_cont if self.bn_cont is None else self.bn_cont(x_cont))
-        return self.layers(torch.cat(parts, 1))
+        return self.layers(self.side_by_side(x_cat, x_cont))
