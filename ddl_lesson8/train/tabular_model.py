@@ -112,7 +112,12 @@ def _answer_layers(out_sz, y_range, y_scale)->list: # of modules: what follows t
 # %% ../../nbs/train/05_tabular_model.ipynb #7b2f0809
 class _Inputs(nn.Module):
     "Embeddings of the categories and the continuous columns, side by side"
-    def __init__(self, emb_szs, n_cont, embed_p, bn_cont):
+    def __init__(self,
+        emb_szs:list,  # (classes, size) for each category
+        n_cont:int,    # continuous columns
+        embed_p:float, # dropout of the embeddings
+        bn_cont:bool   # batch norm of the continuous columns?
+    ):
         super().__init__()
         self.embeds = nn.ModuleList(nn.Embedding(n, size) for n, size in emb_szs)
         for e in self.embeds: nn.init.normal_(e.weight, 0, .01)
@@ -120,7 +125,11 @@ class _Inputs(nn.Module):
         self.n_emb, self.n_cont = sum(size for _, size in emb_szs), n_cont
         self.bn_cont = nn.BatchNorm1d(n_cont) if bn_cont else None
 
-    def side_by_side(self, x_cat, x_cont): # (n, n_emb + n_cont)
+    def side_by_side(self,
+        x_cat:torch.Tensor,      # class ids, (n, categories)
+        x_cont:torch.Tensor|None # continuous columns, (n, continuous)
+    )->torch.Tensor: # (n, n_emb + n_cont)
+        "Rows of the embeddings, then the continuous columns"
         parts = []
         if self.n_emb:
             rows = [e(ids) for e, ids in zip(self.embeds, x_cat.unbind(1), strict=True)]
